@@ -1,0 +1,96 @@
+// Every differentiable op. Formula, shape rule and derivative stand on top of the op's own file, x.cpp; errors
+// name the op and the shapes. Without gradient (sort, topk, argmax, comparisons): tensor/ops.h.
+#pragma once
+
+#include <vector>
+
+#include "autograd/tape.h"
+#include "autograd/variable.h"
+#include "tensor/kernels.h"
+#include "tensor/ops.h"
+
+namespace dinomaly {
+
+// arithmetic.cpp: elementwise with broadcasting.
+Variable add(const Variable& a, const Variable& b);
+Variable sub(const Variable& a, const Variable& b);
+Variable mul(const Variable& a, const Variable& b);
+Variable div(const Variable& a, const Variable& b);
+Variable maximum(const Variable& a, const Variable& b);  // ties: half of the gradient to each
+Variable where(const Tensor& condition, const Variable& a, const Variable& b);  // condition u8
+Variable affine(const Variable& x, double scale, double shift);               // scale * x + shift
+inline Variable operator+(const Variable& a, const Variable& b) { return add(a, b); }
+inline Variable operator-(const Variable& a, const Variable& b) { return sub(a, b); }
+inline Variable operator*(const Variable& a, const Variable& b) { return mul(a, b); }
+inline Variable operator/(const Variable& a, const Variable& b) { return div(a, b); }
+inline Variable operator*(const Variable& x, double scale) { return affine(x, scale, 0); }
+inline Variable operator*(double scale, const Variable& x) { return affine(x, scale, 0); }
+inline Variable operator+(const Variable& x, double shift) { return affine(x, 1, shift); }
+inline Variable operator-(double shift, const Variable& x) { return affine(x, -1, shift); }
+
+// pointwise.cpp: elementwise functions of one variable.
+Variable neg(const Variable& x);
+Variable abs(const Variable& x);  // derivative 0 at 0
+Variable exp(const Variable& x);
+Variable log(const Variable& x);
+Variable sqrt(const Variable& x);
+Variable rsqrt(const Variable& x);
+Variable pow(const Variable& x, double exponent);
+Variable clamp(const Variable& x, double low, double high);  // derivative 1 on the bounds
+Variable relu(const Variable& x);                            // derivative 0 at 0
+Variable gelu(const Variable& x);                            // exact: x Phi(x)
+Variable silu(const Variable& x);
+Variable sigmoid(const Variable& x);
+Variable tanh(const Variable& x);
+Variable elu(const Variable& x, double alpha = 1.0);
+
+// reduction.cpp: over `axes` (none: all); keep leaves them with size 1.
+Variable sum(const Variable& x, const std::vector<int>& axes = {}, bool keep = false);
+Variable mean(const Variable& x, const std::vector<int>& axes = {}, bool keep = false);
+Variable max(const Variable& x, const std::vector<int>& axes = {}, bool keep = false);  // ties share the gradient
+
+// view.cpp: shapes only.
+Variable reshape(const Variable& x, const Shape& shape);  // one size may be -1
+Variable transpose(const Variable& x, int axis_a, int axis_b);
+Variable permute(const Variable& x, const std::vector<int>& axes);
+Variable slice(const Variable& x, int axis, int64_t begin, int64_t end, int64_t step = 1);
+Variable expand(const Variable& x, const Shape& shape);
+// cat.cpp
+Variable cat(const std::vector<Variable>& parts, int axis);
+Variable stack(const std::vector<Variable>& parts, int axis);  // a new axis
+
+// matmul.cpp: (..., M, K) x (..., K, N); leading axes equal, or one operand has none. `transposed` operands are
+// stored with their last two axes exchanged.
+Variable matmul(const Variable& a, const Variable& b, bool a_transposed = false, bool b_transposed = false);
+// linear.cpp: y = x W^T + b;  x (..., I), weight (O, I), bias (O) or undefined.
+Variable linear(const Variable& x, const Variable& weight, const Variable& bias);
+
+// layer_norm.cpp: over the last axis; weight and bias (D).
+Variable layer_norm(const Variable& x, const Variable& weight, const Variable& bias, double eps);
+
+// softmax.cpp: over the last axis.
+Variable softmax(const Variable& x);
+Variable log_softmax(const Variable& x);
+// cross_entropy.cpp: mean over rows of -log softmax(logits)[label]; logits (N, C), labels (N) i64 in [0, C).
+Variable cross_entropy(const Variable& logits, const Tensor& labels);
+
+// attention.cpp: softmax(scale q k^T) v per head; q (B, H, N, d), k and v (B, H, M, d).
+Variable attention(const Variable& q, const Variable& k, const Variable& v, double scale);
+// The same on a packed projection qkv (B, N, 3 H d), ordered [q | k | v], each [head][d]: -> (B, N, H d). No copies.
+Variable packed_attention(const Variable& qkv, int64_t heads, double scale);
+// linear_attention.cpp: f(q) (f(k)^T v) / (f(q) . sum f(k) + eps), f = elu + 1; q, k, v (B, H, N, d).
+Variable linear_attention(const Variable& q, const Variable& k, const Variable& v, double eps);
+Variable packed_linear_attention(const Variable& qkv, int64_t heads, double eps);
+
+// dropout.cpp: zero with probability p, the rest divided by 1 - p. Draws x.numel() words of the generator.
+Variable dropout(const Variable& x, double p, Generator& generator);
+
+// conv2d.cpp: x (B, C, H, W), weight (O, C / groups, kh, kw), bias (O) or undefined.
+Variable conv2d(const Variable& x, const Variable& weight, const Variable& bias, const Conv2dArgs& args = {});
+// interpolate.cpp: the last two axes to (height, width); any leading axes.
+Variable interpolate(const Variable& x, int64_t height, int64_t width, const InterpolateArgs& args);
+
+// cosine_similarity.cpp: over the last axis; each norm clamped at eps from below, as torch does.
+Variable cosine_similarity(const Variable& a, const Variable& b, double eps = 1e-8);
+
+}  // namespace dinomaly

@@ -1,0 +1,77 @@
+// Variable: a tensor whose history is recorded on the tape, so that gradients flow back through it.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "tensor/tensor.h"
+
+namespace dinomaly {
+
+// Sees the gradient of a variable, summed over all its uses, and returns what takes its place.
+using Hook = std::function<Tensor(const Tensor& gradient)>;
+
+struct VariableState;
+
+// Takes a hook away again; does nothing if it is already gone. May be called inside the hook itself.
+class HookHandle {
+ public:
+  HookHandle() = default;
+  HookHandle(std::weak_ptr<VariableState> state, uint64_t id) : state_(std::move(state)), id_(id) {}
+  void remove();
+
+ private:
+  std::weak_ptr<VariableState> state_;
+  uint64_t id_ = 0;
+};
+
+// A handle: copies are the same variable.
+class Variable {
+ public:
+  Variable() = default;  // undefined
+  // A leaf. requires_grad needs a floating dtype.
+  Variable(Tensor value, bool requires_grad = false);
+
+  bool defined() const { return state_ != nullptr; }
+  const Tensor& value() const;
+  const Shape& shape() const { return value().shape(); }
+  Dtype dtype() const { return value().dtype(); }
+  Device device() const { return value().device(); }
+  int64_t size(int axis) const { return value().size(axis); }
+  double item() const { return value().item(); }
+
+  bool requires_grad() const;
+  bool is_leaf() const;
+  // Leaves only: starts or stops recording for later uses.
+  void set_requires_grad(bool on) const;
+  // Leaves only: replaces the value (a loaded weight, another dtype). The shape may change; the gradient is dropped.
+  void set_value(Tensor value) const;
+
+  // The gradient of a leaf or a retained variable; undefined before backward().
+  const Tensor& grad() const;
+  void set_grad(Tensor gradient) const;
+  void zero_grad() const { set_grad({}); }
+  // A non-leaf keeps its gradient, too (after its hooks).
+  void retain_grad() const;
+  // Hooks run in the order they were registered, once per backward(), on the sum of all contributions, before
+  // anything upstream sees it. Throws on a variable that requires no gradient.
+  HookHandle register_hook(Hook hook) const;
+
+  // The same value without history.
+  Variable detach() const;
+
+  // Gradients of this variable with respect to everything that requires one, added to the leaves' grad().
+  // `gradient` has this variable's shape; it may be left out for a variable of one element (then it is 1).
+  // The part of the tape that was walked is released: a second backward() through it throws.
+  void backward(Tensor gradient = {}) const;
+
+  const std::shared_ptr<VariableState>& state() const { return state_; }
+  explicit Variable(std::shared_ptr<VariableState> state) : state_(std::move(state)) {}
+
+ private:
+  std::shared_ptr<VariableState> state_;
+};
+
+}  // namespace dinomaly

@@ -1,0 +1,73 @@
+#include "tensor/allocator.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "tensor/error.h"
+
+namespace dinomaly {
+
+size_t CachingAllocator::rounded(size_t bytes) {
+  constexpr size_t smallest = 256;
+  if (bytes <= smallest) return smallest;
+  const size_t step = std::bit_floor(bytes - 1) / 4;
+  return (bytes + step - 1) / step * step;
+}
+
+void* CachingAllocator::allocate(size_t bytes) {
+  const size_t size = rounded(bytes);
+  std::lock_guard lock(mutex_);
+  void* block = nullptr;
+  if (auto found = free_.find(size); found != free_.end() && !found->second.empty()) {
+    block = found->second.back();
+    found->second.pop_back();
+    counters_.cached_bytes -= size;
+  } else {
+    ++counters_.system_calls;
+    block = source_->acquire(size);
+    if (block == nullptr) {
+      for (auto& [cached_size, blocks] : free_) {
+        for (void* cached : blocks) source_->release(cached, cached_size);
+        blocks.clear();
+      }
+      counters_.cached_bytes = 0;
+      block = source_->acquire(size);
+    }
+    check(block != nullptr, "out of memory: {} bytes asked for, {} bytes live, peak {}", size, counters_.live_bytes,
+          counters_.peak_bytes);
+  }
+  counters_.live_bytes += size;
+  counters_.live_blocks += 1;
+  counters_.peak_bytes = std::max(counters_.peak_bytes, counters_.live_bytes);
+  return block;
+}
+
+void CachingAllocator::deallocate(void* block, size_t bytes) {
+  const size_t size = rounded(bytes);
+  std::lock_guard lock(mutex_);
+  free_[size].push_back(block);
+  counters_.live_bytes -= size;
+  counters_.live_blocks -= 1;
+  counters_.cached_bytes += size;
+}
+
+void CachingAllocator::release_cached() {
+  std::lock_guard lock(mutex_);
+  for (auto& [size, blocks] : free_) {
+    for (void* block : blocks) source_->release(block, size);
+  }
+  free_.clear();
+  counters_.cached_bytes = 0;
+}
+
+MemoryCounters CachingAllocator::counters() const {
+  std::lock_guard lock(mutex_);
+  return counters_;
+}
+
+void CachingAllocator::reset_peak() {
+  std::lock_guard lock(mutex_);
+  counters_.peak_bytes = counters_.live_bytes;
+}
+
+}  // namespace dinomaly

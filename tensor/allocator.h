@@ -1,0 +1,61 @@
+// A caching allocator: freed blocks are kept by rounded size and given out again, so that a training step at
+// steady state asks the system for nothing.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+namespace dinomaly {
+
+// Where the blocks come from: the system's heap, or a GPU driver.
+class MemorySource {
+ public:
+  virtual ~MemorySource() = default;
+  // Memory of `bytes`, aligned to 64; null when there is none left.
+  virtual void* acquire(size_t bytes) = 0;
+  virtual void release(void* block, size_t bytes) = 0;
+};
+
+struct MemoryCounters {
+  size_t live_bytes = 0;    // handed out now
+  size_t cached_bytes = 0;  // free, kept for reuse
+  size_t peak_bytes = 0;    // the largest live_bytes since reset_peak()
+  int64_t live_blocks = 0;
+  int64_t system_calls = 0;  // how often the source was asked
+};
+
+// Thread safe. Work on one backend is ordered by its one stream, so a block may be reused as soon as it is
+// freed on the host.
+class CachingAllocator {
+ public:
+  explicit CachingAllocator(std::unique_ptr<MemorySource> source) : source_(std::move(source)) {}
+  ~CachingAllocator() { release_cached(); }
+  CachingAllocator(const CachingAllocator&) = delete;
+  CachingAllocator& operator=(const CachingAllocator&) = delete;
+
+  // At least `bytes` bytes, 64-aligned, not cleared. On exhaustion the cache is flushed and the request
+  // repeated; then throws Error naming the request and the counters.
+  void* allocate(size_t bytes);
+  // Gives back what allocate(bytes) returned.
+  void deallocate(void* block, size_t bytes);
+  // Returns every cached block to the source.
+  void release_cached();
+
+  MemoryCounters counters() const;
+  void reset_peak();
+
+  // The block size that serves a request: powers of two in four steps each, so at most a fifth is wasted.
+  static size_t rounded(size_t bytes);
+
+ private:
+  std::unique_ptr<MemorySource> source_;
+  mutable std::mutex mutex_;
+  std::map<size_t, std::vector<void*>> free_;
+  MemoryCounters counters_;
+};
+
+}  // namespace dinomaly

@@ -1,0 +1,99 @@
+// Element types, and visit(): from a runtime dtype to a compile-time type.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <type_traits>
+
+#include "tensor/bfloat16.h"
+#include "tensor/error.h"
+
+namespace dinomaly {
+
+// f32 and bf16 to compute, f64 (CPU only) for gradient checks, i64 and u8 for indices, labels and masks.
+enum class Dtype { f32, f64, bf16, i64, u8 };
+
+constexpr size_t size_of(Dtype dtype) {
+  switch (dtype) {
+    case Dtype::f32: return 4;
+    case Dtype::f64: return 8;
+    case Dtype::bf16: return 2;
+    case Dtype::i64: return 8;
+    case Dtype::u8: return 1;
+  }
+  return 0;
+}
+
+constexpr bool is_floating(Dtype dtype) {
+  return dtype == Dtype::f32 || dtype == Dtype::f64 || dtype == Dtype::bf16;
+}
+
+constexpr std::string_view name_of(Dtype dtype) {
+  switch (dtype) {
+    case Dtype::f32: return "f32";
+    case Dtype::f64: return "f64";
+    case Dtype::bf16: return "bf16";
+    case Dtype::i64: return "i64";
+    case Dtype::u8: return "u8";
+  }
+  return "?";
+}
+
+// "f32", "f64", "bf16", "i64", "u8"; anything else throws InputError.
+inline Dtype parse_dtype(std::string_view name) {
+  for (Dtype dtype : {Dtype::f32, Dtype::f64, Dtype::bf16, Dtype::i64, Dtype::u8}) {
+    if (name == name_of(dtype)) return dtype;
+  }
+  fail_input("unknown dtype '{}': expected f32, f64 or bf16", name);
+}
+
+template <class T>
+constexpr Dtype dtype_of() {
+  if constexpr (std::is_same_v<T, float>) return Dtype::f32;
+  else if constexpr (std::is_same_v<T, double>) return Dtype::f64;
+  else if constexpr (std::is_same_v<T, BFloat16>) return Dtype::bf16;
+  else if constexpr (std::is_same_v<T, int64_t>) return Dtype::i64;
+  else {
+    static_assert(std::is_same_v<T, uint8_t>, "not an element type");
+    return Dtype::u8;
+  }
+}
+
+// Statistics and sums of T are held in Wide<T>: f32 for bf16 and f32, f64 for f64.
+template <class T>
+using Wide = std::conditional_t<std::is_same_v<T, double>, double, float>;
+
+// Calls function(T{}) with the C++ type of `dtype`.
+template <class Function>
+decltype(auto) visit(Dtype dtype, Function&& function) {
+  switch (dtype) {
+    case Dtype::f64: return function(double{});
+    case Dtype::bf16: return function(BFloat16{});
+    case Dtype::i64: return function(int64_t{});
+    case Dtype::u8: return function(uint8_t{});
+    case Dtype::f32: break;
+  }
+  return function(float{});
+}
+
+// The same for floating dtypes only; throws for the others.
+template <class Function>
+decltype(auto) visit_floating(Dtype dtype, Function&& function) {
+  check(is_floating(dtype), "expected a floating dtype, got {}", name_of(dtype));
+  if (dtype == Dtype::f64) return function(double{});
+  if (dtype == Dtype::bf16) return function(BFloat16{});
+  return function(float{});
+}
+
+}  // namespace dinomaly
+
+template <>
+struct fmt::formatter<dinomaly::Dtype> : fmt::formatter<std::string_view> {
+  template <class Context>
+  auto format(dinomaly::Dtype dtype, Context& context) const {
+    return fmt::formatter<std::string_view>::format(dinomaly::name_of(dtype), context);
+  }
+};

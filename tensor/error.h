@@ -1,0 +1,46 @@
+// Errors: what a function throws when its contract is broken, and what a user sees when an input is wrong.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+namespace dinomaly {
+
+// A broken contract: a wrong shape, dtype or state. The message names the op and what it was given.
+class Error : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+// A user's bad file, flag or value, told in one line. Programs print it to stderr and exit with status 2.
+class InputError : public Error {
+ public:
+  using Error::Error;
+};
+
+template <class... Args>
+[[noreturn]] void fail(fmt::format_string<Args...> format, Args&&... args) {
+  throw Error(fmt::format(format, std::forward<Args>(args)...));
+}
+
+template <class... Args>
+[[noreturn]] void fail_input(fmt::format_string<Args...> format, Args&&... args) {
+  throw InputError(fmt::format(format, std::forward<Args>(args)...));
+}
+
+// Throws Error with the formatted message unless `ok`.
+template <class... Args>
+void check(bool ok, fmt::format_string<Args...> format, Args&&... args) {
+  if (!ok) fail(format, std::forward<Args>(args)...);
+}
+
+// Throws InputError with the formatted message unless `ok`.
+template <class... Args>
+void check_input(bool ok, fmt::format_string<Args...> format, Args&&... args) {
+  if (!ok) fail_input(format, std::forward<Args>(args)...);
+}
+
+}  // namespace dinomaly

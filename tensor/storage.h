@@ -1,0 +1,33 @@
+// Storage: a block of memory on one device, freed when its last tensor goes.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+
+#include "tensor/device.h"
+
+namespace dinomaly {
+
+class Storage {
+ public:
+  // A block from the device's caching allocator, not cleared.
+  Storage(size_t bytes, Device device);
+  // Memory owned by somebody else (a mapped file, a vector); `owner` is kept alive as long as the storage.
+  Storage(void* data, size_t bytes, Device device, std::shared_ptr<const void> owner)
+      : data_(data), bytes_(bytes), device_(device), owner_(std::move(owner)) {}
+  ~Storage();
+  Storage(const Storage&) = delete;
+  Storage& operator=(const Storage&) = delete;
+
+  void* data() const { return data_; }
+  size_t bytes() const { return bytes_; }
+  Device device() const { return device_; }
+
+ private:
+  void* data_;
+  size_t bytes_;
+  Device device_;
+  std::shared_ptr<const void> owner_;  // null: the allocator's
+};
+
+}  // namespace dinomaly
