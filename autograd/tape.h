@@ -1,13 +1,13 @@
-// The tape: every recorded op in creation order. backward() walks it from the newest entry to the oldest and
-// releases each entry as it passes, so there is neither recursion nor a deep chain of destructors.
+// The tape: what record() wrote down of every op, so that backward() can visit the ops in the reverse order of
+// their creation. Each entry belongs to the variable it made and goes when that goes or when backward() has
+// passed it; neither walk nor release recurses, however long the chain.
 #pragma once
 
 #include <cstdint>
 #include <functional>
-#include <list>
 #include <memory>
 #include <string>
-#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "autograd/grad_mode.h"
@@ -23,11 +23,13 @@ struct Gradients : std::vector<Tensor> {
 };
 using Backward = std::function<Gradients(const Tensor& dy)>;
 
-// One recorded op. Owned by the tape; goes when its output's last handle goes or when backward() has passed it.
+// One recorded op.
 struct Node {
-  std::string name;
+  ~Node();  // releases the inputs without recursion
+
+  uint64_t order = 0;  // creation order: greater than that of every input
+  const char* name = "";
   std::vector<Variable> inputs;
-  VariableState* output = nullptr;
   Backward backward;
 };
 
@@ -36,47 +38,28 @@ struct HookEntry {
   Hook hook;
 };
 
-struct VariableState : std::enable_shared_from_this<VariableState> {
+// What the handles of one variable share.
+struct VariableState {
   Tensor value;
   bool requires_grad = false;
   bool retain_grad = false;
-  bool released = false;  // a non-leaf whose node backward() has passed
+  bool released = false;  // a non-leaf whose entry backward() has passed
+  std::unique_ptr<Node> node;  // the op that made it; null for leaves and constants
   Tensor grad;
   std::vector<HookEntry> hooks;
-  std::list<Node>::iterator node;
-  bool has_node = false;
-
-  // Gradient under construction while backward() walks. `pending_is_ours`: no one else holds it, so the next
-  // contribution is added in place.
-  Tensor pending;
-  bool pending_is_ours = false;
-
-  ~VariableState();
+  Tensor pending;  // the sum of the contributions so far, while backward() is on its way here
 };
 
-// The tape of this thread. A graph belongs to the thread that built it.
-class Tape {
- public:
-  static Tape& current();
+// Gives `output` its entry on the tape.
+void append_to_tape(const Variable& output, const char* name, std::vector<Variable> inputs, Backward backward);
 
-  void append(Node node);
-  void erase(VariableState& output);
-  void backward(const Variable& root, Tensor gradient);
-  size_t size() const { return nodes_.size(); }
-  const std::list<Node>& nodes() const { return nodes_; }
-
- private:
-  void propagate(Node& node);
-  void trash(std::vector<Variable>&& inputs);
-
-  std::list<Node> nodes_;
-  std::vector<Variable> trash_;  // inputs of erased nodes, dropped one by one: no recursion
-  bool emptying_trash_ = false;
-};
+// How many entries are alive in the whole program.
+int64_t tape_size();
 
 // Makes `value` the output of an op: a plain constant where no input requires a gradient or recording is off
-// (no_grad), else an entry on the tape. `backward` maps dy to the inputs' gradients, in the order of `inputs`;
-// what it captures is the saved state. It captures Tensors, never the output Variable (a reference cycle).
+// (no_grad), else a variable with an entry on the tape. `backward` maps dy to the inputs' gradients, in the
+// order of `inputs`; what it captures is the saved state. It captures Tensors, never the output Variable (that
+// would be a reference cycle).
 template <class Function>
 Variable record(const char* name, Tensor value, std::vector<Variable> inputs, Function backward) {
   bool needed = false;
@@ -84,11 +67,11 @@ Variable record(const char* name, Tensor value, std::vector<Variable> inputs, Fu
     for (const Variable& input : inputs) needed = needed || (input.defined() && input.requires_grad());
   }
   Variable output(std::move(value), needed);
-  if (needed) Tape::current().append({name, std::move(inputs), output.state().get(), Backward(std::move(backward))});
+  if (needed) append_to_tape(output, name, std::move(inputs), Backward(std::move(backward)));
   return output;
 }
 
-// The output of a fast path without backward: throws "NAME has no gradient" if one is asked of it.
+// The output of a fast path without backward: throws "NAME: has no gradient" if one is asked of it.
 Variable non_differentiable(const char* name, Tensor value, std::vector<Variable> inputs);
 
 inline Kernels& kernels_for(const Variable& variable) { return kernels_for(variable.device()); }

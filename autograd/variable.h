@@ -19,7 +19,7 @@ struct VariableState;
 class HookHandle {
  public:
   HookHandle() = default;
-  HookHandle(std::weak_ptr<VariableState> state, uint64_t id) : state_(std::move(state)), id_(id) {}
+  HookHandle(const std::shared_ptr<VariableState>& state, uint64_t id) : state_(state), id_(id) {}
   void remove();
 
  private:

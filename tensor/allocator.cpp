@@ -33,8 +33,8 @@ void* CachingAllocator::allocate(size_t bytes) {
       counters_.cached_bytes = 0;
       block = source_->acquire(size);
     }
-    check(block != nullptr, "out of memory: {} bytes asked for, {} bytes live, peak {}", size, counters_.live_bytes,
-          counters_.peak_bytes);
+    check(block != nullptr, "out of memory: {} bytes asked for, {} bytes live, peak {}", size,
+          counters_.live_bytes, counters_.peak_bytes);
   }
   counters_.live_bytes += size;
   counters_.live_blocks += 1;

@@ -1,0 +1,22 @@
+// Is a backward formula the derivative of its forward one? Asked of numbers.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "autograd/variable.h"
+#include "tensor/random.h"
+
+namespace dinomaly {
+
+// Compares the gradient of L = sum(c * function(inputs)), c a cotangent drawn from the standard normal
+// distribution, with central differences (L(x + h) - L(x - h)) / 2h in float64, for every element of every
+// input.
+//   inputs: f64 on the CPU; function: deterministic, smooth within h = 1e-5 of the inputs, any output shape
+// The error of an element is |gradient - difference| / max(1, |difference|). Returns the largest; throws
+// Error naming input, element and both numbers if it exceeds `tolerance`. An input the output does not depend
+// on must have no gradient or zeros.
+double gradcheck(const std::function<Variable(const std::vector<Variable>&)>& function,
+                 const std::vector<Tensor>& inputs, Generator& generator, double tolerance = 1e-6);
+
+}  // namespace dinomaly

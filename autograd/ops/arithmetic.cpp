@@ -1,0 +1,87 @@
+// Elementwise y = a op b. Shapes broadcast by numpy's rule; a gradient is summed over the axes along which
+// its operand was repeated (sum_to).
+//   add: da = dy, db = dy          sub: da = dy, db = -dy
+//   mul: da = dy b, db = dy a      div: da = dy / b, db = -da y
+//   maximum: dy goes to the larger operand, half to each of two equal ones
+//   where:   da = dy where the condition holds, db = dy where it does not
+//   affine (scale * x + shift):  dx = scale dy
+// Saved: nothing but shapes, except mul (each operand for the other's gradient), div (b and y), maximum (a
+// and b) and where (the condition).
+#include "autograd/ops/common.h"
+#include "autograd/ops/ops.h"
+
+namespace dinomaly {
+
+namespace {
+
+// A 0 that broadcasts against x.
+Tensor zero_like(const Tensor& x) { return Tensor::zeros({}, x.dtype(), x.device()); }
+
+}  // namespace
+
+Variable add(const Variable& a, const Variable& b) {
+  return record("add", a.value() + b.value(), {a, b},
+                [a_shape = a.shape(), b_shape = b.shape(), need_a = wants_gradient(a),
+                 need_b = wants_gradient(b)](const Tensor& dy) -> Gradients {
+                  return {need_a ? sum_to(dy, a_shape) : Tensor(), need_b ? sum_to(dy, b_shape) : Tensor()};
+                });
+}
+
+Variable sub(const Variable& a, const Variable& b) {
+  return record("sub", a.value() - b.value(), {a, b},
+                [a_shape = a.shape(), b_shape = b.shape(), need_a = wants_gradient(a),
+                 need_b = wants_gradient(b)](const Tensor& dy) -> Gradients {
+                  return {need_a ? sum_to(dy, a_shape) : Tensor(), need_b ? -sum_to(dy, b_shape) : Tensor()};
+                });
+}
+
+Variable mul(const Variable& a, const Variable& b) {
+  const bool need_a = wants_gradient(a), need_b = wants_gradient(b);
+  return record(
+      "mul", a.value() * b.value(), {a, b},
+      [a_shape = a.shape(), b_shape = b.shape(), need_a, need_b, b = saved_if(need_a, b),
+       a = saved_if(need_b, a)](const Tensor& dy) -> Gradients {
+        return {need_a ? sum_to(dy * b, a_shape) : Tensor(), need_b ? sum_to(dy * a, b_shape) : Tensor()};
+      });
+}
+
+Variable div(const Variable& a, const Variable& b) {
+  const Tensor y = a.value() / b.value();
+  const bool need_a = wants_gradient(a), need_b = wants_gradient(b);
+  return record("div", y, {a, b},
+                [a_shape = a.shape(), need_a, need_b, b = b.value(),
+                 y = need_b ? y : Tensor()](const Tensor& dy) -> Gradients {
+                  const Tensor scaled = dy / b;
+                  return {need_a ? sum_to(scaled, a_shape) : Tensor(),
+                          need_b ? -sum_to(scaled * y, b.shape()) : Tensor()};
+                });
+}
+
+Variable maximum(const Variable& a, const Variable& b) {
+  return record("maximum", binary(Binary::maximum, a.value(), b.value()), {a, b},
+                [a = a.value(), b = b.value(), need_a = wants_gradient(a),
+                 need_b = wants_gradient(b)](const Tensor& dy) -> Gradients {
+                  const Tensor greater = compare(Compare::greater, a, b).to(dy.dtype());
+                  const Tensor not_less = compare(Compare::greater_equal, a, b).to(dy.dtype());
+                  const Tensor to_a = dy * (0.5 * (greater + not_less));
+                  return {need_a ? sum_to(to_a, a.shape()) : Tensor(),
+                          need_b ? sum_to(dy - to_a, b.shape()) : Tensor()};
+                });
+}
+
+Variable where(const Tensor& condition, const Variable& a, const Variable& b) {
+  return record("where", where(condition, a.value(), b.value()), {a, b},
+                [condition, a_shape = a.shape(), b_shape = b.shape(), need_a = wants_gradient(a),
+                 need_b = wants_gradient(b)](const Tensor& dy) -> Gradients {
+                  const Tensor zero = zero_like(dy);
+                  return {need_a ? sum_to(where(condition, dy, zero), a_shape) : Tensor(),
+                          need_b ? sum_to(where(condition, zero, dy), b_shape) : Tensor()};
+                });
+}
+
+Variable affine(const Variable& x, double scale, double shift) {
+  return record("affine", unary(Unary::affine, x.value(), {scale, shift}), {x},
+                [scale](const Tensor& dy) -> Gradients { return scale * dy; });
+}
+
+}  // namespace dinomaly

@@ -1,0 +1,37 @@
+// Small helpers shared by the op files.
+#pragma once
+
+#include "autograd/variable.h"
+#include "tensor/tensor.h"
+
+namespace dinomaly {
+
+inline bool wants_gradient(const Variable& x) { return x.defined() && x.requires_grad(); }
+
+// What to capture: the value if a gradient that somebody wants needs it, else nothing.
+inline Tensor saved_if(bool needed, const Variable& x) { return needed ? x.value() : Tensor(); }
+
+// The dtype of statistics about tensors of `dtype`: Wide<T> of tensor/dtype.h at run time.
+inline Dtype wide(Dtype dtype) { return dtype == Dtype::f64 ? Dtype::f64 : Dtype::f32; }
+
+// x (..., n) as the contiguous (rows, n) that row kernels take. x must have an axis.
+inline Tensor as_rows(const Tensor& x) {
+  int64_t rows = 1;
+  for (int axis = 0; axis + 1 < x.rank(); ++axis) rows *= x.size(axis);
+  return x.contiguous().reshape({rows, x.shape().back()});
+}
+
+// Throws "op: ..." unless all that are defined share x's floating dtype and its device.
+template <class... Others>
+void check_alike(const char* op, const Variable& x, const Others&... others) {
+  check(is_floating(x.dtype()), "{}: expected a floating dtype, got {}", op, x.dtype());
+  [[maybe_unused]] const auto agree = [&](const Variable& other) {
+    if (!other.defined()) return;
+    check(other.dtype() == x.dtype() && other.device() == x.device(),
+          "{}: operands differ: {} on {}, {} on {}", op, x.dtype(), x.device(), other.dtype(),
+          other.device());
+  };
+  (agree(others), ...);
+}
+
+}  // namespace dinomaly

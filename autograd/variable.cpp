@@ -1,0 +1,69 @@
+#include "autograd/variable.h"
+
+#include <atomic>
+
+#include "autograd/tape.h"
+
+namespace dinomaly {
+
+namespace {
+VariableState& state_of(const Variable& variable) {
+  check(variable.defined(), "the variable is undefined");
+  return *variable.state();
+}
+}  // namespace
+
+Variable::Variable(Tensor value, bool requires_grad) : state_(std::make_shared<VariableState>()) {
+  check(!requires_grad || is_floating(value.dtype()), "a variable of {} cannot require a gradient", value.dtype());
+  state_->value = std::move(value);
+  state_->requires_grad = requires_grad;
+}
+
+const Tensor& Variable::value() const { return state_of(*this).value; }
+
+bool Variable::requires_grad() const { return state_of(*this).requires_grad; }
+
+bool Variable::is_leaf() const { return !state_of(*this).node && !state_of(*this).released; }
+
+void Variable::set_requires_grad(bool on) const {
+  check(is_leaf(), "set_requires_grad: not a leaf; use detach()");
+  check(!on || is_floating(dtype()), "a variable of {} cannot require a gradient", dtype());
+  state_->requires_grad = on;
+}
+
+void Variable::set_value(Tensor value) const {
+  check(is_leaf(), "set_value: not a leaf");
+  check(!state_->requires_grad || is_floating(value.dtype()), "a variable of {} cannot require a gradient",
+        value.dtype());
+  state_->value = std::move(value);
+  state_->grad = {};
+}
+
+const Tensor& Variable::grad() const { return state_of(*this).grad; }
+
+void Variable::set_grad(Tensor gradient) const {
+  check(!gradient.defined() || gradient.shape() == shape(), "set_grad: a gradient of {} for a variable of {}",
+        gradient.shape(), shape());
+  state_of(*this).grad = std::move(gradient);
+}
+
+void Variable::retain_grad() const {
+  check(requires_grad(), "retain_grad: the variable requires no gradient");
+  state_->retain_grad = true;
+}
+
+HookHandle Variable::register_hook(Hook hook) const {
+  static std::atomic<uint64_t> next_id{1};
+  check(requires_grad(), "register_hook: the variable requires no gradient");
+  const uint64_t id = next_id++;
+  state_->hooks.push_back({id, std::move(hook)});
+  return HookHandle(state_, id);
+}
+
+void HookHandle::remove() {
+  if (auto state = state_.lock()) std::erase_if(state->hooks, [&](const HookEntry& entry) { return entry.id == id_; });
+}
+
+Variable Variable::detach() const { return Variable(value()); }
+
+}  // namespace dinomaly

@@ -1,0 +1,42 @@
+// Loops over all processors (OpenMP). For the host only.
+#pragma once
+
+#include <omp.h>
+
+#include <algorithm>
+#include <cstdint>
+
+namespace dinomaly {
+
+// Elements of work below which starting the other threads costs more than it saves.
+inline constexpr int64_t parallel_grain = 32768;
+
+// Calls body(begin, end) on consecutive pieces of [0, count), one piece per thread, all of them at once if
+// there is more than `grain` to do and this is not already inside such a loop. Pieces begin at multiples of
+// `align` and depend only on the number of threads, so results are the same from run to run. `body` must not
+// throw.
+template <class Body>
+void parallel_for(int64_t count, int64_t grain, const Body& body, int64_t align = 1) {
+  if (count <= 0) return;
+  const int threads = omp_get_max_threads();
+  if (count <= grain || threads == 1 || omp_in_parallel()) {
+    body(int64_t{0}, count);
+    return;
+  }
+  // Always the whole team: GNU's OpenMP ends and restarts threads when the team's size changes.
+#pragma omp parallel num_threads(threads)
+  {
+    const int64_t pieces = omp_get_num_threads();
+    const int64_t piece = ((count + pieces - 1) / pieces + align - 1) / align * align;
+    const int64_t begin = piece * omp_get_thread_num();
+    const int64_t end = std::min(begin + piece, count);
+    if (begin < end) body(begin, end);
+  }
+}
+
+// The grain in rows for rows of `width` elements.
+inline int64_t row_grain(int64_t width) {
+  return std::max<int64_t>(1, parallel_grain / std::max<int64_t>(width, 1));
+}
+
+}  // namespace dinomaly

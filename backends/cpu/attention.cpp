@@ -1,0 +1,167 @@
+// out = P v with P = softmax(scale q k^T) over each row, per batch entry and head;
+//   q (B, H, N, d), k and v (B, H, M, d) -> out (B, H, N, d), logsumexp (B, H, N) = log sum exp(scale q k^T).
+// Queries are taken in tiles, whose scores against all M keys stay in the cache; no more is ever stored.
+// Backward, with P rebuilt as exp(scale q k^T - logsumexp) and delta_n = sum over d of dout * out:
+//   dv = P^T dout,  dS = P * (dout v^T - delta) * scale,  dq = dS k,  dk = dS^T q.
+// One thread does all tiles of a head in order, so dk and dv need no atomics and no order of chance.
+#include <cmath>
+#include <limits>
+
+#include "backends/common/parallel.h"
+#include "backends/common/vector_math.h"
+#include "backends/cpu/cpu_kernels.h"
+#include "backends/cpu/gemm.h"
+#include "backends/cpu/heads.h"
+
+namespace dinomaly {
+
+namespace {
+
+constexpr int64_t tile_rows = 96;
+
+// scores -> exp(scores - max); returns 1 / sum and writes the row's logsumexp.
+template <class W>
+W exponentiate(W* scores, int64_t n, W* logsumexp) {
+  W largest = -std::numeric_limits<W>::infinity();
+#pragma omp simd reduction(max : largest)
+  for (int64_t i = 0; i < n; ++i) largest = scores[i] > largest ? scores[i] : largest;
+  W sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (int64_t i = 0; i < n; ++i) {
+    scores[i] = vexp(scores[i] - largest);
+    sum += scores[i];
+  }
+  *logsumexp = largest + std::log(sum);
+  return W(1) / sum;
+}
+
+template <class T>
+void forward(const Heads<T>& q, const Heads<T>& k, const Heads<T>& v, double scale, const Heads<T>& out,
+             Wide<T>* logsumexp, int64_t heads) {
+  using W = Wide<T>;
+  const int64_t n = q.length(), m = k.length(), d = q.width();
+  const int64_t tiles = (n + tile_rows - 1) / tile_rows;
+  parallel_for(heads * tiles, 1, [&](int64_t begin, int64_t end) {
+    Scratch<W> scratch(2 * tile_rows * d + 2 * m * d + tile_rows * m);
+    W *q_copy = scratch.take(tile_rows * d), *out_copy = scratch.take(tile_rows * d);
+    W *k_copy = scratch.take(m * d), *v_copy = scratch.take(m * d), *scores = scratch.take(tile_rows * m);
+    for (int64_t task = begin; task < end; ++task) {
+      const int64_t head = task / tiles, first = task % tiles * tile_rows;
+      const int64_t rows = std::min(tile_rows, n - first);
+      const auto queries = q.read(head, first, rows, q_copy);
+      const auto keys = k.read(head, 0, m, k_copy);
+      const auto values = v.read(head, 0, m, v_copy);
+      const auto result = out.target(head, first, rows, out_copy);
+      W inverse[tile_rows];
+      gemm(false, true, rows, m, d, static_cast<W>(scale), queries.data, queries.stride, keys.data,
+           keys.stride, W(0), scores, m);
+      for (int64_t i = 0; i < rows; ++i) {
+        inverse[i] = exponentiate(scores + i * m, m, logsumexp + head * n + first + i);
+      }
+      gemm(false, false, rows, d, m, W(1), scores, m, values.data, values.stride, W(0), result.data,
+           result.stride);
+      for (int64_t i = 0; i < rows; ++i) {
+        W* row = result.row(i);
+#pragma omp simd
+        for (int64_t j = 0; j < d; ++j) row[j] *= inverse[i];
+      }
+      out.write_back(head, first, rows, result);
+    }
+  });
+}
+
+// One row: probabilities <- exp(scores - logsumexp).
+template <class W>
+void rebuild(W* scores, int64_t n, W logsumexp) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) scores[i] = vexp(scores[i] - logsumexp);
+}
+
+// One row: dP -> dS.
+template <class W>
+void softmax_gradient(const W* probabilities, W* gradient, int64_t n, W delta, W scale) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) gradient[i] = probabilities[i] * (gradient[i] - delta) * scale;
+}
+
+template <class W>
+W dot(const W* a, const W* b, int64_t n) {
+  W sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (int64_t i = 0; i < n; ++i) sum += a[i] * b[i];
+  return sum;
+}
+
+template <class T>
+struct BackwardHeads {
+  Heads<T> dout, q, k, v, out, dq, dk, dv;
+};
+
+template <class T>
+void backward(const BackwardHeads<T>& x, const Wide<T>* logsumexp, double scale, int64_t heads) {
+  using W = Wide<T>;
+  const int64_t n = x.q.length(), m = x.k.length(), d = x.q.width();
+  const W factor = static_cast<W>(scale);
+  parallel_for(heads, 1, [&](int64_t begin, int64_t end) {
+    Scratch<W> scratch(4 * tile_rows * d + 4 * m * d + 2 * tile_rows * m);
+    W *q_copy = scratch.take(tile_rows * d), *dout_copy = scratch.take(tile_rows * d);
+    W *out_copy = scratch.take(tile_rows * d), *dq_copy = scratch.take(tile_rows * d);
+    W *k_copy = scratch.take(m * d), *v_copy = scratch.take(m * d);
+    W *dk_copy = scratch.take(m * d), *dv_copy = scratch.take(m * d);
+    W *p = scratch.take(tile_rows * m), *ds = scratch.take(tile_rows * m);
+    for (int64_t head = begin; head < end; ++head) {
+      const auto k = x.k.read(head, 0, m, k_copy), v = x.v.read(head, 0, m, v_copy);
+      const auto dk = x.dk.target(head, 0, m, dk_copy), dv = x.dv.target(head, 0, m, dv_copy);
+      for (int64_t first = 0; first < n; first += tile_rows) {
+        const int64_t rows = std::min(tile_rows, n - first);
+        const W beta = first == 0 ? W(0) : W(1);
+        const auto q = x.q.read(head, first, rows, q_copy), dout = x.dout.read(head, first, rows, dout_copy);
+        const auto out = x.out.read(head, first, rows, out_copy);
+        const auto dq = x.dq.target(head, first, rows, dq_copy);
+        gemm(false, true, rows, m, d, factor, q.data, q.stride, k.data, k.stride, W(0), p, m);
+        for (int64_t i = 0; i < rows; ++i) rebuild(p + i * m, m, logsumexp[head * n + first + i]);
+        gemm(true, false, m, d, rows, W(1), p, m, dout.data, dout.stride, beta, dv.data, dv.stride);
+        gemm(false, true, rows, m, d, W(1), dout.data, dout.stride, v.data, v.stride, W(0), ds, m);
+        for (int64_t i = 0; i < rows; ++i) {
+          softmax_gradient(p + i * m, ds + i * m, m, dot(dout.row(i), out.row(i), d), factor);
+        }
+        gemm(false, false, rows, d, m, W(1), ds, m, k.data, k.stride, W(0), dq.data, dq.stride);
+        gemm(true, false, m, d, rows, W(1), ds, m, q.data, q.stride, beta, dk.data, dk.stride);
+        x.dq.write_back(head, first, rows, dq);
+      }
+      x.dk.write_back(head, 0, m, dk);
+      x.dv.write_back(head, 0, m, dv);
+    }
+  });
+}
+
+}  // namespace
+
+void CpuKernels::attention(const Tensor& q, const Tensor& k, const Tensor& v, double scale, const Tensor& out,
+                           const Tensor& logsumexp) {
+  if (q.numel() == 0 || k.numel() == 0) {  // nothing to attend to
+    fill(out, 0);
+    fill(logsumexp, -std::numeric_limits<double>::infinity());
+    return;
+  }
+  visit_floating(q.dtype(), [&]<class T>(T) {
+    forward(Heads<T>(q), Heads<T>(k), Heads<T>(v), scale, Heads<T>(out), logsumexp.data<Wide<T>>(),
+            q.size(0) * q.size(1));
+  });
+}
+
+void CpuKernels::attention_backward(const Tensor& dout, const Tensor& q, const Tensor& k, const Tensor& v,
+                                    const Tensor& out, const Tensor& logsumexp, double scale,
+                                    const Tensor& dq, const Tensor& dk, const Tensor& dv) {
+  if (q.numel() == 0 || k.numel() == 0) {
+    for (const Tensor& gradient : {dq, dk, dv}) fill(gradient, 0);
+    return;
+  }
+  visit_floating(q.dtype(), [&]<class T>(T) {
+    const BackwardHeads<T> heads{Heads<T>(dout), Heads<T>(q),  Heads<T>(k),  Heads<T>(v),
+                                 Heads<T>(out),  Heads<T>(dq), Heads<T>(dk), Heads<T>(dv)};
+    backward(heads, logsumexp.data<Wide<T>>(), scale, q.size(0) * q.size(1));
+  });
+}
+
+}  // namespace dinomaly

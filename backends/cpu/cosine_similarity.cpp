@@ -1,0 +1,91 @@
+// Over the rows of a and b (rows, n):  cos = a . b / (ca cb)  with ca = max(|a|, eps), cb = max(|b|, eps).
+// Backward, as torch.nn.functional.cosine_similarity has it: the clamp is no part of the derivative, so the
+// norm is differentiated where it is clamped, too (and 0 / 0 in a row of zeros counts as 0):
+//   da = dcos * (b / (ca cb) - cos / ca * a / |a|),  db likewise.
+// The three sums are taken in f64: a distance 1 - cos near 0 is a small difference, and rows are long.
+#include <algorithm>
+#include <cmath>
+
+#include "backends/common/parallel.h"
+#include "backends/cpu/cpu_kernels.h"
+
+namespace dinomaly {
+
+namespace {
+
+struct Cosine {
+  double value;
+  double norm_a, norm_b;        // as they are
+  double clamped_a, clamped_b;  // at least eps
+};
+
+template <class T>
+Cosine measure(const T* a, const T* b, int64_t n, double eps) {
+  double dot = 0, square_a = 0, square_b = 0;
+#pragma omp simd reduction(+ : dot, square_a, square_b)
+  for (int64_t i = 0; i < n; ++i) {
+    const double x = static_cast<Wide<T>>(a[i]), y = static_cast<Wide<T>>(b[i]);
+    dot += x * y;
+    square_a += x * x;
+    square_b += y * y;
+  }
+  Cosine c{0, std::sqrt(square_a), std::sqrt(square_b), 0, 0};
+  c.clamped_a = std::max(c.norm_a, eps);
+  c.clamped_b = std::max(c.norm_b, eps);
+  c.value = dot / c.clamped_a / c.clamped_b;
+  return c;
+}
+
+// dx = other_factor * other + own_factor * own.
+template <class T>
+void combine(const T* own, double own_factor, const T* other, double other_factor, int64_t n, T* dx) {
+  using W = Wide<T>;
+  const W f = static_cast<W>(own_factor), g = static_cast<W>(other_factor);
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) dx[i] = T(g * static_cast<W>(other[i]) + f * static_cast<W>(own[i]));
+}
+
+double through_norm(double dcos, double cosine, double norm, double clamped) {
+  return norm > 0 ? -dcos * cosine / clamped / norm : 0;
+}
+
+}  // namespace
+
+void CpuKernels::cosine_similarity(const Tensor& a, const Tensor& b, double eps, const Tensor& out) {
+  const int64_t rows = a.size(0), n = a.size(1);
+  visit_floating(a.dtype(), [&]<class T>(T) {
+    const T *left = a.data<T>(), *right = b.data<T>();
+    T* cosines = out.data<T>();
+    parallel_for(rows, row_grain(n), [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) {
+        cosines[row] = T(static_cast<Wide<T>>(measure(left + row * n, right + row * n, n, eps).value));
+      }
+    });
+  });
+}
+
+void CpuKernels::cosine_similarity_backward(const Tensor& dout, const Tensor& a, const Tensor& b, double eps,
+                                            const Tensor& da, const Tensor& db) {
+  const int64_t rows = a.size(0), n = a.size(1);
+  visit_floating(a.dtype(), [&]<class T>(T) {
+    const T *gradient = dout.data<T>(), *left = a.data<T>(), *right = b.data<T>();
+    T* left_out = da.defined() ? da.data<T>() : nullptr;
+    T* right_out = db.defined() ? db.data<T>() : nullptr;
+    parallel_for(rows, row_grain(n), [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) {
+        const T *x = left + row * n, *y = right + row * n;
+        const Cosine c = measure(x, y, n, eps);
+        const double dcos = static_cast<Wide<T>>(gradient[row]);
+        const double cross = dcos / c.clamped_a / c.clamped_b;
+        if (left_out) {
+          combine(x, through_norm(dcos, c.value, c.norm_a, c.clamped_a), y, cross, n, left_out + row * n);
+        }
+        if (right_out) {
+          combine(y, through_norm(dcos, c.value, c.norm_b, c.clamped_b), x, cross, n, right_out + row * n);
+        }
+      }
+    });
+  });
+}
+
+}  // namespace dinomaly

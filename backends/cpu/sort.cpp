@@ -1,0 +1,74 @@
+// sort and topk of rows. Both use one strict order of (value, index): NaN after everything else, equal values
+// by index.
+#include <algorithm>
+#include <vector>
+
+#include "backends/common/convert.h"
+#include "backends/common/parallel.h"
+#include "backends/cpu/cpu_kernels.h"
+
+namespace dinomaly {
+
+namespace {
+
+template <class T>
+struct Item {
+  Compute<T> value;
+  int64_t index;
+};
+
+// Calls function(before), before(a, b) being the strict order that is asked for.
+template <class T, class Function>
+void with_order(bool descending, const Function& function) {
+  const auto by_index_or_nan = [](const Item<T>& a, const Item<T>& b) {
+    const bool a_nan = a.value != a.value, b_nan = b.value != b.value;
+    return a_nan == b_nan ? a.index < b.index : b_nan;
+  };
+  if (descending) {
+    function([=](const Item<T>& a, const Item<T>& b) {
+      return a.value > b.value || (!(a.value < b.value) && by_index_or_nan(a, b));
+    });
+  } else {
+    function([=](const Item<T>& a, const Item<T>& b) {
+      return a.value < b.value || (!(a.value > b.value) && by_index_or_nan(a, b));
+    });
+  }
+}
+
+// The first `count` items of each row in the order asked for.
+template <class T>
+void sort_rows(const Tensor& x, int64_t count, bool descending, const Tensor& values, const Tensor& indices) {
+  const int64_t rows = x.size(0), width = x.size(1);
+  const T* source = x.data<T>();
+  T* sorted = values.data<T>();
+  int64_t* places = indices.data<int64_t>();
+  with_order<T>(descending, [&](auto before) {
+    parallel_for(rows, row_grain(width * 8), [&](int64_t begin, int64_t end) {
+      std::vector<Item<T>> items(static_cast<size_t>(width));
+      for (int64_t row = begin; row < end; ++row) {
+        for (int64_t i = 0; i < width; ++i) {
+          items[static_cast<size_t>(i)] = {static_cast<Compute<T>>(source[row * width + i]), i};
+        }
+        const auto middle = items.begin() + count;
+        if (count < width) std::nth_element(items.begin(), middle, items.end(), before);
+        std::sort(items.begin(), middle, before);
+        for (int64_t i = 0; i < count; ++i) {
+          sorted[row * count + i] = static_cast<T>(items[static_cast<size_t>(i)].value);
+          places[row * count + i] = items[static_cast<size_t>(i)].index;
+        }
+      }
+    });
+  });
+}
+
+}  // namespace
+
+void CpuKernels::sort(const Tensor& x, bool descending, const Tensor& values, const Tensor& indices) {
+  visit(x.dtype(), [&](auto type) { sort_rows<decltype(type)>(x, x.size(1), descending, values, indices); });
+}
+
+void CpuKernels::topk(const Tensor& x, int64_t k, bool largest, const Tensor& values, const Tensor& indices) {
+  visit(x.dtype(), [&](auto type) { sort_rows<decltype(type)>(x, k, largest, values, indices); });
+}
+
+}  // namespace dinomaly

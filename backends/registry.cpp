@@ -1,0 +1,23 @@
+// Which backends exist: the only file that names them.
+#include "backends/cpu/cpu_kernels.h"
+#include "tensor/kernels.h"
+#ifdef DINOMALY_WITH_CUDA
+#include "backends/cuda/cuda_registry.h"
+#endif
+
+namespace dinomaly {
+
+Kernels& kernels_for(Device device) {
+  if (device.is_cpu()) {
+    // Never destroyed: tensors in static variables may give their memory back after main() has ended.
+    static CpuKernels& cpu = *new CpuKernels;
+    return cpu;
+  }
+#ifdef DINOMALY_WITH_CUDA
+  return cuda_kernels(device.index);
+#else
+  fail_input("device {}: this program was built without CUDA", device);
+#endif
+}
+
+}  // namespace dinomaly

@@ -1,0 +1,18 @@
+// From reconstruction to a map of anomaly and one score per picture.
+#pragma once
+
+#include "dinomaly/config.h"
+#include "dinomaly/model.h"
+
+namespace dinomaly {
+
+struct AnomalyMaps {
+  Tensor map;      // (B, H, W): the mean over groups of 1 - cos, bilinear to the input's size (align_corners)
+  Tensor blurred;  // (B, S, S): the map at map_size, smoothed by a Gaussian; what `paper` evaluates
+  Tensor score;    // (B): the mean of the int(score_ratio S S) largest blurred values
+};
+
+// height and width: the input's, in pixels. Never recorded.
+AnomalyMaps anomaly_maps(const Reconstruction& reconstruction, int64_t height, int64_t width, const Config& config);
+
+}  // namespace dinomaly

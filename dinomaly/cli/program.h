@@ -1,0 +1,13 @@
+// What every program does around its work: flags, errors, exit status.
+#pragma once
+
+#include <functional>
+#include <string>
+
+namespace dinomaly {
+
+// Runs `work` and returns the exit status: what it returned; 2 with one line on stderr for a user's error
+// (InputError, or the wrong flags CLI11 reports); 3 with one line for ours.
+int run_program(const std::string& name, const std::function<int()>& work);
+
+}  // namespace dinomaly

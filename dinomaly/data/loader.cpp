@@ -1,0 +1,67 @@
+#include "dinomaly/data/loader.h"
+
+#include <algorithm>
+#include <exception>
+
+#include "dinomaly/data/image.h"
+
+namespace dinomaly {
+
+namespace {
+
+Tensor load_batch(const std::vector<Sample>& samples, size_t begin, size_t end, const ImageConfig& config) {
+  const Tensor images = Tensor::empty({static_cast<int64_t>(end - begin), 3, config.crop_h, config.crop_w});
+  for (size_t i = begin; i < end; ++i) {
+    images.select(0, static_cast<int64_t>(i - begin)).copy_from(preprocess(load_image_rgb(samples[i].image), config));
+  }
+  return images;
+}
+
+}  // namespace
+
+ImageLoader::ImageLoader(const std::vector<Sample>& samples, const ImageConfig& config, int64_t batch)
+    : samples_(samples), config_(config), batch_(static_cast<size_t>(batch)) {
+  start();
+}
+
+ImageLoader::~ImageLoader() {
+  if (ahead_.valid()) ahead_.wait();
+}
+
+void ImageLoader::start() {
+  const size_t begin = position_, end = std::min(samples_.size(), position_ + batch_);
+  if (begin < end) {
+    ahead_ = std::async(std::launch::async, [this, begin, end] { return load_batch(samples_, begin, end, config_); });
+  }
+}
+
+Tensor ImageLoader::next() {
+  check(!done(), "image loader: there is no further batch");
+  Tensor images = ahead_.get();
+  position_ = std::min(samples_.size(), position_ + batch_);
+  start();
+  return images;
+}
+
+Tensor load_sample_mask(const Sample& sample, const ImageConfig& config, int64_t map_size) {
+  if (!sample.mask) return Tensor::zeros({map_size, map_size}, Dtype::u8);
+  const Image image = load_image_rgb(sample.image);
+  return preprocess_mask(load_mask(*sample.mask, image.width, image.height), config, map_size);
+}
+
+void verify_images(const std::vector<Sample>& samples) {
+  std::exception_ptr first_error;
+#pragma omp parallel for schedule(dynamic)
+  for (size_t i = 0; i < samples.size(); ++i) {
+    try {  // an exception must not leave the parallel region
+      const Image image = load_image_rgb(samples[i].image);
+      if (samples[i].mask) load_mask(*samples[i].mask, image.width, image.height);
+    } catch (...) {
+#pragma omp critical
+      if (!first_error) first_error = std::current_exception();
+    }
+  }
+  if (first_error) std::rethrow_exception(first_error);
+}
+
+}  // namespace dinomaly

@@ -1,0 +1,31 @@
+#include "dinomaly/data/sampler.h"
+
+#include <numeric>
+#include <utility>
+
+#include "tensor/error.h"
+
+namespace dinomaly {
+
+ShuffledSampler::ShuffledSampler(int64_t count, int64_t batch, uint64_t seed)
+    : order_(static_cast<size_t>(count)), batch_(static_cast<size_t>(batch)), generator_(seed) {
+  check_input(batch > 0 && batch <= count, "--batch: {} pictures a batch, but there are {} training images", batch, count);
+  std::iota(order_.begin(), order_.end(), 0);
+  shuffle();
+}
+
+void ShuffledSampler::shuffle() {
+  for (size_t i = order_.size(); i > 1; --i) std::swap(order_[i - 1], order_[generator_.below(i)]);
+}
+
+std::vector<int64_t> ShuffledSampler::next() {
+  if (position_ + batch_ > order_.size()) {
+    shuffle();
+    position_ = 0;
+  }
+  const auto begin = order_.begin() + static_cast<std::ptrdiff_t>(position_);
+  position_ += batch_;
+  return {begin, begin + static_cast<std::ptrdiff_t>(batch_)};
+}
+
+}  // namespace dinomaly

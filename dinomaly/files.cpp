@@ -1,0 +1,51 @@
+#include "dinomaly/files.h"
+
+#include <unistd.h>
+
+#include <atomic>
+#include <fstream>
+#include <system_error>
+
+#include "tensor/error.h"
+#include "tensor/io/atomic_file.h"
+
+namespace dinomaly {
+
+namespace fs = std::filesystem;
+
+std::string read_file(const fs::path& path, uint64_t max_bytes) {
+  std::error_code error;
+  const fs::file_status status = fs::status(path, error);
+  check_input(fs::exists(status), "{}: no such file", path.string());
+  // Opening a pipe would block, and a device has no end.
+  check_input(fs::is_regular_file(status), "{}: not a regular file", path.string());
+  const uint64_t size = fs::file_size(path, error);
+  check_input(!error, "{}: cannot read: {}", path.string(), error.message());
+  check_input(size <= max_bytes, "{}: {} bytes are more than the limit of {}", path.string(), size,
+              max_bytes);
+
+  std::ifstream stream(path, std::ios::binary);
+  check_input(stream.is_open(), "{}: cannot open for reading", path.string());
+  std::string bytes(size, '\0');
+  stream.read(bytes.data(), static_cast<std::streamsize>(size));
+  check_input(static_cast<uint64_t>(stream.gcount()) == size, "{}: cannot read all {} bytes", path.string(),
+              size);
+  return bytes;
+}
+
+void write_file(const fs::path& path, std::string_view bytes) {
+  std::error_code error;
+  if (path.has_parent_path()) fs::create_directories(path.parent_path(), error);
+  check_input(!error, "{}: cannot make its folder: {}", path.string(), error.message());
+  AtomicFile file(path);
+  file.write(bytes.data(), bytes.size());
+  file.commit();
+}
+
+fs::path temporary_name(const fs::path& path) {
+  static std::atomic<uint64_t> count{0};
+  const std::string name = fmt::format(".{}.{}-{}.tmp", path.filename().string(), getpid(), count++);
+  return path.parent_path() / name;
+}
+
+}  // namespace dinomaly

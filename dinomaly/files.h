@@ -1,0 +1,23 @@
+// Files as whole byte strings: reading with a bound, writing so that a half-written file is never seen.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+namespace dinomaly {
+
+// The bytes of a regular file. Throws InputError naming the file if it is missing, no regular file (a folder,
+// a pipe), not readable or larger than `max_bytes`.
+std::string read_file(const std::filesystem::path& path, uint64_t max_bytes);
+
+// Writes `path` whole or not at all (AtomicFile); missing folders are made. Throws InputError naming the
+// file.
+void write_file(const std::filesystem::path& path, std::string_view bytes);
+
+// A name beside `path`, different in every process and at every call, for something that is renamed when
+// whole.
+std::filesystem::path temporary_name(const std::filesystem::path& path);
+
+}  // namespace dinomaly

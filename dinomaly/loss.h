@@ -1,0 +1,20 @@
+// Dinomaly's loss: global cosine distance whose gradient is weakened at points that are already reconstructed well.
+#pragma once
+
+#include "dinomaly/config.h"
+#include "dinomaly/model.h"
+
+namespace dinomaly {
+
+// The share p of easy points at `step`, counted from 0: min(share * step / steps, share), in double.
+double mining_share(const Config& config, int64_t step);
+
+// Per group, with encoder features e and decoder features d, both (B, N, D):
+//   point distance = 1 - cos(e, d) over D, (B, N), without gradient;
+//   k = max(1, int(B N (1 - p))), threshold = the k-th largest point distance of the whole batch;
+//   loss = mean over pictures of 1 - cos(e, d) over all of N D;
+//   a hook on d multiplies the gradient by `factor` at points with distance < threshold.
+// Returns the mean over groups, a scalar. The hook changes the gradient, never the value.
+Variable hard_mining_cosine_loss(const Reconstruction& reconstruction, double p, double factor);
+
+}  // namespace dinomaly

@@ -1,0 +1,28 @@
+// Anomaly maps as pictures.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+
+#include "dinomaly/data/image.h"
+#include "tensor/tensor.h"
+
+namespace dinomaly {
+
+// Black - violet - orange - pale yellow for 0 to 1 (clamped; NaN is black): even steps look even, and it
+// stays ordered in grey. The course is that of matplotlib's "inferno".
+std::array<uint8_t, 3> heat_colour(double value);
+
+// Three panels of the picture's size side by side, thin white lines between them: the picture, its mask
+// (white on black), and the map's colours over the faded picture. `rgb` is the picture as the model saw it
+// (resize_and_crop); `mask` (h, w) u8, above 0 = anomalous, undefined = nothing is; `map` (h, w) f32,
+// stretched bilinearly. `low` and `high` are the values of the first and last colour, the same for all
+// pictures of a run; low < high.
+Image draw_heatmap(const Image& rgb, const Tensor& mask, const Tensor& map, double low, double high);
+
+// draw_heatmap as a PNG, written whole or not at all; throws InputError where it cannot.
+void save_heatmap(const std::filesystem::path& path, const Image& rgb, const Tensor& mask, const Tensor& map,
+                  double low, double high);
+
+}  // namespace dinomaly

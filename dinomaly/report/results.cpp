@@ -1,0 +1,119 @@
+#include "dinomaly/report/results.h"
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "dinomaly/data/image.h"
+#include "dinomaly/data/loader.h"
+#include "dinomaly/files.h"
+#include "dinomaly/report/heatmap.h"
+
+namespace dinomaly {
+
+using nlohmann::json;
+
+namespace {
+
+// The one list of metrics, in the papers' order.
+template <class MetricsType, class Visitor>
+void for_each_metric(MetricsType& m, Visitor visit) {
+  visit("image_auroc", m.image_auroc);
+  visit("image_ap", m.image_ap);
+  visit("image_f1max", m.image_f1max);
+  visit("pixel_auroc", m.pixel_auroc);
+  visit("pixel_ap", m.pixel_ap);
+  visit("pixel_f1max", m.pixel_f1max);
+  visit("aupro", m.aupro);
+}
+
+json to_json(const Metrics& metrics) {
+  json result;
+  for_each_metric(metrics, [&](const char* name, double value) {
+    result[name] = std::isfinite(value) ? json(value) : json(nullptr);
+  });
+  return result;
+}
+
+void print_row(const std::string& name, const Metrics& metrics) {
+  fmt::print("{:<16}", name);
+  for_each_metric(metrics, [](const char*, double value) { fmt::print("{:>9.4f}", value); });
+  fmt::print("\n");
+}
+
+struct ColourScale {
+  float low = 0, high = 1;
+};
+
+ColourScale colour_scale(const std::vector<CategoryResult>& results) {
+  float low = INFINITY;
+  std::vector<float> peaks;
+  for (const CategoryResult& result : results) {
+    const int64_t count = result.maps.size(0), pixels = result.maps.numel() / std::max<int64_t>(count, 1);
+    for (int64_t i = 0; i < count; ++i) {
+      const float* begin = result.maps.data<float>() + i * pixels;
+      const auto [smallest, largest] = std::minmax_element(begin, begin + pixels);
+      low = std::min(low, *smallest);
+      peaks.push_back(*largest);
+    }
+  }
+  if (peaks.empty()) return {};
+  std::sort(peaks.begin(), peaks.end());
+  const float high = peaks[static_cast<size_t>(0.995 * static_cast<double>(peaks.size() - 1))];
+  return {low, std::max(high, low + 1e-6f)};
+}
+
+}  // namespace
+
+Metrics mean_metrics(const std::vector<CategoryResult>& results) {
+  Metrics mean;
+  for (const CategoryResult& result : results) {
+    std::vector<double> values;
+    for_each_metric(result.metrics, [&](const char*, double value) { values.push_back(value); });
+    size_t i = 0;
+    for_each_metric(mean, [&](const char*, double& sum) { sum += values[i++] / static_cast<double>(results.size()); });
+  }
+  return mean;
+}
+
+void print_metrics(const std::vector<CategoryResult>& results) {
+  fmt::print("{:<16}{:>9}{:>9}{:>9}{:>9}{:>9}{:>9}{:>9}\n", "", "I-AUROC", "I-AP", "I-F1max", "P-AUROC", "P-AP",
+             "P-F1max", "AUPRO");
+  for (const CategoryResult& result : results) print_row(result.category, result.metrics);
+  print_row("mean", mean_metrics(results));
+}
+
+void write_metrics(const std::filesystem::path& path, const std::vector<CategoryResult>& results, const Config& config,
+                   const RunSeconds& seconds) {
+  json categories = json::object();
+  for (const CategoryResult& result : results) categories[result.category] = to_json(result.metrics);
+  const json document = {
+      {"categories", categories},
+      {"mean", to_json(mean_metrics(results))},
+      {"config", config.to_json()},
+      {"seconds", {{"features", seconds.features}, {"train", seconds.train}, {"evaluate", seconds.evaluate}}},
+  };
+  write_file(path, document.dump(2, ' ', false, json::error_handler_t::replace) + "\n");
+}
+
+void write_heatmaps(const std::filesystem::path& directory, const std::vector<CategoryResult>& results,
+                    const MvtecDataset& dataset, const Config& config) {
+  const ColourScale scale = colour_scale(results);
+  for (size_t c = 0; c < results.size(); ++c) {
+    const std::vector<Sample>& samples = dataset.categories[c].test;
+#pragma omp parallel for schedule(dynamic)
+    for (size_t i = 0; i < samples.size(); ++i) {
+      const Sample& sample = samples[i];
+      const Image picture = resize_and_crop(load_image_rgb(sample.image), config.image);
+      Tensor mask;
+      if (sample.mask) {
+        const Image grey = resize_and_crop(load_grey(*sample.mask), config.image);
+        mask = Tensor::from(grey.pixels, {grey.height, grey.width});
+      }
+      save_heatmap(directory / sample.category / (sample.defect + "_" + sample.id + ".png"), picture, mask,
+                   results[c].maps.select(0, static_cast<int64_t>(i)), scale.low, scale.high);
+    }
+  }
+}
+
+}  // namespace dinomaly

@@ -1,0 +1,44 @@
+// What training tells while it runs: a line of progress and a CSV file.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+
+#include "tensor/io/atomic_file.h"
+
+namespace dinomaly {
+
+// Seconds since it was made.
+class Stopwatch {
+ public:
+  double seconds() const { return std::chrono::duration<double>(clock::now() - start_).count(); }
+
+ private:
+  using clock = std::chrono::steady_clock;
+  clock::time_point start_ = clock::now();
+};
+
+// "1:02:03" or "4:05".
+std::string format_duration(double seconds);
+
+// PATH gets a row per iteration (iteration, loss, lr, grad_norm, images_per_second) and appears when finish() is called.
+// Standard output gets loss, rate and time left: one line that is rewritten on a terminal, a line now and then elsewhere.
+class TrainingLog {
+ public:
+  TrainingLog(const std::filesystem::path& path, int64_t iterations, int64_t batch);
+  void tick(int64_t step, double loss, double learning_rate, double grad_norm);
+  void finish();
+
+ private:
+  void print(int64_t step, double loss, double learning_rate);
+
+  AtomicFile csv_;
+  int64_t iterations_, batch_;
+  Stopwatch total_, since_tick_, since_print_;
+  double loss_sum_ = 0;  // since the last printed line
+  int64_t loss_count_ = 0;
+  bool terminal_;
+};
+
+}  // namespace dinomaly

@@ -1,0 +1,172 @@
+#include "dinomaly/weights/encoder_names.h"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <set>
+#include <string_view>
+
+#include "tensor/io/printable.h"
+#include "tensor/ops.h"
+
+namespace dinomaly {
+namespace {
+
+// Where a tensor of a file goes: part `part` of `parts`, joined along axis 0.
+struct Place {
+  std::string name;
+  size_t part = 0, parts = 1;
+};
+
+struct Rule {
+  std::string_view theirs, meta;
+  size_t part = 0, parts = 1;
+};
+
+// Whole names, or with ".weight" and ".bias" after them.
+constexpr std::array<Rule, 9> top_rules{{{"cls_token", "cls_token"},
+                                         {"pos_embed", "pos_embed"},
+                                         {"register_tokens", "register_tokens"},
+                                         {"patch_embed.proj", "patch_embed.proj"},
+                                         {"reg_token", "register_tokens"},
+                                         {"embeddings.cls_token", "cls_token"},
+                                         {"embeddings.position_embeddings", "pos_embed"},
+                                         {"embeddings.register_tokens", "register_tokens"},
+                                         {"embeddings.patch_embeddings.projection", "patch_embed.proj"}}};
+
+// Inside a block. transformers 5 writes the earlier names and has the shorter ones (q_proj, ...) in memory.
+constexpr std::array<Rule, 25> block_rules{{{"norm1", "norm1"},
+                                            {"norm2", "norm2"},
+                                            {"attn.qkv", "attn.qkv"},
+                                            {"attn.proj", "attn.proj"},
+                                            {"ls1.gamma", "ls1.gamma"},
+                                            {"ls2.gamma", "ls2.gamma"},
+                                            {"mlp.fc1", "mlp.fc1"},
+                                            {"mlp.fc2", "mlp.fc2"},
+                                            {"mlp.w12", "mlp.w12"},
+                                            {"mlp.w3", "mlp.w3"},
+                                            {"attention.attention.query", "attn.qkv", 0, 3},
+                                            {"attention.attention.key", "attn.qkv", 1, 3},
+                                            {"attention.attention.value", "attn.qkv", 2, 3},
+                                            {"attention.output.dense", "attn.proj"},
+                                            {"attention.q_proj", "attn.qkv", 0, 3},
+                                            {"attention.k_proj", "attn.qkv", 1, 3},
+                                            {"attention.v_proj", "attn.qkv", 2, 3},
+                                            {"attention.o_proj", "attn.proj"},
+                                            {"layer_scale1.lambda1", "ls1.gamma"},
+                                            {"layer_scale2.lambda1", "ls2.gamma"},
+                                            {"mlp.weights_in", "mlp.w12"},
+                                            {"mlp.weights_out", "mlp.w3"},
+                                            {"mlp.gate_proj", "mlp.w12", 0, 2},
+                                            {"mlp.up_proj", "mlp.w12", 1, 2},
+                                            {"mlp.down_proj", "mlp.w3"}}};
+
+constexpr std::array<std::string_view, 6> dropped{"norm.", "layernorm.",  "fc_norm.",
+                                                  "head.", "classifier.", "mask_token"};
+
+template <size_t Count>
+std::optional<Place> apply(const std::array<Rule, Count>& rules, std::string_view name) {
+  std::string_view suffix;
+  for (const std::string_view candidate : {".weight", ".bias"}) {
+    if (name.ends_with(candidate)) suffix = candidate;
+  }
+  name.remove_suffix(suffix.size());
+  for (const Rule& rule : rules) {
+    if (rule.theirs == name) return Place{fmt::format("{}{}", rule.meta, suffix), rule.part, rule.parts};
+  }
+  return std::nullopt;
+}
+
+std::optional<Place> place_of(std::string_view name) {
+  for (const std::string_view blocks : {"blocks.", "encoder.layer."}) {
+    if (!name.starts_with(blocks)) continue;
+    const std::string_view rest = name.substr(blocks.size());
+    const size_t digits = std::min(rest.find_first_not_of("0123456789"), rest.size());
+    if (digits == 0 || digits > 6 || !rest.substr(digits).starts_with(".")) return std::nullopt;
+    std::optional<Place> place = apply(block_rules, rest.substr(digits + 1));
+    if (place) place->name = fmt::format("blocks.{}.{}", rest.substr(0, digits), place->name);
+    return place;
+  }
+  return apply(top_rules, name);
+}
+
+bool is_dropped(std::string_view name) {
+  if (name.starts_with("embeddings.")) name.remove_prefix(std::string_view("embeddings.").size());
+  return std::any_of(dropped.begin(), dropped.end(),
+                     [&](std::string_view start) { return name.starts_with(start); });
+}
+
+Tensor join(const std::vector<Tensor>& parts, const std::string& name, const std::string& source) {
+  if (parts.size() == 1) return parts[0];
+  for (const Tensor& part : parts) {
+    const bool fits =
+        part.rank() >= 1 && part.shape() == parts[0].shape() && part.dtype() == parts[0].dtype();
+    check_input(fits, "{}: the parts of {} differ: {} {} and {} {}", source, name, parts[0].dtype(),
+                parts[0].shape(), part.dtype(), part.shape());
+  }
+  return cat(parts, 0);
+}
+
+// timm packs SwiGLU's gate and value into fc1.
+void rename_packed_swiglu(std::map<std::string, Tensor>& tensors) {
+  const auto fc1 = tensors.find("blocks.0.mlp.fc1.weight"), fc2 = tensors.find("blocks.0.mlp.fc2.weight");
+  if (fc1 == tensors.end() || fc2 == tensors.end()) return;
+  if (fc1->second.rank() != 2 || fc2->second.rank() != 2) return;
+  if (fc1->second.size(0) != 2 * fc2->second.size(1)) return;
+  std::map<std::string, Tensor> renamed;
+  for (const auto& [name, tensor] : tensors) {
+    std::string other = name;
+    if (const size_t at = name.find(".mlp.fc1."); at != std::string::npos) other.replace(at, 9, ".mlp.w12.");
+    if (const size_t at = name.find(".mlp.fc2."); at != std::string::npos) other.replace(at, 9, ".mlp.w3.");
+    renamed[other] = tensor;
+  }
+  tensors = std::move(renamed);
+}
+
+}  // namespace
+
+std::string find_encoder_prefix(const std::vector<std::string>& names, const std::string& source) {
+  std::set<std::string> prefixes;
+  for (const std::string& name : names) {
+    for (const std::string_view anchor :
+         {"patch_embed.proj.weight", "embeddings.patch_embeddings.projection.weight"}) {
+      if (!name.ends_with(anchor)) continue;
+      const std::string prefix = name.substr(0, name.size() - anchor.size());
+      if (prefix.empty() || prefix.ends_with('.') || prefix.ends_with('/')) prefixes.insert(prefix);
+    }
+  }
+  check_input(!prefixes.empty(), "{}: no ViT encoder in it (no patch_embed.proj.weight among {} tensors)",
+              source, names.size());
+  check_input(prefixes.size() == 1, "{}: {} encoders in it, under '{}' and '{}'", source, prefixes.size(),
+              printable(*prefixes.begin()), printable(*prefixes.rbegin()));
+  return *prefixes.begin();
+}
+
+NamedEncoder to_meta_names(const std::map<std::string, Tensor>& tensors, const std::string& source) {
+  NamedEncoder result;
+  std::map<std::string, std::vector<Tensor>> parts;
+  for (const auto& [name, tensor] : tensors) {
+    const std::optional<Place> place = place_of(name);
+    if (!place) {
+      if (!is_dropped(name)) result.unexpected.push_back(name);
+      continue;
+    }
+    std::vector<Tensor>& slots = parts[place->name];
+    if (slots.empty()) slots.resize(place->parts);
+    check_input(slots.size() == place->parts && !slots[place->part], "{}: several tensors stand for {}",
+                source, place->name);
+    slots[place->part] = tensor;
+  }
+  for (const auto& [name, slots] : parts) {
+    const bool complete =
+        std::all_of(slots.begin(), slots.end(), [](const Tensor& part) { return part.defined(); });
+    if (complete)
+      result.tensors[name] = join(slots, name, source);
+    else
+      result.incomplete.push_back(name);
+  }
+  rename_packed_swiglu(result.tensors);
+  return result;
+}
+
+}  // namespace dinomaly

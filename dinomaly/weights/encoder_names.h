@@ -1,0 +1,29 @@
+// How the libraries that publish ViT encoders name the tensors.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "tensor/tensor.h"
+
+namespace dinomaly {
+
+// The tensors of an encoder under Meta's names.
+struct NamedEncoder {
+  std::map<std::string, Tensor> tensors;
+  std::vector<std::string> incomplete;  // under Meta's name: parts of a split tensor that are absent
+  std::vector<std::string> unexpected;  // under the file's own names
+};
+
+// What precedes the encoder's names in `names` ("" or, say, "encoder."): it is where the patch embedding
+// lies. Throws InputError beginning with `source` if there is none or more than one.
+std::string find_encoder_prefix(const std::vector<std::string>& names, const std::string& source);
+
+// Renames Meta's, timm's and transformers' names (without prefix) to Meta's: query, key and value are joined
+// to qkv, gate and up projections to w12, and timm's SwiGLU (fc1 of twice the rows that fc2 has columns)
+// becomes w12 and w3. Final norms, mask tokens and heads are dropped. Throws InputError beginning with
+// `source` if two tensors claim one name or joined parts do not fit each other.
+NamedEncoder to_meta_names(const std::map<std::string, Tensor>& tensors, const std::string& source);
+
+}  // namespace dinomaly

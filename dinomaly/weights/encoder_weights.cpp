@@ -1,0 +1,172 @@
+#include "dinomaly/weights/encoder_weights.h"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+#include <string_view>
+
+#include "dinomaly/weights/encoder_names.h"
+#include "tensor/io/printable.h"
+
+namespace dinomaly {
+namespace {
+
+using Tensors = std::map<std::string, Tensor>;
+using NamedShapes = std::vector<std::pair<std::string, Shape>>;
+
+// The size of one axis of a tensor from which the configuration is read.
+int64_t size_of_axis(const Tensors& tensors, const std::string& name, int rank, int axis,
+                     const std::string& source) {
+  const auto found = tensors.find(name);
+  check_input(found != tensors.end(), "{}: no {} in the encoder", source, name);
+  check_input(found->second.rank() == rank, "{}: {} has shape {}, expected {} axes", source, name,
+              found->second.shape(), rank);
+  check_input(found->second.numel() > 0, "{}: {} is empty", source, name);
+  return found->second.size(axis);
+}
+
+// Counts the blocks there are, so that a stray high index cannot make the model deep.
+int64_t count_blocks(const Tensors& tensors) {
+  std::set<std::string_view> indices;
+  for (const auto& [name, tensor] : tensors) {
+    if (!name.starts_with("blocks.")) continue;
+    const size_t begin = std::string_view("blocks.").size();
+    indices.insert(std::string_view(name).substr(begin, name.find('.', begin) - begin));
+  }
+  return static_cast<int64_t>(indices.size());
+}
+
+void read_position_table(EncoderConfig& config, int64_t rows, const std::string& source) {
+  const int64_t side = std::llround(std::sqrt(static_cast<double>(rows)));
+  const int64_t side_with_cls = std::llround(std::sqrt(static_cast<double>(rows - 1)));
+  config.cls_in_position_table = side * side != rows;
+  config.grid_h = config.grid_w = config.cls_in_position_table ? side_with_cls : side;
+  check_input(config.grid_h * config.grid_w + config.cls_in_position_table == rows,
+              "{}: pos_embed has {} rows, neither G x G nor 1 + G x G", source, rows);
+}
+
+EncoderConfig read_config(const Tensors& tensors, int64_t heads, const std::string& source) {
+  const auto axis = [&](const std::string& name, int rank, int index) {
+    return size_of_axis(tensors, name, rank, index, source);
+  };
+  EncoderConfig config;
+  config.width = axis("patch_embed.proj.weight", 4, 0);
+  config.patch = axis("patch_embed.proj.weight", 4, 2);
+  read_position_table(config, axis("pos_embed", 3, 1), source);
+  if (tensors.contains("register_tokens")) config.registers = axis("register_tokens", 3, 1);
+  config.depth = count_blocks(tensors);
+  check_input(config.depth > 0, "{}: the encoder has no blocks", source);
+  config.layer_scale = tensors.contains("blocks.0.ls1.gamma");
+  if (tensors.contains("blocks.0.mlp.w12.weight")) config.ffn = EncoderConfig::Ffn::swiglu_fused;
+  const bool swiglu = config.ffn == EncoderConfig::Ffn::swiglu_fused;
+  config.hidden = axis(swiglu ? "blocks.0.mlp.w3.weight" : "blocks.0.mlp.fc2.weight", 2, 1);
+  check_input(heads >= 0, "{}: {} heads", source, heads);
+  check_input(heads > 0 || config.width % 64 == 0,
+              "{}: the number of heads must be given: a width of {} is no multiple of 64", source,
+              config.width);
+  config.heads = heads > 0 ? heads : config.width / 64;
+  check_input(config.width % config.heads == 0, "{}: {} heads do not divide a width of {}", source,
+              config.heads, config.width);
+  return config;
+}
+
+NamedShapes expected_shapes(const EncoderConfig& config) {
+  const int64_t width = config.width, patches = config.grid_h * config.grid_w;
+  const bool swiglu = config.ffn == EncoderConfig::Ffn::swiglu_fused;
+  NamedShapes result;
+  const auto add_linear = [&](const std::string& name, int64_t in, int64_t out) {
+    result.emplace_back(name + ".weight", Shape{out, in});
+    result.emplace_back(name + ".bias", Shape{out});
+  };
+  const auto add_norm = [&](const std::string& name) {
+    result.emplace_back(name + ".weight", Shape{width});
+    result.emplace_back(name + ".bias", Shape{width});
+  };
+  result.emplace_back("cls_token", Shape{1, 1, width});
+  result.emplace_back("pos_embed", Shape{1, patches + config.cls_in_position_table, width});
+  if (config.registers > 0) result.emplace_back("register_tokens", Shape{1, config.registers, width});
+  result.emplace_back("patch_embed.proj.weight", Shape{width, 3, config.patch, config.patch});
+  result.emplace_back("patch_embed.proj.bias", Shape{width});
+  for (int64_t block = 0; block < config.depth; ++block) {
+    const std::string prefix = fmt::format("blocks.{}.", block);
+    add_norm(prefix + "norm1");
+    add_linear(prefix + "attn.qkv", width, 3 * width);
+    add_linear(prefix + "attn.proj", width, width);
+    if (config.layer_scale) result.emplace_back(prefix + "ls1.gamma", Shape{width});
+    add_norm(prefix + "norm2");
+    add_linear(prefix + (swiglu ? "mlp.w12" : "mlp.fc1"), width, swiglu ? 2 * config.hidden : config.hidden);
+    add_linear(prefix + (swiglu ? "mlp.w3" : "mlp.fc2"), config.hidden, width);
+    if (config.layer_scale) result.emplace_back(prefix + "ls2.gamma", Shape{width});
+  }
+  return result;
+}
+
+// "3 missing (a, b, c)", at most five of them named; "" for none.
+std::string describe(const char* what, const std::vector<std::string>& names) {
+  constexpr size_t most_named = 5;
+  if (names.empty()) return "";
+  std::vector<std::string> named;
+  for (size_t i = 0; i < std::min(names.size(), most_named); ++i) named.push_back(printable(names[i]));
+  return fmt::format("; {} {} ({}{})", names.size(), what, fmt::join(named, ", "),
+                     names.size() > most_named ? ", ..." : "");
+}
+
+// Throws one InputError for everything that is missing, unexpected or misshapen.
+void check_tensors(const NamedEncoder& encoder, const NamedShapes& expected, const std::string& source) {
+  std::vector<std::string> missing, misshapen, unexpected = encoder.unexpected;
+  std::set<std::string> known;
+  for (const auto& [name, shape] : expected) {
+    known.insert(name);
+    const auto found = encoder.tensors.find(name);
+    if (found == encoder.tensors.end()) {
+      missing.push_back(name);
+    } else if (found->second.shape() != shape || !is_floating(found->second.dtype())) {
+      misshapen.push_back(
+          fmt::format("{} is {} {}, expected {}", name, found->second.dtype(), found->second.shape(), shape));
+    }
+  }
+  for (const auto& [name, tensor] : encoder.tensors) {
+    if (!known.contains(name)) unexpected.push_back(name);
+  }
+  for (const std::string& name : encoder.incomplete) {
+    if (!known.contains(name)) unexpected.push_back(name);
+  }
+  check_input(missing.empty() && misshapen.empty() && unexpected.empty(), "{}: not a whole encoder{}{}{}",
+              source, describe("missing", missing), describe("unexpected", unexpected),
+              describe("misshapen", misshapen));
+}
+
+EncoderWeights load_named(const Tensors& tensors, const std::string& source, int64_t heads) {
+  const NamedEncoder encoder = to_meta_names(tensors, source);
+  EncoderWeights result;
+  result.config = read_config(encoder.tensors, heads, source);
+  const NamedShapes expected = expected_shapes(result.config);
+  check_tensors(encoder, expected, source);
+  for (const auto& [name, shape] : expected) result.tensors.emplace_back(name, encoder.tensors.at(name));
+  return result;
+}
+
+}  // namespace
+
+EncoderWeights load_encoder(const Tensors& tensors, const std::string& source, int64_t heads) {
+  std::vector<std::string> names;
+  for (const auto& [name, tensor] : tensors) names.push_back(name);
+  const std::string prefix = find_encoder_prefix(names, source);
+  Tensors encoder;
+  for (const auto& [name, tensor] : tensors) {
+    if (name.starts_with(prefix)) encoder[name.substr(prefix.size())] = tensor;
+  }
+  return load_named(encoder, source, heads);
+}
+
+EncoderWeights load_encoder(const SafeTensors& file, int64_t heads) {
+  const std::string source = file.path().string();
+  const std::string prefix = find_encoder_prefix(file.names(), source);
+  Tensors encoder;
+  for (const std::string& name : file.names()) {
+    if (name.starts_with(prefix)) encoder[name.substr(prefix.size())] = file.get(name);
+  }
+  return load_named(encoder, source, heads);
+}
+
+}  // namespace dinomaly

@@ -1,0 +1,55 @@
+// The weights of a ViT encoder, whoever named them: Meta's DINOv2 (and the reference bundles), timm's ViTs
+// and transformers' Dinov2Model all come out under Meta's names.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tensor/io/safetensors.h"
+#include "tensor/tensor.h"
+
+namespace dinomaly {
+
+// What the shapes of the weights say about the encoder.
+struct EncoderConfig {
+  enum class Ffn {
+    mlp,           // fc1 (hidden, width), GELU, fc2 (width, hidden)
+    swiglu_fused,  // w12 (2 hidden, width), silu(first half) * second half, w3 (width, hidden)
+  };
+  int64_t width = 0, heads = 0, depth = 0;
+  int64_t patch = 0;               // side, in pixels
+  int64_t registers = 0;           // tokens between CLS and the patches
+  int64_t grid_h = 0, grid_w = 0;  // the position table's, in patches
+  int64_t hidden = 0;
+  Ffn ffn = Ffn::mlp;
+  bool layer_scale = false;
+  // False for timm's register models: cls_token already holds its position, the table has patches only.
+  bool cls_in_position_table = true;
+
+  bool operator==(const EncoderConfig&) const = default;
+};
+
+struct EncoderWeights {
+  EncoderConfig config;
+  // In the order of the forward pass; dtypes as in the file.
+  //   cls_token (1, 1, D), pos_embed (1, [1 +] grid_h grid_w, D), register_tokens (1, R, D) where R > 0,
+  //   patch_embed.proj.weight (D, 3, P, P), .bias (D), and for each block N, under blocks.N.:
+  //   norm1.{weight,bias} (D), attn.qkv.weight (3D, D), .bias, attn.proj.weight (D, D), .bias, [ls1.gamma
+  //   (D)], norm2.{weight,bias}, mlp.{fc1,fc2 | w12,w3}.{weight,bias}, [ls2.gamma].
+  std::vector<std::pair<std::string, Tensor>> tensors;
+};
+
+// Finds the encoder among the tensors, under whatever prefix ("encoder.", "model.", "weights/encoder."):
+// tensors outside the prefix are ignored, and so are the final norm, the mask token and classification heads
+// inside. `heads` 0 means width / 64. `source` names the file in errors. Throws InputError if there is no
+// encoder or more than one, naming missing, unexpected and misshapen tensors, and if `heads` does not divide
+// the width.
+EncoderWeights load_encoder(const std::map<std::string, Tensor>& tensors, const std::string& source,
+                            int64_t heads = 0);
+// The same from a file; only the encoder's tensors are read.
+EncoderWeights load_encoder(const SafeTensors& file, int64_t heads = 0);
+
+}  // namespace dinomaly

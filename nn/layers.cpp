@@ -1,0 +1,41 @@
+#include "nn/layers.h"
+
+namespace dinomaly {
+
+Linear::Linear(int64_t in, int64_t out, bool with_bias) {
+  weight = parameter("weight", Tensor::zeros({out, in}));
+  if (with_bias) bias = parameter("bias", Tensor::zeros({out}));
+}
+
+LayerNorm::LayerNorm(int64_t width, double eps) : eps_(eps) {
+  weight = parameter("weight", Tensor::ones({width}));
+  bias = parameter("bias", Tensor::zeros({width}));
+}
+
+LayerScale::LayerScale(int64_t width, double start) { gamma = parameter("gamma", Tensor::full({width}, start)); }
+
+Dropout::Dropout(double p) : p_(p) { check(p >= 0 && p < 1, "dropout: probability {} is not in [0, 1)", p); }
+
+Variable Dropout::operator()(const Variable& x, Generator& generator) const {
+  return training() && p_ > 0 ? dropout(x, p_, generator) : x;
+}
+
+Conv2d::Conv2d(int64_t in, int64_t out, int64_t kernel, const Conv2dArgs& args, bool with_bias) : args_(args) {
+  check(args.groups > 0 && in % args.groups == 0, "conv2d: {} channels do not split into {} groups", in, args.groups);
+  weight = parameter("weight", Tensor::zeros({out, in / args.groups, kernel, kernel}));
+  if (with_bias) bias = parameter("bias", Tensor::zeros({out}));
+}
+
+PatchEmbed::PatchEmbed(int64_t patch, int64_t width, int64_t channels)
+    : proj(add<Conv2d>("proj", channels, width, patch, Conv2dArgs{.stride_y = patch, .stride_x = patch})),
+      patch_(patch) {}
+
+Variable PatchEmbed::operator()(const Variable& images) const {
+  const Shape& shape = images.shape();
+  check(shape.rank() == 4 && shape[2] % patch_ == 0 && shape[3] % patch_ == 0,
+        "patch_embed: images {} are not (B, C, H, W) with H and W multiples of the patch {}", shape, patch_);
+  const Variable grid = proj(images);  // (B, D, h, w)
+  return transpose(reshape(grid, {grid.size(0), grid.size(1), -1}), 1, 2);
+}
+
+}  // namespace dinomaly

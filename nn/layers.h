@@ -1,0 +1,76 @@
+// The layers that are one op and its parameters. Parameter names and shapes are torch's.
+#pragma once
+
+#include <cstdint>
+
+#include "autograd/ops/ops.h"
+#include "nn/module.h"
+
+namespace dinomaly {
+
+// y = x W^T + b; weight (out, in), bias (out). Starts at zero: see init.h.
+class Linear : public Module {
+ public:
+  Linear(int64_t in, int64_t out, bool with_bias = true);
+  Variable operator()(const Variable& x) const { return linear(x, weight, bias); }
+
+  Variable weight, bias;  // bias is undefined without one
+};
+
+// Normalises the last axis; weight (width) starts at 1, bias (width) at 0.
+class LayerNorm : public Module {
+ public:
+  LayerNorm(int64_t width, double eps);
+  Variable operator()(const Variable& x) const { return layer_norm(x, weight, bias, eps_); }
+
+  Variable weight, bias;
+
+ private:
+  double eps_;
+};
+
+// x * gamma, one factor a channel (Touvron et al., "Going deeper with image transformers").
+class LayerScale : public Module {
+ public:
+  explicit LayerScale(int64_t width, double start = 1.0);
+  Variable operator()(const Variable& x) const { return x * gamma; }
+
+  Variable gamma;
+};
+
+// Zeroes with probability p while training, drawing from the generator given at each call.
+class Dropout : public Module {
+ public:
+  explicit Dropout(double p);
+  Variable operator()(const Variable& x, Generator& generator) const;
+
+ private:
+  double p_;
+};
+
+// x (B, in, H, W) -> (B, out, H', W'); weight (out, in / groups, kernel, kernel), bias (out).
+class Conv2d : public Module {
+ public:
+  Conv2d(int64_t in, int64_t out, int64_t kernel, const Conv2dArgs& args = {}, bool with_bias = true);
+  Variable operator()(const Variable& x) const { return conv2d(x, weight, bias, args_); }
+
+  Variable weight, bias;
+
+ private:
+  Conv2dArgs args_;
+};
+
+// A picture cut into patches, each projected to a token: x (B, 3, H, W) -> (B, H/patch * W/patch, width), row-major.
+// H and W must be multiples of the patch.
+class PatchEmbed : public Module {
+ public:
+  PatchEmbed(int64_t patch, int64_t width, int64_t channels = 3);
+  Variable operator()(const Variable& images) const;
+
+  Conv2d& proj;
+
+ private:
+  int64_t patch_;
+};
+
+}  // namespace dinomaly

@@ -1,0 +1,78 @@
+#include "nn/module.h"
+
+#include "tensor/error.h"
+
+namespace dinomaly {
+
+namespace {
+
+// "3 missing (a, b, c, ...)": the number, and the first five names.
+std::string listed(const char* what, const std::vector<std::string>& names) {
+  if (names.empty()) return "";
+  const size_t shown = std::min<size_t>(names.size(), 5);
+  return fmt::format("; {} {}: {}{}", names.size(), what, fmt::join(names.begin(), names.begin() + shown, ", "),
+                     names.size() > shown ? ", ..." : "");
+}
+
+}  // namespace
+
+std::vector<std::pair<std::string, Variable>> Module::named_parameters() const {
+  std::vector<std::pair<std::string, Variable>> all = parameters_;
+  for (const auto& [name, child] : children_) {
+    for (auto& [path, value] : child->named_parameters()) all.emplace_back(name + "." + path, value);
+  }
+  return all;
+}
+
+std::vector<Variable> Module::parameters() const {
+  std::vector<Variable> all;
+  for (auto& [name, value] : named_parameters()) all.push_back(value);
+  return all;
+}
+
+NamedTensors Module::state_dict() const {
+  NamedTensors all;
+  for (auto& [name, parameter] : named_parameters()) all.emplace_back(name, parameter.value());
+  return all;
+}
+
+void Module::load_state_dict(const std::map<std::string, Tensor>& values, const std::string& source) {
+  std::vector<std::string> missing, misshapen, unexpected;
+  std::map<std::string, Variable> wanted;
+  for (auto& [name, parameter] : named_parameters()) {
+    wanted.emplace(name, parameter);
+    auto found = values.find(name);
+    if (found == values.end()) {
+      missing.push_back(name);
+    } else if (found->second.shape() != parameter.shape()) {
+      misshapen.push_back(fmt::format("{} is {}, not {}", name, found->second.shape(), parameter.shape()));
+    }
+  }
+  for (const auto& [name, value] : values) {
+    if (!wanted.contains(name)) unexpected.push_back(name);
+  }
+  check_input(missing.empty() && misshapen.empty() && unexpected.empty(), "{}: the weights do not fit the model{}{}{}",
+              source, listed("missing", missing), listed("misshapen", misshapen), listed("unexpected", unexpected));
+  for (auto& [name, parameter] : wanted) {
+    parameter.set_value(values.at(name).to(parameter.device()).to(parameter.dtype()).clone());
+  }
+}
+
+void Module::to(Dtype dtype) {
+  for (auto& parameter : parameters()) parameter.set_value(parameter.value().to(dtype));
+}
+
+void Module::to(Device device) {
+  for (auto& parameter : parameters()) parameter.set_value(parameter.value().to(device));
+}
+
+void Module::train(bool on) {
+  training_ = on;
+  for (auto& [name, child] : children_) child->train(on);
+}
+
+void Module::set_requires_grad(bool on) {
+  for (auto& parameter : parameters()) parameter.set_requires_grad(on);
+}
+
+}  // namespace dinomaly

@@ -1,0 +1,63 @@
+// Module: a tree of layers with named parameters, as torch.nn.Module has them.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "autograd/variable.h"
+
+namespace dinomaly {
+
+using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
+
+// A layer declares its parts in its constructor: `weight = parameter("weight", ...)`, `fc1 = &add<Linear>("fc1", ...)`.
+// The children belong to the module and keep their address, so a module is neither copied nor moved.
+class Module {
+ public:
+  Module() = default;
+  virtual ~Module() = default;
+  Module(const Module&) = delete;
+  Module& operator=(const Module&) = delete;
+
+  // All parameters of the tree, named by their path ("decoder.0.attn.qkv.weight"), in order of declaration.
+  std::vector<std::pair<std::string, Variable>> named_parameters() const;
+  std::vector<Variable> parameters() const;
+
+  // The parameters' values, which share their memory.
+  NamedTensors state_dict() const;
+  // Takes the values (converted to the parameters' dtype and device). Throws InputError that lists missing,
+  // unexpected and misshapen names; then nothing was changed. `source` names the file in it.
+  void load_state_dict(const std::map<std::string, Tensor>& values, const std::string& source);
+
+  void to(Dtype dtype);
+  void to(Device device);
+  // Whether dropout drops; on after construction.
+  void train(bool on = true);
+  void eval() { train(false); }
+  bool training() const { return training_; }
+  // Parameters stop (or start) asking for gradients.
+  void set_requires_grad(bool on);
+
+ protected:
+  Variable parameter(std::string name, Tensor value) {
+    parameters_.emplace_back(std::move(name), Variable(std::move(value), true));
+    return parameters_.back().second;
+  }
+  template <class Child, class... Args>
+  Child& add(std::string name, Args&&... args) {
+    auto child = std::make_unique<Child>(std::forward<Args>(args)...);
+    Child& reference = *child;
+    children_.emplace_back(std::move(name), std::move(child));
+    return reference;
+  }
+
+ private:
+  std::vector<std::pair<std::string, Variable>> parameters_;
+  std::vector<std::pair<std::string, std::unique_ptr<Module>>> children_;
+  bool training_ = true;
+};
+
+}  // namespace dinomaly

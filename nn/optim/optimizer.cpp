@@ -1,0 +1,90 @@
+#include "nn/optim/optimizer.h"
+
+#include <cmath>
+
+#include "tensor/ops.h"
+
+namespace dinomaly {
+
+namespace {
+// State is kept in f32 where the parameter is narrower.
+Dtype state_dtype(const Variable& parameter) {
+  return parameter.dtype() == Dtype::f64 ? Dtype::f64 : Dtype::f32;
+}
+Tensor state_like(const Variable& parameter) {
+  return Tensor::zeros(parameter.shape(), state_dtype(parameter), parameter.device());
+}
+}  // namespace
+
+Optimizer::Optimizer(std::vector<Variable> parameters) : parameters_(std::move(parameters)) {
+  for (const Variable& parameter : parameters_) {
+    check(parameter.is_leaf() && parameter.requires_grad(), "optimizer: a parameter is no leaf that requires a gradient");
+  }
+}
+
+void Optimizer::zero_grad() const {
+  for (const Variable& parameter : parameters_) parameter.zero_grad();
+}
+
+SGD::SGD(std::vector<Variable> parameters, double momentum, double weight_decay)
+    : Optimizer(std::move(parameters)), momentum_(momentum), weight_decay_(weight_decay), velocity_(parameters_.size()) {}
+
+void SGD::step(double learning_rate, double gradient_scale) {
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    const Variable& parameter = parameters_[i];
+    if (!parameter.grad().defined()) continue;
+    Tensor update = parameter.grad() * gradient_scale + parameter.value() * weight_decay_;
+    if (momentum_ != 0) {
+      velocity_[i] = velocity_[i].defined() ? velocity_[i] * momentum_ + update : update;
+      update = velocity_[i];
+    }
+    add_(parameter.value(), update * -learning_rate);
+  }
+}
+
+AdamW::AdamW(std::vector<Variable> parameters, AdamOptions options)
+    : Optimizer(std::move(parameters)), options_(options), first_(parameters_.size()), second_(parameters_.size()) {}
+
+void AdamW::step(double learning_rate, double gradient_scale) {
+  ++step_;
+  const auto [beta1, beta2, eps, weight_decay] = options_;
+  const double correction1 = 1 - std::pow(beta1, step_), correction2 = 1 - std::pow(beta2, step_);
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    const Variable& parameter = parameters_[i];
+    if (!parameter.grad().defined()) continue;
+    if (!first_[i].defined()) first_[i] = state_like(parameter), second_[i] = state_like(parameter);
+    const Tensor gradient = parameter.grad().to(state_dtype(parameter)) * gradient_scale;
+    first_[i] = first_[i] * beta1 + gradient * (1 - beta1);
+    second_[i] = second_[i] * beta2 + gradient * gradient * (1 - beta2);
+    const Tensor denominator = unary(Unary::sqrt, second_[i] * (1 / correction2)) + eps;
+    const Tensor update = first_[i] / denominator * (-learning_rate / correction1);
+    const Tensor decayed = parameter.value().to(state_dtype(parameter)) * (1 - learning_rate * weight_decay);
+    parameter.value().copy_from(decayed + update);
+  }
+}
+
+StableAdamW::StableAdamW(std::vector<Variable> parameters, AdamOptions options)
+    : Optimizer(std::move(parameters)), options_(options), slots_(parameters_.size()) {}
+
+void StableAdamW::step(double learning_rate, double gradient_scale) {
+  ++step_;
+  std::vector<AdamSlot> active;
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    const Variable& parameter = parameters_[i];
+    if (!parameter.grad().defined()) continue;
+    AdamSlot& slot = slots_[i];
+    if (!slot.first_moment.defined()) {
+      slot.first_moment = state_like(parameter);
+      slot.second_moment = state_like(parameter);
+      slot.max_second_moment = state_like(parameter);
+    }
+    slot.parameter = parameter.value();
+    active.push_back(slot);
+    active.back().gradient = parameter.grad().contiguous();
+  }
+  if (active.empty()) return;
+  const StableAdamWArgs args{learning_rate, options_.beta1, options_.beta2, options_.eps, options_.weight_decay, step_};
+  kernels_for(active[0].parameter).stable_adamw(active, args, gradient_scale);
+}
+
+}  // namespace dinomaly

@@ -1,0 +1,66 @@
+// Optimizers: they change the parameters' values by their gradients. Parameters without a gradient are left alone.
+#pragma once
+
+#include <vector>
+
+#include "autograd/variable.h"
+#include "tensor/kernels.h"
+
+namespace dinomaly {
+
+class Optimizer {
+ public:
+  explicit Optimizer(std::vector<Variable> parameters);
+  virtual ~Optimizer() = default;
+
+  // One step with the gradients as they stand, each multiplied by gradient_scale (clipping) first.
+  virtual void step(double learning_rate, double gradient_scale = 1.0) = 0;
+  void zero_grad() const;
+
+ protected:
+  std::vector<Variable> parameters_;
+};
+
+// p -= lr * (g + weight_decay * p), or with momentum m: v = m v + (g + weight_decay p), p -= lr v.
+class SGD : public Optimizer {
+ public:
+  explicit SGD(std::vector<Variable> parameters, double momentum = 0, double weight_decay = 0);
+  void step(double learning_rate, double gradient_scale = 1.0) override;
+
+ private:
+  double momentum_, weight_decay_;
+  std::vector<Tensor> velocity_;
+};
+
+struct AdamOptions {
+  double beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 1e-4;
+};
+
+// AdamW (Loshchilov and Hutter 2019): p *= 1 - lr wd; m, v moving averages of g, g^2;
+// p -= lr / (1 - b1^t) * m / (sqrt(v / (1 - b2^t)) + eps).
+class AdamW : public Optimizer {
+ public:
+  explicit AdamW(std::vector<Variable> parameters, AdamOptions options = {});
+  void step(double learning_rate, double gradient_scale = 1.0) override;
+
+ private:
+  AdamOptions options_;
+  int64_t step_ = 0;
+  std::vector<Tensor> first_, second_;
+};
+
+// StableAdamW (Wortsman et al. 2023) with AMSGrad, as the authors of Dinomaly use it: p *= 1 - lr wd; m, v as Adam;
+// vmax = max(vmax, v); denom = sqrt(vmax) / sqrt(1 - b2^t) + eps; r = max(1, rms(g / denom)) per tensor;
+// p -= lr / (1 - b1^t) / r * m / denom.
+class StableAdamW : public Optimizer {
+ public:
+  explicit StableAdamW(std::vector<Variable> parameters, AdamOptions options = {});
+  void step(double learning_rate, double gradient_scale = 1.0) override;
+
+ private:
+  AdamOptions options_;
+  int64_t step_ = 0;
+  std::vector<AdamSlot> slots_;  // moments are allocated at the first step
+};
+
+}  // namespace dinomaly

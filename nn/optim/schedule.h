@@ -1,0 +1,18 @@
+// Learning rate over time.
+#pragma once
+
+#include <cstdint>
+
+namespace dinomaly {
+
+// Linear warm-up, then half a cosine: step s < warmup_steps of `peak * s / (warmup_steps - 1)` (the first step has 0,
+// the last one the peak), then final + (peak - final) / 2 * (1 + cos(pi * (s - warmup) / (total - warmup))), and
+// `final` from `total` on. With total <= warmup_steps only the warm-up is seen.
+struct WarmCosineSchedule {
+  double peak = 2e-3, final = 2e-4;
+  int64_t warmup_steps = 100, total_steps = 10000;
+
+  double operator()(int64_t step) const;
+};
+
+}  // namespace dinomaly

@@ -1,0 +1,68 @@
+// The parts of a transformer block. Parameter names equal the checkpoints' of DINOv2 and Dinomaly.
+#pragma once
+
+#include "nn/layers.h"
+
+namespace dinomaly {
+
+// What stands between two norms: anything from (..., D) to (..., D).
+class FeedForward : public Module {
+ public:
+  virtual Variable operator()(const Variable& x) const = 0;
+};
+
+// fc2(gelu(fc1(x))).
+class Mlp : public FeedForward {
+ public:
+  Mlp(int64_t width, int64_t hidden, bool with_bias = true)
+      : fc1(add<Linear>("fc1", width, hidden, with_bias)), fc2(add<Linear>("fc2", hidden, width, with_bias)) {}
+  Variable operator()(const Variable& x) const override { return fc2(gelu(fc1(x))); }
+
+  Linear& fc1;
+  Linear& fc2;
+};
+
+// w3(silu(a) * b) with [a | b] = w12(x) (Shazeer, "GLU variants improve transformer").
+class SwiGLU : public FeedForward {
+ public:
+  SwiGLU(int64_t width, int64_t hidden)
+      : w12(add<Linear>("w12", width, 2 * hidden)), w3(add<Linear>("w3", hidden, width)) {}
+  Variable operator()(const Variable& x) const override {
+    const Variable gates = w12(x);
+    const int64_t hidden = gates.shape().back() / 2;
+    return w3(silu(slice(gates, -1, 0, hidden)) * slice(gates, -1, hidden, 2 * hidden));
+  }
+
+  Linear& w12;
+  Linear& w3;
+};
+
+// Softmax self-attention over the tokens of x (B, N, D), scale 1 / sqrt(D / heads).
+class Attention : public Module {
+ public:
+  Attention(int64_t width, int64_t heads);
+  Variable operator()(const Variable& x) const { return proj(packed_attention(qkv(x), heads_, scale_)); }
+
+  Linear& qkv;
+  Linear& proj;
+
+ private:
+  int64_t heads_;
+  double scale_;
+};
+
+// Linear self-attention (Katharopoulos et al., "Transformers are RNNs"): elu + 1 as feature map, no scale.
+class LinearAttention : public Module {
+ public:
+  LinearAttention(int64_t width, int64_t heads, double eps);
+  Variable operator()(const Variable& x) const { return proj(packed_linear_attention(qkv(x), heads_, eps_)); }
+
+  Linear& qkv;
+  Linear& proj;
+
+ private:
+  int64_t heads_;
+  double eps_;
+};
+
+}  // namespace dinomaly

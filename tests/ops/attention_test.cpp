@@ -1,0 +1,36 @@
+#include <doctest/doctest.h>
+
+#include "tests/ops/op_case.h"
+
+namespace dinomaly {
+
+namespace {
+
+OpCase attention_case{
+    "attention",
+    {{2, 2, 5, 7}, {2, 2, 4, 7}, {2, 2, 4, 7}},
+    [](Inputs in) { return attention(in[0], in[1], in[2], 0.3); },
+    {.also = {{{1, 1, 1, 1}, {1, 1, 1, 1}, {1, 1, 1, 1}},
+              {{1, 2, 19, 8}, {1, 2, 19, 8}, {1, 2, 19, 8}},
+              {{1, 1, 3, 5}, {1, 1, 67, 5}, {1, 1, 67, 5}},
+              {{1, 2, 0, 3}, {1, 2, 4, 3}, {1, 2, 4, 3}},
+              {{0, 2, 3, 3}, {0, 2, 4, 3}, {0, 2, 4, 3}}},
+     .wrong = {{{{2, 2, 5, 7}, {2, 2, 4, 6}, {2, 2, 4, 6}},
+                "attention: q (2, 2, 5, 7), k (2, 2, 4, 6) and v (2, 2, 4, 6) are not"},
+               {{{2, 2, 5, 7}, {2, 2, 4, 7}, {2, 2, 5, 7}}, "attention: q (2, 2, 5, 7), k (2, 2, 4, 7)"},
+               {{{2, 5, 7}, {2, 5, 7}, {2, 5, 7}}, "attention: q (2, 5, 7)"},
+               {{{1, 1, 2, 3}, {1, 1, 0, 3}, {1, 1, 0, 3}}, "attention: q (1, 1, 2, 3) has no keys"}}}};
+OpCase attention_same{"attention.self", {{1, 2, 6, 4}, {1, 2, 6, 4}, {1, 2, 6, 4}}, [](Inputs in) {
+                        return attention(in[0], in[1], in[2], 0.5);
+                      }};
+OpCase packed_attention_case{
+    "packed_attention",
+    {{2, 5, 18}},
+    [](Inputs in) { return packed_attention(in[0], 2, 0.6); },
+    {.also = {{{1, 1, 6}}, {{1, 19, 48}}, {{2, 0, 12}}, {{0, 3, 12}}},
+     .wrong = {{{{2, 5, 16}}, "packed_attention: qkv of (2, 5, 16) is not (B, N, 3 * 2 heads * d)"},
+               {{{5, 18}}, "packed_attention: qkv of (5, 18) is not (B, N, 3 * 2 heads * d)"}}}};
+
+}  // namespace
+
+}  // namespace dinomaly

@@ -1,0 +1,52 @@
+#include <doctest/doctest.h>
+
+#include "tests/ops/op_case.h"
+
+namespace dinomaly {
+
+namespace {
+
+OpFunction convolution(const Conv2dArgs& args) {
+  return [args](Inputs in) { return conv2d(in[0], in[1], in.size() > 2 ? in[2] : Variable(), args); };
+}
+
+OpCase conv2d_case{
+    "conv2d",
+    {{2, 3, 5, 6}, {4, 3, 3, 2}, {4}},
+    convolution({}),
+    {.also = {{{1, 1, 1, 1}, {1, 1, 1, 1}, {1}},
+              {{0, 2, 4, 4}, {3, 2, 2, 2}, {3}},
+              {{1, 2, 3, 9}, {5, 2, 3, 3}}},
+     .wrong = {
+         {{{2, 3, 5, 6}, {4, 2, 3, 3}, {4}}, "conv2d: weight (4, 2, 3, 3) does not fit x (2, 3, 5, 6)"},
+         {{{2, 3, 5, 6}, {4, 3, 3, 3}, {3}}, "conv2d: bias (3) does not fit weight (4, 3, 3, 3)"},
+         {{{2, 3, 5, 6}, {4, 3, 6, 3}}, "conv2d: the kernel of weight (4, 3, 6, 3) does not fit into x"},
+         {{{3, 5, 6}, {4, 3, 3, 3}}, "conv2d: x (3, 5, 6) and weight (4, 3, 3, 3) are not"}}}};
+OpCase conv2d_stride{"conv2d.stride_padding",
+                     {{1, 2, 7, 6}, {3, 2, 3, 2}},
+                     convolution({.stride_y = 2, .stride_x = 3, .padding_y = 1, .padding_x = 2})};
+OpCase conv2d_groups{
+    "conv2d.groups",
+    {{2, 4, 5, 4}, {6, 2, 3, 3}, {6}},
+    convolution({.padding_y = 1, .padding_x = 1, .groups = 2}),
+    {.wrong = {
+         {{{2, 3, 5, 6}, {4, 2, 3, 3}}, "conv2d: 2 groups do not divide the channels of x (2, 3, 5, 6)"},
+         {{{2, 4, 5, 6}, {3, 2, 3, 3}}, "conv2d: 2 groups do not divide the channels"}}}};
+OpCase conv2d_depthwise{"conv2d.depthwise", {{1, 3, 4, 5}, {3, 1, 2, 3}, {3}}, convolution({.groups = 3})};
+OpCase conv2d_patches{
+    "conv2d.patches", {{1, 3, 8, 9}, {5, 3, 4, 4}, {5}}, convolution({.stride_y = 4, .stride_x = 4})};
+
+}  // namespace
+
+TEST_CASE("conv2d refuses strides and paddings that mean nothing") {
+  const Variable x(Tensor::ones({1, 1, 3, 3})), weight(Tensor::ones({1, 1, 2, 2}));
+  CHECK_THROWS_WITH_AS(conv2d(x, weight, {}, {.stride_y = 0}),
+                       "conv2d: stride (0, 1) must be at least 1 and padding (0, 0) not negative", Error);
+  CHECK_THROWS_WITH_AS(conv2d(x, weight, {}, {.padding_x = -1}),
+                       "conv2d: stride (1, 1) must be at least 1 and padding (0, -1) not negative", Error);
+  CHECK_THROWS_WITH_AS(
+      conv2d(x, weight, {}, {.groups = 0}),
+      "conv2d: 0 groups do not divide the channels of x (1, 1, 3, 3) and weight (1, 1, 2, 2)", Error);
+}
+
+}  // namespace dinomaly

@@ -1,0 +1,37 @@
+#include <doctest/doctest.h>
+
+#include "tests/ops/op_case.h"
+
+namespace dinomaly {
+
+namespace {
+
+// Row i has label 3 i mod C.
+Variable with_labels(Inputs in) {
+  std::vector<int64_t> labels(in[0].size(0));
+  for (size_t i = 0; i < labels.size(); ++i) labels[i] = static_cast<int64_t>(3 * i) % in[0].shape().back();
+  return cross_entropy(in[0], Tensor::from(labels, {in[0].size(0)}).to(in[0].device()));
+}
+
+OpCase cross_entropy_case{"cross_entropy",
+                          {{5, 7}},
+                          with_labels,
+                          {.also = {{{1, 1}}, {{3, 33}}},
+                           .wrong = {{{{0, 3}}, "cross_entropy: logits of (0, 3) are not (N, C) with N >= 1"},
+                                     {{{2, 3, 4}}, "cross_entropy: logits of (2, 3, 4) are not (N, C)"}}}};
+
+}  // namespace
+
+TEST_CASE("cross_entropy refuses labels that name no class") {
+  const Variable logits(Tensor::ones({2, 3}));
+  CHECK_THROWS_WITH_AS(cross_entropy(logits, Tensor::from<int64_t>({0, 3}, {2})),
+                       "cross_entropy: label 3 is not in [0, 3)", Error);
+  CHECK_THROWS_WITH_AS(cross_entropy(logits, Tensor::from<int64_t>({-1, 0}, {2})),
+                       "cross_entropy: label -1 is not in [0, 3)", Error);
+  CHECK_THROWS_WITH_AS(cross_entropy(logits, Tensor::from<int64_t>({0}, {1})),
+                       "cross_entropy: labels (1) of i64 do not fit logits (2, 3)", Error);
+  CHECK_THROWS_WITH_AS(cross_entropy(logits, Tensor::ones({2})),
+                       "cross_entropy: labels (2) of f32 do not fit logits (2, 3)", Error);
+}
+
+}  // namespace dinomaly

@@ -1,0 +1,59 @@
+// Checks this project against reference bundles: reference_check [--dtype f64|f32|bf16] [--device cpu|cuda] FILE...
+// One line a tensor group, "NAME max relative error E tolerance T ok|FAIL". Exit status 0: all ok; 1: any FAIL;
+// 2: a file it cannot read or a wrong flag.
+#include <CLI/CLI.hpp>
+
+#include "bundle.h"
+
+namespace dinomaly {
+namespace {
+
+bool check_file(const std::string& path, const CheckOptions& options) {
+  const SafeTensors bundle = SafeTensors::load(path);
+  const auto found = bundle.metadata().find("config");
+  check_input(found != bundle.metadata().end(), "{}: no reference bundle: the metadata has no 'config'", path);
+  Verdict verdict(options.dtype);
+  try {
+    const auto config = nlohmann::json::parse(found->second);
+    const std::string kind = config.at("kind").get<std::string>();
+    if (kind == "model") check_model_bundle(bundle, config, options, verdict);
+    else if (kind == "images") check_images_bundle(bundle, config, verdict);
+    else if (kind == "metrics") check_metrics_bundle(bundle, verdict);
+    else fail_input("{}: unknown kind of bundle '{}'", path, kind);
+  } catch (const nlohmann::json::exception& error) {
+    fail_input("{}: the metadata's 'config' is not as expected: {}", path, error.what());
+  }
+  fmt::print("{}\n", path);
+  return verdict.print();
+}
+
+int run(int argc, char** argv) {
+  CLI::App app{"Compare this project's numbers with reference bundles"};
+  std::vector<std::string> files;
+  std::string dtype = "f64", device = "cpu";
+  app.add_option("files", files, "reference bundles (safetensors)")->required();
+  app.add_option("--dtype", dtype, "f64, f32 or bf16");
+  app.add_option("--device", device, "cpu, cuda or cuda:N");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  const CheckOptions options{parse_dtype(dtype), parse_device(device)};
+  check_input(is_floating(options.dtype), "--dtype: '{}' is not one of f64, f32, bf16", dtype);
+  bool all_ok = true;
+  for (const std::string& file : files) all_ok = check_file(file, options) && all_ok;
+  return all_ok ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace dinomaly
+
+int main(int argc, char** argv) {
+  try {
+    return dinomaly::run(argc, argv);
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "reference_check: {}\n", error.what());
+    return 2;
+  }
+}

@@ -1,0 +1,106 @@
+#include "tensor/allocator.h"
+
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+
+#include "tensor/error.h"
+#include "tensor/kernels.h"
+
+using namespace dinomaly;
+
+namespace {
+
+// A heap of limited size that counts what is out.
+class LimitedSource final : public MemorySource {
+ public:
+  LimitedSource(size_t limit, size_t* out) : limit_(limit), out_(out) {}
+  void* acquire(size_t bytes) override {
+    if (*out_ + bytes > limit_) return nullptr;
+    *out_ += bytes;
+    return std::aligned_alloc(64, (bytes + 63) / 64 * 64);
+  }
+  void release(void* block, size_t bytes) override {
+    *out_ -= bytes;
+    std::free(block);
+  }
+
+ private:
+  size_t limit_;
+  size_t* out_;
+};
+
+}  // namespace
+
+TEST_CASE("allocator: rounding wastes at most a fifth and is stable") {
+  CHECK(CachingAllocator::rounded(1) == 256);
+  CHECK(CachingAllocator::rounded(257) == 320);
+  for (size_t bytes = 257; bytes < 5000000; bytes += bytes / 7) {
+    const size_t rounded = CachingAllocator::rounded(bytes);
+    CHECK(rounded >= bytes);
+    CHECK(rounded <= bytes + bytes / 4);
+    CHECK(CachingAllocator::rounded(rounded) == rounded);
+  }
+}
+
+TEST_CASE("allocator: a freed block is given out again without asking the source") {
+  size_t out = 0;
+  CachingAllocator allocator(std::make_unique<LimitedSource>(1 << 20, &out));
+  void* first = allocator.allocate(1000);
+  allocator.deallocate(first, 1000);
+  CHECK(allocator.counters().cached_bytes == 1024);
+  CHECK(allocator.allocate(1010) == first);
+  const MemoryCounters counters = allocator.counters();
+  CHECK(counters.system_calls == 1);
+  CHECK(counters.live_bytes == 1024);
+  CHECK(counters.live_blocks == 1);
+  CHECK(counters.cached_bytes == 0);
+  allocator.deallocate(first, 1010);
+  CHECK(allocator.counters().peak_bytes == 1024);
+  allocator.reset_peak();
+  CHECK(allocator.counters().peak_bytes == 0);
+}
+
+TEST_CASE("allocator: on exhaustion the cache is flushed, then it throws") {
+  size_t out = 0;
+  CachingAllocator allocator(std::make_unique<LimitedSource>(4096, &out));
+  void* small = allocator.allocate(1024);
+  allocator.deallocate(small, 1024);
+  void* large = allocator.allocate(4096);  // fits only once the cached block is back
+  CHECK(out == 4096);
+  CHECK_THROWS_WITH_AS(allocator.allocate(256),
+                       "out of memory: 256 bytes asked for, 4096 bytes live, peak 4096", Error);
+  allocator.deallocate(large, 4096);
+  allocator.release_cached();
+  CHECK(out == 0);
+}
+
+TEST_CASE("allocator: destroying it returns what it kept") {
+  size_t out = 0;
+  {
+    CachingAllocator allocator(std::make_unique<LimitedSource>(1 << 20, &out));
+    allocator.deallocate(allocator.allocate(5000), 5000);
+    CHECK(out > 0);
+  }
+  CHECK(out == 0);
+}
+
+TEST_CASE("allocator of the CPU: tensors take from it and give back, aligned to 64 bytes") {
+  CachingAllocator& allocator = kernels_for(Device::cpu()).allocator();
+  const MemoryCounters before = allocator.counters();
+  {
+    const Tensor small = Tensor::empty({3}), large = Tensor::empty({3000000});
+    CHECK(reinterpret_cast<uintptr_t>(small.raw_data()) % 64 == 0);
+    CHECK(reinterpret_cast<uintptr_t>(large.raw_data()) % 64 == 0);
+    CHECK(allocator.counters().live_blocks == before.live_blocks + 2);
+  }
+  CHECK(allocator.counters().live_bytes == before.live_bytes);
+  CHECK(allocator.counters().live_blocks == before.live_blocks);
+}
+
+#ifndef DINOMALY_WITH_CUDA
+TEST_CASE("registry: a build without CUDA says so") {
+  CHECK_THROWS_WITH_AS(kernels_for(Device::cuda(0)), "device cuda:0: this program was built without CUDA",
+                       InputError);
+}
+#endif
