@@ -48,4 +48,12 @@ fs::path temporary_name(const fs::path& path) {
   return path.parent_path() / name;
 }
 
+void make_folder(const std::filesystem::path& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  check_input(!error && std::filesystem::is_directory(path), "{}: cannot make this folder: {}", path.string(),
+              error ? error.message() : "a file stands there");
+  check_input(access(path.c_str(), W_OK) == 0, "{}: cannot write into this folder", path.string());
+}
+
 }  // namespace dinomaly

@@ -11,6 +11,7 @@
 #include "dinomaly/data/sampler.h"
 #include "dinomaly/evaluate.h"
 #include "dinomaly/feature_store.h"
+#include "dinomaly/files.h"
 #include "dinomaly/loss.h"
 #include "dinomaly/model_file.h"
 #include "dinomaly/report/results.h"
@@ -50,6 +51,8 @@ static int run(int argc, char** argv) {
   load_encoder_weights(model.encoder(), encoder, options.encoder.value_or("random encoder").string());
   model.to(options.precision);
   const MvtecDataset dataset = open_dataset(options);
+
+  make_folder(options.out);
 
   std::vector<Sample> normal;  // one model for all categories
   for (const MvtecCategory& category : dataset.categories) {

@@ -273,11 +273,11 @@ Tensor Tensor::to(Device device) const {
 void Tensor::copy_from(const Tensor& source) const {
   check(defined() && source.defined(), "copy: a tensor is undefined");
   check(shape_ == source.shape_, "copy: shapes {} and {} differ", source.shape_, shape_);
+  if (numel() == 0) return;
   for (int axis = 0; axis < rank(); ++axis) {
     check(shape_[axis] <= 1 || strides_[axis] != 0, "copy: an expanded tensor of shape {} cannot be written",
           shape_);
   }
-  if (numel() == 0) return;
   kernels_for(device().is_cpu() ? source : *this).copy(source, *this);
 }
 

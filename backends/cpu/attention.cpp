@@ -17,7 +17,14 @@ namespace dinomaly {
 
 namespace {
 
-constexpr int64_t tile_rows = 96;
+constexpr int64_t largest_tile = 128;
+
+// Queries per tile: tiles of nearly equal size, as a short last one would pay for packing k and v all the
+// same.
+int64_t tile_size(int64_t queries) {
+  const int64_t tiles = (queries + largest_tile - 1) / largest_tile;
+  return (queries + tiles - 1) / tiles;
+}
 
 // scores -> exp(scores - max); returns 1 / sum and writes the row's logsumexp.
 template <class W>
@@ -40,7 +47,7 @@ void forward(const Heads<T>& q, const Heads<T>& k, const Heads<T>& v, double sca
              Wide<T>* logsumexp, int64_t heads) {
   using W = Wide<T>;
   const int64_t n = q.length(), m = k.length(), d = q.width();
-  const int64_t tiles = (n + tile_rows - 1) / tile_rows;
+  const int64_t tile_rows = tile_size(n), tiles = (n + tile_rows - 1) / tile_rows;
   parallel_for(heads * tiles, 1, [&](int64_t begin, int64_t end) {
     Scratch<W> scratch(2 * tile_rows * d + 2 * m * d + tile_rows * m);
     W *q_copy = scratch.take(tile_rows * d), *out_copy = scratch.take(tile_rows * d);
@@ -52,7 +59,7 @@ void forward(const Heads<T>& q, const Heads<T>& k, const Heads<T>& v, double sca
       const auto keys = k.read(head, 0, m, k_copy);
       const auto values = v.read(head, 0, m, v_copy);
       const auto result = out.target(head, first, rows, out_copy);
-      W inverse[tile_rows];
+      W inverse[largest_tile];
       gemm(false, true, rows, m, d, static_cast<W>(scale), queries.data, queries.stride, keys.data,
            keys.stride, W(0), scores, m);
       for (int64_t i = 0; i < rows; ++i) {
@@ -101,6 +108,7 @@ template <class T>
 void backward(const BackwardHeads<T>& x, const Wide<T>* logsumexp, double scale, int64_t heads) {
   using W = Wide<T>;
   const int64_t n = x.q.length(), m = x.k.length(), d = x.q.width();
+  const int64_t tile_rows = tile_size(n);
   const W factor = static_cast<W>(scale);
   parallel_for(heads, 1, [&](int64_t begin, int64_t end) {
     Scratch<W> scratch(4 * tile_rows * d + 4 * m * d + 2 * tile_rows * m);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "backends/common/convert.h"
 #include "backends/common/parallel.h"
 #include "backends/cpu/cpu_kernels.h"
 
@@ -42,7 +43,7 @@ void combine(const T* own, double own_factor, const T* other, double other_facto
   using W = Wide<T>;
   const W f = static_cast<W>(own_factor), g = static_cast<W>(other_factor);
 #pragma omp simd
-  for (int64_t i = 0; i < n; ++i) dx[i] = T(g * static_cast<W>(other[i]) + f * static_cast<W>(own[i]));
+  for (int64_t i = 0; i < n; ++i) store(dx[i], g * static_cast<W>(other[i]) + f * static_cast<W>(own[i]));
 }
 
 double through_norm(double dcos, double cosine, double norm, double clamped) {

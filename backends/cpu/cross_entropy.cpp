@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "backends/common/convert.h"
 #include "backends/common/parallel.h"
 #include "backends/common/vector_math.h"
 #include "backends/cpu/cpu_kernels.h"
@@ -34,7 +35,7 @@ T forward(const T* logits, int64_t label, int64_t classes, T* probabilities) {
   const W inverse = W(1) / sum;
 #pragma omp simd
   for (int64_t c = 0; c < classes; ++c) {
-    probabilities[c] = T(vexp(static_cast<W>(logits[c]) - largest) * inverse);
+    store(probabilities[c], vexp(static_cast<W>(logits[c]) - largest) * inverse);
   }
   return T(std::log(sum) - (static_cast<W>(logits[label]) - largest));
 }
@@ -72,7 +73,7 @@ void CpuKernels::cross_entropy_backward(const Tensor& dloss, const Tensor& proba
         const T* p = kept + row * classes;
         T* d = out + row * classes;
 #pragma omp simd
-        for (int64_t c = 0; c < classes; ++c) d[c] = T(g * static_cast<W>(p[c]));
+        for (int64_t c = 0; c < classes; ++c) store(d[c], g * static_cast<W>(p[c]));
         d[label[row]] = T(g * (static_cast<W>(p[label[row]]) - W(1)));
       }
     });

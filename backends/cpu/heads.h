@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "backends/common/convert.h"
 #include "tensor/kernels.h"
 
 namespace dinomaly {
@@ -47,19 +48,18 @@ class Heads {
   // The tensor must outlive this.
   explicit Heads(const Tensor& tensor)
       : data_(tensor.data<T>()),
-        strides_(tensor.strides()),
+        batch_stride_(tensor.strides()[0]),
+        head_stride_(tensor.strides()[1]),
+        row_stride_(tensor.strides()[2]),
         heads_(tensor.size(1)),
         length_(tensor.size(2)),
         width_(tensor.size(3)) {}
 
   int64_t length() const { return length_; }
   int64_t width() const { return width_; }
-  // Elements of scratch that the functions below may need for `rows` rows.
-  int64_t scratch_size(int64_t rows) const { return rows * width_; }
-
   // Rows [first, first + rows) of head b * H + h, to read.
   Matrix<const W> read(int64_t head, int64_t first, int64_t rows, W* scratch) const {
-    if (in_place(rows)) return {as_wide(row(head, first)), std::max(strides_[2], width_)};
+    if (in_place(rows)) return {as_wide(row(head, first)), std::max(row_stride_, width_)};
     for (int64_t i = 0; i < rows; ++i) {
       const T* from = row(head, first + i);
       W* to = scratch + i * width_;
@@ -71,7 +71,7 @@ class Heads {
 
   // Where the same rows are to be written; write_back() then brings them to the tensor if that is elsewhere.
   Matrix<W> target(int64_t head, int64_t first, int64_t rows, W* scratch) const {
-    if (in_place(rows)) return {as_wide(row(head, first)), std::max(strides_[2], width_)};
+    if (in_place(rows)) return {as_wide(row(head, first)), std::max(row_stride_, width_)};
     return {scratch, width_};
   }
   void write_back(int64_t head, int64_t first, int64_t rows, const Matrix<W>& matrix) const {
@@ -80,15 +80,15 @@ class Heads {
       const W* from = matrix.row(i);
       T* to = row(head, first + i);
 #pragma omp simd
-      for (int64_t j = 0; j < width_; ++j) to[j] = T(from[j]);
+      for (int64_t j = 0; j < width_; ++j) store(to[j], from[j]);
     }
   }
 
  private:
   // Rows that overlap (an expanded axis) are no matrix for a product.
-  bool in_place(int64_t rows) const { return std::is_same_v<T, W> && (rows == 1 || strides_[2] >= width_); }
+  bool in_place(int64_t rows) const { return std::is_same_v<T, W> && (rows == 1 || row_stride_ >= width_); }
   T* row(int64_t head, int64_t index) const {
-    return data_ + head / heads_ * strides_[0] + head % heads_ * strides_[1] + index * strides_[2];
+    return data_ + head / heads_ * batch_stride_ + head % heads_ * head_stride_ + index * row_stride_;
   }
   static W* as_wide(T* pointer) {
     if constexpr (std::is_same_v<T, W>)
@@ -98,7 +98,7 @@ class Heads {
   }
 
   T* data_;
-  Strides strides_;
+  int64_t batch_stride_, head_stride_, row_stride_;
   int64_t heads_, length_, width_;
 };
 

@@ -5,6 +5,7 @@
 //   dy.
 #include <cmath>
 
+#include "backends/common/convert.h"
 #include "backends/common/parallel.h"
 #include "backends/cpu/cpu_kernels.h"
 
@@ -29,7 +30,7 @@ void forward(const T* x, const T* weight, const T* bias, int64_t width, double e
   const W rstd = W(1) / std::sqrt(squares / static_cast<W>(width) + static_cast<W>(eps));
 #pragma omp simd
   for (int64_t i = 0; i < width; ++i) {
-    y[i] = T((static_cast<W>(x[i]) - mean) * rstd * static_cast<W>(weight[i]) + static_cast<W>(bias[i]));
+    store(y[i], (static_cast<W>(x[i]) - mean) * rstd * static_cast<W>(weight[i]) + static_cast<W>(bias[i]));
   }
   *mean_out = mean;
   *rstd_out = rstd;
@@ -55,7 +56,7 @@ void backward(const T* dy, const T* x, const T* weight, Wide<T> mean, Wide<T> rs
     const W xhat = (static_cast<W>(x[i]) - mean) * rstd;
     dweight[i] += gradient * xhat;
     dbias[i] += gradient;
-    dx[i] = T(rstd * (gradient * static_cast<W>(weight[i]) - sum - xhat * projection));
+    store(dx[i], rstd * (gradient * static_cast<W>(weight[i]) - sum - xhat * projection));
   }
 }
 
@@ -104,8 +105,8 @@ void CpuKernels::layer_norm_backward(const Tensor& dy, const Tensor& x, const Te
         weight_sum += sums[t * 2 * width + i];
         bias_sum += sums[(t * 2 + 1) * width + i];
       }
-      weight_out[i] = T(weight_sum);
-      bias_out[i] = T(bias_sum);
+      store(weight_out[i], weight_sum);
+      store(bias_out[i], bias_sum);
     }
   });
 }

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "backends/common/convert.h"
 #include "backends/common/parallel.h"
 #include "backends/common/vector_math.h"
 #include "backends/cpu/cpu_kernels.h"
@@ -23,11 +24,11 @@ void forward(const T* x, int64_t n, bool logarithm, T* y) {
   if (logarithm) {
     const W normaliser = std::log(sum);
 #pragma omp simd
-    for (int64_t i = 0; i < n; ++i) y[i] = T(static_cast<W>(x[i]) - largest - normaliser);
+    for (int64_t i = 0; i < n; ++i) store(y[i], static_cast<W>(x[i]) - largest - normaliser);
   } else {
     const W inverse = W(1) / sum;
 #pragma omp simd
-    for (int64_t i = 0; i < n; ++i) y[i] = T(vexp(static_cast<W>(x[i]) - largest) * inverse);
+    for (int64_t i = 0; i < n; ++i) store(y[i], vexp(static_cast<W>(x[i]) - largest) * inverse);
   }
 }
 
@@ -39,12 +40,12 @@ void backward(const T* dy, const T* y, int64_t n, bool logarithm, T* dx) {
 #pragma omp simd reduction(+ : sum)
     for (int64_t i = 0; i < n; ++i) sum += static_cast<W>(dy[i]);
 #pragma omp simd
-    for (int64_t i = 0; i < n; ++i) dx[i] = T(static_cast<W>(dy[i]) - vexp(static_cast<W>(y[i])) * sum);
+    for (int64_t i = 0; i < n; ++i) store(dx[i], static_cast<W>(dy[i]) - vexp(static_cast<W>(y[i])) * sum);
   } else {
 #pragma omp simd reduction(+ : sum)
     for (int64_t i = 0; i < n; ++i) sum += static_cast<W>(dy[i]) * static_cast<W>(y[i]);
 #pragma omp simd
-    for (int64_t i = 0; i < n; ++i) dx[i] = T(static_cast<W>(y[i]) * (static_cast<W>(dy[i]) - sum));
+    for (int64_t i = 0; i < n; ++i) store(dx[i], static_cast<W>(y[i]) * (static_cast<W>(dy[i]) - sum));
   }
 }
 

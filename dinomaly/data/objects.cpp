@@ -99,6 +99,33 @@ void draw_misprint(Canvas& canvas, Generator& generator, const Pose& pose, const
   canvas.paint_defect(second, [](Point, Colour) { return ink; });
 }
 
+// "rust": a ragged patch around `place`; "scratch": a dark groove through it. Both only on the steel.
+void spoil_face(Canvas& canvas, Generator& generator, std::string_view defect, const Pose& pose, Point place,
+                const Noise& noise) {
+  const double size = uniform(generator, 0.0, 1.0);
+  if (defect == "rust") {
+    const auto edge = [&](Point p) {
+      const Point q = pose.to_part(p);
+      const double ragged = 0.05 * noise.fractal(13 * q.x + 40, 13 * q.y + 40, 4);
+      return std::max(disc(q, place, 0.12 + 0.03 * size) + ragged, flange_distance(q));
+    };
+    canvas.paint_defect(edge, [&](Point p, Colour below) {
+      const double patch = 0.5 + 0.5 * noise.fractal(30 * p.x, 30 * p.y, 3);
+      return mix(below * 0.4, mix({0.38, 0.17, 0.07}, {0.66, 0.34, 0.13}, patch), 0.85);
+    });
+  } else if (defect == "scratch") {
+    const double angle = std::atan2(place.y, place.x) + uniform(generator, -0.9, 0.9);
+    const auto groove = [&](Point p) {
+      const Point q = pose.to_part(p);
+      const double rough = 0.008 * noise.at(22 * q.x + 20, 22 * q.y + 20);
+      return std::max(box(q, place, 0.15 + 0.04 * size, 0.024, angle) + rough, flange_distance(q));
+    };
+    canvas.paint_defect(groove, [&](Point p, Colour) {
+      return Colour{0.13, 0.13, 0.14} + 0.04 * noise.at(50 * p.x, 50 * p.y);
+    });
+  }
+}
+
 }  // namespace
 
 void draw_flange(Canvas& canvas, Generator& generator, std::string_view defect) {
@@ -130,26 +157,8 @@ void draw_flange(Canvas& canvas, Generator& generator, std::string_view defect) 
                });
   if (defect == "broken") {
     canvas.mark([&](Point p) { return std::max(flange_distance(pose.to_part(p)), bite(pose.to_part(p))); });
-  } else if (defect == "rust") {
-    const auto edge = [&](Point p) {
-      const Point q = pose.to_part(p);
-      const double ragged = 0.05 * noise.fractal(13 * q.x + 40, 13 * q.y + 40, 4);
-      return std::max(disc(q, on_face, 0.12 + 0.03 * size) + ragged, flange_distance(q));
-    };
-    canvas.paint_defect(edge, [&](Point p, Colour below) {
-      const double patch = 0.5 + 0.5 * noise.fractal(30 * p.x, 30 * p.y, 3);
-      return mix(below * 0.4, mix({0.38, 0.17, 0.07}, {0.66, 0.34, 0.13}, patch), 0.85);
-    });
-  } else if (defect == "scratch") {
-    const double lean = where + uniform(generator, -0.9, 0.9);
-    const auto groove = [&](Point p) {
-      const Point q = pose.to_part(p);
-      const double rough = 0.008 * noise.at(22 * q.x + 20, 22 * q.y + 20);
-      return std::max(box(q, on_face, 0.15 + 0.04 * size, 0.024, lean) + rough, flange_distance(q));
-    };
-    canvas.paint_defect(groove, [&](Point p, Colour) {
-      return Colour{0.13, 0.13, 0.14} + 0.04 * noise.at(50 * p.x, 50 * p.y);
-    });
+  } else if (!defect.empty()) {
+    spoil_face(canvas, generator, defect, pose, on_face, noise);
   }
 }
 

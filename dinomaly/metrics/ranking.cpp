@@ -28,8 +28,8 @@ RankingMetrics ranking_metrics(std::span<const float> scores, std::span<const ui
   radix_sort(positives);
   radix_sort(negatives);
 
-  // Precision falls from one positive score to the next, so both sums and the maximum need these thresholds
-  // only.
+  // Between two scores of positives recall stands still and precision falls: neither sum nor maximum needs
+  // the thresholds there.
   const double total = static_cast<double>(positives.size());
   uint64_t twice_pairs = 0;  // (positive, negative) pairs in the right order count 2, equal ones 1
   RankingMetrics result{0, 0, 0};

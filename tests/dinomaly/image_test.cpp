@@ -1,0 +1,208 @@
+#include "dinomaly/data/image.h"
+
+#include <doctest/doctest.h>
+#include <stb/stb_image_write.h>
+
+#include <cstdlib>
+#include <fstream>
+
+#include "temporary_folder.h"
+#include "tensor/random.h"
+
+namespace dinomaly {
+
+namespace {
+
+std::string big32(uint32_t value) {
+  std::string bytes;
+  for (int shift = 24; shift >= 0; shift -= 8) bytes += static_cast<char>(value >> shift);
+  return bytes;
+}
+
+uint32_t crc32(const std::string& bytes) {
+  uint32_t crc = 0xFFFFFFFFu;
+  for (char byte : bytes) {
+    crc ^= static_cast<uint8_t>(byte);
+    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ ((crc & 1) ? 0xEDB88320u : 0u);
+  }
+  return ~crc;
+}
+
+std::string chunk(const std::string& type, const std::string& data) {
+  return big32(static_cast<uint32_t>(data.size())) + type + data + big32(crc32(type + data));
+}
+
+// A PNG of any depth and colour type, whose rows (filter byte included) are stored without compression.
+std::string png(uint32_t width, uint32_t height, char depth, char colour_type, const std::string& rows,
+                const std::string& palette = "") {
+  uint32_t a = 1, b = 0;
+  for (char byte : rows) {
+    a = (a + static_cast<uint8_t>(byte)) % 65521;
+    b = (b + a) % 65521;
+  }
+  const auto low = static_cast<char>(rows.size()), high = static_cast<char>(rows.size() >> 8);
+  const std::string block = {
+      '\x78', '\x01', '\x01', low, high, static_cast<char>(~low), static_cast<char>(~high)};
+  std::string file = "\x89PNG\r\n\x1a\n";
+  file += chunk("IHDR", big32(width) + big32(height) + depth + colour_type + std::string(3, '\0'));
+  if (!palette.empty()) file += chunk("PLTE", palette);
+  return file + chunk("IDAT", block + rows + big32(b << 16 | a)) + chunk("IEND", "");
+}
+
+void append(void* context, void* data, int size) {
+  static_cast<std::string*>(context)->append(static_cast<const char*>(data), static_cast<size_t>(size));
+}
+
+// A smooth picture, which JPEG keeps nearly as it is.
+Image slope(int64_t width, int64_t height) {
+  Image image(width, height, 3);
+  for (int64_t y = 0; y < height; ++y) {
+    for (int64_t x = 0; x < width; ++x) {
+      image.at(x, y)[0] = static_cast<uint8_t>(40 + 3 * x);
+      image.at(x, y)[1] = static_cast<uint8_t>(60 + 3 * y);
+      image.at(x, y)[2] = static_cast<uint8_t>(200 - 2 * x);
+    }
+  }
+  return image;
+}
+
+std::string jpeg(const Image& image) {
+  std::string bytes;
+  stbi_write_jpg_to_func(append, &bytes, static_cast<int>(image.width), static_cast<int>(image.height), 3,
+                         image.pixels.data(), 95);
+  return bytes;
+}
+
+std::string bmp(const Image& image) {
+  std::string bytes;
+  stbi_write_bmp_to_func(append, &bytes, static_cast<int>(image.width), static_cast<int>(image.height), 3,
+                         image.pixels.data());
+  return bytes;
+}
+
+int largest_difference(const Image& a, const Image& b) {
+  REQUIRE(a.pixels.size() == b.pixels.size());
+  int largest = 0;
+  for (size_t i = 0; i < a.pixels.size(); ++i)
+    largest = std::max(largest, std::abs(a.pixels[i] - b.pixels[i]));
+  return largest;
+}
+
+// Files with given bytes, loaded at once.
+class Loader {
+ public:
+  Image rgb(const std::string& bytes) { return load_image_rgb(write(bytes)); }
+  Image grey(const std::string& bytes) { return load_grey(write(bytes)); }
+  std::string error(const std::string& bytes) {
+    return input_error([&] { rgb(bytes); });
+  }
+
+ private:
+  std::filesystem::path write(const std::string& bytes) {
+    std::ofstream(folder_ / "picture.png", std::ios::binary) << bytes;
+    return folder_ / "picture.png";
+  }
+  TemporaryFolder folder_;
+};
+
+}  // namespace
+
+TEST_CASE("image: PNG, BMP and JPEG are told by their bytes and give the picture back") {
+  Loader load;
+  const Image image = slope(37, 29);
+  CHECK(load.rgb(encode_png(image)) == image);
+  CHECK(load.rgb(bmp(image)) == image);
+  CHECK(largest_difference(load.rgb(jpeg(image)), image) <= 6);
+  const TemporaryFolder folder;
+  save_png(folder / "a/b.png", image);
+  CHECK(load_image_rgb(folder / "a/b.png") == image);
+}
+
+TEST_CASE("image: grey is repeated, alpha dropped, a palette resolved, of 16 bits the high byte kept") {
+  Loader load;
+  using Pixels = std::vector<uint8_t>;
+  CHECK(load.rgb(png(2, 1, 8, 0, std::string("\0\x07\xF0", 3))).pixels == Pixels{7, 7, 7, 240, 240, 240});
+  CHECK(load.rgb(png(2, 1, 1, 0, std::string("\0\x40", 2))).pixels == Pixels{0, 0, 0, 255, 255, 255});
+  CHECK(load.rgb(png(1, 1, 8, 4, std::string("\0\x07\x80", 3))).pixels == Pixels{7, 7, 7});
+  CHECK(load.rgb(png(1, 1, 8, 6, std::string("\0\1\2\3\0", 5))).pixels == Pixels{1, 2, 3});
+  CHECK(load.rgb(png(2, 1, 8, 3, std::string("\0\1\0", 3), "\x0A\x0B\x0C\x14\x15\x16")).pixels ==
+        Pixels{20, 21, 22, 10, 11, 12});
+  CHECK(load.rgb(png(1, 1, 16, 2, std::string("\0\x12\xFF\x34\x00\x56\x80", 7))).pixels ==
+        Pixels{0x12, 0x34, 0x56});
+  CHECK(load.rgb(png(1, 1, 16, 0, std::string("\0\xC8\x99", 3))).pixels == Pixels{0xC8, 0xC8, 0xC8});
+}
+
+TEST_CASE("image: grey by PIL's weights") {
+  Loader load;
+  CHECK(load.grey(png(2, 1, 8, 0, std::string("\0\x07\xF0", 3))).pixels == std::vector<uint8_t>{7, 240});
+  // PIL 13: Image.new("RGB", (1, 1), colour).convert("L").
+  const std::string rows("\0\xFF\x00\x00\x00\xFF\x00\x00\x00\xFF\xFF\xFF\xFF\x0A\x14\x1E", 16);
+  const Image grey = load.grey(png(5, 1, 8, 2, rows));
+  CHECK(grey.channels == 1);
+  CHECK(grey.pixels == std::vector<uint8_t>{76, 150, 29, 255, 18});
+}
+
+TEST_CASE("image: a mask must have its picture's size") {
+  const TemporaryFolder folder;
+  save_png(folder / "000_mask.png", Image(4, 3, 1));
+  CHECK(load_mask(folder / "000_mask.png", 4, 3).channels == 1);
+  CHECK(one_line_with(input_error([&] { load_mask(folder / "000_mask.png", 3, 4); }),
+                      "000_mask.png: the mask is 4 x 3, its image 3 x 4"));
+}
+
+TEST_CASE("image: a file cut short anywhere is an error that names it") {
+  Loader load;
+  const Image image = slope(20, 9);  // whole BMP rows need no padding
+  for (const std::string& whole : {encode_png(image), jpeg(image), bmp(image)}) {
+    for (size_t size = 1; size < whole.size(); ++size) {
+      CAPTURE(size);
+      const std::string message = load.error(whole.substr(0, size));
+      CHECK(one_line_with(message, "picture.png: "));
+      if (size > 30) CHECK(one_line_with(message, "cut short"));
+    }
+    CHECK(load.error(whole + std::string(100, '\0')).empty());  // what follows the end is of no matter
+  }
+}
+
+TEST_CASE("image: damaged, foreign and outsized files are one clear line") {
+  Loader load;
+  const Image image = slope(17, 9);
+  CHECK(one_line_with(load.error(""), "empty"));
+  CHECK(one_line_with(load.error("GIF89a and so on"), "not a PNG, JPEG or BMP"));
+  CHECK(one_line_with(input_error([] { load_image_rgb("/nowhere/x.png"); }), "x.png: no such file"));
+
+  std::string damaged = encode_png(image);
+  damaged[damaged.size() / 2] ^= 0x10;
+  CHECK(one_line_with(load.error(damaged), "wrong checksum"));
+
+  std::string cmyk = jpeg(image);
+  const size_t frame = cmyk.find("\xFF\xC0");
+  REQUIRE(frame != std::string::npos);
+  cmyk[frame + 9] = 4;
+  CHECK(one_line_with(load.error(cmyk), "4 components"));
+
+  CHECK(one_line_with(load.error(png(40000, 1, 8, 0, "")), "cannot decode"));
+  CHECK(one_line_with(load.error(png(32000, 32000, 8, 0, "")), "more than the limit"));
+  CHECK(
+      one_line_with(load.error(png(4, 4, 8, 0, std::string(5, '\0'))), "cannot decode"));  // one row of four
+  CHECK(one_line_with(load.error(png(0, 4, 8, 0, "")), "cannot decode"));
+  CHECK_THROWS_AS(encode_png(Image()), Error);
+}
+
+TEST_CASE("image: changed bytes give a picture or an error, never a crash") {
+  Loader load;
+  Generator generator(3);
+  const Image image = slope(17, 9);
+  for (const std::string& whole : {encode_png(image), jpeg(image), bmp(image)}) {
+    for (int round = 0; round < 300; ++round) {
+      std::string bytes = whole;
+      for (int change = 0; change < 3; ++change) {
+        bytes[generator.below(bytes.size())] = static_cast<char>(generator.next_word());
+      }
+      const std::string message = load.error(bytes);
+      CHECK((message.empty() || one_line_with(message, "picture.png: ")));
+    }
+  }
+}
+
+}  // namespace dinomaly

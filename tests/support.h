@@ -1,0 +1,47 @@
+// What tests of several folders share.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+namespace dinomaly {
+
+// Counted and shown by scripts/test.sh.
+inline void skip(const std::string& why) { fmt::print("SKIPPED: {}\n", why); }
+
+// The folder of reference bundles and real pictures that may stand beside the sources (or where DINOMALY_SHARED points);
+// none where it is absent.
+inline std::optional<std::filesystem::path> shared_folder() {
+  const char* override_path = std::getenv("DINOMALY_SHARED");
+  const std::filesystem::path path =
+      override_path ? std::filesystem::path(override_path) : std::filesystem::path(DINOMALY_SOURCE_DIR) / "../shared";
+  if (!std::filesystem::is_directory(path)) return std::nullopt;
+  return path;
+}
+
+// An empty folder that goes with the object.
+class TemporaryFolder {
+ public:
+  TemporaryFolder() {
+    std::string name = (std::filesystem::temp_directory_path() / "dinomaly-test-XXXXXX").string();
+    if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("cannot make a temporary folder");
+    path_ = name;
+  }
+  ~TemporaryFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  const std::filesystem::path& path() const { return path_; }
+  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+}  // namespace dinomaly
