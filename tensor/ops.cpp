@@ -1,8 +1,7 @@
 #include "tensor/ops.h"
 
-#include <algorithm>
+#include <array>
 #include <cmath>
-#include <string>
 
 namespace dinomaly {
 

@@ -50,7 +50,8 @@ class Shape {
   }
   // Axis in [-rank, rank) as an index in [0, rank); throws otherwise.
   int wrap(int axis) const {
-    check(axis >= -rank_ && axis < rank_, "axis {} is out of range for shape {}", axis, to_string());
+    // Not check(): its arguments, the text of the shape, would be made at every access.
+    if (axis < -rank_ || axis >= rank_) fail("axis {} is out of range for shape {}", axis, to_string());
     return axis < 0 ? axis + rank_ : axis;
   }
 

@@ -6,19 +6,22 @@
 #include <cstdlib>
 #include <filesystem>
 #include <optional>
+#include <stdexcept>
 #include <string>
+
+#include "tensor/error.h"
 
 namespace dinomaly {
 
 // Counted and shown by scripts/test.sh.
 inline void skip(const std::string& why) { fmt::print("SKIPPED: {}\n", why); }
 
-// The folder of reference bundles and real pictures that may stand beside the sources (or where DINOMALY_SHARED points);
-// none where it is absent.
+// The folder of reference bundles and real pictures that may stand beside the sources (or where
+// DINOMALY_SHARED points); none where it is absent.
 inline std::optional<std::filesystem::path> shared_folder() {
   const char* override_path = std::getenv("DINOMALY_SHARED");
-  const std::filesystem::path path =
-      override_path ? std::filesystem::path(override_path) : std::filesystem::path(DINOMALY_SOURCE_DIR) / "../shared";
+  const std::filesystem::path path = override_path ? std::filesystem::path(override_path)
+                                                   : std::filesystem::path(DINOMALY_SOURCE_DIR) / "../shared";
   if (!std::filesystem::is_directory(path)) return std::nullopt;
   return path;
 }
@@ -43,5 +46,21 @@ class TemporaryFolder {
  private:
   std::filesystem::path path_;
 };
+
+// The message of the InputError that `call` throws; empty if it throws none.
+template <class Call>
+std::string input_error(Call&& call) {
+  try {
+    call();
+  } catch (const InputError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+// One line that names `part`, as everything a user is told must be.
+inline bool one_line_with(const std::string& message, const std::string& part) {
+  return message.find(part) != std::string::npos && message.find('\n') == std::string::npos;
+}
 
 }  // namespace dinomaly

@@ -115,6 +115,9 @@ void second_pass(const AdamSlot& slot, const Piece& piece, const StableAdamWArgs
 }  // namespace
 
 void CpuKernels::sum_of_squares(std::span<const Tensor> tensors, const Tensor& out) {
+  for (const Tensor& tensor : tensors) {
+    check(is_floating(tensor.dtype()), "sum_of_squares: expected a floating dtype, got {}", tensor.dtype());
+  }
   const std::vector<Piece> pieces = pieces_of(tensors.size(), [&](size_t i) { return tensors[i].numel(); });
   std::vector<double> partial(pieces.size());
   for_each_piece(pieces, [&](size_t number, const Piece& piece) {
@@ -141,7 +144,8 @@ void CpuKernels::stable_adamw(std::span<const AdamSlot> slots, const StableAdamW
   for (const AdamSlot& slot : slots) {
     const Dtype state = slot.parameter.dtype() == Dtype::f64 ? Dtype::f64 : Dtype::f32;
     const Dtype gradient = slot.gradient.dtype() == Dtype::f64 ? Dtype::f64 : Dtype::f32;
-    check(slot.first_moment.dtype() == state && slot.second_moment.dtype() == state &&
+    check(is_floating(slot.parameter.dtype()) && is_floating(slot.gradient.dtype()) &&
+              slot.first_moment.dtype() == state && slot.second_moment.dtype() == state &&
               slot.max_second_moment.dtype() == state && gradient == state,
           "stable_adamw: gradient {} and state {} do not fit a parameter of {}", slot.gradient.dtype(),
           slot.first_moment.dtype(), slot.parameter.dtype());

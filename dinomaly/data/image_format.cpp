@@ -74,11 +74,21 @@ bool starts_frame(uint8_t marker) {
 
 bool stands_alone(uint8_t marker) { return marker == 0x01 || (marker >= 0xD0 && marker <= 0xD8); }
 
+// Huffman tables hold at most 256 codes; the decoder believes whatever sum the sixteen counts have.
+void check_huffman_tables(const Reader& file, size_t at, size_t end) {
+  while (at < end) {
+    size_t codes = 0;
+    for (size_t length = 1; length <= 16; ++length) codes += file.u8(at + length);
+    check_input(codes <= 256, "{}: the JPEG is damaged: a Huffman table of {} codes", file.name(), codes);
+    at += 17 + codes;
+  }
+}
+
 // Walks the segments. Inside entropy-coded data an FF is followed by 00 or a restart marker, so the search
 // for the next marker also passes over it, and an embedded thumbnail's own end cannot be mistaken for the
 // file's.
 void check_jpeg(const Reader& file) {
-  constexpr uint8_t end_of_image = 0xD9;
+  constexpr uint8_t end_of_image = 0xD9, huffman_tables = 0xC4;
   for (size_t at = 2;;) {
     while (file.u8(at) != 0xFF) ++at;
     while (file.u8(at) == 0xFF) ++at;
@@ -93,6 +103,7 @@ void check_jpeg(const Reader& file) {
       check_input(components == 1 || components == 3,
                   "{}: a JPEG of {} components (CMYK?); grey and colour are read", file.name(), components);
     }
+    if (marker == huffman_tables) check_huffman_tables(file, at + 2, at + length);
     at += length;
   }
 }

@@ -71,10 +71,15 @@ double print_distance(Point p) {
 constexpr Colour ink{0.13, 0.13, 0.17};
 constexpr Point print_place{0.15, 0.02};
 
-// A crack runs around the shell in a zigzag, wide enough to see the dark inside.
+// What is inside a capsule: blue granules.
+Colour filling(Point p, const Noise& noise) {
+  return mix({0.05, 0.30, 0.62}, {0.25, 0.62, 0.90}, 0.5 + 0.5 * noise.at(55 * p.x + 40, 55 * p.y + 40));
+}
+
+// A crack runs around the shell in a zigzag, wide enough to see the filling.
 double crack_distance(Point p, double x, const Noise& noise) {
   const double wander = 0.05 * noise.at(3, 14 * p.y + 20) + 0.02 * noise.at(9, 45 * p.y + 20);
-  return std::max(std::abs(p.x - x - wander) - 0.022 - 0.006 * noise.at(31, 25 * p.y + 20),
+  return std::max(std::abs(p.x - x - wander) - 0.032 - 0.006 * noise.at(31, 25 * p.y + 20),
                   capsule_distance(p));
 }
 
@@ -95,11 +100,11 @@ void draw_misprint(Canvas& canvas, Generator& generator, const Pose& pose, const
     return rod(q, {0.08, print_place.y}, {0.23, print_place.y}, 0.065) + streaks;
   };
   const auto second = [&](Point p) { return print_distance(slipped.to_part(pose.to_part(p))) - 0.006; };
-  canvas.paint_defect(smear, [](Point, Colour below) { return mix(below, {0.22, 0.22, 0.28}, 0.6); });
+  canvas.paint_defect(smear, [](Point, Colour below) { return mix(below, {0.10, 0.62, 0.30}, 0.8); });
   canvas.paint_defect(second, [](Point, Colour) { return ink; });
 }
 
-// "rust": a ragged patch around `place`; "scratch": a dark groove through it. Both only on the steel.
+// "rust": a ragged patch around `place`; "scratch": a groove through the plating, down to the copper. Both only on the steel.
 void spoil_face(Canvas& canvas, Generator& generator, std::string_view defect, const Pose& pose, Point place,
                 const Noise& noise) {
   const double size = uniform(generator, 0.0, 1.0);
@@ -121,7 +126,7 @@ void spoil_face(Canvas& canvas, Generator& generator, std::string_view defect, c
       return std::max(box(q, place, 0.15 + 0.04 * size, 0.024, angle) + rough, flange_distance(q));
     };
     canvas.paint_defect(groove, [&](Point p, Colour) {
-      return Colour{0.13, 0.13, 0.14} + 0.04 * noise.at(50 * p.x, 50 * p.y);
+      return Colour{0.62, 0.30, 0.12} + 0.06 * noise.at(50 * p.x, 50 * p.y);
     });
   }
 }
@@ -157,6 +162,12 @@ void draw_flange(Canvas& canvas, Generator& generator, std::string_view defect) 
                });
   if (defect == "broken") {
     canvas.mark([&](Point p) { return std::max(flange_distance(pose.to_part(p)), bite(pose.to_part(p))); });
+    // The heat of the fracture has tinted the steel around it.
+    const auto tinted = [&](Point p) {
+      const Point q = pose.to_part(p);
+      return std::max(bite(q) - 0.045, outline(q));
+    };
+    canvas.paint_defect(tinted, [](Point, Colour below) { return mix(below, {0.32, 0.16, 0.62}, 0.65); });
   } else if (!defect.empty()) {
     spoil_face(canvas, generator, defect, pose, on_face, noise);
   }
@@ -192,12 +203,19 @@ void draw_capsule(Canvas& canvas, Generator& generator, std::string_view defect)
       [](Point, Colour) { return ink; });
   if (defect == "crack") {
     const auto gap = [&](Point p) { return crack_distance(pose.to_part(p), crack_x, noise); };
-    canvas.paint_defect(gap, [](Point, Colour) { return Colour{0.05, 0.04, 0.04}; });
+    canvas.paint_defect(gap, [&](Point p, Colour) { return filling(p, noise); });
   } else if (defect == "crushed") {
     canvas.mark([&](Point p) {
       const Point q = pose.to_part(p);
       return std::max(missing(q), capsule_distance(q));
     });
+    // Part of the filling has spilled where the end was.
+    const auto spilled = [&](Point p) {
+      const Point q = pose.to_part(p);
+      const double ragged = 0.03 * noise.fractal(18 * q.x + 40, 18 * q.y + 40, 3);
+      return std::max(disc(q, {side * 0.33, 0.03}, 0.085) + ragged, missing(q));
+    };
+    canvas.paint_defect(spilled, [&](Point p, Colour) { return filling(p, noise); });
   } else if (defect == "misprint") {
     draw_misprint(canvas, generator, pose, noise);
   }

@@ -3,7 +3,7 @@
 #include <doctest/doctest.h>
 #include <sys/stat.h>
 
-#include "temporary_folder.h"
+#include "tests/support.h"
 
 namespace dinomaly {
 

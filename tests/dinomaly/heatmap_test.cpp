@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "temporary_folder.h"
+#include "tests/support.h"
 
 namespace dinomaly {
 

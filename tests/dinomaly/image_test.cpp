@@ -6,48 +6,13 @@
 #include <cstdlib>
 #include <fstream>
 
-#include "temporary_folder.h"
 #include "tensor/random.h"
+#include "tests/dinomaly/png.h"
+#include "tests/support.h"
 
 namespace dinomaly {
 
 namespace {
-
-std::string big32(uint32_t value) {
-  std::string bytes;
-  for (int shift = 24; shift >= 0; shift -= 8) bytes += static_cast<char>(value >> shift);
-  return bytes;
-}
-
-uint32_t crc32(const std::string& bytes) {
-  uint32_t crc = 0xFFFFFFFFu;
-  for (char byte : bytes) {
-    crc ^= static_cast<uint8_t>(byte);
-    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ ((crc & 1) ? 0xEDB88320u : 0u);
-  }
-  return ~crc;
-}
-
-std::string chunk(const std::string& type, const std::string& data) {
-  return big32(static_cast<uint32_t>(data.size())) + type + data + big32(crc32(type + data));
-}
-
-// A PNG of any depth and colour type, whose rows (filter byte included) are stored without compression.
-std::string png(uint32_t width, uint32_t height, char depth, char colour_type, const std::string& rows,
-                const std::string& palette = "") {
-  uint32_t a = 1, b = 0;
-  for (char byte : rows) {
-    a = (a + static_cast<uint8_t>(byte)) % 65521;
-    b = (b + a) % 65521;
-  }
-  const auto low = static_cast<char>(rows.size()), high = static_cast<char>(rows.size() >> 8);
-  const std::string block = {
-      '\x78', '\x01', '\x01', low, high, static_cast<char>(~low), static_cast<char>(~high)};
-  std::string file = "\x89PNG\r\n\x1a\n";
-  file += chunk("IHDR", big32(width) + big32(height) + depth + colour_type + std::string(3, '\0'));
-  if (!palette.empty()) file += chunk("PLTE", palette);
-  return file + chunk("IDAT", block + rows + big32(b << 16 | a)) + chunk("IEND", "");
-}
 
 void append(void* context, void* data, int size) {
   static_cast<std::string*>(context)->append(static_cast<const char*>(data), static_cast<size_t>(size));
@@ -180,6 +145,12 @@ TEST_CASE("image: damaged, foreign and outsized files are one clear line") {
   REQUIRE(frame != std::string::npos);
   cmyk[frame + 9] = 4;
   CHECK(one_line_with(load.error(cmyk), "4 components"));
+
+  std::string wild_table = jpeg(image);
+  const size_t table = wild_table.find("\xFF\xC4");
+  REQUIRE(table != std::string::npos);
+  wild_table[table + 5] = wild_table[table + 6] = '\xFF';
+  CHECK(one_line_with(load.error(wild_table), "Huffman table"));
 
   CHECK(one_line_with(load.error(png(40000, 1, 8, 0, "")), "cannot decode"));
   CHECK(one_line_with(load.error(png(32000, 32000, 8, 0, "")), "more than the limit"));

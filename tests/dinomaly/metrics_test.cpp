@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <filesystem>
 #include <functional>
 #include <limits>
@@ -14,15 +13,10 @@
 #include "dinomaly/metrics/connected_components.h"
 #include "dinomaly/metrics/radix_sort.h"
 #include "tensor/io/safetensors.h"
+#include "tests/support.h"
 
 namespace dinomaly {
 namespace {
-
-std::filesystem::path shared_folder() {
-  const char* set = std::getenv("DINOMALY_SHARED");
-  return set != nullptr ? std::filesystem::path(set)
-                        : std::filesystem::path(DINOMALY_SOURCE_DIR) / "../shared";
-}
 
 struct Images {
   int64_t count, height, width;
@@ -260,13 +254,10 @@ TEST_CASE("metrics refuse what they cannot rank") {
 }
 
 TEST_CASE("metrics equal the reference bundles") {
+  const auto shared = shared_folder();
+  if (!shared) return skip("no reference bundles: metrics");
   for (const char* name : {"metrics.safetensors", "metrics_ties.safetensors"}) {
-    const std::filesystem::path path = shared_folder() / "reference" / name;
-    if (!std::filesystem::exists(path)) {
-      MESSAGE("skipped: no " << path.string());
-      continue;
-    }
-    const SafeTensors file = SafeTensors::load(path);
+    const SafeTensors file = SafeTensors::load(*shared / "reference" / name);
     const Tensor maps = file.get("maps"), masks = file.get("masks");
     const Metrics metrics = evaluate_paper(maps, masks, file.get("labels").to_vector<uint8_t>(),
                                            file.get("scores").to_vector<float>());

@@ -2,7 +2,8 @@
 
 #include <doctest/doctest.h>
 
-#include "temporary_folder.h"
+#include "dinomaly/files.h"
+#include "tests/support.h"
 
 namespace dinomaly {
 

@@ -3,15 +3,14 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
-#include <cstdlib>
 #include <cstring>
 #include <limits>
 #include <nlohmann/json.hpp>
 
 #include "dinomaly/resize.h"
 #include "resize_expected.h"
-#include "temporary_folder.h"
 #include "tensor/io/safetensors.h"
+#include "tests/support.h"
 
 namespace dinomaly {
 
@@ -44,11 +43,6 @@ ImageConfig square(int64_t resize, int64_t crop, ImagePipeline pipeline = ImageP
   config.crop_h = config.crop_w = crop;
   config.pipeline = pipeline;
   return config;
-}
-
-std::filesystem::path shared_folder() {
-  const char* set = std::getenv("DINOMALY_SHARED");
-  return set ? set : DINOMALY_SOURCE_DIR "/../shared";
 }
 
 bool equal_bits(const Tensor& a, const Tensor& b) {
@@ -171,11 +165,9 @@ TEST_CASE("preprocess: impossible settings are one clear line") {
 }
 
 TEST_CASE("preprocess: the published implementations' images") {
-  const std::filesystem::path path = shared_folder() / "reference/images.safetensors";
-  if (!std::filesystem::exists(path)) {
-    MESSAGE("skipped: " << path.string() << " is absent");
-    return;
-  }
+  const auto shared = shared_folder();
+  if (!shared) return skip("no reference bundles: images");
+  const std::filesystem::path path = *shared / "reference/images.safetensors";
   const SafeTensors bundle = SafeTensors::load(path);
   const nlohmann::json items = nlohmann::json::parse(bundle.metadata().at("config"))["items"];
   for (size_t n = 0; n < items.size(); ++n) {

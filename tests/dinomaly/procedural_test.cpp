@@ -7,7 +7,8 @@
 
 #include "dinomaly/data/mvtec.h"
 #include "dinomaly/data/scenes.h"
-#include "temporary_folder.h"
+#include "dinomaly/files.h"
+#include "tests/support.h"
 
 namespace dinomaly {
 

@@ -1,12 +1,11 @@
 #include <doctest/doctest.h>
-#include <unistd.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <functional>
 
 #include "dinomaly/weights/encoder_weights.h"
 #include "tensor/ops.h"
+#include "tests/support.h"
 
 namespace dinomaly {
 namespace {
@@ -176,11 +175,11 @@ TEST_CASE("encoder weights: the order is the forward pass's, the final norm is g
 }
 
 TEST_CASE("encoder weights: from a file, heads by default of width 64") {
-  const fs::path path = fs::temp_directory_path() / fmt::format("weights_test_{}.safetensors", getpid());
+  const TemporaryFolder folder;
+  const fs::path path = folder / "weights.safetensors";
   const Tensors meta = meta_encoder({});
   save_safetensors(path, {meta.begin(), meta.end()});
   const SafeTensors file = SafeTensors::load(path);
-  fs::remove(path);
   check_equal(load_encoder(file, heads), meta);
   CHECK_THROWS_WITH_AS(load_encoder(file), doctest::Contains("no multiple of 64"), InputError);
   CHECK_THROWS_WITH_AS(load_encoder(file, 3), doctest::Contains("3 heads do not divide a width of 8"),
@@ -239,13 +238,9 @@ TEST_CASE("encoder weights: what does not fit is named") {
 }
 
 TEST_CASE("encoder weights: a published ViT-Tiny of timm") {
-  const char* set = std::getenv("DINOMALY_SHARED");
-  const fs::path shared = set != nullptr ? fs::path(set) : fs::path(DINOMALY_SOURCE_DIR) / "../shared";
-  const fs::path path = shared / "data/weights/vit_tiny_patch16_224.safetensors";
-  if (!fs::exists(path)) {
-    MESSAGE("skipped: no " << path.string());
-    return;
-  }
+  const auto shared = shared_folder();
+  if (!shared) return skip("no published ViT-Tiny");
+  const fs::path path = *shared / "data/weights/vit_tiny_patch16_224.safetensors";
   const EncoderWeights weights = load_encoder(SafeTensors::load(path));
   EncoderConfig expected;
   expected.width = 192, expected.heads = 3, expected.depth = 12, expected.patch = 16, expected.hidden = 768;

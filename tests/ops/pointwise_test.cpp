@@ -30,13 +30,18 @@ OpCase sigmoid_case{"sigmoid", {{5, 9}}, [](Inputs in) { return sigmoid(in[0]); 
 OpCase tanh_case{"tanh", {{5, 9}}, [](Inputs in) { return tanh(in[0]); }, anywhere};
 OpCase elu_case{"elu", {{5, 9}}, [](Inputs in) { return elu(in[0]); }, anywhere};
 OpCase elu_alpha{"elu.alpha", {{3, 7}}, [](Inputs in) { return elu(in[0], 0.7); }, anywhere};
-// The derivative on the kinks themselves: abs and relu 0 at 0, clamp 1 on its bounds.
+// The derivative on the kink itself is 0, as PyTorch's.
 OpCase abs_kink{"abs.kink", {{2}}, [](Inputs in) { return abs(in[0]); }, {.finite_differences = false}};
 OpCase relu_kink{"relu.kink", {{2}}, [](Inputs in) { return relu(in[0]); }, {.finite_differences = false}};
-OpCase clamp_kink{
-    "clamp.kink", {{2}}, [](Inputs in) { return clamp(in[0], -0.5, 0.75); }, {.finite_differences = false}};
 
 }  // namespace
+
+TEST_CASE("the derivative of clamp is 1 on its bounds") {
+  const Tensor x = Tensor::from<double>({-0.75, -0.5, 0, 0.75, 1}, {5});
+  const Evaluation got = evaluate([](Inputs in) { return clamp(in[0], -0.5, 0.75); }, {x}, {});
+  CHECK(got.output.to_vector<double>() == std::vector<double>{-0.5, -0.5, 0, 0.75, 0.75});
+  CHECK(got.gradients[0].to_vector<double>() == std::vector<double>{0, 1, 1, 1, 0});
+}
 
 TEST_CASE("pointwise functions refuse integers, and clamp crossed bounds") {
   CHECK_THROWS_WITH_AS(exp(Variable(Tensor::arange(3))), "exp: expected a floating dtype, got i64", Error);

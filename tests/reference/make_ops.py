@@ -125,7 +125,6 @@ case("elu", [(5, 9)], F.elu, -6, 6)
 case("elu.alpha", [(3, 7)], lambda x: F.elu(x, 0.7))
 case("abs.kink", [(2,)], torch.abs, draw=fixed([0, 1]))
 case("relu.kink", [(2,)], torch.relu, draw=fixed([0, 1]))
-case("clamp.kink", [(2,)], lambda x: torch.clamp(x, -0.5, 0.75), draw=fixed([-0.5, 0.75]))
 
 # --- reduction_test.cpp
 for name, function, draw in [("sum", torch.sum, uniform), ("mean", torch.mean, uniform), ("max", torch.amax, distinct)]:

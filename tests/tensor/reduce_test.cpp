@@ -15,14 +15,15 @@ std::vector<double> by_definition(Reduce op, const Tensor& x, const std::vector<
   for (int axis = 0; axis < x.rank(); ++axis) (reduced[axis] ? count : kept) *= x.size(axis);
   std::vector<double> result(kept, op == Reduce::max ? -std::numeric_limits<double>::infinity() : 0.0);
   const auto values = x.to_vector<double>();
+  const std::vector<int64_t> sizes(x.shape().begin(), x.shape().end());
   for (int64_t i = 0; i < x.numel(); ++i) {
     int64_t rest = i, place = 0, step = 1;
-    for (int axis = x.rank() - 1; axis >= 0; --axis) {
+    for (int axis = static_cast<int>(sizes.size()) - 1; axis >= 0; --axis) {
       if (!reduced[axis]) {
-        place += rest % x.size(axis) * step;
-        step *= x.size(axis);
+        place += rest % sizes[axis] * step;
+        step *= sizes[axis];
       }
-      rest /= x.size(axis);
+      rest /= sizes[axis];
     }
     if (op == Reduce::max)
       result[place] = std::max(result[place], values[i]);
@@ -70,7 +71,7 @@ TEST_CASE("reduce: every subset of axes, every op and dtype") {
 
 TEST_CASE("reduce: long rows and columns, several pieces and blocks") {
   Generator generator(2);
-  for (const Shape& shape : {Shape{1, 200001}, Shape{3001, 70}, Shape{40, 3000}, Shape{2, 100, 1500}}) {
+  for (const Shape& shape : {Shape{1, 70001}, Shape{1501, 70}, Shape{40, 2000}, Shape{2, 70, 1100}}) {
     const Tensor x = Tensor::uniform(shape, -1, 1, generator);
     for (int axis = 0; axis < x.rank(); ++axis) {
       std::vector<bool> reduced(x.rank());

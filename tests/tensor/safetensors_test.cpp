@@ -1,7 +1,6 @@
 #include "tensor/io/safetensors.h"
 
 #include <doctest/doctest.h>
-#include <unistd.h>
 
 #include <cmath>
 #include <cstring>
@@ -9,20 +8,16 @@
 #include <limits>
 #include <sstream>
 
+#include "tests/support.h"
+
 namespace dinomaly {
 namespace {
 
 namespace fs = std::filesystem;
 
-// A folder of its own, gone with the test.
-struct Folder {
-  fs::path path = fs::temp_directory_path() / fmt::format("safetensors_test_{}", getpid());
-  Folder() { fs::create_directories(path); }
-  ~Folder() { fs::remove_all(path); }
-  size_t files() const {
-    return static_cast<size_t>(std::distance(fs::directory_iterator(path), fs::directory_iterator()));
-  }
-};
+size_t count_files(const TemporaryFolder& folder) {
+  return static_cast<size_t>(std::distance(fs::directory_iterator(folder.path()), fs::directory_iterator()));
+}
 
 void write_file(const fs::path& path, const std::string& bytes) {
   std::ofstream(path, std::ios::binary) << bytes;
@@ -57,8 +52,8 @@ std::string message_of(const fs::path& path) {
 }
 
 TEST_CASE("safetensors: what is saved is loaded") {
-  const Folder folder;
-  const fs::path path = folder.path / "all.safetensors";
+  const TemporaryFolder folder;
+  const fs::path path = folder / "all.safetensors";
   const Tensor matrix = Tensor::from<float>({0, 1, 2, 3, 4, 5}, {2, 3});
   const std::vector<std::pair<std::string, Tensor>> tensors{
       {"bytes", Tensor::from<uint8_t>({1, 2, 255}, {3})},
@@ -69,7 +64,7 @@ TEST_CASE("safetensors: what is saved is loaded") {
       {"i64", Tensor::from<int64_t>({-5}, {})},
       {"empty", Tensor::empty({0, 4})}};
   save_safetensors(path, tensors, {{"format", "pt"}, {"quote", "a \"b\"\n"}});
-  CHECK(folder.files() == 1);
+  CHECK(count_files(folder) == 1);
 
   const SafeTensors file = SafeTensors::load(path);
   CHECK(file.path() == path);
@@ -89,14 +84,14 @@ TEST_CASE("safetensors: what is saved is loaded") {
   CHECK_FALSE(file.contains("other"));
   CHECK_THROWS_WITH_AS(file.get("other"), (path.string() + ": no tensor 'other'").c_str(), InputError);
 
-  const fs::path again = folder.path / "again.safetensors";
+  const fs::path again = folder / "again.safetensors";
   save_safetensors(again, tensors, {{"quote", "a \"b\"\n"}, {"format", "pt"}});
   CHECK(read_file(path) == read_file(again));
 }
 
 TEST_CASE("safetensors: a tensor outlives its file object and its file's name, and may be written to") {
-  const Folder folder;
-  const fs::path path = folder.path / "x.safetensors";
+  const TemporaryFolder folder;
+  const fs::path path = folder / "x.safetensors";
   save_safetensors(path, {{"x", Tensor::from<float>({1, 2, 3}, {3})}});
   const std::string before = read_file(path);
   const Tensor x = SafeTensors::load(path).get("x");
@@ -107,8 +102,8 @@ TEST_CASE("safetensors: a tensor outlives its file object and its file's name, a
 }
 
 TEST_CASE("safetensors: converted dtypes and misaligned data") {
-  const Folder folder;
-  const fs::path path = folder.path / "x.safetensors";
+  const TemporaryFolder folder;
+  const fs::path path = folder / "x.safetensors";
   const std::string header = R"({"b":{"dtype":"BOOL","shape":[3],"data_offsets":[0,3]},)"
                              R"("f":{"dtype":"F32","shape":[2],"data_offsets":[3,11]},)"
                              R"("h":{"dtype":"F16","shape":[9],"data_offsets":[11,29]},)"
@@ -135,8 +130,8 @@ TEST_CASE("safetensors: converted dtypes and misaligned data") {
 }
 
 TEST_CASE("safetensors: a hostile file is one clear line") {
-  const Folder folder;
-  const fs::path path = folder.path / "bad.safetensors";
+  const TemporaryFolder folder;
+  const fs::path path = folder / "bad.safetensors";
   const auto entry = [](const std::string& shape, const std::string& offsets,
                         const std::string& dtype = "U8") {
     return R"({"dtype":")" + dtype + R"(","shape":)" + shape + R"(,"data_offsets":)" + offsets + "}";
@@ -210,15 +205,15 @@ TEST_CASE("safetensors: a hostile file is one clear line") {
     CHECK(message.find('\n') == std::string::npos);
     CHECK(message.size() < 500);
   }
-  CHECK(message_of(folder.path / "absent").find("No such file") != std::string::npos);
-  CHECK(message_of(folder.path).find("not a regular file") != std::string::npos);
+  CHECK(message_of(folder / "absent").find("No such file") != std::string::npos);
+  CHECK(message_of(folder.path()).find("not a regular file") != std::string::npos);
   write_file(path, one(good));
   CHECK(message_of(path) == "no error");
 }
 
 TEST_CASE("safetensors: every cut of a good file is an error") {
-  const Folder folder;
-  const fs::path path = folder.path / "x.safetensors";
+  const TemporaryFolder folder;
+  const fs::path path = folder / "x.safetensors";
   save_safetensors(path, {{"x", Tensor::from<float>({1, 2}, {2})}, {"y", Tensor::from<uint8_t>({3}, {1})}});
   const std::string bytes = read_file(path);
   for (size_t length = 0; length < bytes.size(); ++length) {
@@ -228,8 +223,8 @@ TEST_CASE("safetensors: every cut of a good file is an error") {
 }
 
 TEST_CASE("safetensors: a save that fails leaves what was there") {
-  const Folder folder;
-  const fs::path path = folder.path / "x.safetensors";
+  const TemporaryFolder folder;
+  const fs::path path = folder / "x.safetensors";
   const Tensor x = Tensor::from<float>({1}, {1});
   save_safetensors(path, {{"x", x}});
   const std::string before = read_file(path);
@@ -238,11 +233,11 @@ TEST_CASE("safetensors: a save that fails leaves what was there") {
   CHECK_THROWS_AS(save_safetensors(path, {{"__metadata__", x}}), Error);
   CHECK_THROWS_AS(save_safetensors(path, {{"\xff", x}}), Error);
   CHECK(read_file(path) == before);
-  CHECK_THROWS_AS(save_safetensors(folder.path / "none" / "x", {{"x", x}}), InputError);
-  fs::create_directory(folder.path / "folder");
-  CHECK_THROWS_WITH_AS(save_safetensors(folder.path / "folder", {{"x", x}}),
+  CHECK_THROWS_AS(save_safetensors(folder / "none" / "x", {{"x", x}}), InputError);
+  fs::create_directory(folder / "folder");
+  CHECK_THROWS_WITH_AS(save_safetensors(folder / "folder", {{"x", x}}),
                        doctest::Contains("cannot be written"), InputError);
-  CHECK(folder.files() == 2);
+  CHECK(count_files(folder) == 2);
 }
 
 }  // namespace
