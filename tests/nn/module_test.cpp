@@ -1,0 +1,139 @@
+#include "nn/module.h"
+
+#include <doctest/doctest.h>
+
+#include "nn/layers.h"
+#include "nn/transformer.h"
+#include "tests/support.h"
+
+namespace dinomaly {
+namespace {
+
+struct Leaf : Module {
+  explicit Leaf(float start) : scale(parameter("scale", Tensor::full({2}, start))) {}
+  Variable scale;
+};
+
+// Own parameters stand before those of children; children keep the order they were added in.
+struct Tree : Module {
+  Tree()
+      : right(add<Leaf>("right", 1.0f)),
+        left(add<Leaf>("left.inner", 2.0f)),
+        drop(add<Dropout>("drop", 0.5)) {
+    shift = parameter("shift", Tensor::zeros({3}));
+  }
+  Leaf& right;
+  Leaf& left;
+  Dropout& drop;
+  Variable shift;
+};
+
+std::map<std::string, Tensor> values_for(const Tree& tree, double value) {
+  std::map<std::string, Tensor> values;
+  for (const auto& [name, tensor] : tree.state_dict()) values[name] = Tensor::full(tensor.shape(), value);
+  return values;
+}
+
+std::vector<float> all_values(const Tree& tree) {
+  std::vector<float> all;
+  for (const auto& [name, tensor] : tree.state_dict()) {
+    for (float value : tensor.to_vector<float>()) all.push_back(value);
+  }
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("module: parameters are named by their path, in order of declaration") {
+  Tree tree;
+  std::vector<std::string> names;
+  for (const auto& [name, parameter] : tree.named_parameters()) {
+    names.push_back(name);
+    CHECK(parameter.requires_grad());
+  }
+  CHECK(names == std::vector<std::string>{"shift", "right.scale", "left.inner.scale"});
+  CHECK(tree.parameters().size() == 3);
+  const Attention attention(4, 2);
+  CHECK(attention.named_parameters()[0].first == "qkv.weight");
+  CHECK(attention.named_parameters()[3].first == "proj.bias");
+}
+
+TEST_CASE("module: the state shares the parameters' memory") {
+  Tree tree;
+  tree.state_dict()[1].second.fill(7);
+  CHECK(tree.right.scale.value().to_vector<float>() == std::vector<float>{7, 7});
+}
+
+TEST_CASE("module: loading replaces all values, converted, and keeps no tie to the source") {
+  Tree tree;
+  auto values = values_for(tree, 3);
+  values["shift"] = Tensor::from<double>({1, 2, 3}, {3});
+  tree.load_state_dict(values, "file");
+  CHECK(all_values(tree) == std::vector<float>{1, 2, 3, 3, 3, 3, 3});
+  CHECK(tree.shift.dtype() == Dtype::f32);
+  values["right.scale"].fill(9);
+  CHECK(tree.right.scale.value().to_vector<float>() == std::vector<float>{3, 3});
+  CHECK(tree.right.scale.requires_grad());
+}
+
+TEST_CASE("module: what is missing, unexpected and misshapen is listed in one line, and nothing changes") {
+  Tree tree;
+  auto values = values_for(tree, 3);
+  values.erase("shift");
+  values["right.scale"] = Tensor::zeros({2, 1});
+  values["stranger"] = Tensor::zeros({1});
+  const std::vector<float> before = all_values(tree);
+  const std::string message = input_error([&] { tree.load_state_dict(values, "some/file"); });
+  CHECK(one_line_with(message, "some/file: "));
+  CHECK(message.find("1 missing: shift") != std::string::npos);
+  CHECK(message.find("1 misshapen: right.scale is (2, 1), not (2)") != std::string::npos);
+  CHECK(message.find("1 unexpected: stranger") != std::string::npos);
+  CHECK(all_values(tree) == before);
+
+  // A long list is cut.
+  auto many = values_for(tree, 3);
+  for (int i = 0; i < 1000; ++i) many[fmt::format("extra.{}", i)] = Tensor::zeros({1});
+  const std::string cut = input_error([&] { tree.load_state_dict(many, "file"); });
+  CHECK(cut.find("1000 unexpected: extra.0") != std::string::npos);
+  CHECK(cut.size() < 300);
+
+  // Names of a file are hostile: they may hold anything.
+  auto wild = values_for(tree, 3);
+  wild[std::string("two\nlines") + std::string(10000, 'x')] = Tensor::zeros({1});
+  const std::string shown = input_error([&] { tree.load_state_dict(wild, "file"); });
+  CHECK(one_line_with(shown, "1 unexpected: two?lines"));
+  CHECK(shown.size() < 300);
+}
+
+TEST_CASE("module: to(dtype) converts every parameter and gradients follow") {
+  Tree tree;
+  tree.to(Dtype::f64);
+  for (const Variable& parameter : tree.parameters()) CHECK(parameter.dtype() == Dtype::f64);
+  const Variable& scale = tree.right.scale;  // the member is the parameter itself
+  sum(scale * 3.0).backward();
+  CHECK(scale.grad().dtype() == Dtype::f64);
+  CHECK(scale.grad().to_vector<double>() == std::vector<double>{3, 3});
+  tree.to(Dtype::bf16);
+  CHECK(tree.left.scale.value().to_vector<float>() == std::vector<float>{2, 2});
+}
+
+TEST_CASE("module: train and eval reach every layer") {
+  Tree tree;
+  CHECK(tree.training());
+  CHECK(tree.drop.training());
+  tree.eval();
+  CHECK_FALSE(tree.training());
+  CHECK_FALSE(tree.drop.training());
+  tree.train();
+  CHECK(tree.drop.training());
+}
+
+TEST_CASE("module: set_requires_grad stops and starts the recording") {
+  Tree tree;
+  tree.set_requires_grad(false);
+  CHECK_FALSE((tree.right.scale * 2.0).requires_grad());
+  tree.set_requires_grad(true);
+  CHECK((tree.right.scale * 2.0).requires_grad());
+}
+
+}  // namespace dinomaly

@@ -1,0 +1,119 @@
+#include "nn/optim/optimizer.h"
+
+#include "nn/optim/clip_grad_norm.h"
+#include "tests/module_case.h"
+
+namespace dinomaly {
+namespace {
+
+// Takes the steps of a case and compares the parameters after each with PyTorch's. With gradient_scale s the
+// optimizer gets the gradients divided by s.
+template <class Algorithm, class... Args>
+void check_optimizer(const std::string& name, Dtype dtype, double tolerance, double gradient_scale,
+                     Args... args) {
+  CAPTURE(name);
+  const auto get = [&](const std::string& key) { return nn_reference(name + "/" + key); };
+  const std::vector<std::string> keys{"a", "b"};
+  std::vector<Variable> parameters;
+  for (const std::string& key : keys) parameters.emplace_back(get(key).to(dtype).clone(), true);
+  Algorithm optimizer(parameters, args...);
+  const std::vector<double> rates = get("rates").to_vector<double>();
+  REQUIRE(rates.size() == 6);
+  for (size_t step = 0; step < rates.size(); ++step) {
+    CAPTURE(step);
+    for (size_t i = 0; i < keys.size(); ++i) {
+      parameters[i].set_grad(get(fmt::format("{}.grad.{}", keys[i], step)).to(dtype) * (1 / gradient_scale));
+    }
+    optimizer.step(rates[step], gradient_scale);
+    for (size_t i = 0; i < keys.size(); ++i) {
+      CHECK(relative_distance(parameters[i].value(), get(fmt::format("{}.{}", keys[i], step))) < tolerance);
+    }
+  }
+}
+
+template <class Algorithm, class... Args>
+void check_dtypes_and_scales(const std::string& name, Args... args) {
+  check_optimizer<Algorithm>(name, Dtype::f64, 1e-13, 1.0, args...);
+  check_optimizer<Algorithm>(name, Dtype::f64, 1e-13, 0.25, args...);
+  check_optimizer<Algorithm>(name, Dtype::f32, 1e-6, 1.0, args...);
+}
+
+}  // namespace
+
+TEST_CASE("SGD: PyTorch's parameters after every step") {
+  check_dtypes_and_scales<SGD>("sgd");
+  check_dtypes_and_scales<SGD>("sgd_momentum", 0.9, 0.1);
+}
+
+TEST_CASE("AdamW: PyTorch's parameters after every step") {
+  check_dtypes_and_scales<AdamW>("adamw", AdamOptions{0.8, 0.95, 1e-3, 0.1});
+}
+
+TEST_CASE(
+    "StableAdamW: the formula's parameters, where the largest second moment counts and where rms exceeds 1") {
+  check_dtypes_and_scales<StableAdamW>("stable_adamw_paper", AdamOptions{0.9, 0.999, 1e-10, 0.1});
+  check_dtypes_and_scales<StableAdamW>("stable_adamw_large_eps", AdamOptions{0.9, 0.999, 1e-2, 0.1});
+}
+
+TEST_CASE("StableAdamW: a tensor with rms above 1 takes a smaller step, and its neighbour does not") {
+  const std::vector<Variable> parameters{{Tensor::zeros({4}, Dtype::f64), true},
+                                         {Tensor::zeros({4}, Dtype::f64), true}};
+  StableAdamW optimizer(parameters, {.eps = 0, .weight_decay = 0});
+  for (const Variable& parameter : parameters) parameter.set_grad(Tensor::full({4}, 1e-3, Dtype::f64));
+  optimizer.step(0);  // moments only
+  parameters[0].set_grad(Tensor::full({4}, 1.0, Dtype::f64));
+  optimizer.step(0.1);
+  const double v = 0.999 * (0.001 * 1e-6) + 0.001, root = std::sqrt(v / (1 - 0.999 * 0.999));
+  const double rms = 1 / root, m = 0.9 * (0.1 * 1e-3) + 0.1;
+  REQUIRE(rms > 1.4);
+  CHECK(parameters[0].value().to_vector<double>()[3] ==
+        doctest::Approx(-0.1 / (1 - 0.81) / rms * m / root).epsilon(1e-12));
+  CHECK(parameters[1].value().to_vector<double>()[3] == doctest::Approx(-0.1).epsilon(1e-12));
+}
+
+TEST_CASE("optimizers: a parameter without gradient stays; zero_grad clears; constants are refused") {
+  const Variable with(Tensor::ones({2}), true), without(Tensor::ones({2}), true);
+  const auto check_steps = [&](Optimizer& optimizer) {
+    with.set_value(Tensor::ones({2}));
+    with.set_grad(Tensor::ones({2}));
+    optimizer.step(0.1);
+    CHECK(with.value().to_vector<float>()[0] < 1);
+    CHECK(without.value().to_vector<float>() == std::vector<float>{1, 1});
+    optimizer.zero_grad();
+    CHECK_FALSE(with.grad().defined());
+    optimizer.step(0.1);  // nothing to do
+  };
+  SGD sgd({with, without});
+  AdamW adamw({with, without});
+  StableAdamW stable({with, without});
+  check_steps(sgd);
+  check_steps(adamw);
+  check_steps(stable);
+  CHECK_THROWS_AS(SGD({Variable(Tensor::ones({2}))}), Error);
+  CHECK_THROWS_AS(StableAdamW({with * 2.0}), Error);
+}
+
+TEST_CASE("clip_grad_norm: PyTorch's norm and gradients") {
+  for (const auto& [name, largest] : {std::pair{"clip_clipped", 0.1}, {"clip_kept", 100.0}}) {
+    CAPTURE(name);
+    std::vector<Variable> parameters;
+    std::vector<Tensor> expected;
+    for (int i = 0; i < 2; ++i) {
+      const Tensor gradient = nn_reference(fmt::format("{}/grad.{}", name, i));
+      parameters.emplace_back(Tensor::zeros(gradient.shape(), Dtype::f64), true);
+      parameters.back().set_grad(gradient);
+      expected.push_back(nn_reference(fmt::format("{}/after.{}", name, i)));
+    }
+    parameters.emplace_back(Tensor::zeros({3}, Dtype::f64), true);  // without a gradient
+    const double norm = nn_reference(fmt::format("{}/norm", name)).item();
+    CHECK(grad_norm(parameters) == doctest::Approx(norm).epsilon(1e-14));
+    CHECK(clip_grad_norm(parameters, largest) == doctest::Approx(norm).epsilon(1e-14));
+    for (size_t i = 0; i < 2; ++i) CHECK(relative_distance(parameters[i].grad(), expected[i]) < 1e-14);
+    CHECK_FALSE(parameters[2].grad().defined());
+  }
+  CHECK(clip_factor(0, 0.1) == 1);
+  CHECK(clip_factor(0.1, 0.1) == 0.1 / (0.1 + 1e-6));  // below 1 although the norm is the limit itself
+  CHECK(grad_norm({Variable(Tensor::ones({2}), true)}) == 0);
+}
+
+}  // namespace dinomaly
