@@ -32,8 +32,8 @@ Tensor finish(VariableState& state, bool keep) {
   const std::vector<HookEntry> hooks = state.hooks;  // a hook may remove itself or others
   for (const HookEntry& entry : hooks) {
     gradient = entry.hook(gradient);
-    check(gradient.defined() && gradient.shape() == state.value.shape(), "hook: returned a gradient of {} for {}",
-          gradient.shape(), state.value.shape());
+    check(gradient.defined() && gradient.shape() == state.value.shape(),
+          "hook: returned a gradient of {} for {}", gradient.shape(), state.value.shape());
   }
   if (keep && state.grad.defined()) {
     state.grad = state.grad + gradient;
@@ -56,8 +56,10 @@ class Walk {
     const std::shared_ptr<VariableState>& state = variable.state();
     check(!state->released, "backward: this part of the graph was already released by an earlier backward()");
     if (!state->pending.defined()) {
-      if (state->node) reached_.emplace(state->node->order, state);
-      else leaves_.push_back(state);
+      if (state->node)
+        reached_.emplace(state->node->order, state);
+      else
+        leaves_.push_back(state);
     }
     accumulate(*state, std::move(contribution));
   }
@@ -81,8 +83,8 @@ class Walk {
     for (size_t i = 0; i < gradients.size(); ++i) {
       const Variable& input = node.inputs[i];
       if (!gradients[i].defined() || !input.defined() || !input.requires_grad()) continue;
-      check(gradients[i].shape() == input.shape(), "{}: backward gave a gradient of {} for input {} of {}", node.name,
-            gradients[i].shape(), i, input.shape());
+      check(gradients[i].shape() == input.shape(), "{}: backward gave a gradient of {} for input {} of {}",
+            node.name, gradients[i].shape(), i, input.shape());
       add(input, std::move(gradients[i]));
     }
   }
@@ -108,7 +110,8 @@ Node::~Node() {
   emptying = false;
 }
 
-void append_to_tape(const Variable& output, const char* name, std::vector<Variable> inputs, Backward backward) {
+void append_to_tape(const Variable& output, const char* name, std::vector<Variable> inputs,
+                    Backward backward) {
   auto node = std::make_unique<Node>();
   ++live_nodes;
   node->order = next_order++;
@@ -126,7 +129,8 @@ void Variable::backward(Tensor gradient) const {
     check(value().numel() == 1, "backward: a variable of shape {} needs a gradient to start from", shape());
     gradient = Tensor::ones(shape(), dtype(), device());
   }
-  check(gradient.shape() == shape(), "backward: a gradient of {} for a variable of {}", gradient.shape(), shape());
+  check(gradient.shape() == shape(), "backward: a gradient of {} for a variable of {}", gradient.shape(),
+        shape());
   NoGrad no_recording;
   Walk walk;
   walk.add(*this, std::move(gradient));

@@ -1,6 +1,6 @@
-// The tape: what record() wrote down of every op, so that backward() can visit the ops in the reverse order of
-// their creation. Each entry belongs to the variable it made and goes when that goes or when backward() has
-// passed it; neither walk nor release recurses, however long the chain.
+// The tape: what record() wrote down of every op, so that backward() can visit the ops in the reverse order
+// of their creation. Each entry belongs to the variable it made and goes when that goes or when backward()
+// has passed it; neither walk nor release recurses, however long the chain.
 #pragma once
 
 #include <cstdint>
@@ -43,7 +43,7 @@ struct VariableState {
   Tensor value;
   bool requires_grad = false;
   bool retain_grad = false;
-  bool released = false;  // a non-leaf whose entry backward() has passed
+  bool released = false;       // a non-leaf whose entry backward() has passed
   std::unique_ptr<Node> node;  // the op that made it; null for leaves and constants
   Tensor grad;
   std::vector<HookEntry> hooks;
@@ -51,15 +51,16 @@ struct VariableState {
 };
 
 // Gives `output` its entry on the tape.
-void append_to_tape(const Variable& output, const char* name, std::vector<Variable> inputs, Backward backward);
+void append_to_tape(const Variable& output, const char* name, std::vector<Variable> inputs,
+                    Backward backward);
 
 // How many entries are alive in the whole program.
 int64_t tape_size();
 
 // Makes `value` the output of an op: a plain constant where no input requires a gradient or recording is off
 // (no_grad), else a variable with an entry on the tape. `backward` maps dy to the inputs' gradients, in the
-// order of `inputs`; what it captures is the saved state. It captures Tensors, never the output Variable (that
-// would be a reference cycle).
+// order of `inputs`; what it captures is the saved state. It captures Tensors, never the output Variable
+// (that would be a reference cycle).
 template <class Function>
 Variable record(const char* name, Tensor value, std::vector<Variable> inputs, Function backward) {
   bool needed = false;

@@ -14,7 +14,8 @@ VariableState& state_of(const Variable& variable) {
 }  // namespace
 
 Variable::Variable(Tensor value, bool requires_grad) : state_(std::make_shared<VariableState>()) {
-  check(!requires_grad || is_floating(value.dtype()), "a variable of {} cannot require a gradient", value.dtype());
+  check(!requires_grad || is_floating(value.dtype()), "a variable of {} cannot require a gradient",
+        value.dtype());
   state_->value = std::move(value);
   state_->requires_grad = requires_grad;
 }
@@ -61,7 +62,8 @@ HookHandle Variable::register_hook(Hook hook) const {
 }
 
 void HookHandle::remove() {
-  if (auto state = state_.lock()) std::erase_if(state->hooks, [&](const HookEntry& entry) { return entry.id == id_; });
+  if (auto state = state_.lock())
+    std::erase_if(state->hooks, [&](const HookEntry& entry) { return entry.id == id_; });
 }
 
 Variable Variable::detach() const { return Variable(value()); }

@@ -46,7 +46,8 @@ class Variable {
   bool is_leaf() const;
   // Leaves only: starts or stops recording for later uses.
   void set_requires_grad(bool on) const;
-  // Leaves only: replaces the value (a loaded weight, another dtype). The shape may change; the gradient is dropped.
+  // Leaves only: replaces the value (a loaded weight, another dtype). The shape may change; the gradient is
+  // dropped.
   void set_value(Tensor value) const;
 
   // The gradient of a leaf or a retained variable; undefined before backward().

@@ -57,7 +57,8 @@ Tensor score_of(const Tensor& blurred, double ratio) {
 
 }  // namespace
 
-AnomalyMaps anomaly_maps(const Reconstruction& reconstruction, int64_t height, int64_t width, const Config& config) {
+AnomalyMaps anomaly_maps(const Reconstruction& reconstruction, int64_t height, int64_t width,
+                         const Config& config) {
   NoGrad no_recording;
   const InterpolateArgs to_input{.mode = InterpolateMode::bilinear, .align_corners = true};
   const InterpolateArgs to_map{.mode = InterpolateMode::bilinear};

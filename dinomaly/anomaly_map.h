@@ -13,6 +13,7 @@ struct AnomalyMaps {
 };
 
 // height and width: the input's, in pixels. Never recorded.
-AnomalyMaps anomaly_maps(const Reconstruction& reconstruction, int64_t height, int64_t width, const Config& config);
+AnomalyMaps anomaly_maps(const Reconstruction& reconstruction, int64_t height, int64_t width,
+                         const Config& config);
 
 }  // namespace dinomaly

@@ -93,13 +93,13 @@ void assign(const json& value, double& field, const std::string& source, const c
   field = value.get<double>();
 }
 void assign(const json& value, int64_t& field, const std::string& source, const char* name) {
-  require(value.is_number_integer() && (!value.is_number_unsigned() || value.get<uint64_t>() <= INT64_MAX), source,
-          name, "an integer");
+  require(value.is_number_integer() && (!value.is_number_unsigned() || value.get<uint64_t>() <= INT64_MAX),
+          source, name, "an integer");
   field = value.get<int64_t>();
 }
 void assign(const json& value, uint64_t& field, const std::string& source, const char* name) {
-  require(value.is_number_unsigned() || (value.is_number_integer() && value.get<int64_t>() >= 0), source, name,
-          "an integer that is not negative");
+  require(value.is_number_unsigned() || (value.is_number_integer() && value.get<int64_t>() >= 0), source,
+          name, "an integer that is not negative");
   field = value.get<uint64_t>();
 }
 void assign(const json& value, std::array<float, 3>& field, const std::string& source, const char* name) {
@@ -136,16 +136,20 @@ void Config::complete(int64_t encoder_depth, int64_t patch) {
   if (target_blocks.empty()) target_blocks = default_targets(encoder_depth);
   for (size_t i = 0; i < target_blocks.size(); ++i) {
     check_input(target_blocks[i] >= 0 && target_blocks[i] < encoder_depth,
-                "target_blocks: block {} does not exist in an encoder of {} blocks", target_blocks[i], encoder_depth);
-    check_input(i == 0 || target_blocks[i] > target_blocks[i - 1], "target_blocks: must be in increasing order");
+                "target_blocks: block {} does not exist in an encoder of {} blocks", target_blocks[i],
+                encoder_depth);
+    check_input(i == 0 || target_blocks[i] > target_blocks[i - 1],
+                "target_blocks: must be in increasing order");
   }
-  check_input(decoder_depth > 0 && decoder_depth <= 1000, "decoder_depth: {} is not in [1, 1000]", decoder_depth);
+  check_input(decoder_depth > 0 && decoder_depth <= 1000, "decoder_depth: {} is not in [1, 1000]",
+              decoder_depth);
   if (encoder_groups.empty()) encoder_groups = halves(static_cast<int64_t>(target_blocks.size()));
   if (decoder_groups.empty()) decoder_groups = halves(decoder_depth);
   check_groups("encoder_groups", encoder_groups, static_cast<int64_t>(target_blocks.size()));
   check_groups("decoder_groups", decoder_groups, decoder_depth);
-  check_input(encoder_groups.size() == decoder_groups.size(), "{} encoder groups cannot face {} decoder groups",
-              encoder_groups.size(), decoder_groups.size());
+  check_input(encoder_groups.size() == decoder_groups.size(),
+              "{} encoder groups cannot face {} decoder groups", encoder_groups.size(),
+              decoder_groups.size());
   check_input(!(remove_class_token && context_recentering),
               "context_recentering needs the class token: it cannot go with remove_class_token");
   check_input(dropout >= 0 && dropout < 1, "dropout: {} is not in [0, 1)", dropout);
@@ -154,10 +158,11 @@ void Config::complete(int64_t encoder_depth, int64_t patch) {
   check_input(iterations >= 0, "iterations: {} is negative", iterations);
   check_input(batch > 0, "batch: {} is not positive", batch);
   check_input(clip_norm > 0, "clip_norm: {} is not positive", clip_norm);
-  check_input(init_std > 0 && init_cut > 0, "init_std {} and init_cut {} must be positive", init_std, init_cut);
+  check_input(init_std > 0 && init_cut > 0, "init_std {} and init_cut {} must be positive", init_std,
+              init_cut);
   check_input(map_size > 0 && map_size <= 16384, "map_size: {} is not in [1, 16384]", map_size);
-  check_input(blur_size > 0 && blur_size % 2 == 1 && blur_size / 2 < map_size, "blur_size: {} is not odd or too large",
-              blur_size);
+  check_input(blur_size > 0 && blur_size % 2 == 1 && blur_size / 2 < map_size,
+              "blur_size: {} is not odd or too large", blur_size);
   check_input(blur_sigma > 0, "blur_sigma: {} is not positive", blur_sigma);
   check_input(score_ratio >= 0 && score_ratio <= 1, "score_ratio: {} is not in [0, 1]", score_ratio);
   validate(image);

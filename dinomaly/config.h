@@ -11,21 +11,22 @@
 
 namespace dinomaly {
 
-// The two public implementations, which differ in the marked fields: the authors' code, and Intel's anomalib v2.
+// The two public implementations, which differ in the marked fields: the authors' code, and Intel's anomalib
+// v2.
 enum class Preset { paper, anomalib };
 
 struct Config {
   Preset preset = Preset::paper;
 
-  // Encoder. Empty target blocks: the published ones for the depth (12: 2..9; 24: 4, 6, .., 18), otherwise the
-  // eight in the middle.
+  // Encoder. Empty target blocks: the published ones for the depth (12: 2..9; 24: 4, 6, .., 18), otherwise
+  // the eight in the middle.
   std::vector<int64_t> target_blocks;
   bool remove_class_token = false;   // drop CLS and registers before the bottleneck
   bool context_recentering = false;  // patch tokens minus CLS, per target feature; prefix tokens dropped
 
   // Bottleneck and decoder.
-  double dropout = 0.2;         // 0.4 for multi-class Real-IAD
-  bool bottleneck_bias = true;  // anomalib: false
+  double dropout = 0.2;          // 0.4 for multi-class Real-IAD
+  bool bottleneck_bias = true;   // anomalib: false
   bool decoder_mlp_bias = true;  // anomalib: false
   int64_t decoder_depth = 8;
   double decoder_norm_eps = 1e-8;
@@ -34,7 +35,8 @@ struct Config {
   // Which target blocks and which (reversed) decoder blocks are fused. Empty: the two halves.
   std::vector<std::vector<int64_t>> encoder_groups, decoder_groups;
 
-  // Loss: the easiest share of the points, growing linearly over mining_steps, gets mining_factor of its gradient.
+  // Loss: the easiest share of the points, growing linearly over mining_steps, gets mining_factor of its
+  // gradient.
   double mining_share = 0.9;
   int64_t mining_steps = 1000;
   double mining_factor = 0.1;
@@ -61,14 +63,16 @@ struct Config {
   double score_ratio = 0.01;   // the score is the mean of that share of the largest values; 0: the largest
 
   static Config with_preset(Preset preset);
-  WarmCosineSchedule schedule() const { return {learning_rate, final_learning_rate, warmup_steps, iterations}; }
+  WarmCosineSchedule schedule() const {
+    return {learning_rate, final_learning_rate, warmup_steps, iterations};
+  }
 
-  // Fills what was left empty and throws InputError for values that make no sense with an encoder of that depth and
-  // patch.
+  // Fills what was left empty and throws InputError for values that make no sense with an encoder of that
+  // depth and patch.
   void complete(int64_t encoder_depth, int64_t patch);
 
-  // All fields under their names. from_json changes the named fields only; throws InputError naming `source` for
-  // unknown names and wrong types.
+  // All fields under their names. from_json changes the named fields only; throws InputError naming `source`
+  // for unknown names and wrong types.
   nlohmann::json to_json() const;
   void update_from_json(const nlohmann::json& values, const std::string& source);
 };

@@ -16,8 +16,10 @@ EncoderBlock::EncoderBlock(const EncoderConfig& config)
       attn_(add<Attention>("attn", config.width, config.heads)),
       ls1_(config.layer_scale ? &add<LayerScale>("ls1", config.width) : nullptr),
       norm2_(add<LayerNorm>("norm2", config.width, norm_eps)) {
-  if (config.ffn == EncoderConfig::Ffn::mlp) mlp_ = &add<Mlp>("mlp", config.width, config.hidden);
-  else mlp_ = &add<SwiGLU>("mlp", config.width, config.hidden);
+  if (config.ffn == EncoderConfig::Ffn::mlp)
+    mlp_ = &add<Mlp>("mlp", config.width, config.hidden);
+  else
+    mlp_ = &add<SwiGLU>("mlp", config.width, config.hidden);
   if (config.layer_scale) ls2_ = &add<LayerScale>("ls2", config.width);
 }
 
@@ -29,14 +31,17 @@ Variable EncoderBlock::operator()(const Variable& x) const {
 }
 
 DinoV2::DinoV2(const EncoderConfig& config, Preset preset)
-    : config_(config), preset_(preset), patch_embed_(add<PatchEmbed>("patch_embed", config.patch, config.width)) {
+    : config_(config),
+      preset_(preset),
+      patch_embed_(add<PatchEmbed>("patch_embed", config.patch, config.width)) {
   const int64_t positions = config.grid_h * config.grid_w + (config.cls_in_position_table ? 1 : 0);
   cls_token_ = parameter("cls_token", Tensor::zeros({1, 1, config.width}));
   pos_embed_ = parameter("pos_embed", Tensor::zeros({1, positions, config.width}));
   if (config.registers > 0) {
     register_tokens_ = parameter("register_tokens", Tensor::zeros({1, config.registers, config.width}));
   }
-  for (int64_t i = 0; i < config.depth; ++i) blocks_.push_back(&add<EncoderBlock>(fmt::format("blocks.{}", i), config));
+  for (int64_t i = 0; i < config.depth; ++i)
+    blocks_.push_back(&add<EncoderBlock>(fmt::format("blocks.{}", i), config));
 }
 
 // The patches' rows of the position table, interpolated to another grid: (1, rows * columns, D).
@@ -62,7 +67,8 @@ Variable DinoV2::embed(const Variable& images) const {
   Variable cls = cls_token_;
   if (config_.cls_in_position_table) cls = cls + slice(pos_embed_, 1, 0, 1);
   std::vector<Variable> parts{expand(cls, {batch, 1, config_.width})};
-  if (config_.registers > 0) parts.push_back(expand(register_tokens_, {batch, config_.registers, config_.width}));
+  if (config_.registers > 0)
+    parts.push_back(expand(register_tokens_, {batch, config_.registers, config_.width}));
   parts.push_back(patches + table);
   return cat(parts, 1);
 }
@@ -72,7 +78,8 @@ void DinoV2::features(const Variable& images, const std::vector<int64_t>& target
   Variable x = embed(images);
   size_t next = 0;
   for (int64_t i = 0; next < targets.size(); ++i) {
-    check(i < config_.depth, "dinov2: target block {} of an encoder of {} blocks", targets[next], config_.depth);
+    check(i < config_.depth, "dinov2: target block {} of an encoder of {} blocks", targets[next],
+          config_.depth);
     x = (*blocks_[static_cast<size_t>(i)])(x);
     if (targets[next] == i) sink(next++, x);
   }
@@ -84,8 +91,8 @@ void load_encoder_weights(DinoV2& encoder, const EncoderWeights& weights, const 
   encoder.eval();
 }
 
-// Projections as a fresh ViT has them (Xavier); a small position table, so that content decides; LayerScale is left
-// out. Such features are random projections of what a patch and its surroundings look like.
+// Projections as a fresh ViT has them (Xavier); a small position table, so that content decides; LayerScale
+// is left out. Such features are random projections of what a patch and its surroundings look like.
 EncoderWeights random_encoder(const EncoderConfig& config, Generator& generator) {
   DinoV2 model(config, Preset::paper);
   for (auto& [name, parameter] : model.named_parameters()) {

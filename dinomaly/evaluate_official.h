@@ -12,9 +12,9 @@ struct OfficialMetrics {
   double image_auroc = 0;  // of each map's maximum
 };
 
-// The maps of one category stand at MAPS/CATEGORY/test/DEFECT/ID.tiff, "good" included, in the size of their pictures'
-// masks (good ones: any size). One map is held at a time. Throws InputError naming a file that is missing, damaged or of
-// another size than its mask.
+// The maps of one category stand at MAPS/CATEGORY/test/DEFECT/ID.tiff, "good" included, in the size of their
+// pictures' masks (good ones: any size). One map is held at a time. Throws InputError naming a file that is
+// missing, damaged or of another size than its mask.
 OfficialMetrics evaluate_official(const std::filesystem::path& maps, const MvtecCategory& category);
 
 }  // namespace dinomaly

@@ -1,5 +1,5 @@
-// The encoder's features of all training pictures, computed once: the encoder is frozen and sees no augmentation, so
-// a training step needs the bottleneck and the decoder only.
+// The encoder's features of all training pictures, computed once: the encoder is frozen and sees no
+// augmentation, so a training step needs the bottleneck and the decoder only.
 #pragma once
 
 #include <vector>
@@ -11,8 +11,8 @@ namespace dinomaly {
 
 class FeatureStore {
  public:
-  // Runs the encoder over all samples, `batch` at a time, and keeps what Dinomaly::encode() returns, in the model's dtype:
-  // per picture T D + groups h w D values.
+  // Runs the encoder over all samples, `batch` at a time, and keeps what Dinomaly::encode() returns, in the
+  // model's dtype: per picture T D + groups h w D values.
   FeatureStore(const Dinomaly& model, const std::vector<Sample>& samples, int64_t batch);
 
   int64_t size() const { return all_.bottleneck_input.defined() ? all_.batch() : 0; }

@@ -16,8 +16,8 @@ std::string read_file(const std::filesystem::path& path, uint64_t max_bytes);
 // file.
 void write_file(const std::filesystem::path& path, std::string_view bytes);
 
-// Makes the folder, with those above it, where it is missing. Throws InputError naming it if that is impossible or files
-// cannot be written there.
+// Makes the folder, with those above it, where it is missing. Throws InputError naming it if that is
+// impossible or files cannot be written there.
 void make_folder(const std::filesystem::path& path);
 
 // A name beside `path`, different in every process and at every call, for something that is renamed when

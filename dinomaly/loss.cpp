@@ -8,7 +8,8 @@
 namespace dinomaly {
 
 double mining_share(const Config& config, int64_t step) {
-  const double ramp = config.mining_share * static_cast<double>(step) / static_cast<double>(config.mining_steps);
+  const double ramp =
+      config.mining_share * static_cast<double>(step) / static_cast<double>(config.mining_steps);
   return std::min(ramp, config.mining_share);
 }
 
@@ -18,7 +19,8 @@ namespace {
 Tensor gradient_weights(const Tensor& encoded, const Tensor& decoded, double p, double factor) {
   const Tensor distance =
       no_grad([&] { return 1.0 - cosine_similarity(Variable(encoded), Variable(decoded)); }).value();
-  const int64_t k = std::max<int64_t>(1, static_cast<int64_t>(static_cast<double>(distance.numel()) * (1 - p)));
+  const int64_t k =
+      std::max<int64_t>(1, static_cast<int64_t>(static_cast<double>(distance.numel()) * (1 - p)));
   const Tensor threshold = topk(distance.flatten(), k).first.slice(0, k - 1, k);
   const Tensor easy = compare(Compare::less, distance, threshold).unsqueeze(-1);
   const Tensor one = Tensor::ones({1}, decoded.dtype(), decoded.device());

@@ -1,4 +1,5 @@
-// Dinomaly's loss: global cosine distance whose gradient is weakened at points that are already reconstructed well.
+// Dinomaly's loss: global cosine distance whose gradient is weakened at points that are already reconstructed
+// well.
 #pragma once
 
 #include "dinomaly/config.h"

@@ -21,8 +21,10 @@ struct Mean {
   int64_t count = 0;
 
   void add(const Tensor& x) {
-    if (sum.defined()) add_(sum, x);
-    else sum = x.clone();
+    if (sum.defined())
+      add_(sum, x);
+    else
+      sum = x.clone();
     ++count;
   }
   Tensor value() const { return sum * (1.0 / static_cast<double>(count)); }
@@ -56,11 +58,13 @@ Dinomaly::Dinomaly(const EncoderConfig& encoder, Config config)
       encoder_(add<DinoV2>("encoder", encoder, config_.preset)),
       bottleneck_(add<Bottleneck>("bottleneck", encoder.width, config_)) {
   for (int64_t i = 0; i < config_.decoder_depth; ++i) {
-    decoder_.push_back(&add<DecoderBlock>(fmt::format("decoder.{}", i), encoder.width, encoder.heads, config_));
+    decoder_.push_back(
+        &add<DecoderBlock>(fmt::format("decoder.{}", i), encoder.width, encoder.heads, config_));
   }
   Generator generator(config_.seed);
   for (const Variable& parameter : trained_parameters()) {  // biases and norms keep their 0 and 1
-    if (parameter.shape().rank() == 2) truncated_normal(parameter, config_.init_std, config_.init_cut, generator);
+    if (parameter.shape().rank() == 2)
+      truncated_normal(parameter, config_.init_std, config_.init_cut, generator);
   }
 }
 
@@ -95,7 +99,8 @@ Features Dinomaly::encode(const Tensor& pictures) const {
       }
     }
   });
-  Features features{all.value(), {}, images.size(2) / encoder_.config().patch, images.size(3) / encoder_.config().patch};
+  Features features{
+      all.value(), {}, images.size(2) / encoder_.config().patch, images.size(3) / encoder_.config().patch};
   for (const Mean& group : groups) features.encoded.push_back(group.value());
   return features;
 }
@@ -112,7 +117,8 @@ Reconstruction Dinomaly::reconstruct(const Features& features, Generator& genera
     Variable sum = outputs[static_cast<size_t>(members[0])];
     for (size_t i = 1; i < members.size(); ++i) sum = sum + outputs[static_cast<size_t>(members[i])];
     const Variable mean = sum * (1.0 / static_cast<double>(members.size()));
-    result.decoded.push_back(slice(mean, 1, mean.size(1) - patches, mean.size(1)));  // CLS and registers dropped
+    result.decoded.push_back(
+        slice(mean, 1, mean.size(1) - patches, mean.size(1)));  // CLS and registers dropped
   }
   return result;
 }

@@ -1,5 +1,5 @@
-// Dinomaly: a frozen encoder, a noisy bottleneck and a decoder that learns to reconstruct the encoder's features of
-// normal pictures (Guo et al., CVPR 2025, arXiv 2405.14325).
+// Dinomaly: a frozen encoder, a noisy bottleneck and a decoder that learns to reconstruct the encoder's
+// features of normal pictures (Guo et al., CVPR 2025, arXiv 2405.14325).
 #pragma once
 
 #include <vector>
@@ -10,11 +10,11 @@
 
 namespace dinomaly {
 
-// What training needs of a batch of pictures: constants, since the encoder is frozen. T tokens go through the decoder:
-// 1 + registers + h w, or the h w patches alone with remove_class_token or context recentering.
+// What training needs of a batch of pictures: constants, since the encoder is frozen. T tokens go through the
+// decoder: 1 + registers + h w, or the h w patches alone with remove_class_token or context recentering.
 struct Features {
-  Tensor bottleneck_input;      // (B, T, D): the mean of the target features
-  std::vector<Tensor> encoded;  // per group (B, h w, D): the mean of the group's features, patches only
+  Tensor bottleneck_input;        // (B, T, D): the mean of the target features
+  std::vector<Tensor> encoded;    // per group (B, h w, D): the mean of the group's features, patches only
   int64_t rows = 0, columns = 0;  // h, w
 
   int64_t batch() const { return bottleneck_input.size(0); }
@@ -55,7 +55,8 @@ class DecoderBlock : public Module {
 // Parameter names are the authors': encoder.*, bottleneck.0.fc1.*, decoder.N.*.
 class Dinomaly : public Module {
  public:
-  // `config` is completed for the encoder (Config::complete). Trained weights are initialised from config.seed.
+  // `config` is completed for the encoder (Config::complete). Trained weights are initialised from
+  // config.seed.
   Dinomaly(const EncoderConfig& encoder, Config config);
 
   const Config& config() const { return config_; }

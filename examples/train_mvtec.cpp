@@ -2,8 +2,8 @@
 //
 //   train_mvtec --data MVTEC --categories bottle,pill --encoder dinov2_vits14_reg4.safetensors --out out
 //
-// Without --data it draws its own pictures, without --encoder it takes a random one. It ends with a table of metrics;
-// OUT gets metrics.json, log.csv, model.safetensors and heatmaps/CATEGORY/DEFECT_ID.png.
+// Without --data it draws its own pictures, without --encoder it takes a random one. It ends with a table of
+// metrics; OUT gets metrics.json, log.csv, model.safetensors and heatmaps/CATEGORY/DEFECT_ID.png.
 #include <cstdio>
 
 #include "dinomaly/cli/program.h"
@@ -34,7 +34,8 @@ static void train(Dinomaly& model, const FeatureStore& features, const std::file
   for (int64_t step = 0; step < config.iterations; ++step) {
     const Features batch = features.gather(sampler.next());
     const Reconstruction reconstruction = model.reconstruct(batch, dropout);
-    const Variable loss = hard_mining_cosine_loss(reconstruction, mining_share(config, step), config.mining_factor);
+    const Variable loss =
+        hard_mining_cosine_loss(reconstruction, mining_share(config, step), config.mining_factor);
     optimizer.zero_grad();
     loss.backward();
     const double norm = grad_norm(model.trained_parameters());
@@ -45,7 +46,8 @@ static void train(Dinomaly& model, const FeatureStore& features, const std::file
 }
 
 static int run(int argc, char** argv) {
-  const TrainOptions options = parse_train_options(argc, argv, "Train and evaluate Dinomaly on an MVTec AD folder");
+  const TrainOptions options =
+      parse_train_options(argc, argv, "Train and evaluate Dinomaly on an MVTec AD folder");
   const EncoderWeights encoder = open_encoder(options);
   Dinomaly model(encoder.config, options.config);
   load_encoder_weights(model.encoder(), encoder, options.encoder.value_or("random encoder").string());

@@ -12,7 +12,9 @@ LayerNorm::LayerNorm(int64_t width, double eps) : eps_(eps) {
   bias = parameter("bias", Tensor::zeros({width}));
 }
 
-LayerScale::LayerScale(int64_t width, double start) { gamma = parameter("gamma", Tensor::full({width}, start)); }
+LayerScale::LayerScale(int64_t width, double start) {
+  gamma = parameter("gamma", Tensor::full({width}, start));
+}
 
 Dropout::Dropout(double p) : p_(p) { check(p >= 0 && p < 1, "dropout: probability {} is not in [0, 1)", p); }
 
@@ -20,8 +22,10 @@ Variable Dropout::operator()(const Variable& x, Generator& generator) const {
   return training() && p_ > 0 ? dropout(x, p_, generator) : x;
 }
 
-Conv2d::Conv2d(int64_t in, int64_t out, int64_t kernel, const Conv2dArgs& args, bool with_bias) : args_(args) {
-  check(args.groups > 0 && in % args.groups == 0, "conv2d: {} channels do not split into {} groups", in, args.groups);
+Conv2d::Conv2d(int64_t in, int64_t out, int64_t kernel, const Conv2dArgs& args, bool with_bias)
+    : args_(args) {
+  check(args.groups > 0 && in % args.groups == 0, "conv2d: {} channels do not split into {} groups", in,
+        args.groups);
   weight = parameter("weight", Tensor::zeros({out, in / args.groups, kernel, kernel}));
   if (with_bias) bias = parameter("bias", Tensor::zeros({out}));
 }

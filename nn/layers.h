@@ -60,8 +60,8 @@ class Conv2d : public Module {
   Conv2dArgs args_;
 };
 
-// A picture cut into patches, each projected to a token: x (B, 3, H, W) -> (B, H/patch * W/patch, width), row-major.
-// H and W must be multiples of the patch.
+// A picture cut into patches, each projected to a token: x (B, 3, H, W) -> (B, H/patch * W/patch, width),
+// row-major. H and W must be multiples of the patch.
 class PatchEmbed : public Module {
  public:
   PatchEmbed(int64_t patch, int64_t width, int64_t channels = 3);

@@ -1,6 +1,7 @@
 #include "nn/module.h"
 
 #include "tensor/error.h"
+#include "tensor/io/printable.h"
 
 namespace dinomaly {
 
@@ -10,7 +11,8 @@ namespace {
 std::string listed(const char* what, const std::vector<std::string>& names) {
   if (names.empty()) return "";
   const size_t shown = std::min<size_t>(names.size(), 5);
-  return fmt::format("; {} {}: {}{}", names.size(), what, fmt::join(names.begin(), names.begin() + shown, ", "),
+  return fmt::format("; {} {}: {}{}", names.size(), what,
+                     fmt::join(names.begin(), names.begin() + shown, ", "),
                      names.size() > shown ? ", ..." : "");
 }
 
@@ -49,10 +51,11 @@ void Module::load_state_dict(const std::map<std::string, Tensor>& values, const 
     }
   }
   for (const auto& [name, value] : values) {
-    if (!wanted.contains(name)) unexpected.push_back(name);
+    if (!wanted.contains(name)) unexpected.push_back(printable(name));
   }
-  check_input(missing.empty() && misshapen.empty() && unexpected.empty(), "{}: the weights do not fit the model{}{}{}",
-              source, listed("missing", missing), listed("misshapen", misshapen), listed("unexpected", unexpected));
+  check_input(missing.empty() && misshapen.empty() && unexpected.empty(),
+              "{}: the weights do not fit the model{}{}{}", source, listed("missing", missing),
+              listed("misshapen", misshapen), listed("unexpected", unexpected));
   for (auto& [name, parameter] : wanted) {
     parameter.set_value(values.at(name).to(parameter.device()).to(parameter.dtype()).clone());
   }

@@ -13,8 +13,9 @@ namespace dinomaly {
 
 using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
 
-// A layer declares its parts in its constructor: `weight = parameter("weight", ...)`, `fc1 = &add<Linear>("fc1", ...)`.
-// The children belong to the module and keep their address, so a module is neither copied nor moved.
+// A layer declares its parts in its constructor: `weight = parameter("weight", ...)`, `fc1 =
+// &add<Linear>("fc1", ...)`. The children belong to the module and keep their address, so a module is neither
+// copied nor moved.
 class Module {
  public:
   Module() = default;

@@ -17,7 +17,10 @@ Attention::Attention(int64_t width, int64_t heads)
 }
 
 LinearAttention::LinearAttention(int64_t width, int64_t heads, double eps)
-    : qkv(add<Linear>("qkv", width, 3 * width)), proj(add<Linear>("proj", width, width)), heads_(heads), eps_(eps) {
+    : qkv(add<Linear>("qkv", width, 3 * width)),
+      proj(add<Linear>("proj", width, width)),
+      heads_(heads),
+      eps_(eps) {
   check_heads("linear_attention", width, heads);
 }
 

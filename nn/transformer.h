@@ -15,7 +15,8 @@ class FeedForward : public Module {
 class Mlp : public FeedForward {
  public:
   Mlp(int64_t width, int64_t hidden, bool with_bias = true)
-      : fc1(add<Linear>("fc1", width, hidden, with_bias)), fc2(add<Linear>("fc2", hidden, width, with_bias)) {}
+      : fc1(add<Linear>("fc1", width, hidden, with_bias)),
+        fc2(add<Linear>("fc2", hidden, width, with_bias)) {}
   Variable operator()(const Variable& x) const override { return fc2(gelu(fc1(x))); }
 
   Linear& fc1;

@@ -18,11 +18,16 @@ enum class Dtype { f32, f64, bf16, i64, u8 };
 
 constexpr size_t size_of(Dtype dtype) {
   switch (dtype) {
-    case Dtype::f32: return 4;
-    case Dtype::f64: return 8;
-    case Dtype::bf16: return 2;
-    case Dtype::i64: return 8;
-    case Dtype::u8: return 1;
+    case Dtype::f32:
+      return 4;
+    case Dtype::f64:
+      return 8;
+    case Dtype::bf16:
+      return 2;
+    case Dtype::i64:
+      return 8;
+    case Dtype::u8:
+      return 1;
   }
   return 0;
 }
@@ -33,11 +38,16 @@ constexpr bool is_floating(Dtype dtype) {
 
 constexpr std::string_view name_of(Dtype dtype) {
   switch (dtype) {
-    case Dtype::f32: return "f32";
-    case Dtype::f64: return "f64";
-    case Dtype::bf16: return "bf16";
-    case Dtype::i64: return "i64";
-    case Dtype::u8: return "u8";
+    case Dtype::f32:
+      return "f32";
+    case Dtype::f64:
+      return "f64";
+    case Dtype::bf16:
+      return "bf16";
+    case Dtype::i64:
+      return "i64";
+    case Dtype::u8:
+      return "u8";
   }
   return "?";
 }
@@ -52,10 +62,14 @@ inline Dtype parse_dtype(std::string_view name) {
 
 template <class T>
 constexpr Dtype dtype_of() {
-  if constexpr (std::is_same_v<T, float>) return Dtype::f32;
-  else if constexpr (std::is_same_v<T, double>) return Dtype::f64;
-  else if constexpr (std::is_same_v<T, BFloat16>) return Dtype::bf16;
-  else if constexpr (std::is_same_v<T, int64_t>) return Dtype::i64;
+  if constexpr (std::is_same_v<T, float>)
+    return Dtype::f32;
+  else if constexpr (std::is_same_v<T, double>)
+    return Dtype::f64;
+  else if constexpr (std::is_same_v<T, BFloat16>)
+    return Dtype::bf16;
+  else if constexpr (std::is_same_v<T, int64_t>)
+    return Dtype::i64;
   else {
     static_assert(std::is_same_v<T, uint8_t>, "not an element type");
     return Dtype::u8;
@@ -70,11 +84,16 @@ using Wide = std::conditional_t<std::is_same_v<T, double>, double, float>;
 template <class Function>
 decltype(auto) visit(Dtype dtype, Function&& function) {
   switch (dtype) {
-    case Dtype::f64: return function(double{});
-    case Dtype::bf16: return function(BFloat16{});
-    case Dtype::i64: return function(int64_t{});
-    case Dtype::u8: return function(uint8_t{});
-    case Dtype::f32: break;
+    case Dtype::f64:
+      return function(double{});
+    case Dtype::bf16:
+      return function(BFloat16{});
+    case Dtype::i64:
+      return function(int64_t{});
+    case Dtype::u8:
+      return function(uint8_t{});
+    case Dtype::f32:
+      break;
   }
   return function(float{});
 }

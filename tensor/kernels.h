@@ -17,7 +17,21 @@ namespace dinomaly {
 // Elementwise functions of one tensor; a and b are the scalars of UnaryArgs. Their formulas and derivatives
 // stand in backends/common/elementwise.h, one functor each.
 enum class Unary {
-  neg, abs, exp, log, sqrt, rsqrt, pow, clamp, relu, gelu, silu, sigmoid, tanh, elu, affine,
+  neg,
+  abs,
+  exp,
+  log,
+  sqrt,
+  rsqrt,
+  pow,
+  clamp,
+  relu,
+  gelu,
+  silu,
+  sigmoid,
+  tanh,
+  elu,
+  affine,
 };
 struct UnaryArgs {
   double a = 0;  // pow: exponent; clamp: lower bound; elu: alpha; affine: a * x + b
@@ -32,10 +46,10 @@ enum class Reduce { sum, mean, max };
 // Each tensor may be undefined.
 struct Epilogue {
   enum class Activation { none, gelu };
-  Tensor bias;                                 // (N)
-  Activation activation = Activation::none;    // gelu is the exact one (erf)
-  Tensor column_scale;                         // (N): LayerScale
-  Tensor residual;                             // shape of out; may be out itself
+  Tensor bias;                               // (N)
+  Activation activation = Activation::none;  // gelu is the exact one (erf)
+  Tensor column_scale;                       // (N): LayerScale
+  Tensor residual;                           // shape of out; may be out itself
 };
 
 struct Conv2dArgs {
@@ -46,8 +60,8 @@ struct Conv2dArgs {
 
 enum class InterpolateMode { nearest, bilinear, bicubic };
 // How output coordinate i of n finds its place among the inputs of m, per axis:
-//   align_corners: i * (m - 1) / (n - 1) (0 where n = 1);  else bilinear and bicubic: (i + 0.5) * scale - 0.5;
-//   nearest: floor(i * scale). scale is m / n unless the caller sets another one.
+//   align_corners: i * (m - 1) / (n - 1) (0 where n = 1);  else bilinear and bicubic: (i + 0.5) * scale -
+//   0.5; nearest: floor(i * scale). scale is m / n unless the caller sets another one.
 // Bilinear clamps the place at 0; bicubic uses a = -0.75; neighbours outside are clamped to the border.
 struct InterpolateArgs {
   InterpolateMode mode = InterpolateMode::bilinear;
@@ -84,8 +98,10 @@ class Kernels {
   virtual void unary_backward(Unary op, const Tensor& dy, const Tensor& x, const Tensor& y, UnaryArgs args,
                               const Tensor& dx) = 0;
   virtual void binary(Binary op, const Tensor& a, const Tensor& b, const Tensor& out) = 0;  // i64 too
-  virtual void compare(Compare op, const Tensor& a, const Tensor& b, const Tensor& out) = 0;  // out u8: 0 or 1
-  virtual void where(const Tensor& condition, const Tensor& a, const Tensor& b, const Tensor& out) = 0;  // cond u8
+  virtual void compare(Compare op, const Tensor& a, const Tensor& b,
+                       const Tensor& out) = 0;  // out u8: 0 or 1
+  virtual void where(const Tensor& condition, const Tensor& a, const Tensor& b,
+                     const Tensor& out) = 0;  // cond u8
 
   // --- reduce: x (outer, n, inner) -> out (outer, inner). max of n = 0 is an error of the caller.
   virtual void reduce(Reduce op, const Tensor& x, const Tensor& out) = 0;
@@ -93,20 +109,22 @@ class Kernels {
   // Sorts each row of x (rows, n), stably, NaN last; indices i64.
   virtual void sort(const Tensor& x, bool descending, const Tensor& values, const Tensor& indices) = 0;
   // The k largest (or smallest) of each row, in order; values and indices are (rows, k).
-  virtual void topk(const Tensor& x, int64_t k, bool largest, const Tensor& values, const Tensor& indices) = 0;
+  virtual void topk(const Tensor& x, int64_t k, bool largest, const Tensor& values,
+                    const Tensor& indices) = 0;
 
-  // --- matmul: out (batch, M, N) = op(a) op(b), op(a) of (batch, M, K), op(b) of (batch, K, N). A `transposed`
-  // operand is stored with its last two axes exchanged. An operand's batch may be 1: it is shared.
-  // out of f32 from bf16 operands is allowed. frozen_b: b never changes, so a packed copy may be kept.
-  virtual void matmul(const Tensor& a, bool a_transposed, const Tensor& b, bool b_transposed, const Tensor& out,
-                      const Epilogue& epilogue = {}, bool frozen_b = false) = 0;
+  // --- matmul: out (batch, M, N) = op(a) op(b), op(a) of (batch, M, K), op(b) of (batch, K, N). A
+  // `transposed` operand is stored with its last two axes exchanged. An operand's batch may be 1: it is
+  // shared. out of f32 from bf16 operands is allowed. frozen_b: b never changes, so a packed copy may be
+  // kept.
+  virtual void matmul(const Tensor& a, bool a_transposed, const Tensor& b, bool b_transposed,
+                      const Tensor& out, const Epilogue& epilogue = {}, bool frozen_b = false) = 0;
 
   // --- layer_norm over the rows of x (rows, D); weight and bias (D); mean and rstd (rows) in Wide<dtype>.
-  virtual void layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps, const Tensor& y,
-                          const Tensor& mean, const Tensor& rstd) = 0;
-  virtual void layer_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& weight, const Tensor& mean,
-                                   const Tensor& rstd, const Tensor& dx, const Tensor& dweight,
-                                   const Tensor& dbias) = 0;
+  virtual void layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps,
+                          const Tensor& y, const Tensor& mean, const Tensor& rstd) = 0;
+  virtual void layer_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& weight,
+                                   const Tensor& mean, const Tensor& rstd, const Tensor& dx,
+                                   const Tensor& dweight, const Tensor& dbias) = 0;
 
   // --- softmax over the rows of x (rows, n), or its logarithm.
   virtual void softmax(const Tensor& x, bool logarithm, const Tensor& y) = 0;
@@ -117,9 +135,10 @@ class Kernels {
   virtual void cross_entropy_backward(const Tensor& dloss, const Tensor& probabilities, const Tensor& labels,
                                       const Tensor& dlogits) = 0;
 
-  // --- attention: q (B, H, N, d), k (B, H, M, d), v (B, H, M, d), out (B, H, N, d), all with last stride 1 and
-  // any other strides (so they may be views of one packed qkv). out = softmax(scale q k^T) v; the N x M matrix
-  // is never stored whole. logsumexp (B, H, N) in Wide<dtype>: the rows' normalisers, for the backward pass.
+  // --- attention: q (B, H, N, d), k (B, H, M, d), v (B, H, M, d), out (B, H, N, d), all with last stride 1
+  // and any other strides (so they may be views of one packed qkv). out = softmax(scale q k^T) v; the N x M
+  // matrix is never stored whole. logsumexp (B, H, N) in Wide<dtype>: the rows' normalisers, for the backward
+  // pass.
   virtual void attention(const Tensor& q, const Tensor& k, const Tensor& v, double scale, const Tensor& out,
                          const Tensor& logsumexp) = 0;
   virtual void attention_backward(const Tensor& dout, const Tensor& q, const Tensor& k, const Tensor& v,
@@ -128,12 +147,14 @@ class Kernels {
 
   // --- linear attention, same layout with M = N: with f(x) = elu(x) + 1, per head
   // out = f(q) (f(k)^T v) / (f(q) . sum_n f(k_n) + eps).
-  virtual void linear_attention(const Tensor& q, const Tensor& k, const Tensor& v, double eps, const Tensor& out) = 0;
-  virtual void linear_attention_backward(const Tensor& dout, const Tensor& q, const Tensor& k, const Tensor& v,
-                                         double eps, const Tensor& dq, const Tensor& dk, const Tensor& dv) = 0;
+  virtual void linear_attention(const Tensor& q, const Tensor& k, const Tensor& v, double eps,
+                                const Tensor& out) = 0;
+  virtual void linear_attention_backward(const Tensor& dout, const Tensor& q, const Tensor& k,
+                                         const Tensor& v, double eps, const Tensor& dq, const Tensor& dk,
+                                         const Tensor& dv) = 0;
 
-  // --- dropout: y[i] = x[i] / (1 - p) where uniform number i of the stream (word i % 4 of block offset + i / 4)
-  // is >= p, else 0. Its own backward: the same call on dy.
+  // --- dropout: y[i] = x[i] / (1 - p) where uniform number i of the stream (word i % 4 of block offset + i /
+  // 4) is >= p, else 0. Its own backward: the same call on dy.
   virtual void dropout(const Tensor& x, double p, uint64_t seed, uint64_t offset, const Tensor& y) = 0;
 
   // --- conv2d: x (B, C, H, W), weight (O, C / groups, kh, kw), bias (O) or undefined, y (B, O, H', W').
@@ -160,7 +181,8 @@ class Kernels {
   virtual void sum_of_squares(std::span<const Tensor> tensors, const Tensor& out) = 0;
   // One step of StableAdamW with AMSGrad on every slot; gradients are first multiplied by gradient_scale.
   // Formula in nn/optim/stable_adamw.h.
-  virtual void stable_adamw(std::span<const AdamSlot> slots, const StableAdamWArgs& args, double gradient_scale) = 0;
+  virtual void stable_adamw(std::span<const AdamSlot> slots, const StableAdamWArgs& args,
+                            double gradient_scale) = 0;
 };
 
 // The backend of a device. Throws where the program was built without it or the device is absent.

@@ -31,7 +31,8 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b);
 
 // Reduces `axes` (none given: all); keep leaves them in the shape with size 1. mean and max of nothing throw.
 Tensor reduce(Reduce op, const Tensor& x, const std::vector<int>& axes = {}, bool keep = false);
-// The gradient of a broadcast: sums x over the axes along which a tensor of `shape` was repeated to x's shape.
+// The gradient of a broadcast: sums x over the axes along which a tensor of `shape` was repeated to x's
+// shape.
 Tensor sum_to(const Tensor& x, const Shape& shape);
 
 // Along `axis`: {values, indices (i64)}.
@@ -39,10 +40,10 @@ std::pair<Tensor, Tensor> sort(const Tensor& x, int axis = -1, bool descending =
 std::pair<Tensor, Tensor> topk(const Tensor& x, int64_t k, int axis = -1, bool largest = true);
 Tensor argmax(const Tensor& x, int axis = -1);
 
-// (..., M, K) x (..., K, N); leading axes are equal, or one operand has none. `transposed` operands are stored with their last two
-// axes exchanged.
-Tensor matmul(const Tensor& a, bool a_transposed, const Tensor& b, bool b_transposed, const Epilogue& epilogue = {},
-              bool frozen_b = false);
+// (..., M, K) x (..., K, N); leading axes are equal, or one operand has none. `transposed` operands are
+// stored with their last two axes exchanged.
+Tensor matmul(const Tensor& a, bool a_transposed, const Tensor& b, bool b_transposed,
+              const Epilogue& epilogue = {}, bool frozen_b = false);
 
 // Joins along an axis that exists (cat); all other sizes agree.
 Tensor cat(const std::vector<Tensor>& parts, int axis);

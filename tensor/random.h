@@ -32,7 +32,9 @@ DINOMALY_HOST_DEVICE inline Philox4 philox(uint64_t seed, uint64_t counter) {
 }
 
 // Uniform in [0, 1) with 24 bits from one word.
-DINOMALY_HOST_DEVICE inline float uniform_from(uint32_t word) { return static_cast<float>(word >> 8) * 0x1p-24f; }
+DINOMALY_HOST_DEVICE inline float uniform_from(uint32_t word) {
+  return static_cast<float>(word >> 8) * 0x1p-24f;
+}
 
 // An explicit stream of random numbers. Copying it copies its position; (seed, offset) is its whole state.
 class Generator {
@@ -42,7 +44,8 @@ class Generator {
   uint64_t seed() const { return seed_; }
   uint64_t offset() const { return offset_; }  // in blocks of four words
 
-  // Sets aside `count` words for a kernel that draws them itself by counter; returns the first block's offset.
+  // Sets aside `count` words for a kernel that draws them itself by counter; returns the first block's
+  // offset.
   uint64_t reserve(uint64_t count) {
     const uint64_t first = offset_;
     offset_ += (count + 3) / 4;

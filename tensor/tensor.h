@@ -21,7 +21,9 @@ class Tensor {
 
   // --- Making one. Sizes must not be negative; the elements of empty() are arbitrary.
   static Tensor empty(const Shape& shape, Dtype dtype = Dtype::f32, Device device = {});
-  static Tensor empty_like(const Tensor& other) { return empty(other.shape(), other.dtype(), other.device()); }
+  static Tensor empty_like(const Tensor& other) {
+    return empty(other.shape(), other.dtype(), other.device());
+  }
   static Tensor full(const Shape& shape, double value, Dtype dtype = Dtype::f32, Device device = {});
   static Tensor zeros(const Shape& shape, Dtype dtype = Dtype::f32, Device device = {});
   static Tensor ones(const Shape& shape, Dtype dtype = Dtype::f32, Device device = {});
@@ -31,10 +33,13 @@ class Tensor {
   template <class T>
   static Tensor from(const std::vector<T>& values, const Shape& shape);
   // Uniform in [low, high) and normal, drawn on the CPU in row-major order.
-  static Tensor uniform(const Shape& shape, double low, double high, Generator& generator, Dtype dtype = Dtype::f32);
-  static Tensor normal(const Shape& shape, double mean, double std, Generator& generator, Dtype dtype = Dtype::f32);
+  static Tensor uniform(const Shape& shape, double low, double high, Generator& generator,
+                        Dtype dtype = Dtype::f32);
+  static Tensor normal(const Shape& shape, double mean, double std, Generator& generator,
+                       Dtype dtype = Dtype::f32);
   // Memory of somebody else, row-major, kept alive by `owner`.
-  static Tensor wrap(void* data, const Shape& shape, Dtype dtype, std::shared_ptr<const void> owner, Device device = {});
+  static Tensor wrap(void* data, const Shape& shape, Dtype dtype, std::shared_ptr<const void> owner,
+                     Device device = {});
 
   // --- What it is.
   bool defined() const { return storage_ != nullptr; }
@@ -105,8 +110,8 @@ T* Tensor::data() const {
 
 template <class T>
 Tensor Tensor::from(const std::vector<T>& values, const Shape& shape) {
-  check(static_cast<int64_t>(values.size()) == shape.numel(), "from: {} values do not fill shape {}", values.size(),
-        shape);
+  check(static_cast<int64_t>(values.size()) == shape.numel(), "from: {} values do not fill shape {}",
+        values.size(), shape);
   Tensor result = empty(shape, dtype_of<T>());
   std::copy(values.begin(), values.end(), result.data<T>());
   return result;

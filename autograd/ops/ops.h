@@ -1,5 +1,5 @@
-// Every differentiable op. Formula, shape rule and derivative stand on top of the op's own file, x.cpp; errors
-// name the op and the shapes. Without gradient (sort, topk, argmax, comparisons): tensor/ops.h.
+// Every differentiable op. Formula, shape rule and derivative stand on top of the op's own file, x.cpp;
+// errors name the op and the shapes. Without gradient (sort, topk, argmax, comparisons): tensor/ops.h.
 #pragma once
 
 #include <vector>
@@ -18,7 +18,7 @@ Variable mul(const Variable& a, const Variable& b);
 Variable div(const Variable& a, const Variable& b);
 Variable maximum(const Variable& a, const Variable& b);  // ties: half of the gradient to each
 Variable where(const Tensor& condition, const Variable& a, const Variable& b);  // condition u8
-Variable affine(const Variable& x, double scale, double shift);               // scale * x + shift
+Variable affine(const Variable& x, double scale, double shift);                 // scale * x + shift
 inline Variable operator+(const Variable& a, const Variable& b) { return add(a, b); }
 inline Variable operator-(const Variable& a, const Variable& b) { return sub(a, b); }
 inline Variable operator*(const Variable& a, const Variable& b) { return mul(a, b); }
@@ -47,7 +47,8 @@ Variable elu(const Variable& x, double alpha = 1.0);
 // reduction.cpp: over `axes` (none: all); keep leaves them with size 1.
 Variable sum(const Variable& x, const std::vector<int>& axes = {}, bool keep = false);
 Variable mean(const Variable& x, const std::vector<int>& axes = {}, bool keep = false);
-Variable max(const Variable& x, const std::vector<int>& axes = {}, bool keep = false);  // ties share the gradient
+Variable max(const Variable& x, const std::vector<int>& axes = {},
+             bool keep = false);  // ties share the gradient
 
 // view.cpp: shapes only.
 Variable reshape(const Variable& x, const Shape& shape);  // one size may be -1
@@ -59,8 +60,8 @@ Variable expand(const Variable& x, const Shape& shape);
 Variable cat(const std::vector<Variable>& parts, int axis);
 Variable stack(const std::vector<Variable>& parts, int axis);  // a new axis
 
-// matmul.cpp: (..., M, K) x (..., K, N); leading axes equal, or one operand has none. `transposed` operands are
-// stored with their last two axes exchanged.
+// matmul.cpp: (..., M, K) x (..., K, N); leading axes equal, or one operand has none. `transposed` operands
+// are stored with their last two axes exchanged.
 Variable matmul(const Variable& a, const Variable& b, bool a_transposed = false, bool b_transposed = false);
 // linear.cpp: y = x W^T + b;  x (..., I), weight (O, I), bias (O) or undefined.
 Variable linear(const Variable& x, const Variable& weight, const Variable& bias);
@@ -76,7 +77,8 @@ Variable cross_entropy(const Variable& logits, const Tensor& labels);
 
 // attention.cpp: softmax(scale q k^T) v per head; q (B, H, N, d), k and v (B, H, M, d).
 Variable attention(const Variable& q, const Variable& k, const Variable& v, double scale);
-// The same on a packed projection qkv (B, N, 3 H d), ordered [q | k | v], each [head][d]: -> (B, N, H d). No copies.
+// The same on a packed projection qkv (B, N, 3 H d), ordered [q | k | v], each [head][d]: -> (B, N, H d). No
+// copies.
 Variable packed_attention(const Variable& qkv, int64_t heads, double scale);
 // linear_attention.cpp: f(q) (f(k)^T v) / (f(q) . sum f(k) + eps), f = elu + 1; q, k, v (B, H, N, d).
 Variable linear_attention(const Variable& q, const Variable& k, const Variable& v, double eps);

@@ -22,12 +22,12 @@ struct TrainOptions {
   Config config;
 };
 
-// Preset, then --config FILE, then --set NAME=VALUE, then the flags: later ones win. Sets the number of threads.
-// Throws InputError or CLI::ParseError; prints the help and throws CLI::Success for --help.
+// Preset, then --config FILE, then --set NAME=VALUE, then the flags: later ones win. Sets the number of
+// threads. Throws InputError or CLI::ParseError; prints the help and throws CLI::Success for --help.
 TrainOptions parse_train_options(int argc, char** argv, const std::string& description);
 
-// The data set asked for; without --data the procedural one, made under OUT/dataset. Every picture but the training
-// ones, which are read next anyway, is decoded once to find damaged files.
+// The data set asked for; without --data the procedural one, made under OUT/dataset. Every picture but the
+// training ones, which are read next anyway, is decoded once to find damaged files.
 MvtecDataset open_dataset(const TrainOptions& options);
 
 // The checkpoint asked for; without --encoder a random ViT (width 192, 12 blocks, patch 14). Says which.

@@ -12,7 +12,8 @@ namespace {
 Tensor load_batch(const std::vector<Sample>& samples, size_t begin, size_t end, const ImageConfig& config) {
   const Tensor images = Tensor::empty({static_cast<int64_t>(end - begin), 3, config.crop_h, config.crop_w});
   for (size_t i = begin; i < end; ++i) {
-    images.select(0, static_cast<int64_t>(i - begin)).copy_from(preprocess(load_image_rgb(samples[i].image), config));
+    images.select(0, static_cast<int64_t>(i - begin))
+        .copy_from(preprocess(load_image_rgb(samples[i].image), config));
   }
   return images;
 }
@@ -31,7 +32,8 @@ ImageLoader::~ImageLoader() {
 void ImageLoader::start() {
   const size_t begin = position_, end = std::min(samples_.size(), position_ + batch_);
   if (begin < end) {
-    ahead_ = std::async(std::launch::async, [this, begin, end] { return load_batch(samples_, begin, end, config_); });
+    ahead_ = std::async(std::launch::async,
+                        [this, begin, end] { return load_batch(samples_, begin, end, config_); });
   }
 }
 

@@ -11,9 +11,9 @@
 
 namespace dinomaly {
 
-// Goes through `samples` in order, `batch` at a time (the last one may be smaller). While the caller computes on one
-// batch, a thread of the loader decodes the next: two batches of pictures are the most it holds. Errors of a file are
-// thrown by the next() that would have returned it.
+// Goes through `samples` in order, `batch` at a time (the last one may be smaller). While the caller computes
+// on one batch, a thread of the loader decodes the next: two batches of pictures are the most it holds.
+// Errors of a file are thrown by the next() that would have returned it.
 class ImageLoader {
  public:
   ImageLoader(const std::vector<Sample>& samples, const ImageConfig& config, int64_t batch);
@@ -34,11 +34,12 @@ class ImageLoader {
   std::future<Tensor> ahead_;
 };
 
-// The mask of a test sample as the maps see it, (map_size, map_size) u8 of 0 and 1; all 0 for a good one. `width` and
-// `height` are the picture's: a mask of another size throws InputError.
+// The mask of a test sample as the maps see it, (map_size, map_size) u8 of 0 and 1; all 0 for a good one.
+// `width` and `height` are the picture's: a mask of another size throws InputError.
 Tensor load_sample_mask(const Sample& sample, const ImageConfig& config, int64_t map_size);
 
-// Decodes every picture and mask once, so that a damaged file is told before hours of training and not after them.
+// Decodes every picture and mask once, so that a damaged file is told before hours of training and not after
+// them.
 void verify_images(const std::vector<Sample>& samples);
 
 }  // namespace dinomaly

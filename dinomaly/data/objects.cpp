@@ -104,7 +104,8 @@ void draw_misprint(Canvas& canvas, Generator& generator, const Pose& pose, const
   canvas.paint_defect(second, [](Point, Colour) { return ink; });
 }
 
-// "rust": a ragged patch around `place`; "scratch": a groove through the plating, down to the copper. Both only on the steel.
+// "rust": a ragged patch around `place`; "scratch": a groove through the plating, down to the copper. Both
+// only on the steel.
 void spoil_face(Canvas& canvas, Generator& generator, std::string_view defect, const Pose& pose, Point place,
                 const Noise& noise) {
   const double size = uniform(generator, 0.0, 1.0);

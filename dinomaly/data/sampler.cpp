@@ -9,7 +9,8 @@ namespace dinomaly {
 
 ShuffledSampler::ShuffledSampler(int64_t count, int64_t batch, uint64_t seed)
     : order_(static_cast<size_t>(count)), batch_(static_cast<size_t>(batch)), generator_(seed) {
-  check_input(batch > 0 && batch <= count, "--batch: {} pictures a batch, but there are {} training images", batch, count);
+  check_input(batch > 0 && batch <= count, "--batch: {} pictures a batch, but there are {} training images",
+              batch, count);
   std::iota(order_.begin(), order_.end(), 0);
   shuffle();
 }

@@ -8,7 +8,8 @@
 
 namespace dinomaly {
 
-// Shuffled epochs: every index once, in an order drawn anew (Fisher-Yates); the last partial batch is dropped.
+// Shuffled epochs: every index once, in an order drawn anew (Fisher-Yates); the last partial batch is
+// dropped.
 class ShuffledSampler {
  public:
   // Throws InputError where a batch is larger than the data.

@@ -72,8 +72,8 @@ void convert_row(const Layout& layout, const uint8_t* row, float* out) {
 }  // namespace
 
 void save_tiff_map(const std::filesystem::path& path, const Tensor& map) {
-  check(map.rank() == 2 && map.dtype() == Dtype::f32 && map.numel() > 0, "save_tiff_map: a map of {} {}", map.shape(),
-        map.dtype());
+  check(map.rank() == 2 && map.dtype() == Dtype::f32 && map.numel() > 0, "save_tiff_map: a map of {} {}",
+        map.shape(), map.dtype());
   if (path.has_parent_path()) make_folder(path.parent_path());
   const Tensor dense = map.contiguous();
   const std::filesystem::path temporary = temporary_name(path);
@@ -117,7 +117,8 @@ Tensor load_tiff_map(const std::filesystem::path& path) {
   std::vector<uint8_t> row(static_cast<size_t>(row_bytes));
   std::vector<float> values;
   for (uint32_t y = 0; y < layout.height; ++y) {
-    check_input(TIFFReadScanline(file.get(), row.data(), y, 0) == 1, "{}: cut short or damaged in row {}", name, y);
+    check_input(TIFFReadScanline(file.get(), row.data(), y, 0) == 1, "{}: cut short or damaged in row {}",
+                name, y);
     values.resize(values.size() + layout.width);
     float* out = values.data() + uint64_t{y} * layout.width;
     convert_row(layout, row.data(), out);

@@ -71,20 +71,21 @@ Metrics mean_metrics(const std::vector<CategoryResult>& results) {
     std::vector<double> values;
     for_each_metric(result.metrics, [&](const char*, double value) { values.push_back(value); });
     size_t i = 0;
-    for_each_metric(mean, [&](const char*, double& sum) { sum += values[i++] / static_cast<double>(results.size()); });
+    for_each_metric(
+        mean, [&](const char*, double& sum) { sum += values[i++] / static_cast<double>(results.size()); });
   }
   return mean;
 }
 
 void print_metrics(const std::vector<CategoryResult>& results) {
-  fmt::print("{:<16}{:>9}{:>9}{:>9}{:>9}{:>9}{:>9}{:>9}\n", "", "I-AUROC", "I-AP", "I-F1max", "P-AUROC", "P-AP",
-             "P-F1max", "AUPRO");
+  fmt::print("{:<16}{:>9}{:>9}{:>9}{:>9}{:>9}{:>9}{:>9}\n", "", "I-AUROC", "I-AP", "I-F1max", "P-AUROC",
+             "P-AP", "P-F1max", "AUPRO");
   for (const CategoryResult& result : results) print_row(result.category, result.metrics);
   print_row("mean", mean_metrics(results));
 }
 
-void write_metrics(const std::filesystem::path& path, const std::vector<CategoryResult>& results, const Config& config,
-                   const RunSeconds& seconds) {
+void write_metrics(const std::filesystem::path& path, const std::vector<CategoryResult>& results,
+                   const Config& config, const RunSeconds& seconds) {
   json categories = json::object();
   for (const CategoryResult& result : results) categories[result.category] = to_json(result.metrics);
   const json document = {

@@ -19,13 +19,13 @@ Metrics mean_metrics(const std::vector<CategoryResult>& results);
 // A row a category and their mean, on standard output.
 void print_metrics(const std::vector<CategoryResult>& results);
 
-// {"categories": {NAME: {image_auroc, ...}}, "mean": {...}, "config": {...}, "seconds": {...}}. A number that is not
-// defined is null.
-void write_metrics(const std::filesystem::path& path, const std::vector<CategoryResult>& results, const Config& config,
-                   const RunSeconds& seconds);
+// {"categories": {NAME: {image_auroc, ...}}, "mean": {...}, "config": {...}, "seconds": {...}}. A number that
+// is not defined is null.
+void write_metrics(const std::filesystem::path& path, const std::vector<CategoryResult>& results,
+                   const Config& config, const RunSeconds& seconds);
 
-// DIR/CATEGORY/DEFECT_ID.png for every test picture: picture, mask and map side by side, all with one colour scale: from
-// the smallest value of any map to the 99.5th percentile of the pictures' largest values.
+// DIR/CATEGORY/DEFECT_ID.png for every test picture: picture, mask and map side by side, all with one colour
+// scale: from the smallest value of any map to the 99.5th percentile of the pictures' largest values.
 void write_heatmaps(const std::filesystem::path& directory, const std::vector<CategoryResult>& results,
                     const MvtecDataset& dataset, const Config& config);
 

@@ -11,7 +11,8 @@ namespace dinomaly {
 std::string format_duration(double seconds) {
   const int64_t whole = static_cast<int64_t>(seconds + 0.5);
   const int64_t hours = whole / 3600, minutes = whole / 60 % 60, rest = whole % 60;
-  return hours > 0 ? fmt::format("{}:{:02}:{:02}", hours, minutes, rest) : fmt::format("{}:{:02}", minutes, rest);
+  return hours > 0 ? fmt::format("{}:{:02}:{:02}", hours, minutes, rest)
+                   : fmt::format("{}:{:02}", minutes, rest);
 }
 
 TrainingLog::TrainingLog(const std::filesystem::path& path, int64_t iterations, int64_t batch)
@@ -21,23 +22,28 @@ TrainingLog::TrainingLog(const std::filesystem::path& path, int64_t iterations, 
 }
 
 void TrainingLog::tick(int64_t step, double loss, double learning_rate, double grad_norm) {
-  check(loss == loss, "training: the loss of iteration {} is not a number; --set linear_attention_eps=1e-6 helps where "
-        "a denominator of the linear attention vanished", step);
+  check(loss == loss,
+        "training: the loss of iteration {} is not a number; --set linear_attention_eps=1e-6 helps where "
+        "a denominator of the linear attention vanished",
+        step);
   const double rate = static_cast<double>(batch_) / since_tick_.seconds();
   since_tick_ = {};
-  const std::string row = fmt::format("{},{:.9g},{:.9g},{:.9g},{:.2f}\n", step, loss, learning_rate, grad_norm, rate);
+  const std::string row =
+      fmt::format("{},{:.9g},{:.9g},{:.9g},{:.2f}\n", step, loss, learning_rate, grad_norm, rate);
   csv_.write(row.data(), row.size());
   loss_sum_ += loss;
   ++loss_count_;
   const bool last = step + 1 == iterations_;
-  if (last || since_print_.seconds() >= (terminal_ ? 0.5 : 10.0)) print(step, loss_sum_ / static_cast<double>(loss_count_), learning_rate);
+  if (last || since_print_.seconds() >= (terminal_ ? 0.5 : 10.0))
+    print(step, loss_sum_ / static_cast<double>(loss_count_), learning_rate);
 }
 
 void TrainingLog::print(int64_t step, double loss, double learning_rate) {
   const double done = static_cast<double>(step + 1), seconds = total_.seconds();
-  fmt::print("{}iteration {}/{}  loss {:.4f}  lr {:.2e}  {:.1f} images/s  {} left{}", terminal_ ? "\r" : "", step + 1,
-             iterations_, loss, learning_rate, done * static_cast<double>(batch_) / seconds,
-             format_duration(seconds / done * static_cast<double>(iterations_ - step - 1)), terminal_ ? "   " : "\n");
+  fmt::print("{}iteration {}/{}  loss {:.4f}  lr {:.2e}  {:.1f} images/s  {} left{}", terminal_ ? "\r" : "",
+             step + 1, iterations_, loss, learning_rate, done * static_cast<double>(batch_) / seconds,
+             format_duration(seconds / done * static_cast<double>(iterations_ - step - 1)),
+             terminal_ ? "   " : "\n");
   std::fflush(stdout);
   since_print_ = {};
   loss_sum_ = 0;

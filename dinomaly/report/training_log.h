@@ -22,8 +22,9 @@ class Stopwatch {
 // "1:02:03" or "4:05".
 std::string format_duration(double seconds);
 
-// PATH gets a row per iteration (iteration, loss, lr, grad_norm, images_per_second) and appears when finish() is called.
-// Standard output gets loss, rate and time left: one line that is rewritten on a terminal, a line now and then elsewhere.
+// PATH gets a row per iteration (iteration, loss, lr, grad_norm, images_per_second) and appears when finish()
+// is called. Standard output gets loss, rate and time left: one line that is rewritten on a terminal, a line
+// now and then elsewhere.
 class TrainingLog {
  public:
   TrainingLog(const std::filesystem::path& path, int64_t iterations, int64_t batch);

@@ -18,7 +18,8 @@ Tensor state_like(const Variable& parameter) {
 
 Optimizer::Optimizer(std::vector<Variable> parameters) : parameters_(std::move(parameters)) {
   for (const Variable& parameter : parameters_) {
-    check(parameter.is_leaf() && parameter.requires_grad(), "optimizer: a parameter is no leaf that requires a gradient");
+    check(parameter.is_leaf() && parameter.requires_grad(),
+          "optimizer: a parameter is no leaf that requires a gradient");
   }
 }
 
@@ -27,7 +28,10 @@ void Optimizer::zero_grad() const {
 }
 
 SGD::SGD(std::vector<Variable> parameters, double momentum, double weight_decay)
-    : Optimizer(std::move(parameters)), momentum_(momentum), weight_decay_(weight_decay), velocity_(parameters_.size()) {}
+    : Optimizer(std::move(parameters)),
+      momentum_(momentum),
+      weight_decay_(weight_decay),
+      velocity_(parameters_.size()) {}
 
 void SGD::step(double learning_rate, double gradient_scale) {
   for (size_t i = 0; i < parameters_.size(); ++i) {
@@ -43,7 +47,10 @@ void SGD::step(double learning_rate, double gradient_scale) {
 }
 
 AdamW::AdamW(std::vector<Variable> parameters, AdamOptions options)
-    : Optimizer(std::move(parameters)), options_(options), first_(parameters_.size()), second_(parameters_.size()) {}
+    : Optimizer(std::move(parameters)),
+      options_(options),
+      first_(parameters_.size()),
+      second_(parameters_.size()) {}
 
 void AdamW::step(double learning_rate, double gradient_scale) {
   ++step_;
@@ -83,7 +90,8 @@ void StableAdamW::step(double learning_rate, double gradient_scale) {
     active.back().gradient = parameter.grad().contiguous();
   }
   if (active.empty()) return;
-  const StableAdamWArgs args{learning_rate, options_.beta1, options_.beta2, options_.eps, options_.weight_decay, step_};
+  const StableAdamWArgs args{learning_rate, options_.beta1,        options_.beta2,
+                             options_.eps,  options_.weight_decay, step_};
   kernels_for(active[0].parameter).stable_adamw(active, args, gradient_scale);
 }
 

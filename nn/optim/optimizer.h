@@ -1,4 +1,5 @@
-// Optimizers: they change the parameters' values by their gradients. Parameters without a gradient are left alone.
+// Optimizers: they change the parameters' values by their gradients. Parameters without a gradient are left
+// alone.
 #pragma once
 
 #include <vector>
@@ -49,9 +50,9 @@ class AdamW : public Optimizer {
   std::vector<Tensor> first_, second_;
 };
 
-// StableAdamW (Wortsman et al. 2023) with AMSGrad, as the authors of Dinomaly use it: p *= 1 - lr wd; m, v as Adam;
-// vmax = max(vmax, v); denom = sqrt(vmax) / sqrt(1 - b2^t) + eps; r = max(1, rms(g / denom)) per tensor;
-// p -= lr / (1 - b1^t) / r * m / denom.
+// StableAdamW (Wortsman et al. 2023) with AMSGrad, as the authors of Dinomaly use it: p *= 1 - lr wd; m, v as
+// Adam; vmax = max(vmax, v); denom = sqrt(vmax) / sqrt(1 - b2^t) + eps; r = max(1, rms(g / denom)) per
+// tensor; p -= lr / (1 - b1^t) / r * m / denom.
 class StableAdamW : public Optimizer {
  public:
   explicit StableAdamW(std::vector<Variable> parameters, AdamOptions options = {});

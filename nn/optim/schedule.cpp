@@ -10,7 +10,8 @@ double WarmCosineSchedule::operator()(int64_t step) const {
   if (step < warmup_steps) {
     return warmup_steps > 1 ? peak * static_cast<double>(step) / static_cast<double>(warmup_steps - 1) : 0.0;
   }
-  const double progress = static_cast<double>(step - warmup_steps) / static_cast<double>(total_steps - warmup_steps);
+  const double progress =
+      static_cast<double>(step - warmup_steps) / static_cast<double>(total_steps - warmup_steps);
   return final + 0.5 * (peak - final) * (1 + std::cos(std::numbers::pi * progress));
 }
 

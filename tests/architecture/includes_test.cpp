@@ -1,4 +1,5 @@
-// The one rule: tensor <- autograd <- nn <- dinomaly <- {examples, tests, bench}; backends include only tensor.
+// The one rule: tensor <- autograd <- nn <- dinomaly <- {examples, tests, bench}; backends include only
+// tensor.
 #include <doctest/doctest.h>
 
 #include <filesystem>

@@ -147,7 +147,8 @@ TEST_CASE("tensors freed in any order leave nothing live") {
     for (int i = 0; i < 500; ++i) {
       const Variable a = pool[generator.below(pool.size())], b = pool[generator.below(pool.size())];
       pool.push_back(generator.below(2) ? a + b : a * 0.5);
-      if (pool.size() > 20) pool.erase(pool.begin() + static_cast<std::ptrdiff_t>(generator.below(pool.size())));
+      if (pool.size() > 20)
+        pool.erase(pool.begin() + static_cast<std::ptrdiff_t>(generator.below(pool.size())));
     }
   }
   CHECK(allocator.counters().live_blocks == before);

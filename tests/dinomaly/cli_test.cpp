@@ -58,7 +58,8 @@ TEST_CASE("a small run leaves metrics, log, model and heatmaps, and repeats bit 
   const Outcome outcome = run(folder, flags);
   CHECK_MESSAGE(outcome.status == 0, outcome.error);
   const auto metrics = nlohmann::json::parse(read_file(folder / "out/metrics.json", 1 << 20));
-  for (const char* name : {"image_auroc", "image_ap", "image_f1max", "pixel_auroc", "pixel_ap", "pixel_f1max", "aupro"}) {
+  for (const char* name :
+       {"image_auroc", "image_ap", "image_f1max", "pixel_auroc", "pixel_ap", "pixel_f1max", "aupro"}) {
     CHECK(metrics.at("categories").at("wood").contains(name));
     CHECK(metrics.at("mean").contains(name));
   }
@@ -68,7 +69,8 @@ TEST_CASE("a small run leaves metrics, log, model and heatmaps, and repeats bit 
   CHECK(log.starts_with("iteration,loss,lr,grad_norm,images_per_second\n"));
   CHECK(std::count(log.begin(), log.end(), '\n') == 4);
   const SafeTensors model = SafeTensors::load(folder / "out/model.safetensors");
-  for (const char* name : {"encoder.blocks.0.attn.qkv.weight", "bottleneck.0.fc1.bias", "decoder.7.mlp.fc2.weight"}) {
+  for (const char* name :
+       {"encoder.blocks.0.attn.qkv.weight", "bottleneck.0.fc1.bias", "decoder.7.mlp.fc2.weight"}) {
     CHECK(model.contains(name));
   }
   CHECK(std::filesystem::exists(folder / "out/heatmaps/weave/good_000.png"));

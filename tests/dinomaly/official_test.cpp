@@ -24,7 +24,8 @@ MvtecCategory make_category(const TemporaryFolder& folder) {
   }
   Image mask(side, side, 1);
   for (int64_t y = 4; y < 8; ++y) std::fill(mask.at(4, y), mask.at(8, y), uint8_t{255});
-  for (const char* id : {"0", "1"}) save_png(folder / ("part/ground_truth/hole/" + std::string(id) + "_mask.png"), mask);
+  for (const char* id : {"0", "1"})
+    save_png(folder / ("part/ground_truth/hole/" + std::string(id) + "_mask.png"), mask);
   return read_mvtec(folder.path()).categories.at(0);
 }
 
@@ -60,7 +61,8 @@ TEST_CASE("official mode: perfect maps score 1, inverted ones 0") {
   CHECK(perfect.image_auroc == 1.0);
   save_maps(folder, -1.0f, 0.0f);
   const OfficialMetrics inverted = evaluate_official(folder / "maps", category);
-  CHECK(inverted.aupro < 0.2);  // all normal pixels come first, as one tie: the interpolated start of the curve is left
+  CHECK(inverted.aupro <
+        0.2);  // all normal pixels come first, as one tie: the interpolated start of the curve is left
   CHECK(inverted.image_auroc == 0.5);  // the maximum of every map is 0
 }
 
@@ -72,7 +74,8 @@ TEST_CASE("official mode names the map that is missing, cut short, not a TIFF or
   const std::string whole = read_file(path, 1 << 20);
   const auto fails_with = [&](const char* text) {
     CHECK_THROWS_WITH_AS(evaluate_official(folder / "maps", category), doctest::Contains(text), InputError);
-    CHECK_THROWS_WITH_AS(evaluate_official(folder / "maps", category), doctest::Contains("hole/1"), InputError);
+    CHECK_THROWS_WITH_AS(evaluate_official(folder / "maps", category), doctest::Contains("hole/1"),
+                         InputError);
   };
   std::filesystem::remove(path);
   fails_with("no such file");

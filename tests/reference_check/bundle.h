@@ -1,5 +1,5 @@
-// Reference bundles: inputs and what the public implementations compute of them, in one safetensors file each.
-// The metadata key "config" says which of three kinds a bundle is.
+// Reference bundles: inputs and what the public implementations compute of them, in one safetensors file
+// each. The metadata key "config" says which of three kinds a bundle is.
 #pragma once
 
 #include <map>

@@ -21,7 +21,8 @@ Tensor differing(const Tensor& x, const Tensor& expected) {
   const auto a = x.to_vector<float>(), b = expected.to_vector<float>();
   int64_t count = 0;
   for (size_t i = 0; i < a.size(); ++i) count += std::memcmp(&a[i], &b[i], sizeof(float)) != 0;
-  return Tensor::full({1}, static_cast<double>(count) / static_cast<double>(std::max<size_t>(a.size(), 1)), Dtype::f64);
+  return Tensor::full({1}, static_cast<double>(count) / static_cast<double>(std::max<size_t>(a.size(), 1)),
+                      Dtype::f64);
 }
 
 }  // namespace
@@ -36,12 +37,14 @@ void check_images_bundle(const SafeTensors& bundle, const nlohmann::json& config
     pipeline.resize_h = pipeline.resize_w = items[n].at("resize").get<int64_t>();
     pipeline.crop_h = pipeline.crop_w = items[n].at("crop").get<int64_t>();
     verdict.absolute("images paper (share of differing bits)",
-                     differing(preprocess(image, pipeline), bundle.get(fmt::format("{}/expect/paper", n))), none, 0);
+                     differing(preprocess(image, pipeline), bundle.get(fmt::format("{}/expect/paper", n))),
+                     none, 0);
     verdict.absolute("mask (share of differing pixels)",
-                     differing(preprocess_mask(mask, pipeline), bundle.get(fmt::format("{}/expect/mask", n))), none, 0);
+                     differing(preprocess_mask(mask, pipeline), bundle.get(fmt::format("{}/expect/mask", n))),
+                     none, 0);
     pipeline.pipeline = ImagePipeline::torchvision;
-    verdict.relative("images anomalib", preprocess(image, pipeline), bundle.get(fmt::format("{}/expect/anomalib", n)),
-                     1e-6);
+    verdict.relative("images anomalib", preprocess(image, pipeline),
+                     bundle.get(fmt::format("{}/expect/anomalib", n)), 1e-6);
   }
 }
 

@@ -1,6 +1,6 @@
-// Checks this project against reference bundles: reference_check [--dtype f64|f32|bf16] [--device cpu|cuda] FILE...
-// One line a tensor group, "NAME max relative error E tolerance T ok|FAIL". Exit status 0: all ok; 1: any FAIL;
-// 2: a file it cannot read or a wrong flag.
+// Checks this project against reference bundles: reference_check [--dtype f64|f32|bf16] [--device cpu|cuda]
+// FILE... One line a tensor group, "NAME max relative error E tolerance T ok|FAIL". Exit status 0: all ok; 1:
+// any FAIL; 2: a file it cannot read or a wrong flag.
 #include <CLI/CLI.hpp>
 
 #include "bundle.h"
@@ -11,15 +11,20 @@ namespace {
 bool check_file(const std::string& path, const CheckOptions& options) {
   const SafeTensors bundle = SafeTensors::load(path);
   const auto found = bundle.metadata().find("config");
-  check_input(found != bundle.metadata().end(), "{}: no reference bundle: the metadata has no 'config'", path);
+  check_input(found != bundle.metadata().end(), "{}: no reference bundle: the metadata has no 'config'",
+              path);
   Verdict verdict(options.dtype);
   try {
     const auto config = nlohmann::json::parse(found->second);
     const std::string kind = config.at("kind").get<std::string>();
-    if (kind == "model") check_model_bundle(bundle, config, options, verdict);
-    else if (kind == "images") check_images_bundle(bundle, config, verdict);
-    else if (kind == "metrics") check_metrics_bundle(bundle, verdict);
-    else fail_input("{}: unknown kind of bundle '{}'", path, kind);
+    if (kind == "model")
+      check_model_bundle(bundle, config, options, verdict);
+    else if (kind == "images")
+      check_images_bundle(bundle, config, verdict);
+    else if (kind == "metrics")
+      check_metrics_bundle(bundle, verdict);
+    else
+      fail_input("{}: unknown kind of bundle '{}'", path, kind);
   } catch (const nlohmann::json::exception& error) {
     fail_input("{}: the metadata's 'config' is not as expected: {}", path, error.what());
   }

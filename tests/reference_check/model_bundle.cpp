@@ -31,7 +31,8 @@ void load_weights(Dinomaly& model, const SafeTensors& bundle, const EncoderWeigh
   std::map<std::string, Tensor> values;
   for (const auto& [name, tensor] : encoder.tensors) values["encoder." + name] = tensor;
   for (const std::string& name : bundle.names()) {
-    if (name.starts_with("weights/") && !name.starts_with("weights/encoder.")) values[name.substr(8)] = bundle.get(name);
+    if (name.starts_with("weights/") && !name.starts_with("weights/encoder."))
+      values[name.substr(8)] = bundle.get(name);
   }
   model.load_state_dict(values, bundle.path().string());
   model.encoder().set_requires_grad(false);
@@ -42,14 +43,15 @@ Tensor as_planes(const Tensor& tokens, int64_t rows, int64_t columns) {
   return tokens.transpose(1, 2).contiguous().reshape({tokens.size(0), tokens.size(2), rows, columns});
 }
 
-void check_forward(const Dinomaly& model, DinoV2& encoder, const SafeTensors& bundle, const CheckOptions& options,
-                   Verdict& verdict) {
+void check_forward(const Dinomaly& model, DinoV2& encoder, const SafeTensors& bundle,
+                   const CheckOptions& options, Verdict& verdict) {
   NoGrad no_recording;
   const double tolerance = verdict.by_dtype(1e-9, 1e-5, 3e-2);
   const Tensor images = bundle.get("images").to(options.dtype).to(options.device);
   const std::vector<int64_t>& targets = model.config().target_blocks;
   encoder.features(images, targets, [&](size_t index, const Variable& x) {
-    verdict.relative("block", x.value(), bundle.get(fmt::format("expect/block.{}", targets[index])), tolerance);
+    verdict.relative("block", x.value(), bundle.get(fmt::format("expect/block.{}", targets[index])),
+                     tolerance);
   });
   Generator generator;
   const Features features = model.encode(images);
@@ -66,15 +68,16 @@ void check_forward(const Dinomaly& model, DinoV2& encoder, const SafeTensors& bu
   verdict.relative("score", maps.score, bundle.get("expect/score"), tolerance);
 }
 
-void check_training(Dinomaly& model, const SafeTensors& bundle, const json& bundle_config, const CheckOptions& options,
-                    Verdict& verdict) {
+void check_training(Dinomaly& model, const SafeTensors& bundle, const json& bundle_config,
+                    const CheckOptions& options, Verdict& verdict) {
   const Config& config = model.config();
   const auto parameters = model.trained_parameters();
   StableAdamW optimizer(parameters, {config.beta1, config.beta2, config.adam_eps, config.weight_decay});
   Generator generator;
   const int64_t steps = bundle_config.at("steps").get<int64_t>();
   const int64_t first_step = bundle_config.at("first_step").get<int64_t>();
-  const Tensor losses = bundle.get("expect/loss"), norms = bundle.get("expect/grad_norm"), rates = bundle.get("expect/lr");
+  const Tensor losses = bundle.get("expect/loss"), norms = bundle.get("expect/grad_norm"),
+               rates = bundle.get("expect/lr");
   for (int64_t i = 0; i < steps; ++i) {
     const Tensor images = bundle.get(fmt::format("train/images.{}", i)).to(options.dtype).to(options.device);
     const Reconstruction result = model.reconstruct(model.encode(images), generator);
@@ -84,7 +87,8 @@ void check_training(Dinomaly& model, const SafeTensors& bundle, const json& bund
     loss.backward();
     if (i == 0) {
       for (const auto& [name, parameter] : model.named_trained_parameters()) {
-        verdict.relative("grad", parameter.grad(), bundle.get("expect/grad/" + name), verdict.by_dtype(1e-9, 1e-5, -1));
+        verdict.relative("grad", parameter.grad(), bundle.get("expect/grad/" + name),
+                         verdict.by_dtype(1e-9, 1e-5, -1));
       }
     }
     const double norm = grad_norm(parameters);
@@ -92,7 +96,8 @@ void check_training(Dinomaly& model, const SafeTensors& bundle, const json& bund
     const std::string when = i == 0 ? "" : " (later steps)";
     const double tolerance = i == 0 ? verdict.by_dtype(1e-9, 1e-5, 5e-2) : verdict.by_dtype(1e-9, 1e-4, -1);
     verdict.relative("loss" + when, loss.value(), losses.slice(0, i, i + 1), tolerance);
-    verdict.relative("grad_norm" + when, Tensor::full({1}, norm, Dtype::f64), norms.slice(0, i, i + 1), tolerance);
+    verdict.relative("grad_norm" + when, Tensor::full({1}, norm, Dtype::f64), norms.slice(0, i, i + 1),
+                     tolerance);
     verdict.absolute("lr", Tensor::full({1}, rate, Dtype::f64), rates.slice(0, i, i + 1), 1e-12);
     optimizer.step(rate, clip_factor(norm, config.clip_norm));
   }

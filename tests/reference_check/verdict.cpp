@@ -8,7 +8,8 @@ namespace dinomaly {
 namespace {
 
 std::vector<double> differences(const std::string& group, const Tensor& x, const Tensor& expected) {
-  check(x.numel() == expected.numel(), "{}: {} values where the bundle has {}", group, x.shape(), expected.shape());
+  check(x.numel() == expected.numel(), "{}: {} values where the bundle has {}", group, x.shape(),
+        expected.shape());
   std::vector<double> difference = x.to_vector<double>();
   const std::vector<double> wanted = expected.to_vector<double>();
   for (size_t i = 0; i < difference.size(); ++i) difference[i] -= wanted[i];
@@ -34,8 +35,8 @@ void Verdict::relative(const std::string& group, const Tensor& x, const Tensor& 
   relative_to(group, x, expected, expected, tolerance);
 }
 
-void Verdict::relative_to(const std::string& group, const Tensor& x, const Tensor& expected, const Tensor& scale,
-                          double tolerance) {
+void Verdict::relative_to(const std::string& group, const Tensor& x, const Tensor& expected,
+                          const Tensor& scale, double tolerance) {
   if (tolerance < 0) return;
   const double size = norm(scale.to_vector<double>());
   const double distance = norm(differences(group, x, expected));
