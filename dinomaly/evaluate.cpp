@@ -5,7 +5,7 @@
 
 namespace dinomaly {
 
-CategoryResult evaluate(Dinomaly& model, const MvtecCategory& category, int64_t batch) {
+CategoryResult evaluate(Dinomaly& model, const Category& category, int64_t batch) {
   NoGrad no_recording;
   model.eval();
   const Config& config = model.config();

@@ -18,6 +18,6 @@ struct CategoryResult {
 };
 
 // Puts the model into eval mode. Throws InputError where the test pictures hold one class only.
-CategoryResult evaluate(Dinomaly& model, const MvtecCategory& category, int64_t batch);
+CategoryResult evaluate(Dinomaly& model, const Category& category, int64_t batch);
 
 }  // namespace dinomaly

@@ -10,7 +10,7 @@
 
 namespace dinomaly {
 
-OfficialMetrics evaluate_official(const std::filesystem::path& maps, const MvtecCategory& category) {
+OfficialMetrics evaluate_official(const std::filesystem::path& maps, const Category& category) {
   OfficialAupro aupro;
   std::vector<float> scores;
   std::vector<uint8_t> labels;

@@ -15,6 +15,6 @@ struct OfficialMetrics {
 // The maps of one category stand at MAPS/CATEGORY/test/DEFECT/ID.tiff, "good" included, in the size of their
 // pictures' masks (good ones: any size). One map is held at a time. Throws InputError naming a file that is
 // missing, damaged or of another size than its mask.
-OfficialMetrics evaluate_official(const std::filesystem::path& maps, const MvtecCategory& category);
+OfficialMetrics evaluate_official(const std::filesystem::path& maps, const Category& category);
 
 }  // namespace dinomaly

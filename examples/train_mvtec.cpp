@@ -52,12 +52,12 @@ static int run(int argc, char** argv) {
   Dinomaly model(encoder.config, options.config);
   load_encoder_weights(model.encoder(), encoder, options.encoder.value_or("random encoder").string());
   model.to(options.precision);
-  const MvtecDataset dataset = open_dataset(options);
+  const Dataset dataset = open_dataset(options);
 
   make_folder(options.out);
 
   std::vector<Sample> normal;  // one model for all categories
-  for (const MvtecCategory& category : dataset.categories) {
+  for (const Category& category : dataset.categories) {
     normal.insert(normal.end(), category.train.begin(), category.train.end());
   }
   RunSeconds seconds;
@@ -74,7 +74,7 @@ static int run(int argc, char** argv) {
 
   Stopwatch evaluate_watch;
   std::vector<CategoryResult> results;
-  for (const MvtecCategory& category : dataset.categories) {
+  for (const Category& category : dataset.categories) {
     results.push_back(evaluate(model, category, options.config.batch));
   }
   seconds.evaluate = evaluate_watch.seconds();

@@ -132,7 +132,7 @@ TrainOptions parse_train_options(int argc, char** argv, const std::string& descr
   return options;
 }
 
-MvtecDataset open_dataset(const TrainOptions& options) {
+Dataset open_dataset(const TrainOptions& options) {
   std::filesystem::path root = options.data.value_or(options.out / "dataset");
   if (!options.data) {
     fmt::print("no --data: drawing a procedural data set into {}\n", root.string());
@@ -140,13 +140,13 @@ MvtecDataset open_dataset(const TrainOptions& options) {
     drawn.seed = options.config.seed;
     make_dataset(root, drawn);
   }
-  MvtecDataset dataset = read_mvtec(root, options.categories);
+  Dataset dataset = read_mvtec(root, options.categories);
   size_t training_images = 0;
-  for (const MvtecCategory& category : dataset.categories) training_images += category.train.size();
+  for (const Category& category : dataset.categories) training_images += category.train.size();
   check_input(options.config.batch <= static_cast<int64_t>(training_images),
               "--batch: {} pictures a batch, but there are {} training images", options.config.batch,
               training_images);
-  for (const MvtecCategory& category : dataset.categories) {
+  for (const Category& category : dataset.categories) {
     verify_images(category.test);
     fmt::print("{}: {} training images, {} test images\n", category.name, category.train.size(),
                category.test.size());

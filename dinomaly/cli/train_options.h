@@ -28,7 +28,7 @@ TrainOptions parse_train_options(int argc, char** argv, const std::string& descr
 
 // The data set asked for; without --data the procedural one, made under OUT/dataset. Every picture but the
 // training ones, which are read next anyway, is decoded once to find damaged files.
-MvtecDataset open_dataset(const TrainOptions& options);
+Dataset open_dataset(const TrainOptions& options);
 
 // The checkpoint asked for; without --encoder a random ViT (width 192, 12 blocks, patch 14). Says which.
 EncoderWeights open_encoder(const TrainOptions& options);

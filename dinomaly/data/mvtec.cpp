@@ -94,12 +94,12 @@ void read_defect(const fs::path& root, const std::string& category, const std::s
   }
 }
 
-MvtecCategory read_category(const fs::path& root, const std::string& name) {
+Category read_category(const fs::path& root, const std::string& name) {
   // A category names folders of the output too: it may not lead out of them.
   check_input(!name.empty() && !name.starts_with('.') && name.find('/') == std::string::npos,
               "'{}' is not the name of a category", name);
   check_folder(root / name);
-  MvtecCategory category{.name = name, .train = read_train(root, name), .test = {}};
+  Category category{.name = name, .train = read_train(root, name), .test = {}};
   const fs::path test = root / name / "test";
   for (const std::string& defect : folders_of(test)) read_defect(root, name, defect, category.test);
   check_input(!category.test.empty(), "{}: no images (png, jpg, jpeg, bmp) in its folders", test.string());
@@ -108,7 +108,7 @@ MvtecCategory read_category(const fs::path& root, const std::string& name) {
 
 }  // namespace
 
-MvtecDataset read_mvtec(const fs::path& root, const std::vector<std::string>& categories) {
+Dataset read_mvtec(const fs::path& root, const std::vector<std::string>& categories) {
   check_folder(root);
   std::vector<std::string> names = categories;
   if (names.empty()) {
@@ -119,7 +119,7 @@ MvtecDataset read_mvtec(const fs::path& root, const std::vector<std::string>& ca
     }
     check_input(!names.empty(), "{}: no category (a folder with train/good) in it", root.string());
   }
-  MvtecDataset dataset{.root = root, .categories = {}};
+  Dataset dataset{.root = root, .categories = {}};
   std::set<std::string> seen;
   for (const std::string& name : names) {
     check_input(seen.insert(name).second, "the category '{}' is named twice", name);

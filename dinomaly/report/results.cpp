@@ -98,7 +98,7 @@ void write_metrics(const std::filesystem::path& path, const std::vector<Category
 }
 
 void write_heatmaps(const std::filesystem::path& directory, const std::vector<CategoryResult>& results,
-                    const MvtecDataset& dataset, const Config& config) {
+                    const Dataset& dataset, const Config& config) {
   const ColourScale scale = colour_scale(results);
   for (size_t c = 0; c < results.size(); ++c) {
     const std::vector<Sample>& samples = dataset.categories[c].test;

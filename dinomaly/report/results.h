@@ -27,6 +27,6 @@ void write_metrics(const std::filesystem::path& path, const std::vector<Category
 // DIR/CATEGORY/DEFECT_ID.png for every test picture: picture, mask and map side by side, all with one colour
 // scale: from the smallest value of any map to the 99.5th percentile of the pictures' largest values.
 void write_heatmaps(const std::filesystem::path& directory, const std::vector<CategoryResult>& results,
-                    const MvtecDataset& dataset, const Config& config);
+                    const Dataset& dataset, const Config& config);
 
 }  // namespace dinomaly

@@ -46,9 +46,9 @@ TEST_CASE("mvtec: samples in sorted order with their masks") {
   fs::create_directories(tree.root / "bottle/train/good/folder.png");
   fs::create_directories(tree.root / "bottle/test/empty");
 
-  const MvtecDataset dataset = read_mvtec(tree.root.path());
+  const Dataset dataset = read_mvtec(tree.root.path());
   REQUIRE(dataset.categories.size() == 2);
-  const MvtecCategory& bottle = dataset.categories[0];
+  const Category& bottle = dataset.categories[0];
   CHECK(bottle.name == "bottle");
   CHECK(dataset.categories[1].name == "pill");
   REQUIRE(bottle.train.size() == 2);
@@ -73,7 +73,7 @@ TEST_CASE("mvtec: samples in sorted order with their masks") {
 
 TEST_CASE("mvtec: the categories asked for, in that order") {
   const Tree tree;
-  const MvtecDataset dataset = read_mvtec(tree.root.path(), {"pill", "bottle"});
+  const Dataset dataset = read_mvtec(tree.root.path(), {"pill", "bottle"});
   REQUIRE(dataset.categories.size() == 2);
   CHECK(dataset.categories[0].name == "pill");
   CHECK(dataset.categories[1].name == "bottle");

@@ -17,7 +17,7 @@ namespace {
 constexpr int64_t side = 16;
 
 // Two good pictures and two with a square defect.
-MvtecCategory make_category(const TemporaryFolder& folder) {
+Category make_category(const TemporaryFolder& folder) {
   for (const char* file : {"part/train/good/0.png", "part/test/good/0.png", "part/test/good/1.png",
                            "part/test/hole/0.png", "part/test/hole/1.png"}) {
     save_png(folder / file, Image(side, side, 3));
@@ -54,7 +54,7 @@ TEST_CASE("a TIFF map comes back with all its bits") {
 
 TEST_CASE("official mode: perfect maps score 1, inverted ones 0") {
   const TemporaryFolder folder;
-  const MvtecCategory category = make_category(folder);
+  const Category category = make_category(folder);
   save_maps(folder, 1.0f, 0.0f);
   const OfficialMetrics perfect = evaluate_official(folder / "maps", category);
   CHECK(perfect.aupro == doctest::Approx(1.0));
@@ -68,7 +68,7 @@ TEST_CASE("official mode: perfect maps score 1, inverted ones 0") {
 
 TEST_CASE("official mode names the map that is missing, cut short, not a TIFF or of another size") {
   const TemporaryFolder folder;
-  const MvtecCategory category = make_category(folder);
+  const Category category = make_category(folder);
   save_maps(folder, 1.0f, 0.0f);
   const auto path = folder / "maps/part/test/hole/1.tiff";
   const std::string whole = read_file(path, 1 << 20);

@@ -33,9 +33,9 @@ std::vector<std::string> all_files(const fs::path& root) {
 TEST_CASE("procedural: a data set that read_mvtec reads, masks where the defects are") {
   const TemporaryFolder folder;
   make_dataset(folder / "set", small);
-  const MvtecDataset dataset = read_mvtec(folder / "set");
+  const Dataset dataset = read_mvtec(folder / "set");
   REQUIRE(dataset.categories.size() == procedural_categories().size());
-  for (const MvtecCategory& category : dataset.categories) {
+  for (const Category& category : dataset.categories) {
     CAPTURE(category.name);
     CHECK(category.train.size() == 3);
     CHECK(category.test.size() == 2 + 3);

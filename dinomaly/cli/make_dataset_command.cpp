@@ -1,0 +1,38 @@
+// dinomaly make-dataset DIR: the procedural data set, in MVTec AD's layout.
+#include <CLI/CLI.hpp>
+#include <memory>
+
+#include "dinomaly/cli/commands.h"
+#include "dinomaly/data/procedural.h"
+#include "tensor/error.h"
+
+namespace dinomaly {
+
+void add_make_dataset(CLI::App& app, Work& work) {
+  struct Options {
+    std::string directory;
+    ProceduralOptions drawn;
+  };
+  auto options = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand("make-dataset", "draw a small data set in MVTec AD's layout");
+  command->footer("Example: dinomaly make-dataset pictures --categories weave,flange --train 100 --seed 7");
+  command->add_option("DIR", options->directory, "the folder to make")->required();
+  command->add_option("--categories", options->drawn.categories, "a,b: which; all without it")
+      ->delimiter(',');
+  command->add_option("--seed", options->drawn.seed, "what is drawn depends on it alone");
+  command->add_option("--size", options->drawn.size, "pixels a side")->capture_default_str();
+  command->add_option("--train", options->drawn.train, "normal training images a category")
+      ->capture_default_str();
+  command->add_option("--good", options->drawn.good, "normal test images a category")->capture_default_str();
+  command->add_option("--per-defect", options->drawn.per_defect, "images for each of three defects")
+      ->capture_default_str();
+  command->callback([options, &work] {
+    work = [options] {
+      make_dataset(options->directory, options->drawn);
+      fmt::print("{}: drawn\n", options->directory);
+      return 0;
+    };
+  });
+}
+
+}  // namespace dinomaly
