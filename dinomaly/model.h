@@ -61,6 +61,7 @@ class Dinomaly : public Module {
 
   const Config& config() const { return config_; }
   DinoV2& encoder() { return encoder_; }
+  const DinoV2& encoder() const { return encoder_; }
   // Everything but the encoder.
   std::vector<Variable> trained_parameters() const;
   std::vector<std::pair<std::string, Variable>> named_trained_parameters() const;

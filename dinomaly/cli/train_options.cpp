@@ -155,7 +155,7 @@ Dataset open_dataset(const TrainOptions& options) {
 }
 
 EncoderWeights open_encoder(const TrainOptions& options) {
-  if (options.encoder) return load_encoder(SafeTensors::load(*options.encoder), options.heads);
+  if (options.encoder) return load_encoder(load_checkpoint(*options.encoder), options.heads);
   fmt::print(
       "no --encoder: its weights are random (seed {}); expect coarse defects to be found, no fine ones\n",
       options.config.seed);

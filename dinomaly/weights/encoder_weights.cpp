@@ -5,14 +5,14 @@
 #include <set>
 #include <string_view>
 
+#include "dinomaly/weights/detector_weights.h"
 #include "dinomaly/weights/encoder_names.h"
-#include "tensor/io/printable.h"
+#include "dinomaly/weights/key_report.h"
 
 namespace dinomaly {
 namespace {
 
 using Tensors = std::map<std::string, Tensor>;
-using NamedShapes = std::vector<std::pair<std::string, Shape>>;
 
 // The size of one axis of a tensor from which the configuration is read.
 int64_t size_of_axis(const Tensors& tensors, const std::string& name, int rank, int axis,
@@ -101,47 +101,13 @@ NamedShapes expected_shapes(const EncoderConfig& config) {
   return result;
 }
 
-// "3 missing (a, b, c)", at most five of them named; "" for none.
-std::string describe(const char* what, const std::vector<std::string>& names) {
-  constexpr size_t most_named = 5;
-  if (names.empty()) return "";
-  std::vector<std::string> named;
-  for (size_t i = 0; i < std::min(names.size(), most_named); ++i) named.push_back(printable(names[i]));
-  return fmt::format("; {} {} ({}{})", names.size(), what, fmt::join(named, ", "),
-                     names.size() > most_named ? ", ..." : "");
-}
-
-// Throws one InputError for everything that is missing, unexpected or misshapen.
-void check_tensors(const NamedEncoder& encoder, const NamedShapes& expected, const std::string& source) {
-  std::vector<std::string> missing, misshapen, unexpected = encoder.unexpected;
-  std::set<std::string> known;
-  for (const auto& [name, shape] : expected) {
-    known.insert(name);
-    const auto found = encoder.tensors.find(name);
-    if (found == encoder.tensors.end()) {
-      missing.push_back(name);
-    } else if (found->second.shape() != shape || !is_floating(found->second.dtype())) {
-      misshapen.push_back(
-          fmt::format("{} is {} {}, expected {}", name, found->second.dtype(), found->second.shape(), shape));
-    }
-  }
-  for (const auto& [name, tensor] : encoder.tensors) {
-    if (!known.contains(name)) unexpected.push_back(name);
-  }
-  for (const std::string& name : encoder.incomplete) {
-    if (!known.contains(name)) unexpected.push_back(name);
-  }
-  check_input(missing.empty() && misshapen.empty() && unexpected.empty(), "{}: not a whole encoder{}{}{}",
-              source, describe("missing", missing), describe("unexpected", unexpected),
-              describe("misshapen", misshapen));
-}
-
 EncoderWeights load_named(const Tensors& tensors, const std::string& source, int64_t heads) {
   const NamedEncoder encoder = to_meta_names(tensors, source);
   EncoderWeights result;
   result.config = read_config(encoder.tensors, heads, source);
   const NamedShapes expected = expected_shapes(result.config);
-  check_tensors(encoder, expected, source);
+  check_tensors(encoder.tensors, expected, source, "not a whole encoder", encoder.incomplete,
+                encoder.unexpected);
   for (const auto& [name, shape] : expected) result.tensors.emplace_back(name, encoder.tensors.at(name));
   return result;
 }
@@ -159,14 +125,9 @@ EncoderWeights load_encoder(const Tensors& tensors, const std::string& source, i
   return load_named(encoder, source, heads);
 }
 
-EncoderWeights load_encoder(const SafeTensors& file, int64_t heads) {
-  const std::string source = file.path().string();
-  const std::string prefix = find_encoder_prefix(file.names(), source);
-  Tensors encoder;
-  for (const std::string& name : file.names()) {
-    if (name.starts_with(prefix)) encoder[name.substr(prefix.size())] = file.get(name);
-  }
-  return load_named(encoder, source, heads);
+EncoderWeights load_encoder(const Checkpoint& file, int64_t heads) {
+  if (heads == 0 && holds_detector(file)) heads = read_detector(file).heads;
+  return load_encoder(file.tensors, file.source(), heads);
 }
 
 }  // namespace dinomaly

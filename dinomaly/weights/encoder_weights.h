@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "tensor/io/safetensors.h"
+#include "dinomaly/weights/checkpoint.h"
 #include "tensor/tensor.h"
 
 namespace dinomaly {
@@ -49,7 +49,7 @@ struct EncoderWeights {
 // the width.
 EncoderWeights load_encoder(const std::map<std::string, Tensor>& tensors, const std::string& source,
                             int64_t heads = 0);
-// The same from a file; only the encoder's tensors are read.
-EncoderWeights load_encoder(const SafeTensors& file, int64_t heads = 0);
+// The same from a file; where that is a trained detector which says its heads, 0 means those.
+EncoderWeights load_encoder(const Checkpoint& file, int64_t heads = 0);
 
 }  // namespace dinomaly

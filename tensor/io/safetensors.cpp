@@ -243,6 +243,11 @@ Shape SafeTensors::shape(const std::string& name) const {
   return Shape(sizes);
 }
 
+bool SafeTensors::is_supported(const std::string& dtype) {
+  static const std::set<std::string> supported{"F32", "F64", "BF16", "F16", "I64", "I32", "U8", "BOOL"};
+  return supported.contains(dtype);
+}
+
 Tensor SafeTensors::get(const std::string& name) const {
   const Entry& found = entry(name);
   const Shape sizes = shape(name);

@@ -31,6 +31,9 @@ class SafeTensors {
   Tensor get(const std::string& name) const;
   // Throws InputError as get() does.
   Shape shape(const std::string& name) const;
+  // As the file spells it ("F16"). Throws InputError if there is no such tensor.
+  const std::string& dtype(const std::string& name) const { return entry(name).dtype; }
+  static bool is_supported(const std::string& dtype);  // by get()
   // Sorted.
   std::vector<std::string> names() const;
   // The free-form strings under "__metadata__".

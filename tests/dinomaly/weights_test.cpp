@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "dinomaly/weights/encoder_weights.h"
+#include "tensor/io/safetensors.h"
 #include "tensor/ops.h"
 #include "tests/support.h"
 
@@ -179,7 +180,7 @@ TEST_CASE("encoder weights: from a file, heads by default of width 64") {
   const fs::path path = folder / "weights.safetensors";
   const Tensors meta = meta_encoder({});
   save_safetensors(path, {meta.begin(), meta.end()});
-  const SafeTensors file = SafeTensors::load(path);
+  const Checkpoint file = load_checkpoint(path);
   check_equal(load_encoder(file, heads), meta);
   CHECK_THROWS_WITH_AS(load_encoder(file), doctest::Contains("no multiple of 64"), InputError);
   CHECK_THROWS_WITH_AS(load_encoder(file, 3), doctest::Contains("3 heads do not divide a width of 8"),
@@ -241,7 +242,7 @@ TEST_CASE("encoder weights: a published ViT-Tiny of timm") {
   const auto shared = shared_folder();
   if (!shared) return skip("no published ViT-Tiny");
   const fs::path path = *shared / "data/weights/vit_tiny_patch16_224.safetensors";
-  const EncoderWeights weights = load_encoder(SafeTensors::load(path));
+  const EncoderWeights weights = load_encoder(load_checkpoint(path));
   EncoderConfig expected;
   expected.width = 192, expected.heads = 3, expected.depth = 12, expected.patch = 16, expected.hidden = 768;
   expected.grid_h = expected.grid_w = 14;

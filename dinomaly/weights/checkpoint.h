@@ -1,0 +1,35 @@
+// A file of named tensors, whatever wrote it.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "tensor/tensor.h"
+
+namespace dinomaly {
+
+// The tensors on the CPU; their memory is the mapped file wherever its bytes can be used as they are, so that
+// opening a file of any size is cheap. F16 becomes f32.
+struct Checkpoint {
+  enum class Format { safetensors, torch_zip };
+
+  std::filesystem::path path;
+  Format format = Format::safetensors;
+  std::map<std::string, Tensor> tensors;
+  std::map<std::string, std::string> dtypes;    // of the tensors, as safetensors spells them: "F16"
+  std::map<std::string, std::string> metadata;  // safetensors' strings
+  nlohmann::json hyper_parameters;   // Lightning's, as far as they are numbers, strings and containers
+  std::vector<std::string> skipped;  // "name (what it is)": what stands beside the tensors and is no tensor
+
+  std::string source() const { return path.string(); }
+};
+
+// Opens a safetensors file. Throws InputError naming the file and the fault.
+Checkpoint load_checkpoint(const std::filesystem::path& path);
+
+std::string name_of(Checkpoint::Format format);  // "safetensors", "PyTorch zip"
+
+}  // namespace dinomaly

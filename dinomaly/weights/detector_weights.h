@@ -1,0 +1,42 @@
+// A trained Dinomaly among a file's tensors: whose it is, its options, and its tensors under our names.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+
+#include "dinomaly/config.h"
+#include "dinomaly/weights/checkpoint.h"
+#include "dinomaly/weights/encoder_weights.h"
+
+namespace dinomaly {
+
+// Who wrote the file: this program (config in the metadata), the authors' code (`encoder.*`, `bottleneck.*`,
+// `decoder.*`), or anomalib (the same under `model.`, the encoder since 2.7 under
+// `encoder.feature_extractor.`).
+enum class DetectorKind { own, authors, anomalib };
+
+struct DetectorWeights {
+  DetectorKind kind = DetectorKind::own;
+  // Ours: as saved. Otherwise the preset the biases betray, the decoder's depth, and what a Lightning
+  // checkpoint says in its hyper-parameters. Not yet completed for the encoder.
+  Config config;
+  int64_t heads = 0;                      // 0: the file does not say
+  std::map<std::string, Tensor> encoder;  // under the file's names; empty: saved without
+  std::map<std::string, Tensor> trained;  // bottleneck.0.fc1.weight, decoder.N.*
+  std::vector<std::string> strangers;     // tensors that belong to neither
+};
+
+// Whether there is a bottleneck in the file.
+bool holds_detector(const Checkpoint& file);
+
+// Throws InputError if there is no detector or more than one, or what the file says of itself makes no sense.
+DetectorWeights read_detector(const Checkpoint& file);
+
+// Throws InputError listing missing, unexpected and misshapen tensors unless bottleneck and decoder are whole
+// for an encoder of that width.
+void check_trained(const DetectorWeights& weights, int64_t width, const std::string& source);
+
+std::string name_of(DetectorKind kind);  // "dinomaly.cpp", "authors", "anomalib"
+
+}  // namespace dinomaly

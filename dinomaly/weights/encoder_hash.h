@@ -1,0 +1,16 @@
+// What tells one encoder's weights from another's.
+#pragma once
+
+#include <string>
+
+#include "nn/module.h"
+#include "tensor/dtype.h"
+
+namespace dinomaly {
+
+// SHA-256, in hexadecimal, of the tensors sorted by name: for each "NAME SHAPE\n" and its elements,
+// row-major, converted to `dtype` (f32, or bf16 for a model that holds its weights so). The same weights give
+// the same hash whoever's names their file had, except that registers folded by timm are other numbers.
+std::string encoder_sha256(const NamedTensors& tensors, Dtype dtype = Dtype::f32);
+
+}  // namespace dinomaly

@@ -1,0 +1,49 @@
+#include "dinomaly/weights/key_report.h"
+
+#include <algorithm>
+#include <set>
+
+#include "tensor/io/printable.h"
+
+namespace dinomaly {
+namespace {
+
+// "3 missing (a, b, c)", at most five of them named; "" for none.
+std::string describe(const char* what, const std::vector<std::string>& names) {
+  constexpr size_t most_named = 5;
+  if (names.empty()) return "";
+  std::vector<std::string> named;
+  for (size_t i = 0; i < std::min(names.size(), most_named); ++i) named.push_back(printable(names[i]));
+  return fmt::format("; {} {} ({}{})", names.size(), what, fmt::join(named, ", "),
+                     names.size() > most_named ? ", ..." : "");
+}
+
+}  // namespace
+
+void check_tensors(const std::map<std::string, Tensor>& tensors, const NamedShapes& expected,
+                   const std::string& source, const std::string& what,
+                   const std::vector<std::string>& incomplete, const std::vector<std::string>& strangers) {
+  std::vector<std::string> missing, misshapen, unexpected = strangers;
+  std::set<std::string> known;
+  for (const auto& [name, shape] : expected) {
+    known.insert(name);
+    const auto found = tensors.find(name);
+    if (found == tensors.end()) {
+      missing.push_back(name);
+    } else if (found->second.shape() != shape || !is_floating(found->second.dtype())) {
+      misshapen.push_back(
+          fmt::format("{} is {} {}, expected {}", name, found->second.dtype(), found->second.shape(), shape));
+    }
+  }
+  for (const auto& [name, tensor] : tensors) {
+    if (!known.contains(name)) unexpected.push_back(name);
+  }
+  for (const std::string& name : incomplete) {
+    if (!known.contains(name)) unexpected.push_back(name);
+  }
+  check_input(missing.empty() && misshapen.empty() && unexpected.empty(), "{}: {}{}{}{}", source, what,
+              describe("missing", missing), describe("unexpected", unexpected),
+              describe("misshapen", misshapen));
+}
+
+}  // namespace dinomaly
