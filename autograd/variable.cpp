@@ -29,6 +29,9 @@ bool Variable::is_leaf() const { return !state_of(*this).node && !state_of(*this
 void Variable::set_requires_grad(bool on) const {
   check(is_leaf(), "set_requires_grad: not a leaf; use detach()");
   check(!on || is_floating(dtype()), "a variable of {} cannot require a gradient", dtype());
+  // From now on the value may be changed in place: it must not be a mapped file's memory, nor may a backend
+  // go on using what it packed of the frozen value.
+  if (on && !state_->requires_grad && state_->value.defined()) state_->value = state_->value.clone();
   state_->requires_grad = on;
 }
 

@@ -44,7 +44,8 @@ class Variable {
 
   bool requires_grad() const;
   bool is_leaf() const;
-  // Leaves only: starts or stops recording for later uses.
+  // Leaves only: starts or stops recording for later uses. While no gradient is required the value is taken
+  // to be constant (backends may keep packed copies of it); starting copies it to memory of its own.
   void set_requires_grad(bool on) const;
   // Leaves only: replaces the value (a loaded weight, another dtype). The shape may change; the gradient is
   // dropped.

@@ -24,10 +24,8 @@ EncoderBlock::EncoderBlock(const EncoderConfig& config)
 }
 
 Variable EncoderBlock::operator()(const Variable& x) const {
-  const Variable attended = attn_(norm1_(x));
-  const Variable middle = x + (ls1_ ? (*ls1_)(attended) : attended);
-  const Variable fed = (*mlp_)(norm2_(middle));
-  return middle + (ls2_ ? (*ls2_)(fed) : fed);
+  const Variable middle = attn_(norm1_(x), {x, ls1_ ? ls1_->gamma : Variable()});
+  return (*mlp_)(norm2_(middle), {middle, ls2_ ? ls2_->gamma : Variable()});
 }
 
 DinoV2::DinoV2(const EncoderConfig& config, Preset preset)

@@ -49,8 +49,8 @@ DecoderBlock::DecoderBlock(int64_t width, int64_t heads, const Config& config)
       mlp_(add<Mlp>("mlp", width, 4 * width, config.decoder_mlp_bias)) {}
 
 Variable DecoderBlock::operator()(const Variable& x) const {
-  const Variable middle = x + attn_(norm1_(x));
-  return middle + mlp_(norm2_(middle));
+  const Variable middle = attn_(norm1_(x), {x, {}});
+  return mlp_(norm2_(middle), {middle, {}});
 }
 
 Dinomaly::Dinomaly(const EncoderConfig& encoder, Config config)

@@ -12,7 +12,9 @@ namespace dinomaly {
 class Linear : public Module {
  public:
   Linear(int64_t in, int64_t out, bool with_bias = true);
-  Variable operator()(const Variable& x) const { return linear(x, weight, bias); }
+  Variable operator()(const Variable& x, const Residual& then = {}) const {
+    return linear(x, weight, bias, then);
+  }
 
   Variable weight, bias;  // bias is undefined without one
 };

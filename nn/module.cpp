@@ -57,7 +57,8 @@ void Module::load_state_dict(const std::map<std::string, Tensor>& values, const 
               "{}: the weights do not fit the model{}{}{}", source, listed("missing", missing),
               listed("misshapen", misshapen), listed("unexpected", unexpected));
   for (auto& [name, parameter] : wanted) {
-    parameter.set_value(values.at(name).to(parameter.device()).to(parameter.dtype()).clone());
+    const Tensor value = values.at(name).to(parameter.device()).to(parameter.dtype());
+    parameter.set_value(parameter.requires_grad() ? value.clone() : value);
   }
 }
 

@@ -29,7 +29,8 @@ class Module {
 
   // The parameters' values, which share their memory.
   NamedTensors state_dict() const;
-  // Takes the values (converted to the parameters' dtype and device). Throws InputError that lists missing,
+  // Takes the values (converted to the parameters' dtype and device; copied unless the parameter requires no
+  // gradient, so frozen weights of a mapped file stay there). Throws InputError that lists missing,
   // unexpected and misshapen names; then nothing was changed. `source` names the file in it.
   void load_state_dict(const std::map<std::string, Tensor>& values, const std::string& source);
 

@@ -5,10 +5,12 @@
 
 namespace dinomaly {
 
-// What stands between two norms: anything from (..., D) to (..., D).
+// The layers below are branches of a block: with `then` they add themselves to its residual stream.
+
+// A branch that treats every token alone: (..., D) to (..., D).
 class FeedForward : public Module {
  public:
-  virtual Variable operator()(const Variable& x) const = 0;
+  virtual Variable operator()(const Variable& x, const Residual& then = {}) const = 0;
 };
 
 // fc2(gelu(fc1(x))).
@@ -17,7 +19,9 @@ class Mlp : public FeedForward {
   Mlp(int64_t width, int64_t hidden, bool with_bias = true)
       : fc1(add<Linear>("fc1", width, hidden, with_bias)),
         fc2(add<Linear>("fc2", hidden, width, with_bias)) {}
-  Variable operator()(const Variable& x) const override { return fc2(gelu(fc1(x))); }
+  Variable operator()(const Variable& x, const Residual& then = {}) const override {
+    return mlp(x, {fc1.weight, fc1.bias}, {fc2.weight, fc2.bias}, then);
+  }
 
   Linear& fc1;
   Linear& fc2;
@@ -28,10 +32,10 @@ class SwiGLU : public FeedForward {
  public:
   SwiGLU(int64_t width, int64_t hidden)
       : w12(add<Linear>("w12", width, 2 * hidden)), w3(add<Linear>("w3", hidden, width)) {}
-  Variable operator()(const Variable& x) const override {
+  Variable operator()(const Variable& x, const Residual& then = {}) const override {
     const Variable gates = w12(x);
     const int64_t hidden = gates.shape().back() / 2;
-    return w3(silu(slice(gates, -1, 0, hidden)) * slice(gates, -1, hidden, 2 * hidden));
+    return w3(silu(slice(gates, -1, 0, hidden)) * slice(gates, -1, hidden, 2 * hidden), then);
   }
 
   Linear& w12;
@@ -42,7 +46,9 @@ class SwiGLU : public FeedForward {
 class Attention : public Module {
  public:
   Attention(int64_t width, int64_t heads);
-  Variable operator()(const Variable& x) const { return proj(packed_attention(qkv(x), heads_, scale_)); }
+  Variable operator()(const Variable& x, const Residual& then = {}) const {
+    return proj(packed_attention(qkv(x), heads_, scale_), then);
+  }
 
   Linear& qkv;
   Linear& proj;
@@ -56,7 +62,9 @@ class Attention : public Module {
 class LinearAttention : public Module {
  public:
   LinearAttention(int64_t width, int64_t heads, double eps);
-  Variable operator()(const Variable& x) const { return proj(packed_linear_attention(qkv(x), heads_, eps_)); }
+  Variable operator()(const Variable& x, const Residual& then = {}) const {
+    return proj(packed_linear_attention(qkv(x), heads_, eps_), then);
+  }
 
   Linear& qkv;
   Linear& proj;

@@ -73,10 +73,10 @@ struct StableAdamWArgs {
   double learning_rate, beta1, beta2, eps, weight_decay;
   int64_t step;  // counts from 1
 };
-// One trained tensor and its state, all of the same shape. Parameters may be bf16 or wider; the state is
-// f32 (f64 for f64 parameters).
+// One trained tensor and its state, all of the same shape. The state is f32 (f64 for f64 parameters). A bf16
+// parameter is the rounded copy of its f32 master, which is what the steps add up in; others have none.
 struct AdamSlot {
-  Tensor parameter, gradient, first_moment, second_moment, max_second_moment;
+  Tensor parameter, gradient, first_moment, second_moment, max_second_moment, master;
 };
 
 class Kernels {

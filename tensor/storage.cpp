@@ -1,5 +1,10 @@
 #include "tensor/storage.h"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstdint>
+
 #include "tensor/kernels.h"
 
 namespace dinomaly {
@@ -11,6 +16,15 @@ Storage::Storage(size_t bytes, Device device)
 
 Storage::~Storage() {
   if (owner_ == nullptr && data_ != nullptr) kernels_for(device_).allocator().deallocate(data_, bytes_);
+}
+
+void Storage::evict() const {
+  if (!mapped_) return;
+  // Whole pages only: the first and the last may hold something else, too.
+  const uintptr_t page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const uintptr_t begin = (reinterpret_cast<uintptr_t>(data_) + page - 1) / page * page;
+  const uintptr_t end = (reinterpret_cast<uintptr_t>(data_) + bytes_) / page * page;
+  if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
 }
 
 }  // namespace dinomaly

@@ -13,8 +13,9 @@ class Storage {
   // A block from the device's caching allocator, not cleared.
   Storage(size_t bytes, Device device);
   // Memory owned by somebody else (a mapped file, a vector); `owner` is kept alive as long as the storage.
-  Storage(void* data, size_t bytes, Device device, std::shared_ptr<const void> owner)
-      : data_(data), bytes_(bytes), device_(device), owner_(std::move(owner)) {}
+  // `mapped`: the memory is a private mapping of a file.
+  Storage(void* data, size_t bytes, Device device, std::shared_ptr<const void> owner, bool mapped = false)
+      : data_(data), bytes_(bytes), device_(device), owner_(std::move(owner)), mapped_(mapped) {}
   ~Storage();
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
@@ -23,11 +24,16 @@ class Storage {
   size_t bytes() const { return bytes_; }
   Device device() const { return device_; }
 
+  // Gives the pages of a mapped file back to the system, which reads them again when they are needed; does
+  // nothing to other memory. What was written into the mapping would be lost: only for data nobody writes.
+  void evict() const;
+
  private:
   void* data_;
   size_t bytes_;
   Device device_;
   std::shared_ptr<const void> owner_;  // null: the allocator's
+  bool mapped_ = false;
 };
 
 }  // namespace dinomaly

@@ -116,7 +116,7 @@ Tensor Tensor::normal(const Shape& shape, double mean, double std, Generator& ge
 }
 
 Tensor Tensor::wrap(void* data, const Shape& shape, Dtype dtype, std::shared_ptr<const void> owner,
-                    Device device) {
+                    Device device, bool mapped) {
   check_sizes("wrap", shape, dtype);
   Tensor result;
   result.shape_ = shape;
@@ -124,7 +124,7 @@ Tensor Tensor::wrap(void* data, const Shape& shape, Dtype dtype, std::shared_ptr
   result.dtype_ = dtype;
   // Without an owner the memory is merely borrowed; a pointer that owns nothing says so to Storage.
   if (owner == nullptr) owner = std::shared_ptr<const void>(std::shared_ptr<const void>(), data);
-  result.storage_ = std::make_shared<Storage>(data, result.bytes(), device, std::move(owner));
+  result.storage_ = std::make_shared<Storage>(data, result.bytes(), device, std::move(owner), mapped);
   return result;
 }
 

@@ -37,9 +37,9 @@ class Tensor {
                         Dtype dtype = Dtype::f32);
   static Tensor normal(const Shape& shape, double mean, double std, Generator& generator,
                        Dtype dtype = Dtype::f32);
-  // Memory of somebody else, row-major, kept alive by `owner`.
+  // Memory of somebody else, row-major, kept alive by `owner`; `mapped` if it is a private mapping of a file.
   static Tensor wrap(void* data, const Shape& shape, Dtype dtype, std::shared_ptr<const void> owner,
-                     Device device = {});
+                     Device device = {}, bool mapped = false);
 
   // --- What it is.
   bool defined() const { return storage_ != nullptr; }

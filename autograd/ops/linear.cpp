@@ -2,32 +2,62 @@
 //   x (..., I), weight (O, I), bias (O) or undefined -> y (..., O)
 // dx = dy W,  dW = dy^T x,  db = sum of dy over the rows.
 // Saved: x if dW is wanted, W if dx is.
+//
+// With a residual connection, y = r + s * (x W^T + b), the same holds with s * dy in place of dy, and dr =
+// dy. A scale that wants a gradient needs the branch's own value: then the ops stand one after the other.
+#include "autograd/ops/linear.h"
+
 #include "autograd/ops/common.h"
 #include "autograd/ops/ops.h"
 
 namespace dinomaly {
 
-Variable linear(const Variable& x, const Variable& weight, const Variable& bias) {
-  check_alike("linear", x, weight, bias);
-  check(x.shape().rank() >= 1 && weight.shape().rank() == 2 && x.shape().back() == weight.size(1),
-        "linear: weight {} does not fit x {}", weight.shape(), x.shape());
-  check(!bias.defined() || bias.shape() == Shape{weight.size(0)}, "linear: bias {} does not fit weight {}",
-        bias.defined() ? bias.shape() : Shape(), weight.shape());
+void check_linear(const char* op, const Shape& x, const LinearWeights& layer) {
+  check(x.rank() >= 1 && layer.weight.shape().rank() == 2 && x.back() == layer.weight.size(1),
+        "{}: weight {} does not fit x {}", op, layer.weight.shape(), x);
+  check(!layer.bias.defined() || layer.bias.shape() == Shape{layer.weight.size(0)},
+        "{}: bias {} does not fit weight {}", op, layer.bias.defined() ? layer.bias.shape() : Shape(),
+        layer.weight.shape());
+}
+
+void check_residual(const char* op, const Shape& y, const Residual& then) {
+  check(!then.x.defined() || then.x.shape() == y, "{}: residual {} does not fit the output {}", op,
+        then.x.defined() ? then.x.shape() : Shape(), y);
+  check(!then.scale.defined() || (then.x.defined() && then.scale.shape() == Shape{y.back()}),
+        "{}: scale {} does not fit the output {}, or there is no residual", op,
+        then.scale.defined() ? then.scale.shape() : Shape(), y);
+}
+
+Tensor linear_forward(const Tensor& x_rows, const LinearWeights& layer, Epilogue::Activation activation,
+                      const Residual& then) {
+  Epilogue epilogue;
+  epilogue.activation = activation;
+  if (layer.bias.defined()) epilogue.bias = layer.bias.value().contiguous();
+  if (then.scale.defined()) epilogue.column_scale = then.scale.value().contiguous();
+  if (then.x.defined()) epilogue.residual = as_rows(then.x.value());
+  const bool frozen = !wants_gradient(layer.weight);
+  return matmul(x_rows, false, layer.weight.value(), true, epilogue, frozen);
+}
+
+Variable linear(const Variable& x, const Variable& weight, const Variable& bias, const Residual& then) {
+  check_alike("linear", x, weight, bias, then.x, then.scale);
+  check_linear("linear", x.shape(), {weight, bias});
   Shape y_shape = x.shape();
   y_shape[-1] = weight.size(0);
-  Epilogue epilogue;
-  if (bias.defined()) epilogue.bias = bias.value().contiguous();
-  const Tensor y = matmul(as_rows(x.value()), false, weight.value(), true, epilogue).reshape(y_shape);
+  check_residual("linear", y_shape, then);
+  if (wants_gradient(then.scale)) return then.x + linear(x, weight, bias) * then.scale;
+  const Tensor y = linear_forward(as_rows(x.value()), {weight, bias}, Epilogue::Activation::none, then);
 
   const bool need_x = wants_gradient(x), need_weight = wants_gradient(weight),
-             need_bias = wants_gradient(bias);
-  return record("linear", y, {x, weight, bias},
-                [need_x, need_weight, need_bias, x_shape = x.shape(), x = saved_if(need_weight, x),
-                 weight = saved_if(need_x, weight)](const Tensor& dy) -> Gradients {
-                  const Tensor dy_rows = as_rows(dy);
-                  return {need_x ? matmul(dy_rows, false, weight, false).reshape(x_shape) : Tensor(),
-                          need_weight ? matmul(dy_rows, true, as_rows(x), false) : Tensor(),
-                          need_bias ? reduce(Reduce::sum, dy_rows, {0}) : Tensor()};
+             need_bias = wants_gradient(bias), need_residual = wants_gradient(then.x);
+  return record("linear", y.reshape(y_shape), {x, weight, bias, then.x},
+                [=, x_shape = x.shape(), x = saved_if(need_weight, x), weight = saved_if(need_x, weight),
+                 scale = saved_if(then.scale.defined(), then.scale)](const Tensor& dy) -> Gradients {
+                  const Tensor rows = as_rows(scale.defined() ? dy * scale : dy);
+                  return {need_x ? matmul(rows, false, weight, false).reshape(x_shape) : Tensor(),
+                          need_weight ? matmul(rows, true, as_rows(x), false) : Tensor(),
+                          need_bias ? reduce(Reduce::sum, rows, {0}) : Tensor(),
+                          need_residual ? dy : Tensor()};
                 });
 }
 

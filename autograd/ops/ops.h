@@ -63,8 +63,20 @@ Variable stack(const std::vector<Variable>& parts, int axis);  // a new axis
 // matmul.cpp: (..., M, K) x (..., K, N); leading axes equal, or one operand has none. `transposed` operands
 // are stored with their last two axes exchanged.
 Variable matmul(const Variable& a, const Variable& b, bool a_transposed = false, bool b_transposed = false);
-// linear.cpp: y = x W^T + b;  x (..., I), weight (O, I), bias (O) or undefined.
-Variable linear(const Variable& x, const Variable& weight, const Variable& bias);
+// What a transformer block does with a branch: y = x + scale * branch; scale (O), LayerScale, may be
+// undefined.
+struct Residual {
+  Variable x, scale;
+};
+// linear.cpp: y = x W^T + b;  x (..., I), weight (O, I), bias (O) or undefined. With `then`, of y's shape,
+// the residual connection is fused into the product.
+Variable linear(const Variable& x, const Variable& weight, const Variable& bias, const Residual& then = {});
+// mlp.cpp: linear(gelu(linear(x, fc1)), fc2, then), which keeps the hidden layer once instead of twice.
+struct LinearWeights {
+  Variable weight, bias;  // bias may be undefined
+};
+Variable mlp(const Variable& x, const LinearWeights& fc1, const LinearWeights& fc2,
+             const Residual& then = {});
 
 // layer_norm.cpp: over the last axis; weight and bias (D).
 Variable layer_norm(const Variable& x, const Variable& weight, const Variable& bias, double eps);

@@ -69,6 +69,12 @@ class Heads {
     return {scratch, width_};
   }
 
+  // The same rows as they are stored, for products that take narrow elements; rows must not overlap.
+  bool rows_apart() const { return length_ == 1 || row_stride_ >= width_; }
+  Matrix<const T> stored(int64_t head, int64_t first) const {
+    return {row(head, first), std::max(row_stride_, width_)};
+  }
+
   // Where the same rows are to be written; write_back() then brings them to the tensor if that is elsewhere.
   Matrix<W> target(int64_t head, int64_t first, int64_t rows, W* scratch) const {
     if (in_place(rows)) return {as_wide(row(head, first)), std::max(row_stride_, width_)};

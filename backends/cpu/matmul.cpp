@@ -3,6 +3,7 @@
 // f32 and bf16: oneDNN's matmul, which on the shapes of a training step is as fast as its sgemm or faster,
 // with either operand transposed. f64: Eigen, then a loop for the epilogue.
 #include <mutex>
+#include <optional>
 
 #include "backends/common/parallel.h"
 #include "backends/common/vector_math.h"
@@ -46,9 +47,18 @@ bool adds_to_out(const Epilogue& epilogue, const Tensor& out) {
   return epilogue.residual.defined() && epilogue.residual.raw_data() == out.raw_data();
 }
 
+// Whether b is reordered into the layout that oneDNN's kernel likes best before the product. That pays where
+// b is transposed (a weight (out, in)) and has many rows of a to work for: 222 instead of 185 GFLOP/s in f32
+// and 435 instead of 330 in bf16 for (3156, 384) x (384, 1536) on two Zen 4 cores; a frozen b is reordered
+// once.
+bool packs(const Product& p, bool frozen_b) {
+  constexpr int64_t many_rows = 1024;
+  return p.batch == 1 && (frozen_b || (p.b_transposed && p.m >= many_rows));
+}
+
 // Everything that decides on the machine code of a product.
 onednn::ProgramCache::Key key_of(const Product& p, const Tensor& a, const Tensor& out,
-                                 const Epilogue& epilogue, bool frozen_b) {
+                                 const Epilogue& epilogue, bool packed_b) {
   const auto code = [](const Tensor& tensor) {
     return tensor.defined() ? static_cast<int64_t>(tensor.dtype()) : int64_t{-1};
   };
@@ -67,11 +77,11 @@ onednn::ProgramCache::Key key_of(const Product& p, const Tensor& a, const Tensor
           code(epilogue.residual),
           static_cast<int64_t>(epilogue.activation),
           adds_to_out(epilogue, out),
-          frozen_b};
+          packed_b};
 }
 
 onednn::Program make_program(const Product& p, const Tensor& a, const Tensor& out, const Epilogue& epilogue,
-                             bool frozen_b) {
+                             bool packed_b) {
   const Dtype dtype = a.dtype();
   const Shape row = matrix(p, 1, 1, p.n);
   dnnl::post_ops post_ops;
@@ -85,7 +95,7 @@ onednn::Program make_program(const Product& p, const Tensor& a, const Tensor& ou
   } else if (epilogue.residual.defined()) {
     post_ops.append_binary(dnnl::algorithm::binary_add, onednn::layout(shape, epilogue.residual.dtype()));
   }
-  const onednn::Layout b = frozen_b ? onednn::any_layout(matrix(p, p.b_shared ? 1 : p.batch, p.k, p.n), dtype)
+  const onednn::Layout b = packed_b ? onednn::any_layout(matrix(p, 1, p.k, p.n), dtype)
                                     : operand(p, p.b_shared, p.k, p.n, p.b_transposed, dtype);
   const onednn::Layout bias =
       epilogue.bias.defined() ? onednn::layout(row, epilogue.bias.dtype()) : onednn::Layout();
@@ -93,11 +103,12 @@ onednn::Program make_program(const Product& p, const Tensor& a, const Tensor& ou
                              onednn::layout(shape, out.dtype()), onednn::attributes(post_ops));
 }
 
-// Copies of frozen weights in the layouts that oneDNN's kernels like best. A copy lives as long as the
-// storage it was made of; copies of dead storages go when the next one is made.
+// Copies of frozen weights in their packed layouts. A copy lives as long as the storage it was made of;
+// copies of dead storages go when the next one is made.
 class PackedWeights {
  public:
   dnnl::memory get(const Tensor& b, const onednn::Layout& plain, const onednn::Layout& packed) {
+    if (plain == packed) return onednn::view(b, plain);
     const std::lock_guard lock(mutex_);
     for (const Copy& copy : copies_[b.raw_data()]) {
       if (copy.source.lock() == b.storage() && copy.plain == plain && copy.memory.get_desc() == packed) {
@@ -108,6 +119,7 @@ class PackedWeights {
     const dnnl::memory memory(packed, onednn::engine());
     onednn::reorder(onednn::view(b, plain), memory);
     copies_[b.raw_data()].push_back({b.storage(), plain, memory});
+    b.storage()->evict();  // a mapped checkpoint need not stand in memory twice
     return memory;
   }
 
@@ -134,8 +146,9 @@ bool run_onednn(const Product& p, const Tensor& a, const Tensor& b, const Tensor
                 const Epilogue& epilogue, bool frozen_b) {
   static onednn::ProgramCache programs;
   static PackedWeights packed_weights;
-  const auto program = programs.get(key_of(p, a, out, epilogue, frozen_b),
-                                    [&] { return make_program(p, a, out, epilogue, frozen_b); });
+  const bool packed_b = packs(p, frozen_b);
+  const auto program = programs.get(key_of(p, a, out, epilogue, packed_b),
+                                    [&] { return make_program(p, a, out, epilogue, packed_b); });
   if (!*program) return false;
   onednn::Arguments arguments;
   const auto bind = [&](int name, const Tensor& tensor) {
@@ -143,10 +156,16 @@ bool run_onednn(const Product& p, const Tensor& a, const Tensor& b, const Tensor
   };
   bind(DNNL_ARG_SRC, a);
   bind(DNNL_ARG_DST, out);
-  if (frozen_b) {
-    const onednn::Layout plain = operand(p, p.b_shared, p.k, p.n, p.b_transposed, b.dtype());
-    const onednn::Layout packed = program->layout_of(DNNL_ARG_WEIGHTS);
+  const onednn::Layout plain = operand(p, p.b_shared, p.k, p.n, p.b_transposed, b.dtype());
+  const onednn::Layout packed = program->layout_of(DNNL_ARG_WEIGHTS);
+  std::optional<Storage> room;  // of a packed copy for this product alone
+  if (frozen_b && packed_b) {
     arguments.insert({DNNL_ARG_WEIGHTS, packed_weights.get(b, plain, packed)});
+  } else if (packed != plain) {
+    room.emplace(packed.get_size(), Device::cpu());
+    const dnnl::memory copy(packed, onednn::engine(), room->data());
+    onednn::reorder(onednn::view(b, plain), copy);
+    arguments.insert({DNNL_ARG_WEIGHTS, copy});
   } else {
     bind(DNNL_ARG_WEIGHTS, b);
   }

@@ -85,13 +85,17 @@ double update_moments(const AdamSlot& slot, const Piece& piece, const StepFactor
 template <class P, class S>
 void update_parameters(const AdamSlot& slot, const Piece& piece, const StepFactors<S>& factors, S rate) {
   P* parameter = slot.parameter.data<P>();
+  S* master = slot.master.defined() ? slot.master.data<S>() : nullptr;
   const S* first = slot.first_moment.data<S>();
   const S* largest = slot.max_second_moment.data<S>();
   const StepFactors<S> f = factors;
 #pragma omp simd
   for (int64_t i = piece.begin; i < piece.end; ++i) {
     const S denominator = std::sqrt(largest[i]) / f.bias2 + f.eps;
-    store(parameter[i], static_cast<S>(parameter[i]) * f.decay - rate * first[i] / denominator);
+    const S before = master ? master[i] : static_cast<S>(parameter[i]);
+    const S after = before * f.decay - rate * first[i] / denominator;
+    if (master) master[i] = after;
+    store(parameter[i], after);
   }
 }
 
@@ -146,7 +150,8 @@ void CpuKernels::stable_adamw(std::span<const AdamSlot> slots, const StableAdamW
     const Dtype gradient = slot.gradient.dtype() == Dtype::f64 ? Dtype::f64 : Dtype::f32;
     check(is_floating(slot.parameter.dtype()) && is_floating(slot.gradient.dtype()) &&
               slot.first_moment.dtype() == state && slot.second_moment.dtype() == state &&
-              slot.max_second_moment.dtype() == state && gradient == state,
+              slot.max_second_moment.dtype() == state && gradient == state &&
+              (!slot.master.defined() || slot.master.dtype() == state),
           "stable_adamw: gradient {} and state {} do not fit a parameter of {}", slot.gradient.dtype(),
           slot.first_moment.dtype(), slot.parameter.dtype());
   }

@@ -84,6 +84,7 @@ void StableAdamW::step(double learning_rate, double gradient_scale) {
       slot.first_moment = state_like(parameter);
       slot.second_moment = state_like(parameter);
       slot.max_second_moment = state_like(parameter);
+      if (parameter.dtype() == Dtype::bf16) slot.master = parameter.value().to(Dtype::f32);
     }
     slot.parameter = parameter.value();
     active.push_back(slot);

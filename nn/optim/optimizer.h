@@ -52,7 +52,8 @@ class AdamW : public Optimizer {
 
 // StableAdamW (Wortsman et al. 2023) with AMSGrad, as the authors of Dinomaly use it: p *= 1 - lr wd; m, v as
 // Adam; vmax = max(vmax, v); denom = sqrt(vmax) / sqrt(1 - b2^t) + eps; r = max(1, rms(g / denom)) per
-// tensor; p -= lr / (1 - b1^t) / r * m / denom.
+// tensor; p -= lr / (1 - b1^t) / r * m / denom. For bf16 parameters the steps add up in an f32
+// copy.
 class StableAdamW : public Optimizer {
  public:
   explicit StableAdamW(std::vector<Variable> parameters, AdamOptions options = {});

@@ -258,7 +258,7 @@ Tensor SafeTensors::get(const std::string& name) const {
     const bool same = found.dtype == file_name_of(dtype) || (found.dtype == "BOOL" && dtype == Dtype::u8);
     if (!same) continue;
     if (reinterpret_cast<uintptr_t>(data) % size_of(dtype) == 0)
-      return Tensor::wrap(data, sizes, dtype, file_);
+      return Tensor::wrap(data, sizes, dtype, file_, Device::cpu(), true);
     const Tensor copy = Tensor::empty(sizes, dtype);
     std::memcpy(copy.raw_data(), data, copy.bytes());
     return copy;

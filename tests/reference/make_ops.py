@@ -165,6 +165,21 @@ case("matmul.shared_a_transposed", [(5, 3), (2, 4, 5)], lambda a, b: a.mT @ b.mT
 case("linear", [(2, 3, 5), (4, 5), (4,)], F.linear)
 case("linear.no_bias", [(3, 5), (4, 5)], F.linear)
 
+case("linear.residual", [(2, 3, 5), (4, 5), (4,), (2, 3, 4)], lambda x, w, b, r: r + F.linear(x, w, b))
+case("add.scaled_linear", [(2, 3, 5), (4, 5), (4,), (2, 3, 4), (4,)], lambda x, w, b, r, s: r + s * F.linear(x, w, b))
+case("linear.frozen_scale", [(2, 3, 5), (4, 5), (4,), (2, 3, 4)], lambda x, w, b, r: r + F.linear(x, w, b) / 4)
+
+
+def mlp(x, w1, b1, w2, b2):
+    return F.linear(F.gelu(F.linear(x, w1, b1)), w2, b2)
+
+
+# --- mlp_test.cpp
+case("mlp", [(2, 3, 5), (7, 5), (7,), (4, 7), (4,)], mlp)
+case("mlp.no_bias", [(3, 5), (7, 5), (5, 7)], lambda x, w1, w2: mlp(x, w1, None, w2, None))
+case("mlp.residual", [(2, 3, 5), (7, 5), (7,), (5, 7), (5,)], lambda x, *layers: x + mlp(x, *layers))
+case("add.scaled_mlp", [(3, 5), (7, 5), (7,), (4, 7), (4,), (3, 4), (4,)], lambda x, w1, b1, w2, b2, r, s: r + s * mlp(x, w1, b1, w2, b2))
+
 # --- layer_norm_test.cpp, softmax_test.cpp, cross_entropy_test.cpp
 case("layer_norm", [(2, 3, 17), (17,), (17,)], lambda x, w, b: F.layer_norm(x, (17,), w, b, 1e-6))
 case("softmax", [(2, 3, 7)], lambda x: torch.softmax(x, -1))
