@@ -10,7 +10,7 @@ namespace dinomaly {
 size_t CachingAllocator::rounded(size_t bytes) {
   constexpr size_t smallest = 256;
   if (bytes <= smallest) return smallest;
-  const size_t step = std::bit_floor(bytes - 1) / 4;
+  const size_t step = std::max<size_t>(64, std::bit_floor(bytes - 1) / 16);
   return (bytes + step - 1) / step * step;
 }
 

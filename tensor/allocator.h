@@ -48,7 +48,8 @@ class CachingAllocator {
   MemoryCounters counters() const;
   void reset_peak();
 
-  // The block size that serves a request: powers of two in four steps each, so at most a fifth is wasted.
+  // The block size that serves a request: powers of two in sixteen steps each, so that of large blocks at
+  // most a sixteenth is wasted.
   static size_t rounded(size_t bytes);
 
  private:

@@ -76,7 +76,8 @@ struct StableAdamWArgs {
 // One trained tensor and its state, all of the same shape. The state is f32 (f64 for f64 parameters). A bf16
 // parameter is the rounded copy of its f32 master, which is what the steps add up in; others have none.
 struct AdamSlot {
-  Tensor parameter, gradient, first_moment, second_moment, max_second_moment, master;
+  Tensor parameter, gradient, first_moment, second_moment, max_second_moment;
+  Tensor master = {};
 };
 
 class Kernels {

@@ -18,7 +18,7 @@ namespace dinomaly {
 
 namespace {
 
-constexpr int64_t largest_tile = 128;
+constexpr int64_t largest_tile = 200;
 
 // Queries per tile: tiles of nearly equal size, as a short last one would pay for packing k and v all the
 // same.

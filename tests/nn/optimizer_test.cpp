@@ -73,6 +73,19 @@ TEST_CASE("StableAdamW: a tensor with rms above 1 takes a smaller step, and its 
   CHECK(parameters[1].value().to_vector<double>()[3] == doctest::Approx(-0.1).epsilon(1e-12));
 }
 
+TEST_CASE("StableAdamW: bf16 parameters move by steps far below their own resolution") {
+  const Variable narrow(Tensor::ones({64}, Dtype::bf16), true), wide(Tensor::ones({64}), true);
+  StableAdamW a({narrow}, {.weight_decay = 0}), b({wide}, {.weight_decay = 0});
+  for (int i = 0; i < 200; ++i) {  // each changes a value near 1 by 1e-4; bf16 has steps of 4e-3 there
+    narrow.set_grad(Tensor::ones({64}, Dtype::bf16));
+    wide.set_grad(Tensor::ones({64}));
+    a.step(1e-4);
+    b.step(1e-4);
+  }
+  CHECK(wide.value().to_vector<float>()[63] == doctest::Approx(0.98).epsilon(1e-3));
+  CHECK(narrow.value().to_vector<double>() == wide.value().to(Dtype::bf16).to_vector<double>());
+}
+
 TEST_CASE("optimizers: a parameter without gradient stays; zero_grad clears; constants are refused") {
   const Variable with(Tensor::ones({2}), true), without(Tensor::ones({2}), true);
   const auto check_steps = [&](Optimizer& optimizer) {

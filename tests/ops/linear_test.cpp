@@ -1,6 +1,8 @@
 #include <doctest/doctest.h>
 
+#include "tensor/io/safetensors.h"
 #include "tests/ops/op_case.h"
+#include "tests/support.h"
 
 namespace dinomaly {
 
@@ -54,6 +56,18 @@ TEST_CASE("linear: a frozen weight that is thawed, changed and frozen again coun
   CHECK(linear(x, weight, {}).value().to_vector<float>()[5] == 80);
   weight.set_requires_grad(false);
   CHECK(linear(x, weight, {}).value().to_vector<float>()[5] == 80);
+}
+
+TEST_CASE("linear: a frozen weight of a mapped file is given back to the system and can still be read") {
+  const TemporaryFolder folder;
+  Generator generator(1);
+  const Tensor saved = Tensor::uniform({512, 256}, -1, 1, generator);
+  const Variable x(Tensor::uniform({3, 256}, -1, 1, generator));
+  save_safetensors(folder / "weight.safetensors", {{"weight", saved}});
+  const Variable weight(SafeTensors::load(folder / "weight.safetensors").get("weight"));
+  const std::vector<float> expected = linear(x, Variable(saved), {}).value().to_vector<float>();
+  for (int i = 0; i < 2; ++i) CHECK(linear(x, weight, {}).value().to_vector<float>() == expected);
+  CHECK(weight.value().to_vector<float>() == saved.to_vector<float>());
 }
 
 }  // namespace dinomaly
