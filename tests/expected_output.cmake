@@ -1,0 +1,15 @@
+# Runs an example and compares what it prints with the "Expected output:" of its header comment, to the letter.
+#   cmake -DPROGRAM=build/bin/01_tensor -DSOURCE=examples/01_tensor.cpp -P tests/expected_output.cmake
+file(READ "${SOURCE}" source)
+string(REGEX MATCH "\n// Expected output:(\n//[^\n]*)+\n" comment "${source}")
+if(NOT comment)
+  message(FATAL_ERROR "${SOURCE}: no '// Expected output:' in its header comment")
+endif()
+string(REPLACE "\n// Expected output:\n" "\n" expected "${comment}")
+string(REPLACE "\n//   " "\n" expected "${expected}")
+string(REPLACE "\n//\n" "\n\n" expected "${expected}")
+execute_process(COMMAND "${PROGRAM}" OUTPUT_VARIABLE actual RESULT_VARIABLE status)
+if(NOT "\n${actual}" STREQUAL "${expected}" OR NOT status EQUAL 0)
+  message("--- expected:${expected}--- printed:\n${actual}---")
+  message(FATAL_ERROR "${PROGRAM} ended with status ${status}; what it printed is not what ${SOURCE} says")
+endif()
