@@ -121,6 +121,7 @@ case("gelu", [(5, 9)], F.gelu, -6, 6)
 case("silu", [(5, 9)], F.silu, -6, 6)
 case("sigmoid", [(5, 9)], torch.sigmoid, -6, 6)
 case("tanh", [(5, 9)], torch.tanh, -6, 6)
+case("softplus", [(5, 9)], F.softplus, -6, 6)  # the op that docs/add_an_op.md adds
 case("elu", [(5, 9)], F.elu, -6, 6)
 case("elu.alpha", [(3, 7)], lambda x: F.elu(x, 0.7))
 case("abs.kink", [(2,)], torch.abs, draw=fixed([0, 1]))
