@@ -9,6 +9,7 @@ packages=(
   libfmt-dev nlohmann-json3-dev libcli11-dev libstb-dev libtiff-dev
   libzip-dev libssl-dev            # reading PyTorch files; SHA-256
   doctest-dev
+  libbenchmark-dev                 # bench_ops
 )
 missing=()
 for package in "${packages[@]}"; do

@@ -19,6 +19,7 @@ TEST_CASE("includes go one way") {
       {"dinomaly", {"tensor", "autograd", "nn", "dinomaly"}},
       {"backends", {"tensor", "backends"}},
       {"examples", {"tensor", "autograd", "nn", "dinomaly"}},
+      {"bench", {"tensor", "autograd", "nn", "dinomaly", "bench"}},
   };
   const std::regex include(R"re(^\s*#\s*include\s*"([a-z_]+)/)re");
   int lines = 0;
@@ -39,7 +40,7 @@ TEST_CASE("includes go one way") {
 }
 
 TEST_CASE("every folder says what lives in it") {
-  for (const char* folder : {"tensor", "autograd", "nn", "backends", "dinomaly", "tests", "examples"}) {
+  for (const char* folder : {"tensor", "autograd", "nn", "backends", "dinomaly", "tests", "examples", "bench"}) {
     CHECK_MESSAGE(fs::exists(fs::path(DINOMALY_SOURCE_DIR) / folder / "README.md"), folder);
   }
 }

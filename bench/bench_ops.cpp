@@ -1,0 +1,273 @@
+// Times each kernel at Dinomaly's shapes, as a share of what the machine can do.
+//
+//   bench_ops --benchmark_filter='base/.*threads:2' --benchmark_min_time=0.2
+//
+// Counters: GFLOP/s and percent of the multiply-add peak for products and attention; GB/s read and written
+// and percent of a memcpy of as many bytes for everything else. bf16 products are compared with the f32 peak,
+// too, which a processor with bf16 instructions may exceed.
+#include <benchmark/benchmark.h>
+#include <fmt/format.h>
+#include <omp.h>
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "bench/options.h"
+#include "bench/peak.h"
+#include "tensor/error.h"
+#include "tensor/kernels.h"
+
+using namespace dinomaly;
+
+namespace {
+
+// One picture of 392 x 392 pixels.
+constexpr int64_t side = 28, patches = side * side, tokens = patches + 5, pixels = 392, map_size = 256;
+
+struct Shapes {
+  int64_t width, heads;
+  Dtype dtype;
+};
+
+// A kernel with its tensors, and how much work one call is. Either number may be 0: not the yardstick.
+struct Case {
+  std::function<void()> call;
+  double flops = 0, bytes = 0;
+};
+
+Tensor random(const Shape& shape, Dtype dtype = Dtype::f32) {
+  static Generator generator(1);
+  return Tensor::normal(shape, 0, 1, generator).to(dtype);
+}
+
+double bytes_of(std::initializer_list<Tensor> tensors) {
+  double sum = 0;
+  for (const Tensor& tensor : tensors) sum += static_cast<double>(tensor.bytes());
+  return sum;
+}
+
+Kernels& kernels() { return kernels_for(Device::cpu()); }
+
+// (tokens, in) x (out, in)^T with the epilogue that the layer has. frozen: the encoder's packed weights.
+Case linear_case(const Shapes& s, int64_t in, int64_t out, bool gelu, bool residual, bool frozen) {
+  const Tensor x = random({1, tokens, in}, s.dtype), weight = random({1, out, in}, s.dtype);
+  const Tensor y = Tensor::empty({1, tokens, out}, s.dtype);
+  Epilogue epilogue;
+  epilogue.bias = random({out}, s.dtype);
+  if (gelu) epilogue.activation = Epilogue::Activation::gelu;
+  if (residual) {
+    epilogue.residual = random({1, tokens, out}, s.dtype);
+    epilogue.column_scale = random({out}, s.dtype);
+  }
+  return {[=] { kernels().matmul(x, false, weight, true, y, epilogue, frozen); },
+          2.0 * static_cast<double>(tokens * in * out)};
+}
+
+// dW = dy^T x.
+Case weight_gradient_case(const Shapes& s, int64_t in, int64_t out) {
+  const Tensor x = random({1, tokens, in}, s.dtype), dy = random({1, tokens, out}, s.dtype);
+  const Tensor dweight = Tensor::empty({1, out, in}, s.dtype);
+  return {[=] { kernels().matmul(dy, true, x, false, dweight); },
+          2.0 * static_cast<double>(tokens * in * out)};
+}
+
+struct Heads {
+  Tensor q, k, v, out, logsumexp;
+};
+
+// Views of a packed projection, as the model has them.
+Heads heads_of(const Shapes& s) {
+  const int64_t d = s.width / s.heads;
+  const Tensor parts = random({1, tokens, 3, s.heads, d}, s.dtype).permute({2, 0, 3, 1, 4});
+  const Tensor out = random({1, tokens, s.heads, d}, s.dtype).transpose(1, 2);
+  return {parts.select(0, 0), parts.select(0, 1), parts.select(0, 2), out,
+          Tensor::empty({1, s.heads, tokens})};
+}
+
+Case attention_case(const Shapes& s) {
+  const Heads h = heads_of(s);
+  return {[=] { kernels().attention(h.q, h.k, h.v, 0.125, h.out, h.logsumexp); },
+          4.0 * static_cast<double>(tokens * tokens * s.width)};
+}
+
+Case linear_attention_case(const Shapes& s, bool backward) {
+  const Heads h = heads_of(s), gradient = heads_of(s);
+  const double forward = 4.0 * static_cast<double>(tokens * s.width * (s.width / s.heads));
+  if (!backward) return {[=] { kernels().linear_attention(h.q, h.k, h.v, 0, h.out); }, forward};
+  return {[=] {
+            kernels().linear_attention_backward(h.out, h.q, h.k, h.v, 0, gradient.q, gradient.k, gradient.v);
+          },
+          3 * forward};  // the forward products again, and two for each of them
+}
+
+Case layer_norm_case(const Shapes& s, bool backward) {
+  const Tensor x = random({tokens, s.width}, s.dtype), y = random({tokens, s.width}, s.dtype);
+  const Tensor weight = random({s.width}, s.dtype), bias = random({s.width}, s.dtype);
+  const Tensor mean = Tensor::zeros({tokens}), rstd = Tensor::ones({tokens});
+  if (!backward)
+    return {[=] { kernels().layer_norm(x, weight, bias, 1e-6, y, mean, rstd); }, 0, bytes_of({x, y})};
+  const Tensor dx = Tensor::empty_like(x), dweight = Tensor::empty_like(weight),
+               dbias = Tensor::empty_like(bias);
+  return {[=] { kernels().layer_norm_backward(y, x, weight, mean, rstd, dx, dweight, dbias); }, 0,
+          bytes_of({x, y, dx})};
+}
+
+Case gelu_case(const Shapes& s, bool backward) {
+  const Tensor x = random({tokens, 4 * s.width}, s.dtype), y = random({tokens, 4 * s.width}, s.dtype);
+  if (!backward) return {[=] { kernels().unary(Unary::gelu, x, {}, y); }, 0, bytes_of({x, y})};
+  const Tensor dy = random(x.shape(), s.dtype), dx = Tensor::empty_like(x);
+  return {[=] { kernels().unary_backward(Unary::gelu, dy, x, y, {}, dx); }, 0, bytes_of({x, y, dy, dx})};
+}
+
+Case add_case(const Shapes& s) {
+  const Tensor a = random({tokens, s.width}, s.dtype), b = random({tokens, s.width}, s.dtype);
+  const Tensor out = Tensor::empty_like(a);
+  return {[=] { kernels().binary(Binary::add, a, b, out); }, 0, bytes_of({a, b, out})};
+}
+
+Case dropout_case(const Shapes& s) {
+  const Tensor x = random({tokens, 4 * s.width}, s.dtype), y = Tensor::empty_like(x);
+  return {[=] { kernels().dropout(x, 0.2, 1, 0, y); }, 0, bytes_of({x, y})};
+}
+
+Case cosine_case(const Shapes& s, bool backward) {
+  const Tensor a = random({patches, s.width}, s.dtype), b = random({patches, s.width}, s.dtype);
+  const Tensor out = random({patches}, s.dtype), db = Tensor::empty_like(b);
+  if (!backward) return {[=] { kernels().cosine_similarity(a, b, 1e-8, out); }, 0, bytes_of({a, b})};
+  return {[=] { kernels().cosine_similarity_backward(out, a, b, 1e-8, {}, db); }, 0, bytes_of({a, b, db})};
+}
+
+Case patch_embed_case(const Shapes& s) {
+  const Tensor x = random({1, 3, pixels, pixels}, s.dtype), weight = random({s.width, 3, 14, 14}, s.dtype);
+  const Tensor bias = random({s.width}, s.dtype), y = Tensor::empty({1, s.width, side, side}, s.dtype);
+  const Conv2dArgs args{.stride_y = 14, .stride_x = 14};
+  return {[=] { kernels().conv2d(x, weight, bias, args, y); },
+          2.0 * static_cast<double>(patches * s.width) * 588};
+}
+
+Case interpolate_case(const Shapes& s) {
+  const Tensor x = random({1, side, side}, s.dtype), y = Tensor::empty({1, pixels, pixels}, s.dtype);
+  const InterpolateArgs args{.mode = InterpolateMode::bilinear, .align_corners = true};
+  return {[=] { kernels().interpolate(x, args, y); }, 0, bytes_of({x, y})};
+}
+
+Case blur_case(const Shapes& s) {
+  const Tensor x = random({1, 1, map_size, map_size}, s.dtype), y = Tensor::empty_like(x);
+  const Tensor kernel = random({1, 1, 5, 5}, s.dtype);
+  return {[=] { kernels().conv2d(x, kernel, {}, {.padding_y = 2, .padding_x = 2}, y); }, 0, bytes_of({x, y})};
+}
+
+Case topk_case(const Shapes& s) {
+  constexpr int64_t k = map_size * map_size / 100;
+  const Tensor x = random({1, map_size * map_size}, s.dtype), values = Tensor::empty({1, k}, s.dtype);
+  const Tensor indices = Tensor::empty({1, k}, Dtype::i64);
+  return {[=] { kernels().topk(x, k, true, values, indices); }, 0, bytes_of({x, values, indices})};
+}
+
+// All that is trained: 24 D^2 of each of eight blocks less the norms, and the bottleneck's 8 D^2.
+Case optimizer_case(const Shapes& s) {
+  std::vector<AdamSlot> slots;
+  double bytes = 0;
+  const auto trained = [&](int64_t out, int64_t in) {
+    const Shape shape{out, in};
+    AdamSlot slot{random(shape, s.dtype), random(shape, s.dtype), Tensor::zeros(shape), Tensor::zeros(shape),
+                  Tensor::zeros(shape)};
+    if (s.dtype == Dtype::bf16) slot.master = slot.parameter.to(Dtype::f32);
+    // The gradient is read twice: the size of the step must be known before it is made.
+    bytes += 2 * bytes_of({slot.gradient}) + 2 * bytes_of({slot.first_moment, slot.second_moment}) +
+             2 * bytes_of({slot.max_second_moment, slot.master.defined() ? slot.master : slot.parameter});
+    slots.push_back(slot);
+  };
+  for (int block = 0; block < 8; ++block) trained(3 * s.width, s.width), trained(s.width, s.width);
+  for (int mlp = 0; mlp < 9; ++mlp) trained(4 * s.width, s.width), trained(s.width, 4 * s.width);
+  const auto step = std::make_shared<int64_t>(0);
+  return {[=] { kernels().stable_adamw(slots, {2e-4, 0.9, 0.999, 1e-10, 1e-4, ++*step}, 1.0); }, 0, bytes};
+}
+
+Case gradient_norm_case(const Shapes& s) {
+  std::vector<Tensor> gradients;
+  double bytes = 0;
+  for (int i = 0; i < 18; ++i) {
+    gradients.push_back(random({4 * s.width, s.width}, s.dtype));
+    bytes += bytes_of({gradients.back()});
+  }
+  const Tensor out = Tensor::empty({1}, Dtype::f64);
+  return {[=] { kernels().sum_of_squares(gradients, out); }, 0, bytes};
+}
+
+void measure(benchmark::State& state, const std::function<Case()>& make, int threads) {
+  omp_set_num_threads(threads);
+  const Case one = make();
+  one.call();  // packs weights, builds primitives
+  const double start = omp_get_wtime();
+  for (auto _ : state) one.call();
+  const double giga_a_second = 1e-9 * static_cast<double>(state.iterations()) / (omp_get_wtime() - start);
+  if (one.flops > 0) {
+    state.counters["GFLOP/s"] = one.flops * giga_a_second;
+    state.counters["percent"] = 100 * one.flops * giga_a_second / peak_gflops(threads);
+  } else {
+    state.counters["GB/s"] = one.bytes * giga_a_second;
+    state.counters["percent"] =
+        100 * one.bytes * giga_a_second / peak_copy_gb(static_cast<size_t>(one.bytes), threads);
+  }
+}
+
+void register_all(const std::string& arch, Dtype dtype, int threads) {
+  const EncoderConfig config = dinov2_config(arch);
+  const Shapes s{config.width, config.heads, dtype};
+  const int64_t width = s.width;
+  const std::pair<const char*, std::function<Case()>> cases[] = {
+      {"patch_embed", [=] { return patch_embed_case(s); }},
+      {"qkv", [=] { return linear_case(s, width, 3 * width, false, false, true); }},
+      {"proj+residual", [=] { return linear_case(s, width, width, false, true, true); }},
+      {"fc1+gelu", [=] { return linear_case(s, width, 4 * width, true, false, true); }},
+      {"fc2+residual", [=] { return linear_case(s, 4 * width, width, false, true, true); }},
+      {"fc1_trained", [=] { return linear_case(s, width, 4 * width, false, false, false); }},
+      {"fc1_dweight", [=] { return weight_gradient_case(s, width, 4 * width); }},
+      {"attention", [=] { return attention_case(s); }},
+      {"linear_attention", [=] { return linear_attention_case(s, false); }},
+      {"linear_attention_backward", [=] { return linear_attention_case(s, true); }},
+      {"layer_norm", [=] { return layer_norm_case(s, false); }},
+      {"layer_norm_backward", [=] { return layer_norm_case(s, true); }},
+      {"gelu", [=] { return gelu_case(s, false); }},
+      {"gelu_backward", [=] { return gelu_case(s, true); }},
+      {"add", [=] { return add_case(s); }},
+      {"dropout", [=] { return dropout_case(s); }},
+      {"cosine_similarity", [=] { return cosine_case(s, false); }},
+      {"cosine_similarity_backward", [=] { return cosine_case(s, true); }},
+      {"interpolate", [=] { return interpolate_case(s); }},
+      {"blur", [=] { return blur_case(s); }},
+      {"topk", [=] { return topk_case(s); }},
+      {"sum_of_squares", [=] { return gradient_norm_case(s); }},
+      {"stable_adamw", [=] { return optimizer_case(s); }},
+  };
+  for (const auto& [name, make] : cases) {
+    const std::string full = fmt::format("{}/{}/{}/threads:{}", name, arch, name_of(dtype), threads);
+    benchmark::RegisterBenchmark(full.c_str(),
+                                 [=, make = make](benchmark::State& state) { measure(state, make, threads); })
+        ->UseRealTime()
+        ->Unit(benchmark::kMicrosecond);
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
+  std::vector<int> counts{1};
+  if (omp_get_max_threads() > 1) counts.push_back(omp_get_max_threads());
+  for (int threads : counts) {
+    benchmark::AddCustomContext(
+        fmt::format("peak of {} threads", threads),
+        fmt::format("{:.1f} GFLOP/s f32, copy {:.1f} GB/s in memory, {:.1f} GB/s of 1 MB",
+                    peak_gflops(threads), peak_copy_gb(256 << 20, threads), peak_copy_gb(1 << 20, threads)));
+    for (const char* arch : {"small", "base"}) {
+      for (Dtype dtype : {Dtype::f32, Dtype::bf16}) register_all(arch, dtype, threads);
+    }
+  }
+  benchmark::RunSpecifiedBenchmarks();
+  benchmark::Shutdown();
+  return 0;
+}

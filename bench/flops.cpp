@@ -1,0 +1,29 @@
+#include "bench/flops.h"
+
+namespace dinomaly {
+
+Flops flops_of(const EncoderConfig& encoder, const Config& config, int64_t rows, int64_t columns) {
+  const double patches = static_cast<double>(rows * columns);
+  const double width = static_cast<double>(encoder.width), hidden = static_cast<double>(encoder.hidden);
+  const double patch = static_cast<double>(encoder.patch), heads = static_cast<double>(encoder.heads);
+  const auto product = [](double m, double n, double k) { return 2 * m * n * k; };
+
+  const double tokens = patches + 1 + static_cast<double>(encoder.registers);
+  const double ffn = encoder.ffn == EncoderConfig::Ffn::mlp ? 2 : 3;  // matrices of width x hidden
+  const double block = product(tokens, 4 * width, width) + ffn * product(tokens, hidden, width) +
+                       2 * product(tokens, tokens, width);  // q k^T and the weighted sum of v
+  Flops flops;
+  flops.encode = product(patches, width, 3 * patch * patch) +
+                 block * static_cast<double>(config.target_blocks.back() + 1);
+
+  const bool patches_only = config.remove_class_token || config.context_recentering;
+  const double decoded = patches_only ? patches : tokens;
+  const double fc = product(decoded, 4 * width, width);
+  const double linear_attention = 2 * product(decoded, width, width / heads);  // k^T v, then q times it
+  const double decoder = static_cast<double>(config.decoder_depth) * (3 * fc + linear_attention);
+  flops.reconstruct = 2 * fc + decoder;
+  flops.reconstruct_backward = 3 * fc + 2 * decoder;  // fc1 of the bottleneck needs no gradient of its input
+  return flops;
+}
+
+}  // namespace dinomaly

@@ -1,0 +1,86 @@
+#include "bench/options.h"
+
+#include <omp.h>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include "tensor/kernels.h"
+
+namespace dinomaly {
+
+EncoderConfig dinov2_config(const std::string& arch) {
+  EncoderConfig config;
+  if (arch == "small")
+    config.width = 384, config.heads = 6, config.depth = 12;
+  else if (arch == "base")
+    config.width = 768, config.heads = 12, config.depth = 12;
+  else if (arch == "large")
+    config.width = 1024, config.heads = 16, config.depth = 24;
+  else
+    fail_input("--arch: '{}' is not one of small, base, large", arch);
+  config.patch = 14, config.registers = 4, config.grid_h = config.grid_w = 37;
+  config.hidden = 4 * config.width;
+  config.layer_scale = true;
+  return config;
+}
+
+nlohmann::json BenchOptions::to_json() const {
+  return {{"work", train ? "train" : "infer"},
+          {"arch", arch},
+          {"size", size},
+          {"batch", batch},
+          {"precision", name_of(precision)},
+          {"device", device.to_string()},
+          {"threads", threads},
+          {"repeat", repeat},
+          {"seed", seed},
+          {"kept_features", kept_features},
+          {"weights", weights ? weights->string() : "random"}};
+}
+
+BenchOptions parse_bench_options(int argc, char** argv) {
+  CLI::App app{"Times Dinomaly with random weights: pictures to maps and scores, or one training step"};
+  BenchOptions options;
+  std::string work, precision = "f32", device = "cpu";
+  app.footer("Example: bench_dinomaly infer --arch base --batch 1 --threads 2 --repeat 10");
+  app.add_option("WORK", work, "infer or train")->required();
+  app.add_option("--arch", options.arch, "small, base or large")->capture_default_str();
+  app.add_option("--size", options.size, "pixels a side, a multiple of 14")->capture_default_str();
+  app.add_option("--batch", options.batch, "pictures")->capture_default_str()->check(CLI::Range(1, 4096));
+  app.add_option("--precision", precision, "f32 or bf16")->capture_default_str();
+  app.add_option("--device", device, "cpu, cuda or cuda:N")->capture_default_str();
+  app.add_option("--threads", options.threads, "0: one a processor")->check(CLI::Range(0, 1024));
+  app.add_option("--repeat", options.repeat, "repetitions that count, after one that does not")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1000000));
+  app.add_option("--seed", options.seed, "of weights and pictures")->capture_default_str();
+  app.add_flag("--kept-features", options.kept_features, "train: run the encoder once, before the clock");
+  app.add_option("--weights", options.weights, "a file of --save-weights instead of random weights");
+  app.add_option("--save-weights", options.save_weights,
+                 "write weights, pictures and what f32 computes from them (safetensors)");
+  app.add_flag("--serve", options.serve,
+               "answer each line 'run' on stdin with one repetition and one line of JSON");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    fmt::print("{}", app.help());
+    throw;
+  }
+  check_input(work == "infer" || work == "train", "'{}' is not one of infer, train", work);
+  options.train = work == "train";
+  check_input(options.train || !options.kept_features, "--kept-features: only training can keep features");
+  dinov2_config(options.arch);
+  check_input(options.size >= 14 && options.size <= 4102 && options.size % 14 == 0,
+              "--size: {} is not a multiple of 14 in [14, 4102]", options.size);
+  options.precision = parse_dtype(precision);
+  check_input(options.precision == Dtype::f32 || options.precision == Dtype::bf16,
+              "--precision: '{}' is not one of f32, bf16", precision);
+  options.device = parse_device(device);
+  kernels_for(options.device);  // says so where there is none
+  if (options.threads > 0) omp_set_num_threads(options.threads);
+  options.threads = omp_get_max_threads();
+  return options;
+}
+
+}  // namespace dinomaly

@@ -1,0 +1,36 @@
+// What bench_dinomaly is asked to run.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+
+#include "dinomaly/weights/encoder_weights.h"
+
+namespace dinomaly {
+
+struct BenchOptions {
+  bool train = false;
+  std::string arch = "small";
+  int64_t size = 392, batch = 1;
+  Dtype precision = Dtype::f32;
+  Device device;
+  int threads = 0;  // 0: one a processor
+  int64_t repeat = 5;
+  uint64_t seed = 1;
+  bool kept_features = false;
+  bool serve = false;
+  std::optional<std::filesystem::path> weights, save_weights;
+
+  nlohmann::json to_json() const;
+};
+
+// Throws InputError or CLI::ParseError; prints the help and throws CLI::Success for --help.
+BenchOptions parse_bench_options(int argc, char** argv);
+
+// DINOv2 with four registers: patch 14, a position table of 37 x 37, LayerScale. `arch`: small, base, large.
+EncoderConfig dinov2_config(const std::string& arch);
+
+}  // namespace dinomaly

@@ -1,0 +1,86 @@
+#include "bench/peak.h"
+
+#include <benchmark/benchmark.h>
+#include <omp.h>
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <utility>
+#include <vector>
+
+namespace dinomaly {
+
+namespace {
+
+// As wide as the widest register the compiler was told of. Twelve sums hide the latency of the multiply-add
+// on every common core, and with two factors still fit sixteen registers.
+using Vector [[gnu::vector_size(__BIGGEST_ALIGNMENT__)]] = float;
+constexpr int sums = 12, lanes = __BIGGEST_ALIGNMENT__ / sizeof(float);
+
+float multiply_add(int64_t rounds) {
+  Vector sum[sums], factor, summand;
+  for (int lane = 0; lane < lanes; ++lane) {
+    factor[lane] = 0.5f, summand[lane] = static_cast<float>(lane + 1);
+    for (int i = 0; i < sums; ++i) sum[i][lane] = static_cast<float>(i);  // all different: none can be shared
+  }
+  for (int64_t round = 0; round < rounds; ++round) {
+#pragma GCC unroll 12
+    for (int i = 0; i < sums; ++i) sum[i] = sum[i] * factor + summand;
+  }
+  float total = 0;
+  for (int i = 0; i < sums; ++i) total += sum[i][i % lanes];
+  return total;
+}
+
+template <class Body>
+double best_seconds(int repeats, int threads, const Body& body) {
+  double best = 1e30;
+  for (int i = 0; i < repeats; ++i) {
+    double start = 0;
+#pragma omp parallel num_threads(threads)
+    {
+#pragma omp barrier
+#pragma omp master
+      start = omp_get_wtime();
+#pragma omp barrier
+      body(omp_get_thread_num(), omp_get_num_threads());
+#pragma omp barrier
+    }
+    best = std::min(best, omp_get_wtime() - start);
+  }
+  return best;
+}
+
+}  // namespace
+
+double peak_gflops(int threads) {
+  static std::map<int, double> known;
+  double& result = known[threads];
+  if (result > 0) return result;
+  constexpr int64_t rounds = 4'000'000;
+  std::vector<float> results(static_cast<size_t>(threads) * 64);
+  const double seconds = best_seconds(
+      5, threads, [&](int thread, int) { results[static_cast<size_t>(thread) * 64] = multiply_add(rounds); });
+  return result = 2.0 * sums * lanes * rounds * threads / seconds / 1e9;
+}
+
+double peak_copy_gb(size_t bytes, int threads) {
+  static std::map<std::pair<size_t, int>, double> known;
+  const size_t half = std::max<size_t>(bytes / 2, 4096);
+  double& result = known[{half, threads}];
+  if (result > 0) return result;
+  std::vector<char> from(half, 1), to(half);
+  const int64_t loops = std::max<int64_t>(1, static_cast<int64_t>((size_t{32} << 20) / half));
+  const double seconds = best_seconds(7, threads, [&](int thread, int count) {
+    const size_t piece = (half / static_cast<size_t>(count)) & ~size_t{63};
+    const size_t begin = piece * static_cast<size_t>(thread);
+    for (int64_t i = 0; i < loops; ++i) {
+      std::memcpy(to.data() + begin, from.data() + begin, piece);
+      benchmark::ClobberMemory();  // the next copy may not be left out
+    }
+  });
+  return result = 2.0 * static_cast<double>(half) * static_cast<double>(loops) / seconds / 1e9;
+}
+
+}  // namespace dinomaly
