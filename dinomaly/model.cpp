@@ -112,13 +112,17 @@ Reconstruction Dinomaly::reconstruct(const Features& features, Generator& genera
   std::reverse(outputs.begin(), outputs.end());
 
   const int64_t patches = features.rows * features.columns;
-  Reconstruction result{features.encoded, {}, features.rows, features.columns};
+  // Distances near 0 are differences of numbers near 1: they are not taken in bf16.
+  const Dtype wide = x.dtype() == Dtype::bf16 ? Dtype::f32 : x.dtype();
+  Reconstruction result{{}, {}, features.rows, features.columns};
+  for (const Tensor& encoded : features.encoded) result.encoded.push_back(encoded.to(wide));
   for (const auto& members : config_.decoder_groups) {
     Variable sum = outputs[static_cast<size_t>(members[0])];
     for (size_t i = 1; i < members.size(); ++i) sum = sum + outputs[static_cast<size_t>(members[i])];
     const Variable mean = sum * (1.0 / static_cast<double>(members.size()));
-    result.decoded.push_back(
-        slice(mean, 1, mean.size(1) - patches, mean.size(1)));  // CLS and registers dropped
+    // CLS and registers are dropped.
+    const Variable kept = slice(mean, 1, mean.size(1) - patches, mean.size(1));
+    result.decoded.push_back(kept.dtype() == wide ? kept : cast(kept, wide));
   }
   return result;
 }

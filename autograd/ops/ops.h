@@ -56,6 +56,8 @@ Variable transpose(const Variable& x, int axis_a, int axis_b);
 Variable permute(const Variable& x, const std::vector<int>& axes);
 Variable slice(const Variable& x, int axis, int64_t begin, int64_t end, int64_t step = 1);
 Variable expand(const Variable& x, const Shape& shape);
+// cast.cpp: another floating dtype.
+Variable cast(const Variable& x, Dtype dtype);
 // cat.cpp
 Variable cat(const std::vector<Variable>& parts, int axis);
 Variable stack(const std::vector<Variable>& parts, int axis);  // a new axis

@@ -85,7 +85,8 @@ void declare(CLI::App& app, TrainOptions& options, Flags& flags) {
   app.add_option("--batch", flags.batch, "pictures a step (16)");
   app.add_option("--seed", flags.seed, "of initial weights, order and dropout (1)");
   app.add_option("--threads", options.threads, "0: one a processor")->check(CLI::Range(0, 1024));
-  app.add_option("--precision", flags.precision, "f32 or f64");
+  app.add_option("--precision", flags.precision,
+                 "f32, bf16 (weights and activations; sums, statistics and master weights stay f32) or f64");
   app.add_option("--out", options.out, "folder for metrics, log, model and heatmaps");
 }
 
@@ -110,8 +111,8 @@ void apply(const Flags& flags, TrainOptions& options) {
   if (flags.batch) config.batch = *flags.batch;
   if (flags.seed) config.seed = *flags.seed;
   options.precision = parse_dtype(flags.precision);
-  check_input(options.precision == Dtype::f32 || options.precision == Dtype::f64,
-              "--precision: '{}' is not one of f32, f64", flags.precision);
+  check_input(is_floating(options.precision), "--precision: '{}' is not one of f32, bf16, f64",
+              flags.precision);
 }
 
 }  // namespace

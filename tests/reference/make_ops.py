@@ -148,6 +148,7 @@ case("expand", [(3, 1)], lambda x: x.expand(2, 3, 4))
 case("expand.empty", [(3, 1)], lambda x: x.expand(3, 0))
 
 # --- cat_test.cpp
+case("cast", [(3, 7)], lambda x: 3 * x)
 case("cat", [(2, 3), (2, 1), (2, 4)], lambda *parts: torch.cat(parts, -1))
 case("cat.axis_0", [(2, 3, 2), (1, 3, 2)], lambda *parts: torch.cat(parts, 0))
 case("cat.stack", [(2, 3), (2, 3), (2, 3)], lambda *parts: torch.stack(parts, 1))
