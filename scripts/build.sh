@@ -1,9 +1,18 @@
 #!/usr/bin/env bash
-# Configures and builds into build/ (or $1), with any further CMake flags: build.sh [DIR [-DNAME=VALUE ...]]
+# Configures and builds into build/ (or $1), with any further CMake flags and only the targets named, if any:
+# build.sh [DIR [-DNAME=VALUE ...] [TARGET ...]]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 directory=${1:-build}
 shift || true
-cmake -G Ninja -S . -B "$directory" "$@" >"/tmp/dinomaly-cmake.$$" 2>&1 || { cat "/tmp/dinomaly-cmake.$$"; rm -f "/tmp/dinomaly-cmake.$$"; exit 1; }
-rm -f "/tmp/dinomaly-cmake.$$"
-ninja -C "$directory" -j "$(nproc)" --quiet
+flags=() targets=()
+for argument in "$@"; do
+  case $argument in
+    -*) flags+=("$argument") ;;
+    *) targets+=("$argument") ;;
+  esac
+done
+log=$(mktemp)
+cmake -G Ninja -S . -B "$directory" "${flags[@]}" >"$log" 2>&1 || { cat "$log"; rm -f "$log"; exit 1; }
+rm -f "$log"
+ninja -C "$directory" -j "$(nproc)" --quiet "${targets[@]}"

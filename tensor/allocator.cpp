@@ -5,7 +5,35 @@
 
 #include "tensor/error.h"
 
+// Cached memory stays allocated in the eyes of AddressSanitizer: it must be told what nobody may touch.
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#endif
+
 namespace dinomaly {
+
+namespace {
+
+void forbid([[maybe_unused]] void* begin, [[maybe_unused]] size_t bytes) {
+#ifdef __SANITIZE_ADDRESS__
+  __asan_poison_memory_region(begin, bytes);
+#endif
+}
+
+void permit([[maybe_unused]] void* begin, [[maybe_unused]] size_t bytes) {
+#ifdef __SANITIZE_ADDRESS__
+  __asan_unpoison_memory_region(begin, bytes);
+#endif
+}
+
+void release_all(MemorySource& source, size_t bytes, const std::vector<void*>& blocks) {
+  for (void* block : blocks) {
+    permit(block, bytes);
+    source.release(block, bytes);
+  }
+}
+
+}  // namespace
 
 size_t CachingAllocator::rounded(size_t bytes) {
   constexpr size_t smallest = 256;
@@ -27,7 +55,7 @@ void* CachingAllocator::allocate(size_t bytes) {
     block = source_->acquire(size);
     if (block == nullptr) {
       for (auto& [cached_size, blocks] : free_) {
-        for (void* cached : blocks) source_->release(cached, cached_size);
+        release_all(*source_, cached_size, blocks);
         blocks.clear();
       }
       counters_.cached_bytes = 0;
@@ -39,12 +67,15 @@ void* CachingAllocator::allocate(size_t bytes) {
   counters_.live_bytes += size;
   counters_.live_blocks += 1;
   counters_.peak_bytes = std::max(counters_.peak_bytes, counters_.live_bytes);
+  permit(block, bytes);
+  forbid(static_cast<char*>(block) + bytes, size - bytes);
   return block;
 }
 
 void CachingAllocator::deallocate(void* block, size_t bytes) {
   const size_t size = rounded(bytes);
   std::lock_guard lock(mutex_);
+  forbid(block, size);
   free_[size].push_back(block);
   counters_.live_bytes -= size;
   counters_.live_blocks -= 1;
@@ -53,9 +84,7 @@ void CachingAllocator::deallocate(void* block, size_t bytes) {
 
 void CachingAllocator::release_cached() {
   std::lock_guard lock(mutex_);
-  for (auto& [size, blocks] : free_) {
-    for (void* block : blocks) source_->release(block, size);
-  }
+  for (const auto& [size, blocks] : free_) release_all(*source_, size, blocks);
   free_.clear();
   counters_.cached_bytes = 0;
 }

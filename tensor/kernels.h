@@ -104,7 +104,8 @@ class Kernels {
   virtual void where(const Tensor& condition, const Tensor& a, const Tensor& b,
                      const Tensor& out) = 0;  // cond u8
 
-  // --- reduce: x (outer, n, inner) -> out (outer, inner). max of n = 0 is an error of the caller.
+  // --- reduce: x (outer, n, inner) -> out (outer, inner). op is sum or max; max of n = 0 is an
+  // error of the caller.
   virtual void reduce(Reduce op, const Tensor& x, const Tensor& out) = 0;
   virtual void arg_max(const Tensor& x, const Tensor& out) = 0;  // out i64, the first of equals
   // Sorts each row of x (rows, n), stably, NaN last; indices i64.

@@ -93,7 +93,7 @@ void reduce_unit(const Units& units, int64_t unit, const T* x, typename Op::Part
 }
 
 template <class Op, class T>
-void reduce_all(const Tensor& x, const Tensor& out, double scale) {
+void reduce_all(const Tensor& x, const Tensor& out) {
   const Units units(x.size(0), x.size(1), x.size(2));
   const T* source = x.data<T>();
   T* target = out.data<T>();
@@ -110,7 +110,6 @@ void reduce_all(const Tensor& x, const Tensor& out, double scale) {
       auto result = *first;
       for (int64_t piece = 1; piece < units.pieces; ++piece)
         result = Op::combine(result, first[piece * units.inner]);
-      if constexpr (!std::is_integral_v<T>) result = static_cast<decltype(result)>(result * scale);
       target[i] = static_cast<T>(static_cast<Compute<T>>(result));
     }
   });
@@ -122,11 +121,10 @@ void CpuKernels::reduce(Reduce op, const Tensor& x, const Tensor& out) {
   if (out.numel() == 0) return;
   visit(x.dtype(), [&](auto type) {
     using T = decltype(type);
-    check(op != Reduce::mean || is_floating(x.dtype()), "mean: expected a floating dtype, got {}", x.dtype());
     if (op == Reduce::max)
-      reduce_all<Max<T>, T>(x, out, 1.0);
+      reduce_all<Max<T>, T>(x, out);
     else
-      reduce_all<Sum<T>, T>(x, out, op == Reduce::mean ? 1.0 / static_cast<double>(x.size(1)) : 1.0);
+      reduce_all<Sum<T>, T>(x, out);
   });
 }
 

@@ -1,6 +1,9 @@
 // Hooks: when they run, on what, and how they are taken away.
 #include <doctest/doctest.h>
 
+#include <string>
+#include <vector>
+
 #include "autograd/ops/ops.h"
 
 using namespace dinomaly;
@@ -104,4 +107,97 @@ TEST_CASE("a hook that returns another shape or nothing is an error, and so is o
   z.register_hook([](const Tensor&) { return Tensor(); });
   CHECK_THROWS_AS(sum(z).backward(), Error);
   CHECK_THROWS_AS(Variable(Tensor::zeros({1})).register_hook([](const Tensor& g) { return g; }), Error);
+}
+
+TEST_CASE("a hook removed by an earlier one still runs in that pass, as it was registered, and never after") {
+  const Variable x = scalar(1);
+  HookHandle second;
+  x.register_hook([&](const Tensor& g) {
+    second.remove();
+    return g + 1.0;
+  });
+  second = x.register_hook([](const Tensor& g) { return g * 10.0; });
+  sum(x * 1.0).backward();
+  CHECK(x.grad().item() == 20);
+  x.zero_grad();
+  sum(x * 1.0).backward();
+  CHECK(x.grad().item() == 2);
+}
+
+TEST_CASE("a hook registered by a hook waits for the next pass") {
+  const Variable x = scalar(1);
+  HookHandle once;
+  once = x.register_hook([&](const Tensor& g) {
+    once.remove();
+    x.register_hook([](const Tensor& later) { return later * 5.0; });
+    return g;
+  });
+  sum(x * 1.0).backward();
+  CHECK(x.grad().item() == 1);
+  x.zero_grad();
+  sum(x * 1.0).backward();
+  CHECK(x.grad().item() == 5);
+}
+
+TEST_CASE("removing one of three hooks leaves the order of the others") {
+  const Variable x = scalar(1);
+  x.register_hook([](const Tensor& g) { return g + 1.0; });
+  HookHandle middle = x.register_hook([](const Tensor& g) { return g * 0.0; });
+  x.register_hook([](const Tensor& g) { return g * 10.0; });
+  middle.remove();
+  sum(x * 1.0).backward();
+  CHECK(x.grad().item() == 20);
+}
+
+TEST_CASE("a hook's replacement goes to every input, an observing hook changes nothing") {
+  const Variable a = scalar(2), b = scalar(5);
+  const Variable product = a * b;
+  std::vector<double> seen;
+  product.register_hook([&](const Tensor& g) {
+    seen.push_back(g.item());
+    return g;
+  });
+  product.register_hook([](const Tensor& g) { return g * 3.0; });
+  product.register_hook([&](const Tensor& g) {
+    seen.push_back(g.item());
+    return g;
+  });
+  sum(product).backward();
+  CHECK(seen == std::vector<double>{1, 3});
+  CHECK(a.grad().item() == 15);
+  CHECK(b.grad().item() == 6);
+}
+
+TEST_CASE("hooks of a chain run from the output back, each before what lies upstream of it") {
+  const Variable x = scalar(1);
+  const Variable y = x * 2.0, z = y * 3.0;
+  std::vector<std::string> order;
+  const auto note = [&](const char* name) {
+    return [&order, name](const Tensor& g) {
+      order.push_back(name);
+      return g;
+    };
+  };
+  x.register_hook(note("x"));
+  y.register_hook(note("y"));
+  z.register_hook(note("z"));
+  sum(z + y).backward();
+  CHECK(order == std::vector<std::string>{"z", "y", "x"});
+}
+
+TEST_CASE("a hook on one of two views changes that view's share alone") {
+  const Variable x(Tensor::ones({4}, Dtype::f64), true);
+  const Variable left = slice(x, 0, 0, 3), right = slice(x, 0, 1, 4);
+  left.register_hook([](const Tensor& g) { return g * 10.0; });
+  (sum(left) + sum(right)).backward();
+  CHECK(x.grad().to_vector<double>() == std::vector<double>{10, 11, 11, 1});
+}
+
+TEST_CASE("a hook on one operand of a sum leaves the other one alone") {
+  const Variable a = scalar(1), b = scalar(1);
+  const Variable left = a * 1.0, right = b * 1.0;
+  left.register_hook([](const Tensor& g) { return g * 7.0; });
+  sum(left + right).backward();  // add hands one tensor to both
+  CHECK(a.grad().item() == 7);
+  CHECK(b.grad().item() == 1);
 }

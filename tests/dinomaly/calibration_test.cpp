@@ -156,7 +156,8 @@ TEST_CASE("calibration: a damaged picture is named") {
   CHECK(one_line_with(input_error([&] { calibrate(*model, samples); }), "good/001.png"));
 }
 
-TEST_CASE("picture stream: order, errors among pictures, errors of the source, early end") {
+TEST_CASE("picture stream: order, errors among pictures, errors of the source, early end" *
+          doctest::test_suite("threads")) {
   const TemporaryFolder folder;
   Image image(4, 3, 3);
   std::vector<std::filesystem::path> paths;

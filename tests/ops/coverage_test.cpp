@@ -1,8 +1,10 @@
 // No op without a case: the names that autograd/ops records are read from its sources.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <regex>
 #include <set>
 #include <sstream>
@@ -28,20 +30,52 @@ std::set<std::string> first_groups(const std::string& text, const std::regex& pa
   return found;
 }
 
+// record("name", ...), and "name" as the first argument of a file's own helper that ends in record(name,
+// ...).
+std::set<std::string> recorded_names(const std::string& source) {
+  return first_groups(source, std::regex(R"re(\b\w+\(\s*"([a-z_0-9]+)")re"));
+}
+
+// What stands first in record(...): a name in quotes, or `name` in such a helper.
+std::set<std::string> recorded_arguments(const std::string& source) {
+  return first_groups(source, std::regex(R"re(\brecord\(\s*([^,]*),)re"));
+}
+
+std::set<std::string> covered_names() {
+  std::set<std::string> covered;
+  for (const OpCase& test : OpCase::all()) covered.insert(test.op());
+  return covered;
+}
+
+// All lists of input shapes on which the op is tried.
+std::vector<Shapes> tried_shapes(const std::string& op) {
+  std::vector<Shapes> tried;
+  for (const OpCase& test : OpCase::all()) {
+    if (test.op() != op) continue;
+    tried.push_back(test.shapes);
+    tried.insert(tried.end(), test.options.also.begin(), test.options.also.end());
+  }
+  return tried;
+}
+
+bool any_list(const std::vector<Shapes>& tried, const std::function<bool(const Shapes&)>& holds) {
+  return std::any_of(tried.begin(), tried.end(), holds);
+}
+
+bool any_shape(const Shapes& shapes, const std::function<bool(int64_t)>& holds) {
+  return std::any_of(shapes.begin(), shapes.end(), [&](const Shape& shape) { return holds(shape.numel()); });
+}
+
 }  // namespace
 
 TEST_CASE("every op that can be recorded has an OpCase") {
-  std::set<std::string> covered;
-  for (const OpCase& test : OpCase::all()) covered.insert(test.op());
-  // record("name", ...), and "name" as the first argument of a file's own helper that ends in record(name,
-  // ...).
-  const std::regex literal(R"re(\b\w+\(\s*"([a-z_0-9]+)")re"), recorded(R"re(\brecord\(\s*([^,]*),)re");
+  const std::set<std::string> covered = covered_names();
   std::set<std::string> names;
   for (const auto& entry : std::filesystem::directory_iterator(DINOMALY_SOURCE_DIR "/autograd/ops")) {
     if (entry.path().extension() != ".cpp") continue;
     const std::string text = text_of(entry.path());
-    names.merge(first_groups(text, literal));
-    for (const std::string& argument : first_groups(text, recorded)) {
+    names.merge(recorded_names(text));
+    for (const std::string& argument : recorded_arguments(text)) {
       INFO(entry.path().filename().string(), ": record(", argument, ", ...)");
       const bool readable = argument.front() == '"' || argument == "name";
       CHECK(readable);
@@ -51,6 +85,62 @@ TEST_CASE("every op that can be recorded has an OpCase") {
   for (const std::string& name : names) {
     INFO("op ", name, " has no OpCase in tests/ops");
     CHECK(covered.contains(name));
+  }
+}
+
+TEST_CASE("a new op without a case would be found") {
+  const std::string source = R"(Variable softplus(const Variable& x) {
+    return record("softplus", y, {x}, backward); }
+  Variable cube(const Variable& x) { return pointwise(
+      "cube", x); }
+  Variable hidden(const Variable& x) { return record(kind, y, {x}, backward); })";
+  CHECK(recorded_names(source) == std::set<std::string>{"softplus", "cube"});
+  CHECK_FALSE(covered_names().contains("softplus"));
+  CHECK(recorded_arguments(source) == std::set<std::string>{"\"softplus\"", "kind"});
+}
+
+TEST_CASE("ops are recorded in autograd/ops only") {
+  const std::regex recording(R"re(\b(record|append_to_tape)\()re");
+  for (const char* folder : {"nn", "dinomaly"}) {
+    for (const auto& entry :
+         std::filesystem::recursive_directory_iterator(std::filesystem::path(DINOMALY_SOURCE_DIR) / folder)) {
+      const std::string kind = entry.path().extension().string();
+      if (kind != ".cpp" && kind != ".h") continue;
+      INFO(entry.path().string());
+      CHECK_FALSE(std::regex_search(text_of(entry.path()), recording));
+    }
+  }
+}
+
+TEST_CASE("every op is tried on nothing, on ones, on sizes no vector width divides, and on wrong shapes") {
+  // Of one operand, element by element: no shape is wrong.
+  const std::set<std::string> takes_all = {"abs",  "affine",  "clamp", "dropout", "elu",  "exp",
+                                           "gelu", "log",     "neg",   "pow",     "relu", "rsqrt",
+                                           "silu", "sigmoid", "sqrt",  "tanh",    "cast"};
+  const std::set<std::string> takes_three = {"packed_attention", "packed_linear_attention"};  // q, k, v
+  const std::set<std::string> refuses_nothing = {"cross_entropy"};  // a mean over no rows
+  for (const std::string& op : covered_names()) {
+    INFO(op);
+    const std::vector<Shapes> tried = tried_shapes(op);
+    const bool empty = any_list(tried, [](const Shapes& shapes) {
+      return any_shape(shapes, [](int64_t numel) { return numel == 0; });
+    });
+    const bool ones = any_list(tried, [](const Shapes& shapes) {
+      return !any_shape(shapes, [](int64_t numel) { return numel != 1; });
+    });
+    const bool odd = any_list(tried, [](const Shapes& shapes) {
+      return std::any_of(shapes.begin(), shapes.end(), [](const Shape& shape) {
+        const auto is_odd = [](int64_t size) { return size > 16 && size % 2 == 1; };
+        return is_odd(shape.numel()) || std::any_of(shape.begin(), shape.end(), is_odd);
+      });
+    });
+    const bool wrong = std::any_of(OpCase::all().begin(), OpCase::all().end(), [&](const OpCase& test) {
+      return test.op() == op && !test.options.wrong.empty();
+    });
+    CHECK_MESSAGE((empty || refuses_nothing.contains(op)), "no empty input among the shapes");
+    CHECK_MESSAGE((ones || takes_three.contains(op)), "no inputs of one element each");
+    CHECK_MESSAGE(odd, "neither an axis nor a number of elements that is odd and above 16");
+    CHECK_MESSAGE((wrong || takes_all.contains(op)), "no wrong shapes");
   }
 }
 

@@ -13,7 +13,7 @@ OpFunction resize(int64_t height, int64_t width, const InterpolateArgs& args) {
 constexpr auto nearest = InterpolateMode::nearest, bilinear = InterpolateMode::bilinear,
                bicubic = InterpolateMode::bicubic;
 const Shapes picture{{2, 3, 5}};
-const OpOptions options{.also = {{{1, 1}}, {{2, 1, 9, 4}}, {{0, 3, 3}}},
+const OpOptions options{.also = {{{1, 1}}, {{2, 1, 9, 4}}, {{1, 17, 3}}, {{0, 3, 3}}},
                         .wrong = {{{{5}}, "interpolate: x of (5) is not (..., H, W)"},
                                   {{{2, 0, 3}}, "interpolate: x of (2, 0, 3) is not (..., H, W)"}}};
 

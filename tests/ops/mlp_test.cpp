@@ -28,10 +28,9 @@ OpCase mlp_residual{
       return mlp(in[0], {in[1], in[2]}, {in[3], in[4]}, {in[0], {}});
     },
     {.wrong = {{{{2, 5}, {7, 5}, {7}, {4, 7}, {4}}, "mlp: residual (2, 5) does not fit the output (2, 4)"}}}};
-OpCase mlp_scaled_residual{
-    "add.scaled_mlp", {{3, 5}, {7, 5}, {7}, {4, 7}, {4}, {3, 4}, {4}}, [](Inputs in) {
-      return mlp(in[0], {in[1], in[2]}, {in[3], in[4]}, {in[5], in[6]});
-    }};
+OpCase mlp_scaled_residual{"add.scaled_mlp", {{3, 5}, {7, 5}, {7}, {4, 7}, {4}, {3, 4}, {4}}, [](Inputs in) {
+                             return mlp(in[0], {in[1], in[2]}, {in[3], in[4]}, {in[5], in[6]});
+                           }};
 
 }  // namespace
 

@@ -41,12 +41,46 @@ void check_against_reference(const OpCase& test, Dtype dtype, Device device, dou
   }
 }
 
-void check_equal(const Evaluation& got, const Evaluation& expected, double scale = 1) {
+void check_equal(const Evaluation& got, const Evaluation& expected, double scale = 1,
+                 double tolerance = exact) {
   for (size_t i = 0; i < got.gradients.size(); ++i) {
     INFO("gradient of input ", i);
     REQUIRE(got.gradients[i].defined());
-    CHECK(relative_error(got.gradients[i], expected.gradients[i] * scale) <= exact);
+    CHECK(relative_error(got.gradients[i], expected.gradients[i] * scale) <= tolerance);
   }
+}
+
+// The case's further shapes in `dtype`, against f64 on the CPU.
+void check_further_shapes(const OpCase& test, Dtype dtype, Device device, double tolerance,
+                          Generator& generator) {
+  for (const Shapes& shapes : test.options.also) {
+    // Rounded first: both sides see the same inputs.
+    const std::vector<Tensor> inputs =
+        converted(random_inputs(shapes, test.options, generator), dtype, device);
+    const Evaluation narrow = evaluate(test.function, inputs, {});
+    const Evaluation wide = evaluate(test.function, converted(inputs, Dtype::f64, Device::cpu()), {});
+    INFO(test.name, " in ", std::string(name_of(dtype)));
+    CHECK(relative_error(narrow.output, wide.output) <= tolerance);
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      INFO("gradient of input ", i, " of ", inputs[i].shape().to_string());
+      // A gradient may cancel to next to nothing (softmax of one element): then the error counts as absolute.
+      const Tensor zeros = Tensor::zeros(shapes[i], Dtype::f64);
+      const Tensor difference = narrow.gradients[i].to(Device::cpu()).to(Dtype::f64) - wide.gradients[i];
+      const double largest = relative_error(wide.gradients[i], zeros);
+      CHECK(relative_error(difference, zeros) <= 2 * tolerance * std::max(1.0, largest));
+    }
+  }
+}
+
+// The case on views that are not contiguous, against the same on contiguous tensors.
+void check_strided(const OpCase& test, Dtype dtype, Device device, double tolerance) {
+  std::vector<Tensor> inputs = converted(reference_inputs(test), dtype, device);
+  const Tensor cotangent = reference(test.name + "/cotangent").to(dtype).to(device);
+  const Evaluation expected = evaluate(test.function, inputs, cotangent);
+  for (Tensor& input : inputs) input = strided_copy(input);
+  const Evaluation got = evaluate(test.function, inputs, strided_copy(cotangent));
+  CHECK(relative_error(got.output, expected.output) <= tolerance);
+  check_equal(got, expected, 1, tolerance);
 }
 
 void check_differences(const OpFunction& function, const std::vector<Tensor>& inputs, Generator& generator) {
@@ -87,9 +121,13 @@ TEST_CASE("values and gradients on CUDA are PyTorch's, in f32 and bf16") {
     MESSAGE("skipped: no CUDA device, or built without CUDA");
     return;
   }
-  for_each_case([](const OpCase& test) {
+  Generator generator(4);
+  for_each_case([&](const OpCase& test) {
     check_against_reference(test, Dtype::f32, Device::cuda(), test.options.f32);
     check_against_reference(test, Dtype::bf16, Device::cuda(), test.options.bf16);
+    check_further_shapes(test, Dtype::f32, Device::cuda(), test.options.f32, generator);
+    check_further_shapes(test, Dtype::bf16, Device::cuda(), test.options.bf16, generator);
+    check_strided(test, Dtype::f32, Device::cuda(), test.options.f32);
   });
 }
 
@@ -104,36 +142,32 @@ TEST_CASE("gradients are the limits of finite differences") {
   });
 }
 
-TEST_CASE("further shapes in f32 agree with f64") {
+TEST_CASE("further shapes in f32 and bf16 agree with f64") {
   Generator generator(2);
   for_each_case([&](const OpCase& test) {
-    for (const Shapes& shapes : test.options.also) {
-      // Rounded to f32 first: both sides see the same inputs.
-      const std::vector<Tensor> inputs =
-          converted(random_inputs(shapes, test.options, generator), Dtype::f32);
-      const Evaluation narrow = evaluate(test.function, inputs, {});
-      const Evaluation wide = evaluate(test.function, converted(inputs, Dtype::f64), {});
-      CHECK(relative_error(narrow.output, wide.output) <= test.options.f32);
-      for (size_t i = 0; i < inputs.size(); ++i) {
-        INFO("gradient of input ", i, " of ", inputs[i].shape().to_string());
-        // A gradient may cancel to next to nothing (softmax of one element): then the error counts as
-        // absolute.
-        const Tensor difference = narrow.gradients[i].to(Dtype::f64) - wide.gradients[i];
-        const double largest = relative_error(wide.gradients[i], Tensor::zeros(shapes[i], Dtype::f64));
-        CHECK(relative_error(difference, Tensor::zeros(shapes[i], Dtype::f64)) <=
-              2 * test.options.f32 * std::max(1.0, largest));
-      }
-    }
+    check_further_shapes(test, Dtype::f32, Device::cpu(), test.options.f32, generator);
+    check_further_shapes(test, Dtype::bf16, Device::cpu(), test.options.bf16, generator);
   });
 }
 
 TEST_CASE("strided inputs and cotangents give what contiguous ones give") {
   for_each_case([](const OpCase& test) {
-    std::vector<Tensor> inputs = reference_inputs(test);
+    check_strided(test, Dtype::f64, Device::cpu(), exact);
+    check_strided(test, Dtype::f32, Device::cpu(), 1e-6);
+  });
+}
+
+TEST_CASE("expanded inputs, which read one element many times, give what their copies give") {
+  for_each_case([](const OpCase& test) {
+    std::vector<Tensor> expanded, copies;
+    for (const Tensor& input : reference_inputs(test)) {
+      const bool has_rows = input.rank() > 0 && input.size(0) > 1;
+      expanded.push_back(has_rows ? input.slice(0, 0, 1).expand(input.shape()) : input);
+      copies.push_back(expanded.back().clone());
+    }
     const Tensor cotangent = reference(test.name + "/cotangent");
-    const Evaluation expected = evaluate(test.function, inputs, cotangent);
-    for (Tensor& input : inputs) input = strided_copy(input);
-    const Evaluation got = evaluate(test.function, inputs, strided_copy(cotangent));
+    const Evaluation got = evaluate(test.function, expanded, cotangent);
+    const Evaluation expected = evaluate(test.function, copies, cotangent);
     CHECK(relative_error(got.output, expected.output) <= exact);
     check_equal(got, expected);
   });

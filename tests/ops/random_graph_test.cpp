@@ -2,8 +2,10 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <set>
 
 #include "autograd/gradcheck.h"
+#include "autograd/tape.h"
 #include "tests/ops/op_case.h"
 
 namespace dinomaly {
@@ -144,6 +146,48 @@ TEST_CASE("gradients of 200 random graphs are the limits of finite differences")
     }
   }
   CHECK(worst > 0);  // something was compared
+}
+
+TEST_CASE("random graphs have enough ops, and every seed draws another one") {
+  std::set<double> values;
+  std::set<std::string> recorded;
+  for (uint64_t seed = 0; seed < 200; ++seed) {
+    std::vector<Variable> leaves;
+    for (const Tensor& tensor : random_leaves(0)) leaves.emplace_back(tensor, true);
+    const Variable graph = random_graph(seed, leaves);
+    values.insert(graph.value().item());
+    std::vector<Variable> waiting{graph};  // shared parts are met again, which is harmless for a set of names
+    for (int visits = 0; !waiting.empty() && visits < 500; ++visits) {
+      const Variable variable = waiting.back();
+      waiting.pop_back();
+      if (!variable.state()->node) continue;
+      recorded.insert(variable.state()->node->name);
+      for (const Variable& input : variable.state()->node->inputs)
+        if (input.defined()) waiting.push_back(input);
+    }
+  }
+  CHECK(values.size() == 200);
+  CHECK(recorded.size() >= 25);
+}
+
+TEST_CASE("random graphs dropped in any order, walked or not, leave nothing live") {
+  CachingAllocator& allocator = kernels_for(Device::cpu()).allocator();
+  const int64_t blocks = allocator.counters().live_blocks, nodes = tape_size();
+  {
+    Generator generator(6);
+    std::vector<Variable> kept;
+    for (uint64_t seed = 0; seed < 200; ++seed) {
+      for (const Tensor& tensor : random_leaves(seed)) kept.emplace_back(tensor, true);
+      const std::vector<Variable> leaves(kept.end() - 5, kept.end());
+      kept.push_back(random_graph(seed, leaves));
+      if (generator.below(2)) kept.back().backward();
+      while (kept.size() > 30)
+        kept.erase(kept.begin() + static_cast<std::ptrdiff_t>(generator.below(kept.size())));
+    }
+    CHECK(allocator.counters().live_blocks > blocks);
+  }
+  CHECK(allocator.counters().live_blocks == blocks);
+  CHECK(tape_size() == nodes);
 }
 
 TEST_CASE("the gradient of a sum is the sum of the gradients") {

@@ -140,11 +140,14 @@ case("max.ties", [(3, 6)], lambda x: x.amax(1), draw=fixed([[1, 2, 2, 0, 2, -1],
 
 # --- view_test.cpp
 case("reshape", [(2, 6)], lambda x: x.reshape(3, -1))
+case("reshape.flat", [(3, 5)], lambda x: x.reshape(-1))
 case("transpose", [(2, 3, 4)], lambda x: x.transpose(0, -1))
 case("permute", [(2, 3, 4)], lambda x: x.permute(2, 0, -2))
 case("slice", [(3, 7, 2)], lambda x: x[:, 1:6:2])
+case("slice.first", [(3, 5)], lambda x: x[:1])
 case("slice.empty", [(3, 4)], lambda x: x[2:2])
 case("expand", [(3, 1)], lambda x: x.expand(2, 3, 4))
+case("expand.rows", [(33,)], lambda x: x.expand(2, 33))
 case("expand.empty", [(3, 1)], lambda x: x.expand(3, 0))
 
 # --- cat_test.cpp

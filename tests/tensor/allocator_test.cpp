@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <cstdlib>
+#include <thread>
 
 #include "tensor/error.h"
 #include "tensor/kernels.h"
@@ -96,6 +97,28 @@ TEST_CASE("allocator of the CPU: tensors take from it and give back, aligned to 
   }
   CHECK(allocator.counters().live_bytes == before.live_bytes);
   CHECK(allocator.counters().live_blocks == before.live_blocks);
+}
+
+TEST_CASE("allocator of the CPU: threads may take, pass on and give back tensors" *
+          doctest::test_suite("threads")) {
+  CachingAllocator& allocator = kernels_for(Device::cpu()).allocator();
+  const int64_t before = allocator.counters().live_blocks;
+  {
+    std::vector<Tensor> passed_on(4);
+    std::vector<std::thread> threads;
+    for (size_t i = 0; i < passed_on.size(); ++i) {
+      threads.emplace_back([&passed_on, i] {
+        for (int64_t round = 0; round < 200; ++round) {
+          const Tensor other = Tensor::full({round % 7 + 1}, static_cast<double>(i));
+          passed_on[i] = Tensor::full({100 * (round % 5) + 1}, static_cast<double>(i));
+        }
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    for (size_t i = 0; i < passed_on.size(); ++i)
+      CHECK(passed_on[i].to_vector<float>().back() == static_cast<float>(i));
+  }
+  CHECK(allocator.counters().live_blocks == before);
 }
 
 #ifndef DINOMALY_WITH_CUDA
