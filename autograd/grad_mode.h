@@ -21,6 +21,18 @@ class NoGrad {
   bool before_;
 };
 
+// Ops are recorded while one of these lives, also inside a NoGrad.
+class EnableGrad {
+ public:
+  EnableGrad() : before_(GradMode::enabled()) { GradMode::set(true); }
+  ~EnableGrad() { GradMode::set(before_); }
+  EnableGrad(const EnableGrad&) = delete;
+  EnableGrad& operator=(const EnableGrad&) = delete;
+
+ private:
+  bool before_;
+};
+
 // Runs `function` without recording and returns what it returns.
 template <class Function>
 decltype(auto) no_grad(Function&& function) {

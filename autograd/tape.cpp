@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <map>
+#include <set>
 #include <utility>
 
 #include "tensor/ops.h"
@@ -44,8 +45,16 @@ Tensor finish(VariableState& state, bool keep) {
 }
 
 // The variables a gradient is on its way to: made by ops, newest last, and leaves, which wait for the end.
+// A walk inside another one keeps what was recorded since the op that started it, and `inputs`; everything
+// older belongs to the walk around.
 class Walk {
  public:
+  Walk() = default;
+  Walk(Walk& around, const std::vector<Variable>& inputs) : around_(&around) {
+    for (const Variable& input : inputs) {
+      if (input.defined()) inputs_.insert(input.state().get());
+    }
+  }
   // Also when a hook or an op throws: no half-summed gradient stays behind.
   ~Walk() {
     for (auto& [order, state] : reached_) state->pending = {};
@@ -54,6 +63,7 @@ class Walk {
 
   void add(const Variable& variable, Tensor contribution) {
     const std::shared_ptr<VariableState>& state = variable.state();
+    if (around_ != nullptr && is_older(*state)) return around_->add(variable, std::move(contribution));
     check(!state->released, "backward: this part of the graph was already released by an earlier backward()");
     if (!state->pending.defined()) {
       if (state->node)
@@ -64,18 +74,37 @@ class Walk {
     accumulate(*state, std::move(contribution));
   }
 
+  // Passes all ops; the leaves keep their sums pending.
   void run() {
+    Walk* const outer = std::exchange(running_, this);
+    const Restore restore{outer};
     while (!reached_.empty()) {
       const std::shared_ptr<VariableState> newest = std::move(std::prev(reached_.end())->second);
       reached_.erase(std::prev(reached_.end()));
       const std::unique_ptr<Node> node = std::move(newest->node);
       newest->released = true;
+      order_ = node->order;
       propagate(*node, finish(*newest, newest->retain_grad));
     }
+  }
+
+  void finish_leaves() {
     for (auto& leaf : leaves_) finish(*leaf, true);
   }
 
+  static Walk* running() { return running_; }
+
  private:
+  struct Restore {
+    Walk* outer;
+    ~Restore() { running_ = outer; }
+  };
+
+  bool is_older(const VariableState& state) const {
+    if (inputs_.contains(&state)) return false;
+    return state.node == nullptr || state.node->order < around_->order_;
+  }
+
   void propagate(const Node& node, const Tensor& gradient) {
     Gradients gradients = node.backward(gradient);
     check(gradients.size() == node.inputs.size(), "{}: backward gave {} gradients for {} inputs", node.name,
@@ -89,9 +118,16 @@ class Walk {
     }
   }
 
+  static thread_local Walk* running_;
+
+  Walk* around_ = nullptr;
+  std::set<const VariableState*> inputs_;
+  uint64_t order_ = 0;  // of the op whose backward is running
   std::map<uint64_t, std::shared_ptr<VariableState>> reached_;
   std::vector<std::shared_ptr<VariableState>> leaves_;
 };
+
+thread_local Walk* Walk::running_ = nullptr;
 
 }  // namespace
 
@@ -135,6 +171,24 @@ void Variable::backward(Tensor gradient) const {
   Walk walk;
   walk.add(*this, std::move(gradient));
   walk.run();
+  walk.finish_leaves();
+}
+
+std::vector<Tensor> gradients_of(const Variable& output, Tensor gradient,
+                                 const std::vector<Variable>& inputs) {
+  check(Walk::running() != nullptr, "gradients_of: only for the backward of an op");
+  check(output.requires_grad() && gradient.shape() == output.shape(),
+        "gradients_of: a gradient of {} for a variable of {}", gradient.shape(), output.shape());
+  NoGrad no_recording;
+  Walk walk(*Walk::running(), inputs);
+  walk.add(output, std::move(gradient));
+  walk.run();
+  std::vector<Tensor> gradients;
+  for (const Variable& input : inputs) {
+    const bool reached = input.defined() && input.state()->pending.defined();
+    gradients.push_back(reached ? finish(*input.state(), false) : Tensor());
+  }
+  return gradients;
 }
 
 Variable non_differentiable(const char* name, Tensor value, std::vector<Variable> inputs) {

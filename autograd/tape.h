@@ -54,6 +54,14 @@ struct VariableState {
 void append_to_tape(const Variable& output, const char* name, std::vector<Variable> inputs,
                     Backward backward);
 
+// For a backward that records a graph of its own and walks it: the gradients of the leaves `inputs`, given
+// `gradient` of `output`; undefined for an input that none reaches. What else the graph was made of (a
+// parameter, a variable made before the op whose backward is running) gets its contributions in the walk
+// around, as if the graph were part of it: they are summed with those from elsewhere, and hooks see the sum.
+// Throws outside a backward().
+std::vector<Tensor> gradients_of(const Variable& output, Tensor gradient,
+                                 const std::vector<Variable>& inputs);
+
 // How many entries are alive in the whole program.
 int64_t tape_size();
 
