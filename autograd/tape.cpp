@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "tensor/ops.h"
+#include "tensor/profiler.h"
 
 namespace dinomaly {
 
@@ -114,6 +115,7 @@ class Walk {
       if (!gradients[i].defined() || !input.defined() || !input.requires_grad()) continue;
       check(gradients[i].shape() == input.shape(), "{}: backward gave a gradient of {} for input {} of {}",
             node.name, gradients[i].shape(), i, input.shape());
+      if (DetectAnomaly::enabled()) check_gradient(node.name, i, gradients[i], node.called_at);
       add(input, std::move(gradients[i]));
     }
   }
@@ -154,6 +156,7 @@ void append_to_tape(const Variable& output, const char* name, std::vector<Variab
   node->name = name;
   node->inputs = std::move(inputs);
   node->backward = std::move(backward);
+  if (DetectAnomaly::enabled()) node->called_at = call_stack();
   output.state()->node = std::move(node);
 }
 
@@ -168,6 +171,7 @@ void Variable::backward(Tensor gradient) const {
   check(gradient.shape() == shape(), "backward: a gradient of {} for a variable of {}", gradient.shape(),
         shape());
   NoGrad no_recording;
+  const PhaseGuard phase(Phase::backward);
   Walk walk;
   walk.add(*this, std::move(gradient));
   walk.run();

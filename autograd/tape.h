@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "autograd/anomaly.h"
 #include "autograd/grad_mode.h"
 #include "autograd/variable.h"
 #include "tensor/kernels.h"
@@ -31,6 +32,7 @@ struct Node {
   const char* name = "";
   std::vector<Variable> inputs;
   Backward backward;
+  CallStack called_at;  // empty unless anomalies are looked for
 };
 
 struct HookEntry {
@@ -71,6 +73,7 @@ int64_t tape_size();
 // (that would be a reference cycle).
 template <class Function>
 Variable record(const char* name, Tensor value, std::vector<Variable> inputs, Function backward) {
+  if (DetectAnomaly::enabled()) check_output(name, value);
   bool needed = false;
   if (GradMode::enabled()) {
     for (const Variable& input : inputs) needed = needed || (input.defined() && input.requires_grad());

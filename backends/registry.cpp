@@ -1,13 +1,17 @@
 // Which backends exist: the only file that names them.
 #include "backends/cpu/cpu_kernels.h"
+#include "backends/profiling_kernels.h"
 #include "tensor/kernels.h"
+#include "tensor/profiler.h"
 #ifdef DINOMALY_WITH_CUDA
 #include "backends/cuda/cuda_registry.h"
 #endif
 
 namespace dinomaly {
 
-Kernels& kernels_for(Device device) {
+namespace {
+
+Kernels& backend_of(Device device) {
   if (device.is_cpu()) {
     // Never destroyed: tensors in static variables may give their memory back after main() has ended.
     static CpuKernels& cpu = *new CpuKernels;
@@ -18,6 +22,13 @@ Kernels& kernels_for(Device device) {
 #else
   fail_input("device {}: this program was built without CUDA", device);
 #endif
+}
+
+}  // namespace
+
+Kernels& kernels_for(Device device) {
+  Kernels& kernels = backend_of(device);
+  return Profiler::running() ? profiled(kernels) : kernels;
 }
 
 }  // namespace dinomaly

@@ -3,6 +3,8 @@
 
 #include <cstddef>
 #include <memory>
+#include <set>
+#include <utility>
 
 #include "tensor/device.h"
 
@@ -34,6 +36,49 @@ class Storage {
   Device device_;
   std::shared_ptr<const void> owner_;  // null: the allocator's
   bool mapped_ = false;
+};
+
+// Sees which storages get a further handle in this thread while it lives: copying a function object lists
+// what it has captured. The innermost one sees.
+class StorageWatcher {
+ public:
+  StorageWatcher() : before_(watching_) { watching_ = this; }
+  ~StorageWatcher() { watching_ = before_; }
+  StorageWatcher(const StorageWatcher&) = delete;
+  StorageWatcher& operator=(const StorageWatcher&) = delete;
+
+  const std::set<const Storage*>& seen() const { return seen_; }
+  static void notify(const Storage* storage) {
+    if (watching_ != nullptr && storage != nullptr) watching_->seen_.insert(storage);
+  }
+
+ private:
+  static inline constinit thread_local StorageWatcher* watching_ = nullptr;
+
+  StorageWatcher* before_;
+  std::set<const Storage*> seen_;
+};
+
+// A tensor's share in a storage, or in none: a shared_ptr whose copying can be watched.
+class StorageHandle {
+ public:
+  StorageHandle() = default;
+  StorageHandle(std::shared_ptr<Storage> storage) : storage_(std::move(storage)) {}
+  StorageHandle(const StorageHandle& other) : storage_(other.storage_) {
+    StorageWatcher::notify(storage_.get());
+  }
+  StorageHandle& operator=(const StorageHandle& other) {
+    storage_ = other.storage_;
+    StorageWatcher::notify(storage_.get());
+    return *this;
+  }
+  StorageHandle(StorageHandle&&) = default;
+  StorageHandle& operator=(StorageHandle&&) = default;
+
+  const std::shared_ptr<Storage>& shared() const { return storage_; }
+
+ private:
+  std::shared_ptr<Storage> storage_;
 };
 
 }  // namespace dinomaly

@@ -288,7 +288,7 @@ void Tensor::fill(double value) const {
 
 void* Tensor::raw_data() const {
   check(defined(), "raw_data(): the tensor is undefined");
-  return static_cast<std::byte*>(storage_->data()) + offset_ * static_cast<int64_t>(size_of(dtype_));
+  return static_cast<std::byte*>(storage()->data()) + offset_ * static_cast<int64_t>(size_of(dtype_));
 }
 
 double Tensor::item() const {

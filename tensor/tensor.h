@@ -42,7 +42,7 @@ class Tensor {
                      Device device = {}, bool mapped = false);
 
   // --- What it is.
-  bool defined() const { return storage_ != nullptr; }
+  bool defined() const { return storage_.shared() != nullptr; }
   explicit operator bool() const { return defined(); }
   const Shape& shape() const { return shape_; }
   const Strides& strides() const { return strides_; }
@@ -51,9 +51,9 @@ class Tensor {
   int64_t numel() const { return shape_.numel(); }
   size_t bytes() const { return static_cast<size_t>(numel()) * size_of(dtype_); }
   Dtype dtype() const { return dtype_; }
-  Device device() const { return storage_ ? storage_->device() : Device{}; }
+  Device device() const { return defined() ? storage()->device() : Device{}; }
   bool is_contiguous() const;
-  const std::shared_ptr<Storage>& storage() const { return storage_; }
+  const std::shared_ptr<Storage>& storage() const { return storage_.shared(); }
   int64_t storage_offset() const { return offset_; }
 
   // --- Views: no data moves. Axes may be negative.
@@ -93,7 +93,7 @@ class Tensor {
   std::vector<T> to_vector() const;
 
  private:
-  std::shared_ptr<Storage> storage_;
+  StorageHandle storage_;
   int64_t offset_ = 0;  // in elements
   Shape shape_;
   Strides strides_;

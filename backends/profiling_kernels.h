@@ -1,0 +1,11 @@
+// A backend around another one that tells the profiler what each call cost.
+#pragma once
+
+#include "tensor/kernels.h"
+
+namespace dinomaly {
+
+// The decorator of `kernels`, made at the first call and never destroyed. `kernels` must live as long.
+Kernels& profiled(Kernels& kernels);
+
+}  // namespace dinomaly
