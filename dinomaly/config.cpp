@@ -80,6 +80,19 @@ std::vector<int64_t> default_targets(int64_t depth) {
   return blocks;
 }
 
+void check_optimisation(const Config& c) {
+  check_input(c.learning_rate >= 0 && c.final_learning_rate >= 0,
+              "learning_rate {} and final_learning_rate {} must not be negative", c.learning_rate,
+              c.final_learning_rate);
+  check_input(c.warmup_steps >= 0, "warmup_steps: {} is negative", c.warmup_steps);
+  check_input(c.beta1 >= 0 && c.beta1 < 1 && c.beta2 >= 0 && c.beta2 < 1,
+              "beta1 {} and beta2 {} must be in [0, 1)", c.beta1, c.beta2);
+  check_input(c.adam_eps > 0, "adam_eps: {} is not positive", c.adam_eps);
+  check_input(c.weight_decay >= 0, "weight_decay: {} is negative", c.weight_decay);
+  check_input(c.clip_norm > 0, "clip_norm: {} is not positive", c.clip_norm);
+  check_input(c.mining_factor >= 0, "mining_factor: {} is negative", c.mining_factor);
+}
+
 // JSON numbers are checked before they are converted: no silent 1.5 -> 1 or -1 -> 2^64 - 1.
 void require(bool ok, const std::string& source, const char* name, const char* what) {
   check_input(ok, "{}: option '{}' must be {}", source, name, what);
@@ -157,9 +170,13 @@ void Config::complete(int64_t encoder_depth, int64_t patch) {
   check_input(mining_steps > 0, "mining_steps: {} is not positive", mining_steps);
   check_input(iterations >= 0, "iterations: {} is negative", iterations);
   check_input(batch > 0, "batch: {} is not positive", batch);
-  check_input(clip_norm > 0, "clip_norm: {} is not positive", clip_norm);
-  check_input(init_std > 0 && init_cut > 0, "init_std {} and init_cut {} must be positive", init_std,
-              init_cut);
+  check_optimisation(*this);
+  check_input(decoder_norm_eps >= 0 && linear_attention_eps >= 0,
+              "decoder_norm_eps {} and linear_attention_eps {} must not be negative", decoder_norm_eps,
+              linear_attention_eps);
+  // Values beyond the cut are drawn again: a far narrower cut would draw for ever.
+  check_input(init_std > 0 && init_cut >= 0.01 * init_std,
+              "init_std {} must be positive and init_cut {} at least a hundredth of it", init_std, init_cut);
   check_input(map_size > 0 && map_size <= 16384, "map_size: {} is not in [1, 16384]", map_size);
   check_input(blur_size > 0 && blur_size % 2 == 1 && blur_size / 2 < map_size,
               "blur_size: {} is not odd or too large", blur_size);
@@ -178,6 +195,9 @@ json Config::to_json() const {
 
 void Config::update_from_json(const json& values, const std::string& source) {
   check_input(values.is_object(), "{}: not a JSON object of options", source);
+  // Other fields follow from the preset, so it is no field to change later.
+  check_input(!values.contains("preset") || values["preset"] == name_of(preset),
+              "{}: option 'preset' must be \"{}\", as chosen before", source, name_of(preset));
   std::set<std::string> known{"preset"};
   for_each_field(*this, [&](const char* name, auto& field) {
     known.insert(name);

@@ -71,8 +71,8 @@ struct Config {
   // depth and patch.
   void complete(int64_t encoder_depth, int64_t patch);
 
-  // All fields under their names. from_json changes the named fields only; throws InputError naming `source`
-  // for unknown names and wrong types.
+  // All fields under their names. update_from_json changes the named fields only; throws InputError naming
+  // `source` for unknown names, wrong types and another preset than this one.
   nlohmann::json to_json() const;
   void update_from_json(const nlohmann::json& values, const std::string& source);
 };

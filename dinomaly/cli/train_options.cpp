@@ -3,6 +3,7 @@
 #include <omp.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "dinomaly/data/loader.h"
@@ -55,6 +56,17 @@ void apply_setting(Config& config, const std::string& setting) {
                           source);
 }
 
+// Metrics need both kinds, and are asked for only after training.
+void check_both_classes(const Category& category) {
+  const auto anomalous =
+      std::count_if(category.test.begin(), category.test.end(), [](const Sample& s) { return s.anomalous; });
+  check_input(anomalous > 0 && anomalous<std::ssize(category.test),
+                                         "{}: its test pictures are all {}: metrics need both kinds",
+                                         category.name, anomalous> 0
+                  ? "anomalous"
+                  : "good");
+}
+
 // What the command line held; empty where a flag was not given.
 struct Flags {
   std::string preset, config, precision = "f32", resize, crop, mean, std;
@@ -94,12 +106,13 @@ void apply(const Flags& flags, TrainOptions& options) {
   Config& config = options.config;
   json file = json::object();
   if (!flags.config.empty()) file = parse_json(read_file(flags.config, largest_config), flags.config);
-  std::string preset = flags.preset;
-  if (preset.empty())
-    preset = file.is_object() && file.contains("preset") && file["preset"].is_string()
-                 ? file["preset"].get<std::string>()
-                 : "paper";
-  config = Config::with_preset(parse_preset(preset));
+  std::string preset = "paper";
+  if (file.is_object() && file.contains("preset")) {
+    check_input(file["preset"].is_string(), "{}: option 'preset' must be a name", flags.config);
+    preset = file["preset"].get<std::string>();
+    file.erase("preset");
+  }
+  config = Config::with_preset(parse_preset(flags.preset.empty() ? preset : flags.preset));
   config.update_from_json(file, flags.config);
   for (const std::string& setting : flags.settings) apply_setting(config, setting);
   if (!flags.resize.empty())
@@ -148,6 +161,7 @@ Dataset open_dataset(const TrainOptions& options) {
               "--batch: {} pictures a batch, but there are {} training images", options.config.batch,
               training_images);
   for (const Category& category : dataset.categories) {
+    check_both_classes(category);
     verify_images(category.test);
     fmt::print("{}: {} training images, {} test images\n", category.name, category.train.size(),
                category.test.size());

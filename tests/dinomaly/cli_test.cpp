@@ -1,61 +1,17 @@
-// train_mvtec as a user meets it: what goes wrong is one line on stderr, status 2, and no half-written file.
-#include <doctest/doctest.h>
-#include <sys/wait.h>
-
+// Runs of train_mvtec that go well, and flags and weights that do not; damaged data sets: bad_data_test.cpp.
 #include <nlohmann/json.hpp>
 
 #include "dinomaly/data/image.h"
-#include "dinomaly/data/procedural.h"
-#include "dinomaly/files.h"
 #include "tensor/io/safetensors.h"
-#include "tests/support.h"
+#include "tests/dinomaly/tiny_encoder.h"
+#include "tests/dinomaly/train_program.h"
 
 using namespace dinomaly;
-
-namespace {
-
-struct Outcome {
-  int status;
-  std::string error;
-};
-
-Outcome run(const TemporaryFolder& folder, const std::string& flags) {
-  const std::string error = (folder / "stderr").string();
-  const std::string command = std::string(DINOMALY_BINARY_DIR) + "/bin/train_mvtec " + flags + " --out " +
-                              (folder / "out").string() + " >/dev/null 2>" + error;
-  const int status = std::system(command.c_str());
-  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_file(error, 1 << 20)};
-}
-
-// A small data set; flags that train on it in a moment.
-std::string small_data(const TemporaryFolder& folder) {
-  ProceduralOptions options;
-  options.size = 64, options.train = 6, options.good = 2, options.per_defect = 1;
-  options.categories = {"weave", "wood"};
-  make_dataset(folder / "data", options);
-  return "--data " + (folder / "data").string() + " --resize 56 --crop 56 --iterations 3 --batch 2";
-}
-
-void refuses(const TemporaryFolder& folder, const std::string& flags, const std::string& expected) {
-  CAPTURE(flags);
-  const Outcome outcome = run(folder, flags);
-  CHECK(outcome.status == 2);
-  CHECK_MESSAGE(outcome.error.find(expected) != std::string::npos, outcome.error);
-  CHECK(std::count(outcome.error.begin(), outcome.error.end(), '\n') == 1);
-  if (std::filesystem::exists(folder / "out")) CHECK(std::filesystem::is_empty(folder / "out"));
-}
-
-void truncate(const std::filesystem::path& path) {
-  const std::string bytes = read_file(path, 1 << 24);
-  write_file(path, bytes.substr(0, bytes.size() * 2 / 3));
-}
-
-}  // namespace
 
 TEST_CASE("a small run leaves metrics, log, model and heatmaps, and repeats bit for bit") {
   const TemporaryFolder folder;
   const std::string flags = small_data(folder) + " --threads 2";
-  const Outcome outcome = run(folder, flags);
+  const TrainOutcome outcome = run_training(folder, flags);
   CHECK_MESSAGE(outcome.status == 0, outcome.error);
   const auto metrics = nlohmann::json::parse(read_file(folder / "out/metrics.json", 1 << 20));
   for (const char* name :
@@ -68,6 +24,13 @@ TEST_CASE("a small run leaves metrics, log, model and heatmaps, and repeats bit 
   const std::string log = read_file(folder / "out/log.csv", 1 << 20);
   CHECK(log.starts_with("iteration,loss,lr,grad_norm,images_per_second\n"));
   CHECK(std::count(log.begin(), log.end(), '\n') == 4);
+  std::vector<double> rates;  // the third column
+  for (size_t row = log.find('\n'); row + 1 < log.size(); row = log.find('\n', row + 1)) {
+    rates.push_back(std::stod(log.substr(log.find(',', log.find(',', row) + 1) + 1)));
+  }
+  REQUIRE(rates.size() == 3);
+  CHECK(rates[0] == 0);
+  for (size_t i = 1; i < 3; ++i) CHECK(rates[i] == doctest::Approx(2e-3 * static_cast<double>(i) / 99));
   const SafeTensors model = SafeTensors::load(folder / "out/model.safetensors");
   for (const char* name :
        {"encoder.blocks.0.attn.qkv.weight", "bottleneck.0.fc1.bias", "decoder.7.mlp.fc2.weight"}) {
@@ -75,7 +38,7 @@ TEST_CASE("a small run leaves metrics, log, model and heatmaps, and repeats bit 
   }
   CHECK(std::filesystem::exists(folder / "out/heatmaps/weave/good_000.png"));
   const std::string first = read_file(folder / "out/model.safetensors", 1 << 26);
-  CHECK(run(folder, flags).status == 0);
+  CHECK(run_training(folder, flags).status == 0);
   CHECK(read_file(folder / "out/model.safetensors", 1 << 26) == first);
 }
 
@@ -98,30 +61,74 @@ TEST_CASE("wrong flags") {
   refuses(folder, good + " --set dropout", "--set");
   refuses(folder, good + " --set dropout=2", "dropout");
   refuses(folder, good + " --set no_such=1", "no_such");
+  refuses(folder, good + " --set beta1=1", "beta1");
+  refuses(folder, good + " --set target_blocks=[3,12]", "block 12 does not exist");
+  refuses(folder, good + " --set remove_class_token=true --set context_recentering=true", "class token");
+  refuses(folder, good + " --resize 448x", "--resize");
+  refuses(folder, good + " --threads -1", "--threads");
   refuses(folder, good + " --config /nowhere.json", "/nowhere.json");
+  const auto config = folder / "run.json";
+  for (const char* text : {"", "{", "[1]", R"({"dropuot": 0.1})", R"({"preset": 3})", R"({"batch": "16"})"}) {
+    write_file(config, text);
+    refuses(folder, good + " --config " + config.string(), "run.json");
+  }
 }
 
-TEST_CASE("damaged files") {
+TEST_CASE("weights that cannot be an encoder") {
   const TemporaryFolder folder;
-  const std::string good = small_data(folder);
-  const auto encoder = folder / "encoder.safetensors";
-  refuses(folder, good + " --encoder " + encoder.string(), "encoder.safetensors");
-  write_file(encoder, std::string(8, '\xff') + "{}");
-  refuses(folder, good + " --encoder " + encoder.string(), "encoder.safetensors");
-  save_safetensors(encoder, {{"cls_token", Tensor::zeros({1, 1, 8})}});
-  refuses(folder, good + " --encoder " + encoder.string(), "encoder.safetensors");
-  truncate(encoder);
-  refuses(folder, good + " --encoder " + encoder.string(), "encoder.safetensors");
+  const auto path = folder / "encoder.safetensors";
+  const std::string flags = small_data(folder) + " --heads 2 --encoder " + path.string();
+  const NamedTensors whole = tiny_encoder().tensors;
+  refuses(folder, flags, "encoder.safetensors: No such file");
+  save_safetensors(path, whole);
+  CHECK(run_training(folder, flags).status == 0);
+  std::filesystem::remove_all(folder / "out");
 
-  const auto test_image = folder / "data/wood/test/burn/000.png";
-  const std::string whole = read_file(test_image, 1 << 24);
-  truncate(test_image);
-  refuses(folder, good, "burn/000.png");
-  write_file(test_image, whole);
-  save_png(folder / "data/wood/ground_truth/burn/000_mask.png", Image(30, 30, 1));
-  refuses(folder, good, "000_mask.png");
-  std::filesystem::remove(folder / "data/wood/ground_truth/burn/000_mask.png");
-  refuses(folder, good, "burn");
-  std::filesystem::remove_all(folder / "data/weave/train/good");
-  refuses(folder, good, "weave");
+  const std::string bytes = read_file(path, 1 << 24);
+  for (double share : {0.0, 0.0001, 0.02, 0.5, 0.9999}) {
+    write_file(path, bytes);
+    cut(path, share);
+    refuses(folder, flags, "encoder.safetensors");
+  }
+  // A header that is longer than the file, or than anything.
+  for (const std::string& length : {std::string("\xff\xff\xff\x7f\0\0\0\0", 8), std::string(8, '\xff')}) {
+    write_file(path, length + bytes.substr(8));
+    refuses(folder, flags, "encoder.safetensors");
+  }
+  write_file(path, bytes.substr(0, 8) + std::string(bytes.size() - 8, '{'));
+  refuses(folder, flags, "encoder.safetensors");
+
+  const auto refuses_changed = [&](const std::string& name, const Tensor& tensor,
+                                   const std::string& expected) {
+    NamedTensors changed = whole;
+    std::erase_if(changed, [&](const auto& entry) { return entry.first == name; });
+    if (tensor.defined()) changed.emplace_back(name, tensor);
+    save_safetensors(path, changed);
+    refuses(folder, flags, expected);
+  };
+  refuses_changed("blocks.1.attn.qkv.bias", {}, "missing (blocks.1.attn.qkv.bias)");
+  refuses_changed("blocks.1.attn.qkv.bias", Tensor::zeros({7}), "misshapen (blocks.1.attn.qkv.bias");
+  refuses_changed("patch_embed.proj.weight", Tensor::zeros({32, 1, 14, 14}), "patch_embed.proj.weight");
+  refuses_changed("patch_embed.proj.weight", Tensor::zeros({32, 3, 13, 13}), "patch 13");  // of the crop
+  refuses_changed("pos_embed", Tensor::zeros({1, 12, 32}), "pos_embed");
+  refuses_changed("cls_token", {}, "cls_token");
+  save_safetensors(path, {{"cls_token", Tensor::zeros({1, 1, 8})}});
+  refuses(folder, flags, "no ViT encoder");
+  std::filesystem::remove(path);
+  std::filesystem::create_directory(path);
+  refuses(folder, flags, "encoder.safetensors");
+}
+
+TEST_CASE("the first step has learning rate 0: after it the weights are the initial ones") {
+  const TemporaryFolder folder;
+  save_safetensors(folder / "encoder", tiny_encoder().tensors);
+  const std::string flags = small_data(folder) + " --heads 2 --encoder " + (folder / "encoder").string();
+  std::vector<std::vector<float>> trained;
+  for (int steps : {0, 1, 2}) {
+    REQUIRE(run_training(folder, fmt::format("{} --iterations {}", flags, steps)).status == 0);
+    const SafeTensors model = SafeTensors::load(folder / "out/model.safetensors");
+    trained.push_back(model.get("decoder.3.mlp.fc1.weight").to_vector<float>());
+  }
+  CHECK(trained[0] == trained[1]);
+  CHECK(trained[0] != trained[2]);
 }

@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include <functional>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "tests/support.h"
@@ -79,6 +81,38 @@ TEST_CASE("config: every field can be set from JSON, and comes back") {
   CHECK(config.to_json() == changed);
 }
 
+TEST_CASE("config: the text of its JSON brings every bit back, completed or not") {
+  for (Preset preset : {Preset::paper, Preset::anomalib}) {
+    Config config = Config::with_preset(preset);
+    config.learning_rate = 0.1 + 0.2, config.adam_eps = 1e-300, config.seed = UINT64_MAX;
+    for (int round = 0; round < 2; ++round) {
+      Config again = Config::with_preset(preset);
+      again.update_from_json(json::parse(config.to_json().dump()), "test");
+      CHECK(again.to_json() == config.to_json());
+      CHECK(again.seed == UINT64_MAX);
+      CHECK(again.image.mean == config.image.mean);
+      config.complete(24, 14);
+    }
+  }
+}
+
+TEST_CASE("config: sizes without crop, and the user's own target blocks and groups") {
+  for (int64_t side : {392, 280}) {
+    Config config;
+    config.image.resize_h = config.image.resize_w = config.image.crop_h = config.image.crop_w = side;
+    CHECK(input_error([&] { config.complete(12, 14); }).empty());
+    CHECK(config.image.crop_h == side);
+  }
+  Config giant;
+  giant.target_blocks = {10, 13, 16, 19, 22, 25, 28, 31};
+  giant.encoder_groups = Groups{{0, 2, 4, 6}, {1, 3, 5, 7}};
+  giant.decoder_depth = 6;
+  giant.complete(40, 14);
+  CHECK(giant.target_blocks == std::vector<int64_t>{10, 13, 16, 19, 22, 25, 28, 31});
+  CHECK(giant.encoder_groups == Groups{{0, 2, 4, 6}, {1, 3, 5, 7}});
+  CHECK(giant.decoder_groups == Groups{{0, 1, 2}, {3, 4, 5}});
+}
+
 TEST_CASE("config: unknown names and wrong types are one clear line") {
   const auto message = [](const json& values) {
     return input_error([&] { Config().update_from_json(values, "run.json"); });
@@ -90,6 +124,7 @@ TEST_CASE("config: unknown names and wrong types are one clear line") {
   CHECK(message({{"blur_reflects", 1}}) == "run.json: option 'blur_reflects' must be true or false");
   CHECK(message({{"mean", {1, 2}}}) == "run.json: option 'mean' must be three numbers");
   CHECK(message({{"target_blocks", 3}}) == "run.json: option 'target_blocks' must be a list");
+  CHECK(message({{"preset", "anomalib"}}) == "run.json: option 'preset' must be \"paper\", as chosen before");
   CHECK(message(json::array()) == "run.json: not a JSON object of options");
 }
 
@@ -107,11 +142,43 @@ TEST_CASE("config: what makes no sense with the encoder is refused") {
   CHECK(one_line_with(message([](Config& c) { c.decoder_groups = Groups{{}, {1}}; }), "a group is empty"));
   CHECK(one_line_with(message([](Config& c) { c.remove_class_token = c.context_recentering = true; }),
                       "context_recentering needs the class token"));
-  CHECK(one_line_with(message([](Config& c) { c.dropout = 1; }), "dropout"));
-  CHECK(one_line_with(message([](Config& c) { c.mining_share = 1; }), "mining_share"));
-  CHECK(one_line_with(message([](Config& c) { c.batch = 0; }), "batch"));
-  CHECK(one_line_with(message([](Config& c) { c.blur_size = 4; }), "blur_size"));
-  CHECK(one_line_with(message([](Config& c) { c.score_ratio = 1.5; }), "score_ratio"));
+  const std::map<std::string, std::vector<double>> senseless{{"dropout", {-0.1, 1}},
+                                                             {"mining_share", {-0.1, 1}},
+                                                             {"mining_steps", {0}},
+                                                             {"mining_factor", {-1}},
+                                                             {"iterations", {-1}},
+                                                             {"batch", {0}},
+                                                             {"learning_rate", {-1}},
+                                                             {"final_learning_rate", {-1}},
+                                                             {"warmup_steps", {-1}},
+                                                             {"beta1", {-0.1, 1}},
+                                                             {"beta2", {-0.1, 1}},
+                                                             {"adam_eps", {0}},
+                                                             {"weight_decay", {-1}},
+                                                             {"clip_norm", {0}},
+                                                             {"decoder_depth", {0, 1001}},
+                                                             {"decoder_norm_eps", {-1e-8}},
+                                                             {"linear_attention_eps", {-1}},
+                                                             {"init_std", {0}},
+                                                             {"init_cut", {0, 1e-5}},
+                                                             {"map_size", {0, 16385}},
+                                                             {"blur_size", {0, 4, 513}},
+                                                             {"blur_sigma", {0}},
+                                                             {"score_ratio", {-0.1, 1.5}},
+                                                             {"resize_h", {0, 20000}},
+                                                             {"crop_w", {0, 462}}};
+  for (const auto& [name, values] : senseless) {
+    for (double value : values) {
+      CAPTURE(name);
+      CAPTURE(value);
+      const bool whole = Config().to_json()[name].is_number_integer();
+      const json setting{{name, whole ? json(static_cast<int64_t>(value)) : json(value)}};
+      const std::string part = name.substr(0, name.find_first_of("_"));  // resize_h is told as "resize"
+      CHECK(one_line_with(message([&](Config& c) { c.update_from_json(setting, "test"); }), part));
+    }
+  }
+  CHECK(one_line_with(message([](Config& c) { c.target_blocks = {-1}; }), "block -1 does not exist"));
+  CHECK(one_line_with(message([](Config& c) { c.decoder_groups = Groups{{0}, {8}}; }), "index 8"));
   CHECK(one_line_with(message([](Config& c) { c.image.crop_h = 390; }),
                       "crop 390x392 is no multiple of the encoder's patch 14"));
 }

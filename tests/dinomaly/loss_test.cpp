@@ -67,6 +67,35 @@ TEST_CASE("loss: the mean over pictures of 1 - cos of all their values, whatever
   }
 }
 
+TEST_CASE("loss: norms are clamped at 1e-8, of points as of whole pictures") {
+  // Two points, the second one of the decoder shorter than the clamp: its distance is 1 - 1/2, not 0.
+  const Tensor encoded = Tensor::from<double>({1, 0, 1, 0}, {1, 2, 2});
+  const Variable leaf(Tensor::from<double>({1, 1, 5e-9, 0}, {1, 2, 2}), true);
+  const Variable decoded = leaf * 1.0;
+  CHECK(distance(std::vector<double>{1, 0}.data(), std::vector<double>{5e-9, 0}.data(), 2) == 0.5);
+  hard_mining_cosine_loss({{encoded}, {decoded}, 1, 2}, 0.5, 0.0).backward();
+  const auto gradient = leaf.grad().to_vector<double>();
+  CHECK(gradient[0] == 0);  // at 1 - 1/sqrt(2) the first point is the easy one
+  CHECK(gradient[2] != 0);
+  const Variable nothing(Tensor::full({1, 2, 2}, 2.5e-9, Dtype::f64));  // of norm 5e-9 as a whole
+  CHECK(hard_mining_cosine_loss({{encoded}, {nothing}, 1, 2}, 0, 0.1).item() ==
+        doctest::Approx(1 - 5e-9 / (std::sqrt(2.0) * 1e-8)).epsilon(1e-12));
+}
+
+TEST_CASE("loss: in f32 the threshold is one of the values compared: k points keep their gradient") {
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    Generator generator(seed);
+    const Tensor encoded = Tensor::normal({2, 50, 8}, 0, 1, generator);
+    const Variable leaf(encoded + Tensor::normal({2, 50, 8}, 0, 0.01, generator), true);
+    hard_mining_cosine_loss({{encoded}, {leaf * 1.0}, 5, 10}, 0.75, 0.0).backward();
+    const auto gradient = leaf.grad().to_vector<float>();
+    int kept = 0;
+    for (size_t i = 0; i < gradient.size(); i += 8) kept += gradient[i] != 0;
+    CHECK(kept >= 25);
+    CHECK(kept <= 27);  // more than k only where two distances round alike
+  }
+}
+
 TEST_CASE("loss: groups count alike") {
   const Case a(2, 6, 3, 1), b(2, 6, 3, 2);
   const double one = hard_mining_cosine_loss(a.reconstruction(), 0.5, 0.1).item();

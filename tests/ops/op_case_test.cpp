@@ -7,6 +7,7 @@
 
 #include "autograd/gradcheck.h"
 #include "autograd/tape.h"
+#include "tests/support.h"
 
 namespace dinomaly {
 
@@ -118,7 +119,7 @@ TEST_CASE("values and gradients are PyTorch's, in f64, f32 and bf16") {
 
 TEST_CASE("values and gradients on CUDA are PyTorch's, in f32 and bf16") {
   if (!has_cuda()) {
-    MESSAGE("skipped: no CUDA device, or built without CUDA");
+    skip("no CUDA device, or built without CUDA: values and gradients of the ops");
     return;
   }
   Generator generator(4);
