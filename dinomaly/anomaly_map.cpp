@@ -10,21 +10,6 @@ namespace dinomaly {
 
 namespace {
 
-// exp(-(dx^2 + dy^2) / (2 sigma^2)) divided by its sum: (1, 1, size, size).
-Tensor gaussian_kernel(int64_t size, double sigma) {
-  std::vector<double> values;
-  double sum = 0;
-  for (int64_t y = 0; y < size; ++y) {
-    for (int64_t x = 0; x < size; ++x) {
-      const double dy = static_cast<double>(y - size / 2), dx = static_cast<double>(x - size / 2);
-      values.push_back(std::exp(-(dx * dx + dy * dy) / (2 * sigma * sigma)));
-      sum += values.back();
-    }
-  }
-  for (double& value : values) value /= sum;
-  return Tensor::from(values, {1, 1, size, size});
-}
-
 // Continues x along `axis` by its mirror image, the border itself not repeated: 2 1 | 0 1 2 .. .
 Tensor reflect(const Tensor& x, int axis, int64_t margin) {
   const int64_t size = x.size(axis);
@@ -56,6 +41,20 @@ Tensor score_of(const Tensor& blurred, double ratio) {
 }
 
 }  // namespace
+
+Tensor gaussian_kernel(int64_t size, double sigma) {
+  std::vector<double> values;
+  double sum = 0;
+  for (int64_t y = 0; y < size; ++y) {
+    for (int64_t x = 0; x < size; ++x) {
+      const double dy = static_cast<double>(y - size / 2), dx = static_cast<double>(x - size / 2);
+      values.push_back(std::exp(-(dx * dx + dy * dy) / (2 * sigma * sigma)));
+      sum += values.back();
+    }
+  }
+  for (double& value : values) value /= sum;
+  return Tensor::from(values, {1, 1, size, size});
+}
 
 AnomalyMaps anomaly_maps(const Reconstruction& reconstruction, int64_t height, int64_t width,
                          const Config& config) {

@@ -46,7 +46,7 @@ EncoderWeights encoder_of(const Checkpoint& file, const DetectorWeights& weights
 
 void save_model(const std::filesystem::path& path, const Dinomaly& model, const EncoderConfig& encoder,
                 const ModelFileOptions& options) {
-  Metadata metadata{{"kind", "dinomaly"},
+  Metadata metadata{{"kind", own_kind},
                     {"config", model.config().to_json().dump()},
                     {"heads", std::to_string(encoder.heads)}};
   if (!options.encoder_name.empty()) metadata["encoder"] = options.encoder_name;

@@ -7,7 +7,7 @@ packages=(
   libdnnl-dev ocl-icd-opencl-dev   # matrix products and convolutions; its CMake config also asks for OpenCL
   libeigen3-dev                    # float64 algebra
   libfmt-dev nlohmann-json3-dev libcli11-dev libstb-dev libtiff-dev
-  libzip-dev libssl-dev            # reading PyTorch files; SHA-256
+  libminizip-dev libssl-dev        # reading PyTorch files; SHA-256
   doctest-dev
   libbenchmark-dev                 # bench_ops
 )

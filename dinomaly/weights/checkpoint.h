@@ -27,7 +27,8 @@ struct Checkpoint {
   std::string source() const { return path.string(); }
 };
 
-// Opens a safetensors file. Throws InputError naming the file and the fault.
+// Opens a safetensors file or what torch.save() wrote (torch_file.h), told apart by their first bytes. Throws
+// InputError naming the file and the fault.
 Checkpoint load_checkpoint(const std::filesystem::path& path);
 
 std::string name_of(Checkpoint::Format format);  // "safetensors", "PyTorch zip"

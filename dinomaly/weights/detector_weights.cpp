@@ -81,9 +81,8 @@ void apply_hyper_parameters(const json& hyper, const std::string& source, Config
   config.update_from_json(values, source + ": hyper_parameters");
 }
 
-void read_foreign(const Checkpoint& file, const std::string& prefix, DetectorWeights& result) {
+void read_foreign(const Checkpoint& file, DetectorWeights& result) {
   const bool bottleneck_bias = result.trained.contains("bottleneck.0.fc1.bias");
-  result.kind = prefix.empty() ? DetectorKind::authors : DetectorKind::anomalib;
   result.config = Config::with_preset(bottleneck_bias ? Preset::paper : Preset::anomalib);
   result.config.bottleneck_bias = bottleneck_bias;
   result.config.decoder_mlp_bias = result.trained.contains("decoder.0.mlp.fc1.bias");
@@ -103,11 +102,15 @@ DetectorWeights read_detector(const Checkpoint& file) {
               prefixes.size(), printable(*prefixes.begin()), printable(*prefixes.rbegin()));
   DetectorWeights result;
   split(file, *prefixes.begin(), result);
-  const auto kind = file.metadata.find("kind");
-  if (kind != file.metadata.end() && kind->second == "dinomaly")
+  const std::string prefix = *prefixes.begin();
+  const auto found = file.metadata.find("kind");
+  const std::string saved_as = found == file.metadata.end() ? "" : found->second;
+  result.kind = prefix.empty() ? DetectorKind::authors : DetectorKind::anomalib;
+  if (saved_as == own_kind) result.kind = DetectorKind::own;
+  if (saved_as.starts_with(own_kind))
     read_own(file, result);
   else
-    read_foreign(file, *prefixes.begin(), result);
+    read_foreign(file, result);
   return result;
 }
 

@@ -16,10 +16,14 @@ namespace dinomaly {
 // `encoder.feature_extractor.`).
 enum class DetectorKind { own, authors, anomalib };
 
+// What our own files say under "kind" in their metadata; exported ones have "-authors" or "-anomalib" after
+// it.
+inline constexpr const char* own_kind = "dinomaly";
+
 struct DetectorWeights {
   DetectorKind kind = DetectorKind::own;
-  // Ours: as saved. Otherwise the preset the biases betray, the decoder's depth, and what a Lightning
-  // checkpoint says in its hyper-parameters. Not yet completed for the encoder.
+  // Saved or exported here: as it was. Otherwise the preset the biases betray, the decoder's depth, and what
+  // a Lightning checkpoint says in its hyper-parameters. Not yet completed for the encoder.
   Config config;
   int64_t heads = 0;                      // 0: the file does not say
   std::map<std::string, Tensor> encoder;  // under the file's names; empty: saved without

@@ -1,6 +1,7 @@
-// What tells one encoder's weights from another's.
+// What tells one encoder's weights from another's, and one file from another.
 #pragma once
 
+#include <filesystem>
 #include <string>
 
 #include "nn/module.h"
@@ -12,5 +13,8 @@ namespace dinomaly {
 // row-major, converted to `dtype` (f32, or bf16 for a model that holds its weights so). The same weights give
 // the same hash whoever's names their file had, except that registers folded by timm are other numbers.
 std::string encoder_sha256(const NamedTensors& tensors, Dtype dtype = Dtype::f32);
+
+// SHA-256 of a file's bytes, in hexadecimal, as sha256sum prints it. Throws InputError if it cannot be read.
+std::string file_sha256(const std::filesystem::path& path);
 
 }  // namespace dinomaly

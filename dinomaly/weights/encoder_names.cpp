@@ -61,11 +61,15 @@ constexpr std::array<Rule, 25> block_rules{{{"norm1", "norm1"},
                                             {"mlp.up_proj", "mlp.w12", 1, 2},
                                             {"mlp.down_proj", "mlp.w3"}}};
 
-constexpr std::array<std::string_view, 6> dropped{"norm.", "layernorm.",  "fc_norm.",
-                                                  "head.", "classifier.", "mask_token"};
+// At the top of the encoder, but no part of what Dinomaly runs.
+constexpr std::array<Rule, 4> unused_rules{{{"norm", "norm"},
+                                            {"layernorm", "norm"},
+                                            {"mask_token", "mask_token"},
+                                            {"embeddings.mask_token", "mask_token"}}};
+constexpr std::array<std::string_view, 3> heads{"fc_norm.", "head.", "classifier."};
 
 template <size_t Count>
-std::optional<Place> apply(const std::array<Rule, Count>& rules, std::string_view name) {
+std::optional<Place> find_place(const std::array<Rule, Count>& rules, std::string_view name) {
   std::string_view suffix;
   for (const std::string_view candidate : {".weight", ".bias"}) {
     if (name.ends_with(candidate)) suffix = candidate;
@@ -83,16 +87,15 @@ std::optional<Place> place_of(std::string_view name) {
     const std::string_view rest = name.substr(blocks.size());
     const size_t digits = std::min(rest.find_first_not_of("0123456789"), rest.size());
     if (digits == 0 || digits > 6 || !rest.substr(digits).starts_with(".")) return std::nullopt;
-    std::optional<Place> place = apply(block_rules, rest.substr(digits + 1));
+    std::optional<Place> place = find_place(block_rules, rest.substr(digits + 1));
     if (place) place->name = fmt::format("blocks.{}.{}", rest.substr(0, digits), place->name);
     return place;
   }
-  return apply(top_rules, name);
+  return find_place(top_rules, name);
 }
 
-bool is_dropped(std::string_view name) {
-  if (name.starts_with("embeddings.")) name.remove_prefix(std::string_view("embeddings.").size());
-  return std::any_of(dropped.begin(), dropped.end(),
+bool is_of_head(std::string_view name) {
+  return std::any_of(heads.begin(), heads.end(),
                      [&](std::string_view start) { return name.starts_with(start); });
 }
 
@@ -148,7 +151,10 @@ NamedEncoder to_meta_names(const std::map<std::string, Tensor>& tensors, const s
   for (const auto& [name, tensor] : tensors) {
     const std::optional<Place> place = place_of(name);
     if (!place) {
-      if (!is_dropped(name)) result.unexpected.push_back(name);
+      if (const std::optional<Place> unused = find_place(unused_rules, name))
+        result.unused[unused->name] = tensor;
+      else if (!is_of_head(name))
+        result.unexpected.push_back(name);
       continue;
     }
     std::vector<Tensor>& slots = parts[place->name];

@@ -12,8 +12,9 @@ namespace dinomaly {
 // The tensors of an encoder under Meta's names.
 struct NamedEncoder {
   std::map<std::string, Tensor> tensors;
-  std::vector<std::string> incomplete;  // under Meta's name: parts of a split tensor that are absent
-  std::vector<std::string> unexpected;  // under the file's own names
+  std::map<std::string, Tensor> unused;  // norm.weight, norm.bias, mask_token: Dinomaly needs none of them
+  std::vector<std::string> incomplete;   // under Meta's name: parts of a split tensor that are absent
+  std::vector<std::string> unexpected;   // under the file's own names
 };
 
 // What precedes the encoder's names in `names` ("" or, say, "encoder."): it is where the patch embedding
@@ -22,8 +23,8 @@ std::string find_encoder_prefix(const std::vector<std::string>& names, const std
 
 // Renames Meta's, timm's and transformers' names (without prefix) to Meta's: query, key and value are joined
 // to qkv, gate and up projections to w12, and timm's SwiGLU (fc1 of twice the rows that fc2 has columns)
-// becomes w12 and w3. Final norms, mask tokens and heads are dropped. Throws InputError beginning with
-// `source` if two tensors claim one name or joined parts do not fit each other.
+// becomes w12 and w3. Heads are dropped, final norm and mask token set aside. Throws InputError beginning
+// with `source` if two tensors claim one name or joined parts do not fit each other.
 NamedEncoder to_meta_names(const std::map<std::string, Tensor>& tensors, const std::string& source);
 
 }  // namespace dinomaly

@@ -109,6 +109,10 @@ EncoderWeights load_named(const Tensors& tensors, const std::string& source, int
   check_tensors(encoder.tensors, expected, source, "not a whole encoder", encoder.incomplete,
                 encoder.unexpected);
   for (const auto& [name, shape] : expected) result.tensors.emplace_back(name, encoder.tensors.at(name));
+  for (const auto& [name, tensor] : encoder.unused) {
+    const Shape shape = name == "mask_token" ? Shape{1, result.config.width} : Shape{result.config.width};
+    if (tensor.shape() == shape && is_floating(tensor.dtype())) result.unused[name] = tensor;
+  }
   return result;
 }
 

@@ -40,6 +40,9 @@ struct EncoderWeights {
   //   norm1.{weight,bias} (D), attn.qkv.weight (3D, D), .bias, attn.proj.weight (D, D), .bias, [ls1.gamma
   //   (D)], norm2.{weight,bias}, mlp.{fc1,fc2 | w12,w3}.{weight,bias}, [ls2.gamma].
   std::vector<std::pair<std::string, Tensor>> tensors;
+  // Where the file has them: norm.{weight,bias} (D), mask_token (1, D). For other programs: nothing here uses
+  // them.
+  std::map<std::string, Tensor> unused = {};
 };
 
 // Finds the encoder among the tensors, under whatever prefix ("encoder.", "model.", "weights/encoder."):

@@ -12,6 +12,7 @@
 
 #include "tensor/io/atomic_file.h"
 #include "tensor/io/printable.h"
+#include "tensor/io/raw_tensor.h"
 
 namespace dinomaly {
 namespace {
@@ -23,15 +24,6 @@ using nlohmann::json;
 
 constexpr uint64_t longest_header = 100'000'000;  // the format's own limit
 constexpr const char* metadata_key = "__metadata__";
-
-// Bytes of one element; 0 if the dtype is unknown.
-uint64_t element_bytes(std::string_view dtype) {
-  static const std::map<std::string_view, uint64_t> known{
-      {"BOOL", 1}, {"U8", 1},  {"I8", 1},  {"F8_E5M2", 1}, {"F8_E4M3", 1}, {"I16", 2}, {"U16", 2}, {"F16", 2},
-      {"BF16", 2}, {"I32", 4}, {"U32", 4}, {"F32", 4},     {"F64", 8},     {"I64", 8}, {"U64", 8}};
-  const auto found = known.find(dtype);
-  return found == known.end() ? 0 : found->second;
-}
 
 // The format's name for a dtype of ours: the same in capitals.
 std::string file_name_of(Dtype dtype) {
@@ -110,31 +102,6 @@ uint64_t checked_bytes(const std::vector<uint64_t>& sizes, uint64_t element) {
   }
   check_input(!overflow, "shape ({}) is too large", fmt::join(sizes, ", "));
   return empty ? 0 : static_cast<uint64_t>(bytes);
-}
-
-float float_from_half(uint16_t half) {
-  const uint32_t sign = uint32_t{half & 0x8000u} << 16;
-  const uint32_t exponent = (half >> 10) & 0x1fu;
-  const uint32_t mantissa = half & 0x3ffu;
-  if (exponent == 0) {  // zero and subnormal: mantissa * 2^-24, exact in f32
-    const float magnitude = static_cast<float>(mantissa) * 0x1p-24f;
-    return sign ? -magnitude : magnitude;
-  }
-  const uint32_t wide = exponent == 31 ? 255u : exponent + (127 - 15);
-  return std::bit_cast<float>(sign | wide << 23 | mantissa << 13);
-}
-
-// Reads `count` elements of From, aligned or not.
-template <class From, class To, class Convert>
-Tensor converted(const std::byte* from, const Shape& shape, Convert convert) {
-  const Tensor result = Tensor::empty(shape, dtype_of<To>());
-  To* out = result.data<To>();
-  for (int64_t i = 0, count = shape.numel(); i < count; ++i) {
-    From element;
-    std::memcpy(&element, from + static_cast<size_t>(i) * sizeof(From), sizeof(From));
-    out[i] = convert(element);
-  }
-  return result;
 }
 
 }  // namespace
@@ -243,28 +210,12 @@ Shape SafeTensors::shape(const std::string& name) const {
   return Shape(sizes);
 }
 
-bool SafeTensors::is_supported(const std::string& dtype) {
-  static const std::set<std::string> supported{"F32", "F64", "BF16", "F16", "I64", "I32", "U8", "BOOL"};
-  return supported.contains(dtype);
-}
-
 Tensor SafeTensors::get(const std::string& name) const {
   const Entry& found = entry(name);
   const Shape sizes = shape(name);
-  std::byte* data = file_->data() + found.begin;
-  if (found.dtype == "F16") return converted<uint16_t, float>(data, sizes, float_from_half);
-  if (found.dtype == "I32") return converted<int32_t, int64_t>(data, sizes, [](int32_t x) { return x; });
-  for (Dtype dtype : {Dtype::f32, Dtype::f64, Dtype::bf16, Dtype::i64, Dtype::u8}) {
-    const bool same = found.dtype == file_name_of(dtype) || (found.dtype == "BOOL" && dtype == Dtype::u8);
-    if (!same) continue;
-    if (reinterpret_cast<uintptr_t>(data) % size_of(dtype) == 0)
-      return Tensor::wrap(data, sizes, dtype, file_, Device::cpu(), true);
-    const Tensor copy = Tensor::empty(sizes, dtype);
-    std::memcpy(copy.raw_data(), data, copy.bytes());
-    return copy;
-  }
-  fail_input("{}: tensor '{}' is of dtype {}, which is not supported", path_.string(), printable(name),
-             found.dtype);
+  check_input(is_supported_dtype(found.dtype), "{}: tensor '{}' is of dtype {}, which is not supported",
+              path_.string(), printable(name), found.dtype);
+  return raw_tensor(file_->data() + found.begin, sizes, found.dtype, file_);
 }
 
 std::vector<std::string> SafeTensors::names() const {

@@ -33,7 +33,6 @@ class SafeTensors {
   Shape shape(const std::string& name) const;
   // As the file spells it ("F16"). Throws InputError if there is no such tensor.
   const std::string& dtype(const std::string& name) const { return entry(name).dtype; }
-  static bool is_supported(const std::string& dtype);  // by get()
   // Sorted.
   std::vector<std::string> names() const;
   // The free-form strings under "__metadata__".

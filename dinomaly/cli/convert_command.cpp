@@ -1,0 +1,43 @@
+// dinomaly convert IN OUT --names meta|timm|transformers: an encoder's weights under other names.
+#include <CLI/CLI.hpp>
+#include <memory>
+
+#include "dinomaly/cli/commands.h"
+#include "dinomaly/weights/encoder_naming.h"
+#include "tensor/error.h"
+#include "tensor/io/safetensors.h"
+
+namespace dinomaly {
+
+void add_convert(CLI::App& app, Work& work) {
+  struct Options {
+    std::filesystem::path in, out;
+    std::string names;
+  };
+  auto options = std::make_shared<Options>();
+  CLI::App* command =
+      app.add_subcommand("convert", "write an encoder's weights under another library's names");
+  command->footer(
+      "Example: dinomaly convert dinov2_vitb14_reg4_pretrain.pth vitb14.safetensors --names timm");
+  command->add_option("IN", options->in, "any file with an encoder: safetensors, .pth, .ckpt")->required();
+  command->add_option("OUT", options->out, "the safetensors file to write")->required();
+  command->add_option("--names", options->names, "meta, timm or transformers")->required();
+  command->callback([options, &work] {
+    work = [options] {
+      const Naming naming = parse_naming(options->names);
+      const std::string extension = options->out.extension().string();
+      check_input(extension != ".pth" && extension != ".pt" && extension != ".ckpt",
+                  "{}: safetensors files are written, no pickles: name it NAME.safetensors",
+                  options->out.string());
+      constexpr int64_t any_heads = 1;  // the names do not depend on them
+      const EncoderWeights weights = load_encoder(load_checkpoint(options->in), any_heads);
+      const NamedTensors named = named_as(weights, naming);
+      save_safetensors(options->out, named, {{"format", "pt"}});
+      fmt::print("{}: {} tensors with the names of {}\n", options->out.string(), named.size(),
+                 options->names);
+      return 0;
+    };
+  });
+}
+
+}  // namespace dinomaly

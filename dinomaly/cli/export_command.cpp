@@ -1,0 +1,42 @@
+// dinomaly export MODEL --to authors|anomalib --out FILE: a detector for another implementation.
+#include <CLI/CLI.hpp>
+#include <memory>
+
+#include "dinomaly/cli/commands.h"
+#include "dinomaly/weights/detector_export.h"
+#include "tensor/error.h"
+
+namespace dinomaly {
+
+void add_export(CLI::App& app, Work& work) {
+  struct Options {
+    std::filesystem::path model, out;
+    std::optional<std::filesystem::path> encoder;
+    std::string target;
+    int64_t heads = 0;
+  };
+  auto options = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand("export", "write a detector as another implementation loads it");
+  command->footer("Example: dinomaly export out/model.safetensors --to authors --out authors.safetensors");
+  command->add_option("MODEL", options->model, "a trained Dinomaly, whoever wrote it")->required();
+  command->add_option("--to", options->target, "authors or anomalib")
+      ->required()
+      ->check(CLI::IsMember({"authors", "anomalib"}));
+  command->add_option("--out", options->out, "the safetensors file to write")->required();
+  command->add_option("--encoder", options->encoder, "the encoder of a MODEL saved without");
+  command
+      ->add_option("--heads", options->heads, "attention heads, if MODEL does not say; width / 64 without it")
+      ->check(CLI::NonNegativeNumber);
+  command->callback([options, &work] {
+    work = [options] {
+      const Detector detector = load_detector(options->model, options->encoder, options->heads);
+      const DetectorKind target =
+          options->target == "authors" ? DetectorKind::authors : DetectorKind::anomalib;
+      export_detector(options->out, detector, target);
+      fmt::print("{}: written with the names of {}\n", options->out.string(), options->target);
+      return 0;
+    };
+  });
+}
+
+}  // namespace dinomaly

@@ -1,0 +1,58 @@
+// dinomaly info FILE: what a checkpoint is.
+#include <CLI/CLI.hpp>
+#include <memory>
+
+#include "dinomaly/cli/commands.h"
+#include "dinomaly/weights/describe_file.h"
+#include "tensor/error.h"
+
+namespace dinomaly {
+
+namespace {
+
+using nlohmann::json;
+
+std::string plain(const json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
+
+// "name: value" lines; objects are indented below their name.
+void print_lines(const json& object, int indent) {
+  for (const auto& [name, value] : object.items()) {
+    if (value.is_object() && !value.empty()) {
+      fmt::print("{:{}}{}:\n", "", indent, name);
+      print_lines(value, indent + 2);
+    } else if (!value.is_null()) {
+      fmt::print("{:{}}{}: {}\n", "", indent, name, plain(value));
+    }
+  }
+}
+
+}  // namespace
+
+void add_info(CLI::App& app, Work& work) {
+  struct Options {
+    std::filesystem::path file;
+    DescribeOptions what;
+    bool as_json = false;
+  };
+  auto options = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand("info", "say what a checkpoint is");
+  command->footer("Example: dinomaly info out/model.safetensors --json");
+  command->add_option("FILE", options->file, "an encoder or a trained Dinomaly: safetensors, .pth, .ckpt")
+      ->required();
+  command->add_option("--heads", options->what.heads, "attention heads, if the file does not say")
+      ->check(CLI::NonNegativeNumber);
+  command->add_flag("--tensors", options->what.tensors, "list every tensor with dtype and shape");
+  command->add_flag("--json", options->as_json, "as one JSON object");
+  command->callback([options, &work] {
+    work = [options] {
+      const json description = describe_file(options->file, options->what);
+      if (options->as_json)
+        fmt::print("{}\n", description.dump(2));
+      else
+        print_lines(description, 0);
+      return 0;
+    };
+  });
+}
+
+}  // namespace dinomaly

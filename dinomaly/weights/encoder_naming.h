@@ -1,0 +1,23 @@
+// The other way round than encoder_names.h: an encoder's tensors under the names other libraries load.
+#pragma once
+
+#include <string>
+
+#include "dinomaly/weights/encoder_weights.h"
+#include "nn/module.h"
+
+namespace dinomaly {
+
+enum class Naming { meta, timm, transformers };
+
+// "meta", "timm" or "transformers"; anything else throws InputError.
+Naming parse_naming(const std::string& name);
+
+// The state dict of Meta's DinoVisionTransformer, timm's VisionTransformer or transformers' Dinov2Model (or
+// Dinov2WithRegistersModel), without prefix, final norm and mask token where they are known.
+//   timm: register models hold the sum of CLS and its position in cls_token; SwiGLU is mlp.fc1, mlp.fc2; no
+//   mask token. Meta and transformers: where the table came without a row for CLS, it gets one of zeros.
+//   transformers: query, key and value apart; where there is no LayerScale, one of ones.
+NamedTensors named_as(const EncoderWeights& weights, Naming naming);
+
+}  // namespace dinomaly

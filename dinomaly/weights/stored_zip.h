@@ -1,0 +1,47 @@
+// A zip archive whose entries are stored uncompressed, as PyTorch writes them: its entries are parts of the
+// mapped file.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "tensor/io/mapped_file.h"
+
+namespace dinomaly {
+
+class StoredZip {
+ public:
+  struct Bytes {
+    std::byte* data = nullptr;
+    uint64_t size = 0;
+  };
+
+  // Lists the entries. Throws InputError naming the file unless it is a zip archive whose entries lie inside
+  // it.
+  explicit StoredZip(const std::filesystem::path& path);
+
+  // Throws InputError if there is no such entry, or it is compressed or encrypted (so nothing is ever larger
+  // than the file). With `verify` its checksum must be right, too.
+  Bytes get(const std::string& name, bool verify = false) const;
+  bool contains(const std::string& name) const { return entries_.contains(name); }
+  // The name of the first entry that ends so; empty if there is none.
+  std::string find_ending(std::string_view end) const;
+  const std::shared_ptr<const MappedFile>& file() const { return file_; }
+
+ private:
+  struct Entry {
+    uint64_t begin = 0, size = 0;
+    uint32_t crc = 0;
+    bool stored = true;
+  };
+  void add_current_entry(void* archive);
+
+  std::string source_;
+  std::shared_ptr<const MappedFile> file_;
+  std::map<std::string, Entry> entries_;
+};
+
+}  // namespace dinomaly

@@ -1,0 +1,198 @@
+#include "dinomaly/weights/torch_tensors.h"
+
+#include <algorithm>
+
+#include "tensor/io/printable.h"
+#include "tensor/io/raw_tensor.h"
+
+namespace dinomaly {
+namespace {
+
+using Kind = PickleNode::Kind;
+
+// torch.FloatStorage and its like -> safetensors' dtype; empty for others.
+std::string dtype_of_storage(const PickleNode& type) {
+  static const std::map<std::string_view, std::string> known{
+      {"FloatStorage", "F32"}, {"DoubleStorage", "F64"}, {"HalfStorage", "F16"}, {"BFloat16Storage", "BF16"},
+      {"LongStorage", "I64"},  {"IntStorage", "I32"},    {"ByteStorage", "U8"},  {"BoolStorage", "BOOL"}};
+  if (type.kind != Kind::global || type.text != "torch") return "";
+  const auto found = known.find(type.text2);
+  return found == known.end() ? "" : found->second;
+}
+
+std::string dotted(const PickleNode& global) {
+  return printable(fmt::format("{}.{}", printable(global.text), printable(global.text2)));
+}
+
+// Row-major, from elements anywhere in a storage.
+Tensor gather(const Tensor& storage, int64_t offset, const Shape& shape,
+              const std::vector<int64_t>& strides) {
+  const Tensor result = Tensor::empty(shape, storage.dtype());
+  visit(storage.dtype(), [&]<class T>(T) {
+    const T* from = storage.data<T>();
+    T* to = result.data<T>();
+    std::vector<int64_t> index(strides.size());
+    int64_t at = offset;
+    for (int64_t i = 0, count = shape.numel(); i < count; ++i) {
+      to[i] = from[at];
+      for (size_t axis = strides.size(); axis-- > 0;) {
+        at += strides[axis];
+        if (++index[axis] < shape[static_cast<int>(axis)]) break;
+        at -= strides[axis] * index[axis];
+        index[axis] = 0;
+      }
+    }
+  });
+  return result;
+}
+
+}  // namespace
+
+std::string describe(const Pickle& pickle, const PickleNode& node) {
+  switch (node.kind) {
+    case Kind::none:
+      return "None";
+    case Kind::boolean:
+    case Kind::integer:
+    case Kind::real:
+    case Kind::other:
+      return "a number";
+    case Kind::text:
+      return "a string";
+    case Kind::list:
+    case Kind::tuple:
+      return "a list";
+    case Kind::dict:
+      return "a dict";
+    case Kind::global:
+      return dotted(node);
+    case Kind::persistent:
+      return "a storage";
+    case Kind::call:
+      break;
+  }
+  const PickleNode& callee = pickle.nodes[node.items[0]];
+  return callee.kind == Kind::global ? fmt::format("an object of {}", dotted(callee)) : "an object";
+}
+
+TorchTensors::TorchTensors(const Pickle& pickle, const StoredZip& zip, std::string folder, std::string source)
+    : pickle_(pickle), zip_(zip), folder_(std::move(folder)), source_(std::move(source)) {}
+
+// The arguments of _rebuild_tensor_v2 (storage, offset, sizes, strides, ...), be it called on its own, inside
+// _rebuild_parameter(tensor, ...) or through _rebuild_from_type_v2(function, type, arguments, state).
+const PickleNode* TorchTensors::rebuild_arguments(const PickleNode& value) const {
+  const PickleNode* current = &value;
+  for (int wrappings = 0; wrappings < 4 && current->kind == Kind::call; ++wrappings) {
+    const PickleNode* callee = &node(current->items[0]);
+    const PickleNode* arguments = &node(current->items[1]);
+    const auto calls = [&](std::string_view module, std::string_view name) {
+      return callee->kind == Kind::global && callee->text == module && callee->text2 == name;
+    };
+    if (arguments->kind != Kind::tuple) return nullptr;
+    if (calls("torch._tensor", "_rebuild_from_type_v2") && arguments->items.size() == 4) {
+      callee = &node(arguments->items[0]);
+      arguments = &node(arguments->items[2]);
+      if (arguments->kind != Kind::tuple) return nullptr;
+    }
+    if (calls("torch._utils", "_rebuild_tensor_v2") || calls("torch._utils", "_rebuild_tensor")) {
+      return arguments->items.size() >= 4 ? arguments : nullptr;
+    }
+    const bool parameter =
+        calls("torch._utils", "_rebuild_parameter") || calls("torch._utils", "_rebuild_parameter_with_state");
+    if (!parameter || arguments->items.empty()) return nullptr;
+    current = &node(arguments->items[0]);
+  }
+  return nullptr;
+}
+
+// A persistent id ("storage", type, key, device, elements).
+std::optional<TorchTensors::Storage> TorchTensors::storage(const PickleNode& reference) {
+  if (reference.kind != Kind::persistent) return std::nullopt;
+  const PickleNode& id = node(reference.items[0]);
+  if (id.kind != Kind::tuple || id.items.size() != 5) return std::nullopt;
+  const PickleNode &type = node(id.items[1]), &key = node(id.items[2]), &elements = node(id.items[4]);
+  const std::string dtype = dtype_of_storage(type);
+  if (dtype.empty() || key.kind != Kind::text || elements.kind != Kind::integer) return std::nullopt;
+
+  const std::string entry = fmt::format("{}data/{}", folder_, key.text);
+  if (const auto found = storages_.find(dtype + entry); found != storages_.end()) return found->second;
+  const StoredZip::Bytes bytes = zip_.get(entry);
+  const uint64_t count = bytes.size / element_bytes(dtype);
+  check_input(elements.integer >= 0 && static_cast<uint64_t>(elements.integer) == count &&
+                  count * element_bytes(dtype) == bytes.size,
+              "{}: storage '{}' has {} bytes, not the {} elements of {} it announces", source_,
+              printable(entry), bytes.size, elements.integer, dtype);
+  account(bytes.size, stored_bytes_);
+  const Shape shape{static_cast<int64_t>(count)};
+  return storages_[dtype + entry] = {raw_tensor(bytes.data, shape, dtype, zip_.file()), dtype};
+}
+
+std::optional<TorchTensors::View> TorchTensors::view(const PickleNode& arguments) const {
+  const PickleNode &offset = node(arguments.items[1]), &sizes = node(arguments.items[2]),
+                   &strides = node(arguments.items[3]);
+  const bool typed = offset.kind == Kind::integer && sizes.kind == Kind::tuple &&
+                     strides.kind == Kind::tuple && sizes.items.size() == strides.items.size() &&
+                     sizes.items.size() <= Shape::max_rank;
+  if (!typed) return std::nullopt;
+  View result{offset.integer, {}, {}};
+  for (size_t axis = 0; axis < sizes.items.size(); ++axis) {
+    const PickleNode &size = node(sizes.items[axis]), &stride = node(strides.items[axis]);
+    if (size.kind != Kind::integer || stride.kind != Kind::integer) return std::nullopt;
+    result.sizes.push_back(size.integer);
+    result.strides.push_back(stride.integer);
+  }
+  return result;
+}
+
+// Entries of an archive and tensors may lie over each other: together they must not be much more than the
+// file.
+void TorchTensors::account(uint64_t bytes, uint64_t& total) const {
+  total += bytes;
+  check_input(total / 4 <= zip_.file()->size(),
+              "{}: its tensors are more than four times the file's {} bytes", source_, zip_.file()->size());
+}
+
+Tensor TorchTensors::apply(const View& view, const Storage& storage, const std::string& name) {
+  const int64_t limit = storage.values.numel();
+  int64_t numel = 1, last = view.offset;
+  bool inside = view.offset >= 0 && view.offset <= limit, empty = false;
+  for (size_t axis = 0; axis < view.sizes.size(); ++axis) {
+    const int64_t size = view.sizes[axis], stride = view.strides[axis];
+    int64_t reach = 0;
+    inside = inside && size >= 0 && stride >= 0 &&
+             !__builtin_mul_overflow(numel, std::max<int64_t>(size, 1), &numel) &&
+             !__builtin_mul_overflow(std::max<int64_t>(size, 1) - 1, stride, &reach) &&
+             !__builtin_add_overflow(last, reach, &last);
+    empty |= size == 0;
+  }
+  inside = inside && (empty || (last < limit && numel <= limit)) && numel <= INT64_MAX / 8;
+  check_input(
+      inside,
+      "{}: tensor '{}' of shape ({}) and strides ({}) at {} reaches outside its storage of {} elements",
+      source_, printable(name), fmt::join(view.sizes, ", "), fmt::join(view.strides, ", "), view.offset,
+      limit);
+  const Shape shape(view.sizes);
+  if (empty) return Tensor::empty(shape, storage.values.dtype());
+  account(static_cast<uint64_t>(numel) * element_bytes(storage.dtype), tensor_bytes_);
+
+  int64_t dense = 1;  // the stride a row-major tensor has
+  bool contiguous = true;
+  for (size_t axis = view.sizes.size(); axis-- > 0; dense *= view.sizes[axis]) {
+    contiguous &= view.sizes[axis] == 1 || view.strides[axis] == dense;
+  }
+  if (contiguous) return storage.values.slice(0, view.offset, view.offset + numel).reshape(shape);
+  return gather(storage.values, view.offset, shape, view.strides);
+}
+
+Tensor TorchTensors::read(const PickleNode& value, const std::string& name, std::string& dtype) {
+  const PickleNode* arguments = rebuild_arguments(value);
+  if (arguments == nullptr) return {};
+  const std::optional<View> place = view(*arguments);
+  if (!place) return {};
+  const std::optional<Storage> values = storage(node(arguments->items[0]));
+  if (!values) return {};
+  dtype = values->dtype;
+  return apply(*place, *values, name);
+}
+
+}  // namespace dinomaly
