@@ -1,6 +1,6 @@
-// The commands of the program `dinomaly`. Each add_NAME() declares its subcommand with its flags on `app`; where the
-// command line chooses it, its callback sets `work` to what it does, which returns the exit status (0; 1: judged
-// anomalous) and throws InputError for a user's mistake.
+// The commands of the program `dinomaly`. Each add_NAME() declares its subcommand with its flags on `app`;
+// where the command line chooses it, its callback sets `work` to what it does, which returns the exit status
+// (0; 1: judged anomalous) and throws InputError for a user's mistake.
 #pragma once
 
 #include <functional>
@@ -13,6 +13,9 @@ namespace dinomaly {
 
 using Work = std::function<int()>;
 
+void add_predict(CLI::App& app, Work& work);       // predict_command.cpp
+void add_eval(CLI::App& app, Work& work);          // eval_command.cpp
+void add_calibrate(CLI::App& app, Work& work);     // calibrate_command.cpp
 void add_make_dataset(CLI::App& app, Work& work);  // make_dataset_command.cpp
 
 }  // namespace dinomaly

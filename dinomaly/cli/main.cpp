@@ -12,6 +12,9 @@ int main(int argc, char** argv) {
     CLI::App app{"Multi-class unsupervised anomaly detection (Dinomaly, CVPR 2025)", "dinomaly"};
     app.require_subcommand(1);
     Work work;
+    add_predict(app, work);
+    add_eval(app, work);
+    add_calibrate(app, work);
     add_make_dataset(app, work);
     try {
       app.parse(argc, argv);
