@@ -16,6 +16,7 @@ using Work = std::function<int()>;
 void add_predict(CLI::App& app, Work& work);       // predict_command.cpp
 void add_eval(CLI::App& app, Work& work);          // eval_command.cpp
 void add_calibrate(CLI::App& app, Work& work);     // calibrate_command.cpp
+void add_report(CLI::App& app, Work& work);        // report_command.cpp
 void add_make_dataset(CLI::App& app, Work& work);  // make_dataset_command.cpp
 
 }  // namespace dinomaly

@@ -7,6 +7,15 @@
 
 using namespace dinomaly;
 
+// Of an unknown command CLI11 would only say that a command is required.
+static void check_command(const CLI::App& app, int argc, char** argv) {
+  if (argc < 2 || argv[1][0] == '-') return;
+  for (const CLI::App* command : app.get_subcommands({})) {
+    if (command->get_name() == argv[1]) return;
+  }
+  fail_input("there is no command '{}'; dinomaly --help lists them", argv[1]);
+}
+
 int main(int argc, char** argv) {
   return run_program("dinomaly", [&] {
     CLI::App app{"Multi-class unsupervised anomaly detection (Dinomaly, CVPR 2025)", "dinomaly"};
@@ -15,7 +24,9 @@ int main(int argc, char** argv) {
     add_predict(app, work);
     add_eval(app, work);
     add_calibrate(app, work);
+    add_report(app, work);
     add_make_dataset(app, work);
+    check_command(app, argc, argv);
     try {
       app.parse(argc, argv);
     } catch (const CLI::CallForHelp&) {

@@ -68,6 +68,11 @@ constexpr Invocation wrong[] = {
     {"calibrate MODEL DATA --split half", "half"},
     {"calibrate MODEL DATA --split train --method f1", "F1"},
     {"calibrate MODEL DATA --out GOOD/below", "below"},
+    {"report MODEL DATA", "--out"},
+    {"report MODEL DATA --out GOOD/below", "below"},
+    {"report MODEL DATA --out OUT --log /nowhere.csv", "/nowhere.csv"},
+    {"report MODEL DATA --out OUT --log GOOD", "training log"},
+    {"report MODEL DATA --out OUT --pictures -1", "--pictures"},
     {"make-dataset", "DIR"},
     {"make-dataset OUT --categories glass", "glass"},
     {"make-dataset GOOD", "000.png"},
@@ -95,7 +100,8 @@ TEST_CASE("wrong invocations are one clear line and the right status") {
   std::filesystem::create_directories(folder / "empty");
   const std::string model = read_file(folder / "model", 1 << 24);
   for (const Invocation& invocation : wrong) {
-    CAPTURE(invocation.flags);
+    const std::string flags = invocation.flags;
+    CAPTURE(flags);
     const Outcome outcome = run_dinomaly(folder, with_paths(invocation.flags, folder));
     CHECK(outcome.status == invocation.status);
     CHECK_MESSAGE(outcome.error.find(invocation.expected) != std::string::npos, outcome.error);
@@ -110,7 +116,7 @@ TEST_CASE("wrong invocations are one clear line and the right status") {
 
 TEST_CASE("every command explains itself, with examples") {
   const TemporaryFolder folder;
-  for (const std::string command : {"predict", "eval", "calibrate", "make-dataset"}) {
+  for (const std::string command : {"predict", "eval", "calibrate", "report", "make-dataset"}) {
     const Outcome outcome = run_dinomaly(folder, command + " --help");
     CHECK(outcome.status == 0);
     CHECK(outcome.out.find("dinomaly " + command + " ") != std::string::npos);
