@@ -166,6 +166,7 @@ TEST_CASE("predict --watch: whole, moved and half-written pictures; ends on a si
                       results = (folder / "out").string();
     dup2(open(out.c_str(), O_WRONLY | O_CREAT, 0600), STDOUT_FILENO);
     dup2(open((folder / "log").c_str(), O_WRONLY | O_CREAT, 0600), STDERR_FILENO);
+    setenv("OMP_NUM_THREADS", "1", 1);
     execl(program.c_str(), "dinomaly", "predict", model.c_str(), "--watch", in.c_str(), "--json", "--out",
           results.c_str(), nullptr);
     _exit(9);
