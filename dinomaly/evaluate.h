@@ -1,6 +1,7 @@
 // A trained model against the labelled test pictures of one category.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -15,9 +16,13 @@ struct CategoryResult {
   Metrics metrics;            // the `paper` mode of evaluation
   std::vector<float> scores;  // a picture each
   Tensor maps;                // (N, S, S) f32: blurred, at the config's map_size
+  Tensor masks;               // (N, S, S) u8 of 0 and 1; undefined where an anomalous picture has no mask
 };
 
-// Puts the model into eval mode. Throws InputError where the test pictures hold one class only.
-CategoryResult evaluate(Dinomaly& model, const Category& category, int64_t batch);
+// Puts the model into eval mode. Where an anomalous picture has no mask the metrics of pixels are NaN.
+// `progress` is called with the number of pictures of each batch done. Throws InputError where the test
+// pictures hold one class only.
+CategoryResult evaluate(Dinomaly& model, const Category& category, int64_t batch,
+                        const std::function<void(int64_t)>& progress = {});
 
 }  // namespace dinomaly

@@ -13,9 +13,13 @@ namespace dinomaly {
 
 using Work = std::function<int()>;
 
+void add_calibrate(CLI::App& app, Work& work);     // calibrate_command.cpp
 void add_convert(CLI::App& app, Work& work);       // convert_command.cpp
+void add_eval(CLI::App& app, Work& work);          // eval_command.cpp
 void add_export(CLI::App& app, Work& work);        // export_command.cpp
 void add_info(CLI::App& app, Work& work);          // info_command.cpp
 void add_make_dataset(CLI::App& app, Work& work);  // make_dataset_command.cpp
+void add_predict(CLI::App& app, Work& work);       // predict_command.cpp
+void add_report(CLI::App& app, Work& work);        // report_command.cpp
 
 }  // namespace dinomaly

@@ -7,15 +7,25 @@
 
 using namespace dinomaly;
 
+// Of an unknown command CLI11 would only say that a command is required.
+static void check_command(const CLI::App& app, int argc, char** argv) {
+  if (argc < 2 || argv[1][0] == '-') return;
+  for (const CLI::App* command : app.get_subcommands({})) {
+    if (command->get_name() == argv[1]) return;
+  }
+  fail_input("there is no command '{}'; dinomaly --help lists them", argv[1]);
+}
+
 int main(int argc, char** argv) {
   return run_program("dinomaly", [&] {
     CLI::App app{"Multi-class unsupervised anomaly detection (Dinomaly, CVPR 2025)", "dinomaly"};
     app.require_subcommand(1);
     Work work;
-    add_convert(app, work);
-    add_export(app, work);
-    add_info(app, work);
-    add_make_dataset(app, work);
+    for (const auto add : {add_calibrate, add_convert, add_eval, add_export, add_info, add_make_dataset,
+                           add_predict, add_report}) {
+      add(app, work);
+    }
+    check_command(app, argc, argv);
     try {
       app.parse(argc, argv);
     } catch (const CLI::CallForHelp&) {

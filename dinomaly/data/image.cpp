@@ -77,17 +77,37 @@ Image load_mask(const std::filesystem::path& path, int64_t width, int64_t height
   return mask;
 }
 
-std::string encode_png(const Image& image) {
+namespace {
+
+// What stb_image_write calls with each piece of a file; `context` is the string that collects them.
+void append(void* context, void* data, int size) {
+  static_cast<std::string*>(context)->append(static_cast<const char*>(data), static_cast<size_t>(size));
+}
+
+void check_encodable(const Image& image) {
   check(image.width > 0 && image.height > 0 && (image.channels == 1 || image.channels == 3),
-        "encode_png: an image of {} x {} x {}", image.height, image.width, image.channels);
+        "encode: an image of {} x {} x {}", image.height, image.width, image.channels);
+}
+
+}  // namespace
+
+std::string encode_png(const Image& image) {
+  check_encodable(image);
   std::string bytes;
-  const auto append = [](void* context, void* data, int size) {
-    static_cast<std::string*>(context)->append(static_cast<const char*>(data), static_cast<size_t>(size));
-  };
   const int channels = static_cast<int>(image.channels), width = static_cast<int>(image.width);
   const int done = stbi_write_png_to_func(append, &bytes, width, static_cast<int>(image.height), channels,
                                           image.pixels.data(), width * channels);
   check(done != 0, "encode_png: out of memory");
+  return bytes;
+}
+
+std::string encode_jpeg(const Image& image, int quality) {
+  check_encodable(image);
+  std::string bytes;
+  const int done =
+      stbi_write_jpg_to_func(append, &bytes, static_cast<int>(image.width), static_cast<int>(image.height),
+                             static_cast<int>(image.channels), image.pixels.data(), quality);
+  check(done != 0, "encode_jpeg: failed");
   return bytes;
 }
 

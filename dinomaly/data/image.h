@@ -41,6 +41,8 @@ Image load_grey(const std::filesystem::path& path);
 Image load_mask(const std::filesystem::path& path, int64_t width, int64_t height);
 
 std::string encode_png(const Image& image);
+// quality from 1 to 100. Transparency and metadata there are none.
+std::string encode_jpeg(const Image& image, int quality);
 // encode_png to a file, written whole or not at all; throws InputError where it cannot.
 void save_png(const std::filesystem::path& path, const Image& image);
 

@@ -41,9 +41,7 @@ void print_row(const std::string& name, const Metrics& metrics) {
   fmt::print("\n");
 }
 
-struct ColourScale {
-  float low = 0, high = 1;
-};
+}  // namespace
 
 ColourScale colour_scale(const std::vector<CategoryResult>& results) {
   float low = INFINITY;
@@ -62,8 +60,6 @@ ColourScale colour_scale(const std::vector<CategoryResult>& results) {
   const float high = peaks[static_cast<size_t>(0.995 * static_cast<double>(peaks.size() - 1))];
   return {low, std::max(high, low + 1e-6f)};
 }
-
-}  // namespace
 
 Metrics mean_metrics(const std::vector<CategoryResult>& results) {
   Metrics mean;

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <vector>
 
+#include "dinomaly/calibration.h"
 #include "dinomaly/config.h"
 #include "dinomaly/evaluate.h"
 
@@ -12,6 +13,10 @@ namespace dinomaly {
 struct RunSeconds {
   double features = 0, train = 0, evaluate = 0;
 };
+
+// One colour scale for all maps of a run: from the smallest value of any map to the 99.5th percentile of the
+// pictures' largest values.
+ColourScale colour_scale(const std::vector<CategoryResult>& results);
 
 // The mean over categories of each number.
 Metrics mean_metrics(const std::vector<CategoryResult>& results);
@@ -24,8 +29,8 @@ void print_metrics(const std::vector<CategoryResult>& results);
 void write_metrics(const std::filesystem::path& path, const std::vector<CategoryResult>& results,
                    const Config& config, const RunSeconds& seconds);
 
-// DIR/CATEGORY/DEFECT_ID.png for every test picture: picture, mask and map side by side, all with one colour
-// scale: from the smallest value of any map to the 99.5th percentile of the pictures' largest values.
+// DIR/CATEGORY/DEFECT_ID.png for every test picture: picture, mask and map side by side, all with
+// colour_scale(results).
 void write_heatmaps(const std::filesystem::path& directory, const std::vector<CategoryResult>& results,
                     const Dataset& dataset, const Config& config);
 

@@ -1,0 +1,147 @@
+// dinomaly calibrate MODEL DATA: thresholds into the model file.
+#include <CLI/CLI.hpp>
+#include <cmath>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "dinomaly/cli/commands.h"
+#include "dinomaly/cli/detector_flags.h"
+#include "dinomaly/data/mvtec.h"
+#include "dinomaly/report/progress.h"
+#include "tensor/io/safetensors.h"
+
+namespace dinomaly {
+
+namespace {
+
+struct Options {
+  DetectorFlags detector;
+  std::string data, out, method = "good", split = "auto";
+  std::vector<std::string> categories;
+  CalibrationOptions calibration;
+};
+
+// The pictures to look at. Those the model was trained on would promise too much: test pictures go first.
+std::vector<Sample> choose(const Options& options, const Dataset& dataset) {
+  check_input(options.split == "auto" || options.split == "test" || options.split == "train",
+              "--split: '{}' is not one of auto, test, train", options.split);
+  std::vector<Sample> test, train;
+  bool good = false;
+  for (const Category& category : dataset.categories) {
+    test.insert(test.end(), category.test.begin(), category.test.end());
+    train.insert(train.end(), category.train.begin(), category.train.end());
+  }
+  for (const Sample& sample : test) good = good || !sample.anomalous;
+  if (options.split == "test" || (options.split == "auto" && good)) return test;
+  if (options.split == "auto") {
+    fmt::print(
+        stderr,
+        "{}: no good test pictures; taking the training ones. If the model was trained on them, expect "
+        "more false alarms than stated\n",
+        options.data);
+  }
+  return train;
+}
+
+// Adds the calibration to a file of ours without touching anything else in it.
+void rewrite(const std::filesystem::path& from, const std::filesystem::path& to,
+             const nlohmann::json& calibration) {
+  const SafeTensors file = SafeTensors::load(from);
+  std::map<std::string, std::string> metadata = file.metadata();
+  metadata["calibration"] = calibration.dump();
+  NamedTensors tensors;
+  for (const std::string& name : file.names()) tensors.emplace_back(name, file.get(name));
+  save_safetensors(to, tensors, metadata);
+}
+
+void print(const Calibration& calibration, const std::string& out) {
+  const auto row = [](const std::string& name, const Thresholds& thresholds) {
+    fmt::print("{:<16}{:>12.6f}{:>12.6f}\n", name, thresholds.image, thresholds.pixel);
+  };
+  fmt::print("{:<16}{:>12}{:>12}\n", "threshold of", "pictures", "pixels");
+  for (const auto& [name, thresholds] : calibration.categories) row(name, thresholds);
+  row("all", calibration.all);
+  if (calibration.method == CalibrationMethod::good) {
+    fmt::print(
+        "from {} good pictures: a further good one is called anomalous with probability {:.4g} at most\n",
+        calibration.good_pictures, calibration.promised_rate);
+    if (calibration.promised_rate > calibration.false_alarm_rate * 1.0001) {
+      fmt::print(
+          "(a rate of {:.4g} would need {:.0f} good pictures; each threshold is the largest value seen)\n",
+          calibration.false_alarm_rate, std::ceil(1 / calibration.false_alarm_rate - 1 - 1e-9));
+    }
+  } else {
+    fmt::print("the largest F1 on {} good and {} anomalous pictures\n", calibration.good_pictures,
+               calibration.anomalous_pictures);
+  }
+  fmt::print("written to {}\n", out);
+}
+
+int run(Options& options) {
+  options.calibration.method = parse_calibration_method(options.method);
+  const double rate = options.calibration.false_alarm_rate;
+  check_input(rate > 0 && rate < 1, "--false-alarm-rate: {} is not between 0 and 1", rate);
+  validate(options.calibration.tiling);
+  const Dataset dataset = read_mvtec(options.data, options.categories);
+  const std::vector<Sample> samples = choose(options, dataset);
+  const Detector detector = open_detector(options.detector);
+  const bool own = detector.kind == DetectorKind::own;
+  check_input(own || !options.out.empty(),
+              "{}: not a file of this program: say with --out where to write one", options.detector.model);
+  const std::string out = options.out.empty() ? options.detector.model : options.out;
+
+  int64_t total = 0;
+  for (const Sample& sample : samples)
+    total += options.calibration.method == CalibrationMethod::f1 || !sample.anomalous;
+  Calibration calibration;
+  {
+    Progress progress("calibrate", total);
+    options.calibration.batch = options.detector.batch;
+    options.calibration.progress = [&] { progress.advance(); };
+    calibration = calibrate(*detector.model, samples, options.calibration);
+  }
+  if (own) {
+    rewrite(options.detector.model, out, calibration.to_json());
+  } else {
+    detector.model->to(Device::cpu());
+    save_model(out, *detector.model, detector.model->encoder().config(),
+               {.calibration = calibration.to_json()});
+  }
+  print(calibration, out);
+  return 0;
+}
+
+}  // namespace
+
+void add_calibrate(CLI::App& app, Work& work) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command =
+      app.add_subcommand("calibrate", "find the thresholds of decisions, and keep them in the model");
+  command->footer(
+      "Examples:\n"
+      "  dinomaly calibrate model.safetensors mvtec/bottle-data\n"
+      "  dinomaly calibrate model.safetensors mvtec --categories bottle,pill --per-category "
+      "--false-alarm-rate 0.02\n"
+      "  dinomaly calibrate model.safetensors mvtec --method f1 --out calibrated.safetensors");
+  add_detector_flags(*command, options->detector);
+  command->add_option("DATA", options->data, "folder of a data set")->required();
+  command
+      ->add_option("--method", options->method,
+                   "good (good pictures alone) or f1 (the largest F1 on labelled ones)")
+      ->capture_default_str();
+  command
+      ->add_option("--false-alarm-rate", options->calibration.false_alarm_rate,
+                   "share of good pictures that may be called anomalous")
+      ->capture_default_str();
+  command->add_flag("--per-category", options->calibration.per_category, "thresholds of each category, too");
+  command->add_option("--categories", options->categories, "a,b: which; all without it")->delimiter(',');
+  command
+      ->add_option("--split", options->split,
+                   "which pictures: test, train, or auto (test where it has good ones)")
+      ->capture_default_str();
+  command->add_option("--out", options->out, "the model file to write; MODEL itself without it");
+  add_tiling_flags(*command, options->calibration.tiling);
+  command->callback([options, &work] { work = [options] { return run(*options); }; });
+}
+
+}  // namespace dinomaly

@@ -1,0 +1,44 @@
+#include "dinomaly/cli/detector_flags.h"
+
+#include <omp.h>
+
+#include <CLI/CLI.hpp>
+
+#include "tensor/device.h"
+
+namespace dinomaly {
+
+void add_detector_flags(CLI::App& command, DetectorFlags& flags) {
+  command.add_option("MODEL", flags.model, "the trained model: .safetensors, .pth or .ckpt")->required();
+  command.add_option("--encoder", flags.encoder, "the encoder's weights, for a model saved without them");
+  command.add_option("--heads", flags.heads, "attention heads, where the files do not say; width / 64")
+      ->check(CLI::Range(int64_t{0}, int64_t{4096}));
+  command.add_option("--batch", flags.batch, "pictures the model sees at a time")
+      ->capture_default_str()
+      ->check(CLI::Range(int64_t{1}, int64_t{4096}));
+  command.add_option("--threads", flags.threads, "0: one a processor")->check(CLI::Range(0, 1024));
+  command.add_option("--device", flags.device, "cpu, cuda or cuda:N")->capture_default_str();
+}
+
+Detector open_detector(const DetectorFlags& flags) {
+  const Device device = parse_device(flags.device);
+  if (flags.threads > 0) omp_set_num_threads(flags.threads);
+  const std::optional<std::filesystem::path> encoder =
+      flags.encoder.empty() ? std::nullopt : std::optional<std::filesystem::path>(flags.encoder);
+  Detector detector = load_detector(flags.model, encoder, flags.heads);
+  if (!device.is_cpu()) detector.model->to(device);
+  return detector;
+}
+
+std::optional<Calibration> calibration_of(const Detector& detector, const DetectorFlags& flags) {
+  if (!detector.calibration) return std::nullopt;
+  return Calibration::from_json(*detector.calibration, flags.model);
+}
+
+void add_tiling_flags(CLI::App& command, Tiling& tiling) {
+  command.add_option("--tile", tiling.size, "judge large pictures in tiles of so many pixels a side");
+  command.add_option("--overlap", tiling.overlap,
+                     "pixels that neighbouring tiles share, at most half a tile");
+}
+
+}  // namespace dinomaly

@@ -1,0 +1,34 @@
+// The flags of every command that needs a trained model.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "dinomaly/calibration.h"
+#include "dinomaly/model_file.h"
+
+namespace CLI {
+class App;
+}
+
+namespace dinomaly {
+
+struct DetectorFlags {
+  std::string model, encoder, device = "cpu";
+  int64_t heads = 0, batch = 16;
+  int threads = 0;
+};
+
+// MODEL, --encoder, --heads, --batch, --threads, --device.
+void add_detector_flags(CLI::App& command, DetectorFlags& flags);
+
+// Loads the model onto the device and sets the number of threads. Throws InputError.
+Detector open_detector(const DetectorFlags& flags);
+
+// What `calibrate` put into the model file. Throws InputError naming it if that is damaged.
+std::optional<Calibration> calibration_of(const Detector& detector, const DetectorFlags& flags);
+
+// --tile and --overlap.
+void add_tiling_flags(CLI::App& command, Tiling& tiling);
+
+}  // namespace dinomaly

@@ -1,0 +1,142 @@
+// dinomaly eval MODEL DATA: the metrics of a labelled data set.
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "dinomaly/cli/commands.h"
+#include "dinomaly/cli/detector_flags.h"
+#include "dinomaly/data/loader.h"
+#include "dinomaly/data/mvtec.h"
+#include "dinomaly/data/tiff_map.h"
+#include "dinomaly/evaluate_official.h"
+#include "dinomaly/files.h"
+#include "dinomaly/picture_stream.h"
+#include "dinomaly/report/progress.h"
+#include "dinomaly/report/table.h"
+
+namespace dinomaly {
+
+namespace {
+
+struct Options {
+  DetectorFlags detector;
+  std::string data, protocol = "paper", json, csv, maps;
+  std::vector<std::string> categories;
+  Tiling tiling;
+};
+
+// Every map at its picture's own size, in the order of the samples.
+void predict_all(const Predictor& predictor, const std::vector<Sample>& samples, int64_t batch,
+                 const std::function<void(const Sample&, const Tensor&)>& take) {
+  size_t next = 0, done = 0;
+  PictureStream stream(
+      [&](std::stop_token) {
+        return next < samples.size() ? std::optional(samples[next++].image) : std::nullopt;
+      },
+      [&](const Image& rgb) { return predictor.inputs(rgb); });
+  for (auto pictures = stream.next(batch); !pictures.empty(); pictures = stream.next(batch)) {
+    for (const Picture& picture : pictures) check_input(picture.error.empty(), "{}", picture.error);
+    for (const Prediction& prediction : predictor.predict(pictures)) take(samples[done++], prediction.map);
+  }
+}
+
+// Maps at the original size: judged where the protocol asks for it, written where a folder is named.
+MetricsTable original_size(const Options& options, const Dataset& dataset, Dinomaly& model,
+                           Progress& progress) {
+  const Predictor predictor(model, options.tiling, options.detector.batch);
+  MetricsTable table = official_table();
+  for (const Category& category : dataset.categories) {
+    OfficialEvaluation evaluation;
+    predict_all(predictor, category.test, options.detector.batch,
+                [&](const Sample& sample, const Tensor& map) {
+                  if (!options.maps.empty()) save_tiff_map(map_path(options.maps, sample), map);
+                  if (options.protocol == "official") evaluation.add(sample, map);
+                  progress.advance();
+                });
+    if (options.protocol == "official") add_row(table, category.name, evaluation.compute());
+  }
+  return table;
+}
+
+MetricsTable evaluate_model(const Options& options, const Dataset& dataset) {
+  const Detector detector = open_detector(options.detector);
+  const bool official = options.protocol == "official";
+  int64_t total = 0;
+  for (const Category& category : dataset.categories) {
+    verify_images(category.test);  // before the work, not after it
+    total += static_cast<int64_t>(category.test.size());
+  }
+  Progress progress("eval", official || options.maps.empty() ? total : 2 * total);
+  MetricsTable table;
+  if (official || !options.maps.empty()) table = original_size(options, dataset, *detector.model, progress);
+  if (official) return table;
+  std::vector<CategoryResult> results;
+  for (const Category& category : dataset.categories) {
+    results.push_back(evaluate(*detector.model, category, options.detector.batch,
+                               [&](int64_t pictures) { progress.advance(pictures); }));
+    results.back().maps = results.back().masks = {};  // only the numbers are wanted
+  }
+  return paper_table(results);
+}
+
+// MODEL may be a folder of maps that any method has written.
+MetricsTable evaluate_maps(const Options& options, const Dataset& dataset) {
+  check_input(options.protocol == "official", "{}: a folder of maps is judged by --protocol official",
+              options.detector.model);
+  check_input(options.maps.empty(), "--export-maps: {} are maps already", options.detector.model);
+  MetricsTable table = official_table();
+  for (const Category& category : dataset.categories) {
+    add_row(table, category.name, evaluate_official(options.detector.model, category));
+  }
+  return table;
+}
+
+int run(const Options& options) {
+  check_input(options.protocol == "paper" || options.protocol == "official",
+              "--protocol: '{}' is not one of paper, official", options.protocol);
+  validate(options.tiling);
+  check_input(options.protocol == "official" || !options.tiling.on() || !options.maps.empty(),
+              "--tile: the paper's protocol judges pictures as a whole; use --protocol official");
+  const Dataset dataset = read_mvtec(options.data, options.categories);
+  if (!options.maps.empty()) make_folder(options.maps);
+  std::error_code ignored;
+  const MetricsTable table = std::filesystem::is_directory(options.detector.model, ignored)
+                                 ? evaluate_maps(options, dataset)
+                                 : evaluate_model(options, dataset);
+  if (!options.json.empty()) {
+    write_file(options.json,
+               to_json(table).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+  }
+  if (!options.csv.empty()) write_file(options.csv, to_csv(table));
+  fmt::print("{}", to_text(table));
+  return 0;
+}
+
+}  // namespace
+
+void add_eval(CLI::App& app, Work& work) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command =
+      app.add_subcommand("eval", "metrics of a labelled data set, by category and their mean");
+  command->footer(
+      "Examples:\n"
+      "  dinomaly eval model.safetensors mvtec\n"
+      "  dinomaly eval model.safetensors mvtec --categories bottle --protocol official --json metrics.json\n"
+      "  dinomaly eval model.safetensors mvtec --export-maps maps   # for MVTec AD's own evaluation\n"
+      "  dinomaly eval maps mvtec --protocol official               # maps that any method has written");
+  add_detector_flags(*command, options->detector);
+  command->add_option("DATA", options->data, "folder of a labelled data set")->required();
+  command
+      ->add_option("--protocol", options->protocol,
+                   "paper (the authors' seven numbers) or official (MVTec AD's)")
+      ->capture_default_str();
+  command->add_option("--categories", options->categories, "a,b: which; all without it")->delimiter(',');
+  command->add_option("--json", options->json, "file for the numbers");
+  command->add_option("--csv", options->csv, "file for the numbers");
+  command->add_option("--export-maps", options->maps,
+                      "folder for maps at the pictures' size, DIR/CATEGORY/test/DEFECT/ID.tiff");
+  add_tiling_flags(*command, options->tiling);
+  command->callback([options, &work] { work = [options] { return run(*options); }; });
+}
+
+}  // namespace dinomaly

@@ -1,0 +1,227 @@
+// dinomaly predict MODEL PICTURES: scores, decisions, regions, overlays, maps.
+#include <CLI/CLI.hpp>
+#include <future>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "dinomaly/cli/commands.h"
+#include "dinomaly/cli/detector_flags.h"
+#include "dinomaly/cli/picture_source.h"
+#include "dinomaly/files.h"
+#include "dinomaly/picture_stream.h"
+#include "dinomaly/report/prediction_output.h"
+#include "dinomaly/report/progress.h"
+
+namespace dinomaly {
+
+namespace {
+
+struct Options {
+  DetectorFlags detector;
+  std::vector<std::string> inputs;
+  std::string watched, out, maps = "none", category;
+  std::optional<double> threshold, pixel_threshold;
+  int64_t min_area = 1;
+  std::optional<int64_t> tile, overlap;
+  bool json = false, no_overlay = false, fail_on_anomaly = false;
+};
+
+// The tiling asked for, otherwise that of the calibration: its thresholds hold for no other.
+Tiling tiling_of(const Options& options, const std::optional<Calibration>& calibration) {
+  if (!options.tile && !options.overlap) return calibration ? calibration->tiling : Tiling{};
+  check_input(options.tile.has_value(), "--overlap: there is nothing to overlap without --tile");
+  const Tiling tiling{*options.tile, options.overlap.value_or(*options.tile / 4)};
+  validate(tiling);
+  if (calibration && !(calibration->tiling == tiling) && !options.threshold) {
+    fmt::print(
+        stderr,
+        "dinomaly: the thresholds of {} were found {}; run calibrate with the same --tile and --overlap, "
+        "or give --threshold\n",
+        options.detector.model,
+        calibration->tiling.on() ? fmt::format("with --tile {} --overlap {}", calibration->tiling.size,
+                                               calibration->tiling.overlap)
+                                 : "without tiles");
+  }
+  return tiling;
+}
+
+OutputOptions output_options(const Options& options, const std::optional<Calibration>& calibration) {
+  OutputOptions output;
+  output.folder = options.out;
+  output.overlays = !options.no_overlay;
+  output.maps = parse_map_format(options.maps);
+  output.smallest_region = options.min_area;
+  check_input(output.maps == MapFormat::none || !options.out.empty(),
+              "--maps: needs --out, a folder for them");
+  if (calibration) {
+    check_input(options.category.empty() || calibration->categories.contains(options.category),
+                "--category: {} has no thresholds of '{}' (calibrate --per-category)", options.detector.model,
+                options.category);
+    const Thresholds& thresholds = calibration->of(options.category);
+    output.image_threshold = thresholds.image;
+    output.pixel_threshold = thresholds.pixel;
+    output.colours = calibration->colours;
+  } else {
+    check_input(options.category.empty(), "--category: {} is not calibrated", options.detector.model);
+  }
+  if (options.threshold) output.image_threshold = options.threshold;
+  if (options.pixel_threshold) output.pixel_threshold = options.pixel_threshold;
+  check_input(!options.fail_on_anomaly || output.image_threshold.has_value(),
+              "--fail-on-anomaly: {} is not calibrated; run calibrate or give --threshold",
+              options.detector.model);
+  return output;
+}
+
+// What happens with a batch once it is computed; on a thread of its own, one batch at a time.
+struct Outcome {
+  bool anomalous = false, damaged = false;
+};
+
+class Writer {
+ public:
+  Writer(const Options& options, OutputOptions output, Progress& progress)
+      : options_(options),
+        output_(std::move(output)),
+        names_(options.inputs, options.watched),
+        progress_(progress) {}
+
+  Outcome write(const std::vector<Picture>& pictures, const std::vector<Prediction>& predictions) {
+    Outcome outcome;
+    size_t next = 0;
+    for (const Picture& picture : pictures) {
+      Verdict verdict;
+      if (picture.error.empty()) {
+        verdict = write_prediction(picture, predictions[next++], names_(picture.path), output_);
+      } else {
+        verdict.path = picture.path;
+        verdict.error = picture.error;
+        progress_.make_room();
+        fmt::print(stderr, "dinomaly: {}\n", picture.error);
+        outcome.damaged = true;
+      }
+      outcome.anomalous = outcome.anomalous || verdict.anomalous;
+      print(verdict);
+      progress_.advance();
+    }
+    std::fflush(stdout);
+    return outcome;
+  }
+
+ private:
+  void print(const Verdict& verdict) {
+    progress_.make_room();
+    if (options_.json) {
+      fmt::print("{}\n", to_json(verdict).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+    } else if (verdict.error.empty()) {
+      fmt::print("{}\n", to_text(verdict));
+    }
+  }
+
+  const Options& options_;
+  OutputOptions output_;
+  OutputNames names_;
+  Progress& progress_;
+};
+
+Outcome predict_all(const Predictor& predictor, PictureStream& stream, Writer& writer, int64_t batch) {
+  Outcome total;
+  std::future<Outcome> writing;
+  const auto finish = [&] {
+    if (!writing.valid()) return;
+    const Outcome outcome = writing.get();
+    total.anomalous = total.anomalous || outcome.anomalous;
+    total.damaged = total.damaged || outcome.damaged;
+  };
+  for (auto pictures = stream.next(batch); !pictures.empty(); pictures = stream.next(batch)) {
+    std::vector<Picture> whole;
+    for (const Picture& picture : pictures) {
+      if (picture.error.empty()) whole.push_back(picture);
+    }
+    std::vector<Prediction> predictions = predictor.predict(whole);
+    finish();
+    writing = std::async(std::launch::async,
+                         [&writer, pictures = std::move(pictures), predictions = std::move(predictions)] {
+                           return writer.write(pictures, predictions);
+                         });
+  }
+  finish();
+  return total;
+}
+
+// Files written into the watched folder would be taken for new pictures.
+void check_folders(const Options& options) {
+  if (options.watched.empty() || options.out.empty()) return;
+  std::error_code ignored;
+  check_input(!std::filesystem::equivalent(options.watched, options.out, ignored),
+              "--out: the results cannot go into the folder that is watched");
+}
+
+int run(const Options& options) {
+  check_input(options.min_area >= 1, "--min-area: {} is not positive", options.min_area);
+  parse_map_format(options.maps);
+  PictureSource source(options.inputs, options.watched);
+  if (!options.out.empty()) make_folder(options.out);
+  check_folders(options);
+  const Detector detector = open_detector(options.detector);
+  const std::optional<Calibration> calibration = calibration_of(detector, options.detector);
+  const OutputOptions output = output_options(options, calibration);
+  const Predictor predictor(*detector.model, tiling_of(options, calibration), options.detector.batch);
+
+  std::optional<StopSignals> signals;
+  if (!options.watched.empty()) {
+    signals.emplace();
+    fmt::print(stderr, "dinomaly: watching {}; Ctrl-C ends it\n", options.watched);
+  }
+  Outcome outcome;
+  {
+    Progress progress("predict", source.total());
+    Writer writer(options, output, progress);
+    PictureStream stream([&](std::stop_token stop) { return source.next(stop); },
+                         [&](const Image& rgb) { return predictor.inputs(rgb); },
+                         static_cast<size_t>(2 * options.detector.batch));
+    outcome = predict_all(predictor, stream, writer, options.detector.batch);
+  }
+  // A watch sees files in the making and is ended on purpose: they were reported, and are no failure.
+  if (outcome.damaged && options.watched.empty()) return 2;
+  return options.fail_on_anomaly && outcome.anomalous ? 1 : 0;
+}
+
+}  // namespace
+
+void add_predict(CLI::App& app, Work& work) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand("predict", "judge pictures: score, decision, regions, overlay, map");
+  command->footer(
+      "Exit status: 0 done, 1 a picture is anomalous (with --fail-on-anomaly), 2 a picture could not be "
+      "read\n"
+      "Examples:\n"
+      "  dinomaly predict model.safetensors part.png --out results\n"
+      "  dinomaly predict model.safetensors pictures/ --json --maps tiff --out results > results.jsonl\n"
+      "  find /data -name '*.png' | dinomaly predict model.safetensors - --fail-on-anomaly\n"
+      "  dinomaly predict model.safetensors sheet.png --tile 512 --overlap 128 --out results\n"
+      "  dinomaly predict model.safetensors --watch incoming --out results");
+  add_detector_flags(*command, options->detector);
+  command->add_option("PICTURES", options->inputs, "files, folders, or - for paths on standard input");
+  command->add_option("--watch", options->watched,
+                      "judge pictures as they arrive in this folder, until Ctrl-C");
+  command->add_option("--out", options->out, "folder for overlays and maps");
+  command
+      ->add_option("--maps", options->maps,
+                   "raw maps of the pictures' size: none, tiff (32-bit float) or npy")
+      ->capture_default_str();
+  command->add_flag("--no-overlay", options->no_overlay, "write no overlays");
+  command->add_flag("--json", options->json, "a line of JSON a picture instead of text");
+  command->add_flag("--fail-on-anomaly", options->fail_on_anomaly,
+                    "exit status 1 if any picture is anomalous");
+  command->add_option("--threshold", options->threshold,
+                      "scores above are anomalous; the calibration's without it");
+  command->add_option("--pixel-threshold", options->pixel_threshold, "map values above form regions");
+  command->add_option("--category", options->category,
+                      "the thresholds of this category (calibrate --per-category)");
+  command->add_option("--min-area", options->min_area, "pixels a region must have")->capture_default_str();
+  command->add_option("--tile", options->tile, "judge large pictures in tiles of so many pixels a side");
+  command->add_option("--overlap", options->overlap, "pixels neighbouring tiles share; a quarter of a tile");
+  command->callback([options, &work] { work = [options] { return run(*options); }; });
+}
+
+}  // namespace dinomaly

@@ -1,0 +1,76 @@
+// dinomaly report MODEL DATA: one HTML file to show.
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "dinomaly/cli/commands.h"
+#include "dinomaly/cli/detector_flags.h"
+#include "dinomaly/data/loader.h"
+#include "dinomaly/data/mvtec.h"
+#include "dinomaly/files.h"
+#include "dinomaly/report/html_report.h"
+#include "dinomaly/report/progress.h"
+
+namespace dinomaly {
+
+namespace {
+
+struct Options {
+  DetectorFlags detector;
+  std::string data, out, log, title;
+  std::vector<std::string> categories;
+  int64_t pictures = 200;
+};
+
+int run(const Options& options) {
+  HtmlReportInput input;
+  input.dataset = read_mvtec(options.data, options.categories);
+  if (!options.log.empty()) input.loss = read_loss_curve(options.log);
+  const Detector detector = open_detector(options.detector);
+  input.calibration = calibration_of(detector, options.detector);
+  input.config = detector.config();
+  input.model = std::filesystem::path(options.detector.model).filename().string();
+  input.title = options.title.empty() ? "Anomaly detection report" : options.title;
+  input.pictures = options.pictures;
+  int64_t total = 0;
+  for (const Category& category : input.dataset.categories) {
+    verify_images(category.test);
+    total += static_cast<int64_t>(category.test.size());
+  }
+  {
+    Progress progress("report", total);
+    for (const Category& category : input.dataset.categories) {
+      input.results.push_back(evaluate(*detector.model, category, options.detector.batch,
+                                       [&](int64_t pictures) { progress.advance(pictures); }));
+    }
+  }
+  const std::string page = report_page(report_data(input));
+  write_file(options.out, page);
+  fmt::print("{}: {:.1f} MB\n", options.out, static_cast<double>(page.size()) / 1e6);
+  return 0;
+}
+
+}  // namespace
+
+void add_report(CLI::App& app, Work& work) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command =
+      app.add_subcommand("report", "one HTML file: metrics, curves, a threshold to drag, pictures");
+  command->footer(
+      "Examples:\n"
+      "  dinomaly report model.safetensors mvtec --out report.html\n"
+      "  dinomaly report model.safetensors mvtec --categories bottle --log log.csv --title Bottles --out "
+      "report.html");
+  add_detector_flags(*command, options->detector);
+  command->add_option("DATA", options->data, "folder of a labelled data set")->required();
+  command->add_option("--out", options->out, "the file to write")->required();
+  command->add_option("--log", options->log, "the training log (log.csv), for the loss curve");
+  command->add_option("--title", options->title, "heading of the report");
+  command->add_option("--categories", options->categories, "a,b: which; all without it")->delimiter(',');
+  command->add_option("--pictures", options->pictures, "pictures in the gallery, the worst ones")
+      ->capture_default_str()
+      ->check(CLI::Range(int64_t{0}, int64_t{100000}));
+  command->callback([options, &work] { work = [options] { return run(*options); }; });
+}
+
+}  // namespace dinomaly

@@ -1,0 +1,121 @@
+#include "dinomaly/report/gallery.h"
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <numeric>
+
+#include "dinomaly/data/loader.h"
+#include "dinomaly/picture_map.h"
+#include "dinomaly/report/overlay.h"
+#include "dinomaly/resize.h"
+
+namespace dinomaly {
+
+using nlohmann::json;
+
+namespace {
+
+constexpr int64_t largest_side = 320;
+constexpr int jpeg_quality = 82;
+
+Image shrink(const Image& image) {
+  const double scale = std::min(
+      1.0, static_cast<double>(largest_side) / static_cast<double>(std::max(image.width, image.height)));
+  const auto scaled = [&](int64_t side) {
+    return std::max<int64_t>(1, std::llround(static_cast<double>(side) * scale));
+  };
+  const int64_t width = scaled(image.width), height = scaled(image.height);
+  return resize_pil(image, {.resize_h = height, .resize_w = width, .crop_h = height, .crop_w = width});
+}
+
+std::string jpeg_uri(const Image& image) {
+  return "data:image/jpeg;base64," + base64(encode_jpeg(image, jpeg_quality));
+}
+
+struct Entry {
+  const Sample* sample;
+  Tensor map;  // (S, S)
+};
+
+struct Pictures {
+  std::string image, overlay, mask;
+};
+
+Pictures draw(const Entry& entry, const HtmlReportInput& input, const ColourScale& colours,
+              double pixel_threshold) {
+  const Image rgb = load_image_rgb(entry.sample->image);
+  const Image seen = resize_and_crop(rgb, input.config.image);
+  const Tensor map = resize_map(entry.map, seen.width, seen.height);
+  Pictures result;
+  result.image = jpeg_uri(shrink(seen));
+  result.overlay =
+      jpeg_uri(shrink(draw_overlay(seen, map, {0, 0, seen.width, seen.height}, colours, pixel_threshold)));
+  if (entry.sample->mask) {
+    Image mask = resize_and_crop(load_mask(*entry.sample->mask, rgb.width, rgb.height), input.config.image);
+    for (uint8_t& pixel : mask.pixels) pixel = pixel > 0 ? 255 : 0;
+    result.mask = "data:image/png;base64," + base64(encode_png(shrink(mask)));
+  }
+  return result;
+}
+
+// By how much a picture is on the wrong side of the threshold; negative on the right one.
+double error_of(double score, bool anomalous, double threshold) {
+  return anomalous ? threshold - score : score - threshold;
+}
+
+}  // namespace
+
+std::string base64(const std::string& bytes) {
+  constexpr char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string text;
+  text.reserve((bytes.size() + 2) / 3 * 4);
+  for (size_t i = 0; i < bytes.size(); i += 3) {
+    const size_t count = std::min<size_t>(3, bytes.size() - i);
+    uint32_t group = 0;
+    for (size_t j = 0; j < 3; ++j) group = group << 8 | (j < count ? static_cast<uint8_t>(bytes[i + j]) : 0u);
+    for (size_t j = 0; j < 4; ++j) text += j <= count ? letters[group >> (18 - 6 * j) & 63] : '=';
+  }
+  return text;
+}
+
+void add_gallery(json& samples, const HtmlReportInput& input, const ColourScale& colours, double threshold) {
+  std::vector<Entry> entries;
+  for (size_t c = 0; c < input.results.size(); ++c) {
+    const std::vector<Sample>& test = input.dataset.categories[c].test;
+    for (size_t i = 0; i < test.size(); ++i) {
+      entries.push_back({&test[i], input.results[c].maps.select(0, static_cast<int64_t>(i))});
+    }
+  }
+  check(entries.size() == samples.size(), "gallery: {} samples of {} pictures", samples.size(),
+        entries.size());
+  std::vector<size_t> order(entries.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+    return error_of(samples[a]["score"], samples[a]["bad"], threshold) >
+           error_of(samples[b]["score"], samples[b]["bad"], threshold);
+  });
+  order.resize(std::min(order.size(), static_cast<size_t>(input.pictures)));
+
+  const double pixel_threshold = input.calibration ? input.calibration->all.pixel : INFINITY;
+  std::vector<Pictures> pictures(order.size());
+  std::exception_ptr failure;
+#pragma omp parallel for schedule(dynamic)
+  for (size_t i = 0; i < order.size(); ++i) {
+    try {  // an exception must not leave the parallel region
+      pictures[i] = draw(entries[order[i]], input, colours, pixel_threshold);
+    } catch (...) {
+#pragma omp critical
+      if (!failure) failure = std::current_exception();
+    }
+  }
+  if (failure) std::rethrow_exception(failure);
+  for (size_t i = 0; i < order.size(); ++i) {
+    json& sample = samples[order[i]];
+    sample["image"] = std::move(pictures[i].image);
+    sample["overlay"] = std::move(pictures[i].overlay);
+    if (!pictures[i].mask.empty()) sample["mask"] = std::move(pictures[i].mask);
+  }
+}
+
+}  // namespace dinomaly

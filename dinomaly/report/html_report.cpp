@@ -1,0 +1,160 @@
+#include "dinomaly/report/html_report.h"
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "dinomaly/report/gallery.h"
+#include "dinomaly/report/report_template.h"
+#include "dinomaly/report/results.h"
+#include "dinomaly/report/table.h"
+
+namespace dinomaly {
+
+using nlohmann::json;
+
+namespace {
+
+constexpr size_t curve_points = 200;
+
+json to_json(const Curve& curve) {
+  const auto rounded = [](double value) { return std::round(value * 1e5) / 1e5; };
+  json points = json::array();
+  for (const CurvePoint& point : thinned(curve, curve_points))
+    points.push_back({rounded(point.x), rounded(point.y)});
+  return points;
+}
+
+// The smallest and the largest value of any map.
+std::pair<double, double> value_range(const std::vector<CategoryResult>& results) {
+  double low = INFINITY, high = -INFINITY;
+  for (const CategoryResult& result : results) {
+    const float* values = result.maps.data<float>();
+    const auto [smallest, largest] = std::minmax_element(values, values + result.maps.numel());
+    low = std::min<double>(low, *smallest), high = std::max<double>(high, *largest);
+  }
+  return {low, std::max(high, low + 1e-9)};
+}
+
+PixelCounts count_pixels(const CategoryResult& result, PixelCounts counts) {
+  if (!result.masks.defined()) return counts;
+  const int64_t side_y = result.maps.size(1), side_x = result.maps.size(2);
+  const size_t pixels = static_cast<size_t>(side_y * side_x);
+  for (int64_t i = 0; i < result.maps.size(0); ++i) {
+    const size_t at = static_cast<size_t>(i) * pixels;
+    counts.add({result.maps.data<float>() + at, pixels}, {result.masks.data<uint8_t>() + at, pixels}, side_y,
+               side_x);
+  }
+  return counts;
+}
+
+json curves(const std::vector<float>& scores, const std::vector<uint8_t>& labels, const PixelCounts& counts) {
+  return {{"image_roc", to_json(roc_curve(scores, labels))},
+          {"image_pr", to_json(pr_curve(scores, labels))},
+          {"pixel_roc", to_json(counts.roc())},
+          {"pixel_pr", to_json(counts.pr())},
+          {"pro", to_json(counts.pro())}};
+}
+
+json metrics(const std::vector<CategoryResult>& results) {
+  const MetricsTable table = paper_table(results);
+  json columns = json::array(), rows = json::array();
+  for (const MetricsTable::Column& column : table.columns) columns.push_back(column.heading);
+  const auto add = [&](const std::string& name, const std::vector<double>& values) {
+    json numbers = json::array();
+    for (double value : values) numbers.push_back(std::isfinite(value) ? json(value) : json(nullptr));
+    rows.push_back({{"name", name}, {"values", numbers}});
+  };
+  for (const MetricsTable::Row& row : table.rows) add(row.name, row.values);
+  if (table.rows.size() > 1) add("mean", table.mean());
+  return {{"columns", columns}, {"rows", rows}};
+}
+
+struct Pooled {
+  std::vector<float> scores;
+  std::vector<uint8_t> labels;
+};
+
+std::vector<uint8_t> labels_of(const Category& category) {
+  std::vector<uint8_t> labels;
+  for (const Sample& sample : category.test) labels.push_back(sample.anomalous);
+  return labels;
+}
+
+json threshold_json(const HtmlReportInput& input, double threshold) {
+  json own = json::object();
+  std::string origin = "the largest F1 on these pictures";
+  if (input.calibration) {
+    for (const auto& [name, thresholds] : input.calibration->categories) own[name] = thresholds.image;
+    origin = input.calibration->method == CalibrationMethod::good
+                 ? fmt::format("calibration on {} good pictures, false-alarm rate {:.3g}",
+                               input.calibration->good_pictures, input.calibration->promised_rate)
+                 : "calibration by the largest F1";
+  }
+  return {{"value", threshold}, {"categories", own}, {"origin", origin}};
+}
+
+}  // namespace
+
+json report_data(const HtmlReportInput& input) {
+  check(input.results.size() == input.dataset.categories.size() && !input.results.empty(),
+        "report: {} results of {} categories", input.results.size(), input.dataset.categories.size());
+  const auto [low, high] = value_range(input.results);
+  PixelCounts all_counts(low, high);
+  Pooled pooled;
+  json scopes = json::array(), samples = json::array();
+  for (size_t c = 0; c < input.results.size(); ++c) {
+    const CategoryResult& result = input.results[c];
+    const Category& category = input.dataset.categories[c];
+    const std::vector<uint8_t> labels = labels_of(category);
+    const PixelCounts counts = count_pixels(result, PixelCounts(low, high));
+    all_counts.add(counts);
+    scopes.push_back({{"name", category.name}, {"curves", curves(result.scores, labels, counts)}});
+    pooled.scores.insert(pooled.scores.end(), result.scores.begin(), result.scores.end());
+    pooled.labels.insert(pooled.labels.end(), labels.begin(), labels.end());
+    for (size_t i = 0; i < category.test.size(); ++i) {
+      const Sample& sample = category.test[i];
+      samples.push_back({{"c", c},
+                         {"defect", sample.defect},
+                         {"id", sample.id},
+                         {"score", result.scores[i]},
+                         {"bad", sample.anomalous}});
+    }
+  }
+  const double threshold =
+      input.calibration ? input.calibration->all.image : best_f1_threshold(pooled.scores, pooled.labels);
+  const ColourScale colours = input.calibration ? input.calibration->colours : colour_scale(input.results);
+  add_gallery(samples, input, colours, threshold);
+  json loss = json::array();
+  for (const CurvePoint& point : input.loss) loss.push_back({point.x, point.y});
+  return {{"title", input.title},
+          {"model", input.model},
+          {"preset", name_of(input.config.preset)},
+          {"metrics", metrics(input.results)},
+          {"all", curves(pooled.scores, pooled.labels, all_counts)},
+          {"scopes", scopes},
+          {"samples", samples},
+          {"threshold", threshold_json(input, threshold)},
+          {"colours", {{"low", colours.low}, {"high", colours.high}}},
+          {"loss", loss}};
+}
+
+std::string report_page(const json& data) {
+  const std::string mark = "{{DATA}}";
+  std::string page = report_template();
+  const size_t at = page.find(mark);
+  check(at != std::string::npos, "report: the template has no place for the data");
+  const std::string text = data.dump(-1, ' ', false, json::error_handler_t::replace);
+  std::string safe;
+  safe.reserve(text.size());
+  for (const char letter : text) {
+    if (letter == '<') {
+      safe += "\\u003c";  // a file may be called </script>
+    } else {
+      safe += letter;
+    }
+  }
+  return page.replace(at, mark.size(), safe);
+}
+
+}  // namespace dinomaly

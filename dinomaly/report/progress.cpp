@@ -1,0 +1,45 @@
+#include "dinomaly/report/progress.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdio>
+
+namespace dinomaly {
+
+Progress::Progress(std::string what, int64_t total)
+    : what_(std::move(what)), total_(total), terminal_(isatty(STDERR_FILENO) == 1) {}
+
+Progress::~Progress() { make_room(); }
+
+void Progress::make_room() {
+  if (line_open_) fmt::print(stderr, "\r\x1b[K");
+  line_open_ = false;
+}
+
+void Progress::advance(int64_t pictures) {
+  done_ += pictures;
+  if (since_print_.seconds() >= (terminal_ ? 0.2 : 10.0)) print();
+}
+
+void Progress::print() {
+  const double rate = static_cast<double>(done_) / watch_.seconds();
+  std::string line = fmt::format("{}: {}", what_, done_);
+  if (total_ > 0) line += fmt::format("/{}", total_);
+  line += fmt::format(" pictures  {:.1f} pictures/s", rate);
+  if (total_ > 0) {
+    line += fmt::format("  {} left", format_duration(static_cast<double>(total_ - done_) / rate));
+    if (terminal_) {
+      constexpr int64_t width = 20;
+      const int64_t full = width * done_ / total_;
+      line += fmt::format("  [{}{}]", std::string(static_cast<size_t>(full), '#'),
+                          std::string(static_cast<size_t>(width - full), '.'));
+    }
+  }
+  fmt::print(stderr, "{}{}{}", terminal_ ? "\r" : "", line, terminal_ ? "\x1b[K" : "\n");
+  std::fflush(stderr);
+  line_open_ = terminal_;
+  since_print_ = {};
+}
+
+}  // namespace dinomaly

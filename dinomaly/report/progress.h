@@ -1,0 +1,34 @@
+// How far a command is, on standard error: one line that is rewritten on a terminal, a plain line every ten
+// seconds in a log.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "dinomaly/report/training_log.h"
+
+namespace dinomaly {
+
+class Progress {
+ public:
+  // `what` names the work ("predict"); `total` pictures are to come, 0: nobody knows.
+  explicit Progress(std::string what, int64_t total = 0);
+  // Ends the line.
+  ~Progress();
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+  void advance(int64_t pictures = 1);
+  // Clears the line for a message of somebody else's.
+  void make_room();
+
+ private:
+  void print();
+
+  std::string what_;
+  int64_t total_, done_ = 0;
+  Stopwatch watch_, since_print_;
+  bool terminal_, line_open_ = false;
+};
+
+}  // namespace dinomaly

@@ -1,0 +1,105 @@
+#include "dinomaly/report/table.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+namespace dinomaly {
+
+using nlohmann::json;
+
+namespace {
+
+json row_json(const MetricsTable& table, const std::vector<double>& values) {
+  json result = json::object();
+  for (size_t i = 0; i < values.size(); ++i) {
+    result[table.columns[i].key] = std::isfinite(values[i]) ? json(values[i]) : json(nullptr);
+  }
+  return result;
+}
+
+// A category may be called anything a folder may be called.
+std::string csv_field(const std::string& text) {
+  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
+  std::string quoted = "\"";
+  for (const char letter : text) quoted += letter == '"' ? std::string("\"\"") : std::string(1, letter);
+  return quoted + '"';
+}
+
+}  // namespace
+
+std::vector<double> MetricsTable::mean() const {
+  std::vector<double> result(columns.size(), 0.0);
+  for (const Row& row : rows) {
+    for (size_t i = 0; i < result.size(); ++i) result[i] += row.values[i] / static_cast<double>(rows.size());
+  }
+  return result;
+}
+
+MetricsTable paper_table(const std::vector<CategoryResult>& results) {
+  MetricsTable table{"paper",
+                     {{"image_auroc", "I-AUROC"},
+                      {"image_ap", "I-AP"},
+                      {"image_f1max", "I-F1max"},
+                      {"pixel_auroc", "P-AUROC"},
+                      {"pixel_ap", "P-AP"},
+                      {"pixel_f1max", "P-F1max"},
+                      {"aupro", "AUPRO"}},
+                     {}};
+  for (const CategoryResult& result : results) {
+    const Metrics& m = result.metrics;
+    table.rows.push_back(
+        {result.category,
+         {m.image_auroc, m.image_ap, m.image_f1max, m.pixel_auroc, m.pixel_ap, m.pixel_f1max, m.aupro}});
+  }
+  return table;
+}
+
+MetricsTable official_table() {
+  return {"official", {{"aupro", "AU-PRO0.3"}, {"image_auroc", "I-AUROC"}}, {}};
+}
+
+void add_row(MetricsTable& table, const std::string& category, const OfficialMetrics& metrics) {
+  table.rows.push_back({category, {metrics.aupro, metrics.image_auroc}});
+}
+
+std::string to_text(const MetricsTable& table) {
+  size_t width = 14;
+  for (const MetricsTable::Row& row : table.rows) width = std::max(width, row.name.size());
+  std::string text = fmt::format("{:<{}}", "protocol " + table.protocol, width + 2);
+  for (const MetricsTable::Column& column : table.columns) text += fmt::format("{:>11}", column.heading);
+  text += "\n";
+  const auto add = [&](const std::string& name, const std::vector<double>& values) {
+    text += fmt::format("{:<{}}", name, width + 2);
+    for (double value : values)
+      text += std::isfinite(value) ? fmt::format("{:>11.4f}", value) : fmt::format("{:>11}", "-");
+    text += "\n";
+  };
+  for (const MetricsTable::Row& row : table.rows) add(row.name, row.values);
+  add("mean", table.mean());
+  return text;
+}
+
+json to_json(const MetricsTable& table) {
+  json categories = json::object();
+  for (const MetricsTable::Row& row : table.rows) categories[row.name] = row_json(table, row.values);
+  return {{"protocol", table.protocol}, {"categories", categories}, {"mean", row_json(table, table.mean())}};
+}
+
+std::string to_csv(const MetricsTable& table) {
+  std::string text = "category";
+  for (const MetricsTable::Column& column : table.columns) text += "," + column.key;
+  text += "\n";
+  const auto add = [&](const std::string& name, const std::vector<double>& values) {
+    text += csv_field(name);
+    for (double value : values) text += std::isfinite(value) ? fmt::format(",{:.9g}", value) : ",";
+    text += "\n";
+  };
+  for (const MetricsTable::Row& row : table.rows) add(row.name, row.values);
+  add("mean", table.mean());
+  return text;
+}
+
+}  // namespace dinomaly

@@ -1,0 +1,40 @@
+// Numbers by category, for people and programs.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "dinomaly/evaluate.h"
+#include "dinomaly/evaluate_official.h"
+
+namespace dinomaly {
+
+struct MetricsTable {
+  struct Column {
+    std::string key, heading;  // "image_auroc", "I-AUROC"
+  };
+  struct Row {
+    std::string name;
+    std::vector<double> values;  // one a column; NaN where it is not defined
+  };
+  std::string protocol;  // "paper" or "official"
+  std::vector<Column> columns;
+  std::vector<Row> rows;  // the categories; the mean is not among them
+
+  std::vector<double> mean() const;
+};
+
+MetricsTable paper_table(const std::vector<CategoryResult>& results);
+
+MetricsTable official_table();  // without rows
+void add_row(MetricsTable& table, const std::string& category, const OfficialMetrics& metrics);
+
+// A line a category and their mean; a dash where a number is not defined.
+std::string to_text(const MetricsTable& table);
+// {"protocol": ..., "categories": {NAME: {KEY: number or null}}, "mean": {KEY: ...}}.
+nlohmann::json to_json(const MetricsTable& table);
+// "category,KEY,..." and a line a row, the mean last; an empty field where a number is not defined.
+std::string to_csv(const MetricsTable& table);
+
+}  // namespace dinomaly
