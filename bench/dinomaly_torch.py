@@ -102,6 +102,7 @@ class Encoder(nn.Module):
         self.register_tokens = nn.Parameter(torch.zeros(1, REGISTERS, width))
         self.patch_embed = PatchEmbed(width)
         self.blocks = nn.ModuleList(Block(width, heads, Attention, 1e-6, True) for _ in range(depth))
+        self.register_buffer("table", None, persistent=False)  # positions() of the one size that is run
 
     def positions(self, side):
         """The patches' rows of the table, resized as the authors do: by (n + 0.1) / 37."""
@@ -111,7 +112,7 @@ class Encoder(nn.Module):
         return table.flatten(2).transpose(1, 2)
 
     def forward(self, images):
-        x = self.patch_embed(images) + self.positions(images.shape[-1] // PATCH)
+        x = self.patch_embed(images) + self.table
         cls = (self.cls_token + self.pos_embed[:, :1]).expand(len(images), -1, -1)
         x = torch.cat([cls, self.register_tokens.expand(len(images), -1, -1), x], 1)
         outputs = []
@@ -120,6 +121,9 @@ class Encoder(nn.Module):
             if index in self.targets:
                 outputs.append(x)
         return outputs
+
+
+cosine_similarity = F.cosine_similarity  # export_models.py puts one in its place that OpenVINO can read
 
 
 def fuse(features):
@@ -161,7 +165,7 @@ class Dinomaly(nn.Module):
         side = size // PATCH
         maps = [
             F.interpolate(
-                (1 - F.cosine_similarity(e, d, dim=-1)).reshape(-1, 1, side, side),
+                (1 - cosine_similarity(e, d, dim=-1)).reshape(-1, 1, side, side),
                 size=(size, size),
                 mode="bilinear",
                 align_corners=True,
@@ -218,8 +222,10 @@ class StableAdamW(torch.optim.Optimizer):
 
 
 def load(arch, tensors):
-    """A model with the weights that bench_dinomaly --save-weights wrote."""
+    """A model with the weights that bench_dinomaly --save-weights wrote, for pictures of the size it wrote."""
     model = Dinomaly(arch)
     weights = {name: t for name, t in tensors.items() if not name.startswith(("input/", "expect/"))}
     model.load_state_dict(weights)
+    side = tensors["input/pictures"].shape[-1] // PATCH
+    model.encoder.table = model.encoder.positions(side).detach().contiguous()
     return model.eval()

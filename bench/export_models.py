@@ -9,6 +9,12 @@ import torch
 from safetensors.torch import load_file
 
 
+def plain_cosine_similarity(a, b, dim):
+    """OpenVINO's reader of PyTorch models does not know torch.cosine_similarity."""
+    norms = a.norm(dim=dim).clamp_min(1e-8) * b.norm(dim=dim).clamp_min(1e-8)
+    return (a * b).sum(dim) / norms
+
+
 def export(args):
     tensors = load_file(args.weights)
     model, pictures = dinomaly_torch.load(args.arch, tensors), tensors["input/pictures"]
@@ -23,6 +29,7 @@ def export(args):
     try:
         import openvino
 
+        dinomaly_torch.cosine_similarity = plain_cosine_similarity
         openvino.save_model(openvino.convert_model(model, example_input=pictures), f"{target}.xml", compress_to_fp16=False)
         print(f"{target}.xml")
     except Exception as error:
