@@ -1,0 +1,154 @@
+"""The comparison's outcome as JSON and as Markdown."""
+
+import json
+import os
+import pathlib
+import platform
+import shlex
+import subprocess
+import sys
+
+TITLES = {
+    "infer-small": "Inference, ViT-S, batch 1: picture to map and score",
+    "infer-base": "Inference, ViT-B, batch 1",
+    "train-small": "Training step, ViT-S, batch 4",
+    "train-base": "Training step, ViT-B, batch 4",
+}
+# Largest error that still counts as the same result: of the map (against its own spread) or gradient norm.
+TOLERANCE = {"f32": 1e-3, "bf16": 0.25}
+
+
+def name_of(peer):
+    parts = peer.split("-")
+    names = {
+        "here": "**dinomaly.cpp**",
+        "torch": "PyTorch",
+        "onnxruntime": "ONNX Runtime",
+        "openvino": "OpenVINO",
+        "anomalib": "anomalib (PyTorch)",
+    }
+    text = names[parts[0]]
+    if "compile" in parts:
+        text += ", torch.compile"
+    if "kept" in parts:
+        text += ", features kept"
+    return text
+
+
+def precision_of(peer):
+    return "bf16" if "bf16" in peer.split("-") else "f32"
+
+
+def machine():
+    cpu = {}
+    for line in subprocess.run(["lscpu"], capture_output=True, text=True).stdout.splitlines():
+        key, _, value = line.partition(":")
+        cpu.setdefault(key.strip(), value.strip())
+    flags = cpu.get("Flags", "").split()
+    wanted = ["avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16"]
+    memory = 0.0
+    for line in pathlib.Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith("MemTotal:"):
+            memory = int(line.split()[1]) / 2**20
+    return {
+        "cpu": cpu.get("Model name", platform.processor()),
+        "cores": os.cpu_count(),
+        "instructions": [flag for flag in wanted if flag in flags],
+        "memory_gib": round(memory, 1),
+        "system": f"{platform.system()} {platform.release()}",
+    }
+
+
+def revision():
+    here = pathlib.Path(__file__).resolve().parent
+    git = subprocess.run(["git", "-C", here, "describe", "--always", "--dirty"], capture_output=True, text=True)
+    return git.stdout.strip() or "unknown"
+
+
+def document(args, rows, started, seconds, load):
+    versions = {"dinomaly.cpp": revision()}
+    for row in rows.values():
+        for result in row.values():
+            versions.update(result.get("versions", {}))
+    return {
+        "command": shlex.join(["python3", *sys.argv]),
+        "date": started.strftime("%Y-%m-%d %H:%M"),
+        "seconds": round(seconds),
+        "load_before": round(load, 2),
+        "machine": machine(),
+        "versions": versions,
+        "threads": args.threads,
+        "size": args.size,
+        "rows": rows,
+    }
+
+
+def error_of(result):
+    check = result.get("check", {})
+    return check.get("map_error", check.get("grad_error", check.get("loss_error")))
+
+
+def agreement(peer, result):
+    error = error_of(result)
+    if error is None:
+        return "not compared"
+    ok = error == error and error <= TOLERANCE[precision_of(peer)]
+    return f"{error:.1e}" + ("" if ok else " **differs**")
+
+
+def number(value, digits):
+    return "" if value is None else f"{value:.{digits}f}"
+
+
+def table(row):
+    lines = [
+        "| program | precision | s a picture, min | median | relative to ours f32 | peak MB running | peak MB with start "
+        "| first result s | error |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    anchor = row.get("here-f32", {}).get("min")
+    measured = sorted((item for item in row.items() if "min" in item[1]), key=lambda item: item[1]["min"])
+    for peer, result in measured:
+        ratio = f"{result['min'] / anchor:.2f}" if anchor else ""
+        cells = [name_of(peer), precision_of(peer), number(result["min"], 4), number(result["median"], 4), ratio]
+        cells += [number(result.get("running_peak_mb"), 0), number(result["peak_rss_mb"], 0)]
+        cells += [number(result["first_result_seconds"], 1), agreement(peer, result)]
+        lines.append("| " + " | ".join(cells) + " |")
+    for peer, result in row.items():
+        if "error" in result:
+            reason = result["error"].replace("|", "/")
+            lines.append(f"\n{name_of(peer)}, {precision_of(peer)}: not measured: {reason}")
+    turns = [len(result["seconds"]) for result in row.values() if result.get("seconds")]
+    if turns:
+        lines.append(f"\n{min(turns)} to {max(turns)} turns each.")
+    return lines
+
+
+def markdown(doc):
+    m = doc["machine"]
+    lines = [
+        "# The same work, here and elsewhere",
+        "",
+        f"{m['cpu']}, {m['cores']} cores ({', '.join(m['instructions'])}), {m['memory_gib']} GiB, {m['system']}; "
+        f"{doc['threads']} threads, {doc['size']} x {doc['size']} pixels; {doc['date']}, {doc['seconds']} s, "
+        f"load before the start {doc['load_before']}.",
+        "",
+        "Versions: " + ", ".join(f"{name} {version}" for name, version in sorted(doc["versions"].items())) + ".",
+        "",
+        f"`{doc['command']}`",
+        "",
+        "All programs load the same random weights and pictures, and take turns, one repetition each. `error` is the first "
+        "result's distance from our f32: of the map, against the map's own spread; in training, of the gradient's norm "
+        "without dropout (anomalib's layers have no bias and so another norm: of the loss). How the rest is measured stands in README.md.",
+    ]
+    for name, row in doc["rows"].items():
+        lines += ["", f"## {TITLES[name]}", "", *table(row)]
+    return "\n".join(lines) + "\n"
+
+
+def write(folder, doc):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in (("results.json", json.dumps(doc, indent=1) + "\n"), ("RESULTS.md", markdown(doc))):
+        temporary = folder / f".{name}.new"
+        temporary.write_text(text)
+        temporary.replace(folder / name)
