@@ -8,6 +8,7 @@ packages=(
   libeigen3-dev                    # float64 algebra
   libfmt-dev nlohmann-json3-dev libcli11-dev libstb-dev libtiff-dev
   libzip-dev libssl-dev            # reading PyTorch files; SHA-256
+  libcsv-dev                       # lists of images
   doctest-dev
   libbenchmark-dev                 # bench_ops
 )
