@@ -13,6 +13,7 @@ int main(int argc, char** argv) {
     app.require_subcommand(1);
     Work work;
     add_make_dataset(app, work);
+    add_train(app, work);
     try {
       app.parse(argc, argv);
     } catch (const CLI::CallForHelp&) {
