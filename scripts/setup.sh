@@ -7,7 +7,8 @@ packages=(
   libdnnl-dev ocl-icd-opencl-dev   # matrix products and convolutions; its CMake config also asks for OpenCL
   libeigen3-dev                    # float64 algebra
   libfmt-dev nlohmann-json3-dev libcli11-dev libstb-dev libtiff-dev
-  libminizip-dev libssl-dev        # reading PyTorch files; SHA-256
+  libminizip-dev zlib1g-dev libssl-dev   # reading PyTorch files; SHA-256
+  libcsv-dev                       # lists of images
   doctest-dev
   libbenchmark-dev                 # bench_ops
 )

@@ -1,6 +1,7 @@
 #include "dinomaly/cli/program.h"
 
 #include <CLI/CLI.hpp>
+#include <csignal>
 #include <new>
 
 #include "tensor/error.h"
@@ -8,6 +9,7 @@
 namespace dinomaly {
 
 int run_program(const std::string& name, const std::function<int()>& work) {
+  std::signal(SIGXFSZ, SIG_IGN);  // a write beyond a limit of file size is an error of that write
   try {
     return work();
   } catch (const CLI::Success&) {

@@ -1,15 +1,14 @@
 #include "dinomaly/cli/train_options.h"
 
 #include <omp.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "dinomaly/data/loader.h"
-#include "dinomaly/data/procedural.h"
-#include "dinomaly/dinov2.h"
+#include "dinomaly/data/layout.h"
 #include "dinomaly/files.h"
+#include "dinomaly/report/results.h"
 
 namespace dinomaly {
 
@@ -56,132 +55,225 @@ void apply_setting(Config& config, const std::string& setting) {
                           source);
 }
 
-// Metrics need both kinds, and are asked for only after training.
-void check_both_classes(const Category& category) {
-  const auto anomalous =
-      std::count_if(category.test.begin(), category.test.end(), [](const Sample& s) { return s.anomalous; });
-  check_input(anomalous > 0 && anomalous<std::ssize(category.test),
-                                         "{}: its test pictures are all {}: metrics need both kinds",
-                                         category.name, anomalous> 0
-                  ? "anomalous"
-                  : "good");
+// The one list of options that a config file holds beside those of Config.
+template <class Options, class Visitor>
+void for_each_option(Options& o, Visitor visit) {
+  visit("data", o.data);
+  visit("layout", o.layout);
+  visit("categories", o.categories);
+  visit("encoder", o.encoder);
+  visit("heads", o.heads);
+  visit("threads", o.threads);
+  visit("precision", o.precision);
+  visit("out", o.out);
+  visit("separate", o.separate);
+  visit("eval_every", o.eval_every);
+  visit("keep_best", o.keep_best);
+  visit("checkpoint_every", o.checkpoint_every);
+  visit("feature_memory", o.feature_memory);
+  visit("feature_cache", o.feature_cache);
+  visit("feature_dtype", o.feature_dtype);
 }
 
-// What the command line held; empty where a flag was not given.
-struct Flags {
-  std::string preset, config, precision = "f32", resize, crop, mean, std;
-  std::vector<std::string> settings;
-  std::optional<int64_t> iterations, batch;
-  std::optional<uint64_t> seed;
-};
-
-void declare(CLI::App& app, TrainOptions& options, Flags& flags) {
-  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
-  app.add_option("--data", options.data,
-                 "folder in MVTec AD's layout; without it, pictures drawn by the program");
-  app.add_option("--categories", options.categories, "a,b: which categories; all without it")
-      ->delimiter(',')
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  app.add_option("--encoder", options.encoder, "the ViT's weights (safetensors); without it, random ones");
-  app.add_option("--heads", options.heads, "attention heads; width / 64 without it")
-      ->check(CLI::NonNegativeNumber);
-  app.add_option("--preset", flags.preset, "paper (the authors' code, default) or anomalib");
-  app.add_option("--config", flags.config, "JSON file with any options of the model");
-  app.add_option("--set", flags.settings, "NAME=VALUE, any one of these options, as often as wanted")
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  app.add_option("--resize", flags.resize, "pixels, N or HEIGHTxWIDTH (448)");
-  app.add_option("--crop", flags.crop, "pixels of the centre crop, N or HEIGHTxWIDTH (392)");
-  app.add_option("--mean", flags.mean, "r,g,b the pictures are normalised by (ImageNet's)");
-  app.add_option("--std", flags.std, "r,g,b (ImageNet's)");
-  app.add_option("--iterations", flags.iterations, "training steps (10000; anomalib 5000)");
-  app.add_option("--batch", flags.batch, "pictures a step (16)");
-  app.add_option("--seed", flags.seed, "of initial weights, order and dropout (1)");
-  app.add_option("--threads", options.threads, "0: one a processor")->check(CLI::Range(0, 1024));
-  app.add_option("--precision", flags.precision,
-                 "f32, bf16 (weights and activations; sums, statistics and master weights stay f32) or f64");
-  app.add_option("--out", options.out, "folder for metrics, log, model and heatmaps");
+json value_of(const std::optional<std::filesystem::path>& path) {
+  return path ? json(path->string()) : json(nullptr);
+}
+json value_of(const std::filesystem::path& path) { return path.string(); }
+template <class T>
+json value_of(const T& value) {
+  return value;
 }
 
-void apply(const Flags& flags, TrainOptions& options) {
-  Config& config = options.config;
-  json file = json::object();
-  if (!flags.config.empty()) file = parse_json(read_file(flags.config, largest_config), flags.config);
-  std::string preset = "paper";
-  if (file.is_object() && file.contains("preset")) {
-    check_input(file["preset"].is_string(), "{}: option 'preset' must be a name", flags.config);
-    preset = file["preset"].get<std::string>();
-    file.erase("preset");
+template <class T>
+bool has_kind(const json& value) {
+  if constexpr (std::is_same_v<T, bool>) return value.is_boolean();
+  if constexpr (std::is_integral_v<T>) {
+    return value.is_number_integer() && value >= 0 && value <= std::numeric_limits<T>::max();
   }
-  config = Config::with_preset(parse_preset(flags.preset.empty() ? preset : flags.preset));
-  config.update_from_json(file, flags.config);
-  for (const std::string& setting : flags.settings) apply_setting(config, setting);
-  if (!flags.resize.empty())
-    parse_size("--resize", flags.resize, config.image.resize_h, config.image.resize_w);
-  if (!flags.crop.empty()) parse_size("--crop", flags.crop, config.image.crop_h, config.image.crop_w);
-  if (!flags.mean.empty()) parse_three("--mean", flags.mean, config.image.mean);
-  if (!flags.std.empty()) parse_three("--std", flags.std, config.image.std);
-  if (flags.iterations) config.iterations = *flags.iterations;
-  if (flags.batch) config.batch = *flags.batch;
-  if (flags.seed) config.seed = *flags.seed;
-  options.precision = parse_dtype(flags.precision);
-  check_input(is_floating(options.precision), "--precision: '{}' is not one of f32, bf16, f64",
-              flags.precision);
+  if constexpr (std::is_floating_point_v<T>) return value.is_number();
+  if constexpr (std::is_same_v<T, std::optional<std::filesystem::path>>)
+    return value.is_null() || value.is_string();
+  if constexpr (std::is_same_v<T, std::vector<std::string>>) {
+    return value.is_array() &&
+           std::all_of(value.begin(), value.end(), [](const json& item) { return item.is_string(); });
+  }
+  return value.is_string();
+}
+
+template <class T>
+void assign(const json& value, T& field, const std::string& source, const char* name) {
+  check_input(has_kind<T>(value), "{}: option '{}' has a value of a wrong kind", source, name);
+  if constexpr (std::is_same_v<T, std::filesystem::path>) {
+    field = value.get<std::string>();
+  } else if constexpr (std::is_same_v<T, std::optional<std::filesystem::path>>) {
+    field.reset();
+    if (value.is_string()) field = value.get<std::string>();
+  } else {
+    field = value.get<T>();
+  }
+}
+
+void check_options(const TrainOptions& options) {
+  const Dtype dtype = parse_dtype(options.precision);
+  check_input(is_floating(dtype), "--precision: '{}' is not one of f32, bf16, f64", options.precision);
+  check_input(options.heads >= 0 && options.threads >= 0 && options.eval_every >= 0 &&
+                  options.checkpoint_every >= 0 && options.feature_memory >= 0,
+              "--heads, --threads, --eval-every, --checkpoint-every and --feature-memory cannot be negative");
+  check_input(options.threads <= 1024, "--threads: {} are more than 1024", options.threads);
+  parse_layout(options.layout);
+  if (!options.keep_best.empty()) {
+    metric_value({}, options.keep_best);
+    check_input(options.eval_every > 0, "--keep-best: needs --eval-every");
+  }
+  check_input(options.feature_dtype == "model" || options.feature_dtype == "bf16",
+              "--feature-dtype: '{}' is neither model nor bf16", options.feature_dtype);
 }
 
 }  // namespace
 
+Dtype TrainOptions::dtype() const { return parse_dtype(precision); }
+
+FeatureOptions TrainOptions::features() const {
+  const double machine = static_cast<double>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
+  const double bytes = feature_memory > 0 ? feature_memory * 1e9 : machine / 2;
+  return {static_cast<size_t>(std::min(bytes, 1e18)), out, feature_cache, feature_dtype == "bf16"};
+}
+
+json TrainOptions::to_json() const {
+  json result = config.to_json();
+  for_each_option(*this, [&](const char* name, const auto& field) { result[name] = value_of(field); });
+  return result;
+}
+
+TrainFlags::~TrainFlags() = default;
+
+template <class T>
+void TrainFlags::add(CLI::App& app, const std::string& name, T TrainOptions::*field,
+                     const std::string& help) {
+  CLI::Option* option = nullptr;
+  if constexpr (std::is_same_v<T, bool>)
+    option = app.add_flag(name, given_.*field, help);
+  else
+    option = app.add_option(name, given_.*field, help);
+  if constexpr (std::is_same_v<T, std::vector<std::string>>)
+    option->delimiter(',')->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  given_fields_.push_back([this, option, field](TrainOptions& options) {
+    if (option->count() > 0) options.*field = given_.*field;
+  });
+}
+
+template <class T>
+void TrainFlags::add_config(CLI::App& app, const std::string& name, T Config::*field,
+                            const std::string& help) {
+  const CLI::Option* option = app.add_option(name, given_.config.*field, help);
+  given_fields_.push_back([this, option, field](TrainOptions& options) {
+    if (option->count() > 0) options.config.*field = given_.config.*field;
+  });
+}
+
+TrainFlags::TrainFlags(CLI::App& app, Program program) {
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  const bool command = program == Program::command;
+  add(app, command ? "DATA" : "--data", &TrainOptions::data,
+      "folder in the layout of MVTec AD, VisA, Real-IAD, MPDD or BTAD, a CSV of images, or a plain folder of "
+      "good "
+      "images; without it, pictures drawn by the program");
+  add(app, "--layout", &TrainOptions::layout,
+      "auto (told by the files), mvtec, visa-raw, visa, real-iad, btad, csv or folder");
+  add(app, "--categories", &TrainOptions::categories, "a,b: which categories; all without it");
+  add(app, "--encoder", &TrainOptions::encoder,
+      "the ViT's weights (safetensors, .pth, .ckpt); without it, random ones");
+  add(app, "--heads", &TrainOptions::heads, "attention heads; width / 64 without it");
+  add_model_flags(app);
+  add(app, "--threads", &TrainOptions::threads, "0: one a processor");
+  add(app, "--precision", &TrainOptions::precision,
+      "f32, bf16 (weights and activations; sums, statistics and master weights stay f32) or f64");
+  add(app, "--out", &TrainOptions::out, "folder for metrics, log, model and heatmaps");
+  if (command) add_command_flags(app);
+}
+
+void TrainFlags::add_model_flags(CLI::App& app) {
+  app.add_option("--preset", preset_, "paper (the authors' code, default) or anomalib");
+  app.add_option("--config", config_file_, "JSON file with any options; flags win over it");
+  app.add_option("--set", settings_, "NAME=VALUE, any option of the model, as often as wanted")
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  app.add_option("--resize", resize_, "pixels, N or HEIGHTxWIDTH (448)");
+  app.add_option("--crop", crop_, "pixels of the centre crop, N or HEIGHTxWIDTH (392)");
+  app.add_option("--mean", mean_, "r,g,b the pictures are normalised by (ImageNet's)");
+  app.add_option("--std", std_, "r,g,b (ImageNet's)");
+  add_config(app, "--iterations", &Config::iterations, "training steps (10000; anomalib 5000)");
+  add_config(app, "--batch", &Config::batch, "pictures a step (16)");
+  add_config(app, "--seed", &Config::seed, "of initial weights, order and dropout (1)");
+}
+
+void TrainFlags::add_command_flags(CLI::App& app) {
+  add(app, "--separate", &TrainOptions::separate, "one model a category, in OUT/CATEGORY");
+  add(app, "--eval-every", &TrainOptions::eval_every,
+      "iterations between validations on the test part (OUT/validation.csv); 0: none");
+  add(app, "--keep-best", &TrainOptions::keep_best,
+      "a metric (image_auroc, aupro, ...): the model is the validation with the highest one, not the last "
+      "step");
+  add(app, "--checkpoint-every", &TrainOptions::checkpoint_every,
+      "iterations between checkpoints (1000); 0: none");
+  add(app, "--resume", &TrainOptions::resume, "go on from OUT's last checkpoint, bit for bit");
+  add(app, "--feature-memory", &TrainOptions::feature_memory,
+      "GB of features kept in memory; more go to a file in OUT (half of the machine's memory)");
+  add(app, "--feature-cache", &TrainOptions::feature_cache, "folder where features are kept for later runs");
+  add(app, "--feature-dtype", &TrainOptions::feature_dtype,
+      "model (as it computes) or bf16 (half the bytes)");
+}
+
+// The preset comes first, wherever it is named: it sets the defaults that the file's options change.
+void TrainFlags::apply_config_file(TrainOptions& options) const {
+  std::string path = config_file_;
+  const std::filesystem::path earlier = given_.out / "config.json";
+  if (path.empty() && given_.resume && std::filesystem::exists(earlier)) path = earlier.string();
+  json file = json::object();
+  if (!path.empty()) file = parse_json(read_file(path, largest_config), path);
+  check_input(file.is_object(), "{}: not a JSON object of options", path);
+  std::string preset = "paper";
+  if (file.contains("preset")) {
+    check_input(file["preset"].is_string(), "{}: option 'preset' must be a name", path);
+    preset = file["preset"].get<std::string>();
+    file.erase("preset");
+  }
+  options.config = Config::with_preset(parse_preset(preset_.empty() ? preset : preset_));
+  for_each_option(options, [&](const char* name, auto& field) {
+    if (!file.contains(name)) return;
+    assign(file[name], field, path, name);
+    file.erase(name);
+  });
+  options.config.update_from_json(file, path);
+}
+
+void TrainFlags::apply_texts(Config& config) const {
+  for (const std::string& setting : settings_) apply_setting(config, setting);
+  if (!resize_.empty()) parse_size("--resize", resize_, config.image.resize_h, config.image.resize_w);
+  if (!crop_.empty()) parse_size("--crop", crop_, config.image.crop_h, config.image.crop_w);
+  if (!mean_.empty()) parse_three("--mean", mean_, config.image.mean);
+  if (!std_.empty()) parse_three("--std", std_, config.image.std);
+}
+
+TrainOptions TrainFlags::options() const {
+  TrainOptions options;
+  apply_config_file(options);
+  apply_texts(options.config);
+  for (const auto& copy : given_fields_) copy(options);
+  check_options(options);
+  if (options.threads > 0) omp_set_num_threads(options.threads);
+  return options;
+}
+
 TrainOptions parse_train_options(int argc, char** argv, const std::string& description) {
   CLI::App app{description};
-  TrainOptions options;
-  Flags flags;
-  declare(app, options, flags);
+  const TrainFlags flags(app, TrainFlags::Program::example);
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp& help) {
     fmt::print("{}", app.help());
     throw;
   }
-  apply(flags, options);
-  if (options.threads > 0) omp_set_num_threads(options.threads);
-  return options;
-}
-
-Dataset open_dataset(const TrainOptions& options) {
-  std::filesystem::path root = options.data.value_or(options.out / "dataset");
-  if (!options.data) {
-    fmt::print("no --data: drawing a procedural data set into {}\n", root.string());
-    ProceduralOptions drawn;
-    drawn.seed = options.config.seed;
-    make_dataset(root, drawn);
-  }
-  Dataset dataset = read_mvtec(root, options.categories);
-  size_t training_images = 0;
-  for (const Category& category : dataset.categories) training_images += category.train.size();
-  check_input(options.config.batch <= static_cast<int64_t>(training_images),
-              "--batch: {} pictures a batch, but there are {} training images", options.config.batch,
-              training_images);
-  for (const Category& category : dataset.categories) {
-    check_both_classes(category);
-    verify_images(category.test);
-    fmt::print("{}: {} training images, {} test images\n", category.name, category.train.size(),
-               category.test.size());
-  }
-  return dataset;
-}
-
-EncoderWeights open_encoder(const TrainOptions& options) {
-  if (options.encoder) return load_encoder(load_checkpoint(*options.encoder), options.heads);
-  fmt::print(
-      "no --encoder: its weights are random (seed {}); expect coarse defects to be found, no fine ones\n",
-      options.config.seed);
-  EncoderConfig config;
-  config.width = 192, config.heads = options.heads > 0 ? options.heads : 3, config.depth = 12,
-  config.patch = 14;
-  config.grid_h = config.grid_w = 16, config.hidden = 4 * config.width;
-  check_input(config.width % config.heads == 0, "--heads: {} does not divide the width {}", config.heads,
-              config.width);
-  Generator generator(options.config.seed);
-  return random_encoder(config, generator);
+  return flags.options();
 }
 
 }  // namespace dinomaly

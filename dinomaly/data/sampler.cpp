@@ -1,5 +1,6 @@
 #include "dinomaly/data/sampler.h"
 
+#include <algorithm>
 #include <numeric>
 #include <utility>
 
@@ -27,6 +28,17 @@ std::vector<int64_t> ShuffledSampler::next() {
   const auto begin = order_.begin() + static_cast<std::ptrdiff_t>(position_);
   position_ += batch_;
   return {begin, begin + static_cast<std::ptrdiff_t>(batch_)};
+}
+
+void ShuffledSampler::load_state(const State& state, const std::string& source) {
+  std::vector<int64_t> sorted = state.order, all(order_.size());
+  std::sort(sorted.begin(), sorted.end());
+  std::iota(all.begin(), all.end(), 0);
+  check_input(sorted == all && state.position >= 0 && state.position <= static_cast<int64_t>(all.size()),
+              "{}: the order of the data is none of {} images", source, all.size());
+  order_ = state.order;
+  position_ = static_cast<size_t>(state.position);
+  generator_ = Generator(generator_.seed(), state.offset);
 }
 
 }  // namespace dinomaly

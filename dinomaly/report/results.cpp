@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "dinomaly/data/image.h"
 #include "dinomaly/data/loader.h"
@@ -17,7 +18,7 @@ namespace {
 
 // The one list of metrics, in the papers' order.
 template <class MetricsType, class Visitor>
-void for_each_metric(MetricsType& m, Visitor visit) {
+void for_each_metric(MetricsType&& m, Visitor visit) {
   visit("image_auroc", m.image_auroc);
   visit("image_ap", m.image_ap);
   visit("image_f1max", m.image_f1max);
@@ -71,6 +72,21 @@ Metrics mean_metrics(const std::vector<CategoryResult>& results) {
         mean, [&](const char*, double& sum) { sum += values[i++] / static_cast<double>(results.size()); });
   }
   return mean;
+}
+
+std::vector<std::string> metric_names() {
+  std::vector<std::string> names;
+  for_each_metric(Metrics{}, [&](const char* name, double) { names.emplace_back(name); });
+  return names;
+}
+
+double metric_value(const Metrics& metrics, const std::string& wanted) {
+  std::optional<double> result;
+  for_each_metric(metrics, [&](const char* name, double value) {
+    if (wanted == name) result = value;
+  });
+  check_input(result.has_value(), "'{}' is not one of {}", wanted, fmt::join(metric_names(), ", "));
+  return *result;
 }
 
 void print_metrics(const std::vector<CategoryResult>& results) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
 #include <vector>
 
 #include "dinomaly/calibration.h"
@@ -20,6 +21,10 @@ ColourScale colour_scale(const std::vector<CategoryResult>& results);
 
 // The mean over categories of each number.
 Metrics mean_metrics(const std::vector<CategoryResult>& results);
+
+// image_auroc, image_ap, image_f1max, pixel_auroc, pixel_ap, pixel_f1max, aupro.
+std::vector<std::string> metric_names();
+double metric_value(const Metrics& metrics, const std::string& name);  // throws InputError for another name
 
 // A row a category and their mean, on standard output.
 void print_metrics(const std::vector<CategoryResult>& results);

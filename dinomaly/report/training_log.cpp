@@ -4,6 +4,7 @@
 
 #include <cstdio>
 
+#include "dinomaly/files.h"
 #include "tensor/error.h"
 
 namespace dinomaly {
@@ -15,10 +16,14 @@ std::string format_duration(double seconds) {
                    : fmt::format("{}:{:02}", minutes, rest);
 }
 
-TrainingLog::TrainingLog(const std::filesystem::path& path, int64_t iterations, int64_t batch)
-    : csv_(path), iterations_(iterations), batch_(batch), terminal_(isatty(STDOUT_FILENO) == 1) {
-  const std::string header = "iteration,loss,lr,grad_norm,images_per_second\n";
-  csv_.write(header.data(), header.size());
+TrainingLog::TrainingLog(const std::filesystem::path& path, int64_t iterations, int64_t batch,
+                         std::string text)
+    : path_(path),
+      text_(std::move(text)),
+      iterations_(iterations),
+      batch_(batch),
+      terminal_(isatty(STDOUT_FILENO) == 1) {
+  if (text_.empty()) text_ = "iteration,loss,lr,grad_norm,images_per_second\n";
 }
 
 void TrainingLog::tick(int64_t step, double loss, double learning_rate, double grad_norm) {
@@ -28,9 +33,8 @@ void TrainingLog::tick(int64_t step, double loss, double learning_rate, double g
         step);
   const double rate = static_cast<double>(batch_) / since_tick_.seconds();
   since_tick_ = {};
-  const std::string row =
-      fmt::format("{},{:.9g},{:.9g},{:.9g},{:.2f}\n", step, loss, learning_rate, grad_norm, rate);
-  csv_.write(row.data(), row.size());
+  text_ += fmt::format("{},{:.9g},{:.9g},{:.9g},{:.2f}\n", step, loss, learning_rate, grad_norm, rate);
+  ++ticks_;
   loss_sum_ += loss;
   ++loss_count_;
   const bool last = step + 1 == iterations_;
@@ -39,7 +43,7 @@ void TrainingLog::tick(int64_t step, double loss, double learning_rate, double g
 }
 
 void TrainingLog::print(int64_t step, double loss, double learning_rate) {
-  const double done = static_cast<double>(step + 1), seconds = total_.seconds();
+  const double done = static_cast<double>(ticks_), seconds = total_.seconds();
   fmt::print("{}iteration {}/{}  loss {:.4f}  lr {:.2e}  {:.1f} images/s  {} left{}", terminal_ ? "\r" : "",
              step + 1, iterations_, loss, learning_rate, done * static_cast<double>(batch_) / seconds,
              format_duration(seconds / done * static_cast<double>(iterations_ - step - 1)),
@@ -50,9 +54,11 @@ void TrainingLog::print(int64_t step, double loss, double learning_rate) {
   loss_count_ = 0;
 }
 
-void TrainingLog::finish() {
-  if (terminal_ && iterations_ > 0) fmt::print("\n");
-  csv_.commit();
+void TrainingLog::save() const { write_file(path_, text_); }
+
+void TrainingLog::finish() const {
+  if (terminal_ && ticks_ > 0) fmt::print("\n");
+  save();
 }
 
 }  // namespace dinomaly

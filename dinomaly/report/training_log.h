@@ -4,8 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
-
-#include "tensor/io/atomic_file.h"
+#include <string>
 
 namespace dinomaly {
 
@@ -22,21 +21,27 @@ class Stopwatch {
 // "1:02:03" or "4:05".
 std::string format_duration(double seconds);
 
-// PATH gets a row per iteration (iteration, loss, lr, grad_norm, images_per_second) and appears when finish()
-// is called. Standard output gets loss, rate and time left: one line that is rewritten on a terminal, a line
-// now and then elsewhere.
+// PATH gets a row per iteration (iteration, loss, lr, grad_norm, images_per_second), whole whenever save() or
+// finish() is called. Standard output gets loss, rate and time left: one line that is rewritten on a
+// terminal, a line now and then elsewhere.
 class TrainingLog {
  public:
-  TrainingLog(const std::filesystem::path& path, int64_t iterations, int64_t batch);
+  // `text`: the log of the iterations before, header included, where training goes on.
+  TrainingLog(const std::filesystem::path& path, int64_t iterations, int64_t batch, std::string text = "");
+  // Throws Error where the loss is not a number.
   void tick(int64_t step, double loss, double learning_rate, double grad_norm);
-  void finish();
+  const std::string& text() const { return text_; }
+  void save() const;
+  void finish() const;
 
  private:
   void print(int64_t step, double loss, double learning_rate);
 
-  AtomicFile csv_;
+  std::filesystem::path path_;
+  std::string text_;
   int64_t iterations_, batch_;
   Stopwatch total_, since_tick_, since_print_;
+  int64_t ticks_ = 0;
   double loss_sum_ = 0;  // since the last printed line
   int64_t loss_count_ = 0;
   bool terminal_;

@@ -27,13 +27,56 @@ void Optimizer::zero_grad() const {
   for (const Variable& parameter : parameters_) parameter.zero_grad();
 }
 
+NamedTensors Optimizer::state() {
+  NamedTensors result{{"steps", Tensor::from(std::vector<int64_t>{steps_}, {1})}};
+  for (const StateSlot& slot : state_slots()) {
+    if (slot.tensor->defined()) result.emplace_back(slot.name, *slot.tensor);
+  }
+  return result;
+}
+
+void Optimizer::load_state(const std::map<std::string, Tensor>& state, const std::string& source) {
+  const auto steps = state.find("steps");
+  check_input(steps != state.end() && steps->second.shape() == Shape{1} &&
+                  steps->second.dtype() == Dtype::i64 && steps->second.item() >= 0,
+              "{}: the optimizer's state has no number of steps", source);
+  const std::vector<StateSlot> slots = state_slots();
+  size_t known = 1;
+  for (const StateSlot& slot : slots) {
+    const auto found = state.find(slot.name);
+    if (found == state.end()) continue;
+    const Variable& parameter = parameters_[slot.parameter];
+    check_input(found->second.shape() == parameter.shape() && found->second.dtype() == state_dtype(parameter),
+                "{}: the optimizer's {} is {} {}, expected {} {}", source, slot.name, found->second.dtype(),
+                found->second.shape(), state_dtype(parameter), parameter.shape());
+    ++known;
+  }
+  check_input(known == state.size(), "{}: {} tensors of the optimizer's state are unknown", source,
+              state.size() - known);
+  for (const StateSlot& slot : slots) {
+    const auto found = state.find(slot.name);
+    *slot.tensor =
+        found == state.end() ? Tensor() : found->second.to(parameters_[slot.parameter].device()).clone();
+  }
+  steps_ = static_cast<int64_t>(steps->second.item());
+}
+
 SGD::SGD(std::vector<Variable> parameters, double momentum, double weight_decay)
     : Optimizer(std::move(parameters)),
       momentum_(momentum),
       weight_decay_(weight_decay),
       velocity_(parameters_.size()) {}
 
+std::vector<Optimizer::StateSlot> SGD::state_slots() {
+  std::vector<StateSlot> slots;
+  for (size_t i = 0; i < velocity_.size(); ++i) {
+    slots.push_back({fmt::format("velocity.{}", i), &velocity_[i], i});
+  }
+  return slots;
+}
+
 void SGD::step(double learning_rate, double gradient_scale) {
+  ++steps_;
   for (size_t i = 0; i < parameters_.size(); ++i) {
     const Variable& parameter = parameters_[i];
     if (!parameter.grad().defined()) continue;
@@ -52,10 +95,19 @@ AdamW::AdamW(std::vector<Variable> parameters, AdamOptions options)
       first_(parameters_.size()),
       second_(parameters_.size()) {}
 
+std::vector<Optimizer::StateSlot> AdamW::state_slots() {
+  std::vector<StateSlot> slots;
+  for (size_t i = 0; i < first_.size(); ++i) {
+    slots.push_back({fmt::format("first_moment.{}", i), &first_[i], i});
+    slots.push_back({fmt::format("second_moment.{}", i), &second_[i], i});
+  }
+  return slots;
+}
+
 void AdamW::step(double learning_rate, double gradient_scale) {
-  ++step_;
+  ++steps_;
   const auto [beta1, beta2, eps, weight_decay] = options_;
-  const double correction1 = 1 - std::pow(beta1, step_), correction2 = 1 - std::pow(beta2, step_);
+  const double correction1 = 1 - std::pow(beta1, steps_), correction2 = 1 - std::pow(beta2, steps_);
   for (size_t i = 0; i < parameters_.size(); ++i) {
     const Variable& parameter = parameters_[i];
     if (!parameter.grad().defined()) continue;
@@ -73,8 +125,19 @@ void AdamW::step(double learning_rate, double gradient_scale) {
 StableAdamW::StableAdamW(std::vector<Variable> parameters, AdamOptions options)
     : Optimizer(std::move(parameters)), options_(options), slots_(parameters_.size()) {}
 
+std::vector<Optimizer::StateSlot> StableAdamW::state_slots() {
+  std::vector<StateSlot> slots;
+  for (size_t i = 0; i < slots_.size(); ++i) {
+    slots.push_back({fmt::format("first_moment.{}", i), &slots_[i].first_moment, i});
+    slots.push_back({fmt::format("second_moment.{}", i), &slots_[i].second_moment, i});
+    slots.push_back({fmt::format("max_second_moment.{}", i), &slots_[i].max_second_moment, i});
+    slots.push_back({fmt::format("master.{}", i), &slots_[i].master, i});
+  }
+  return slots;
+}
+
 void StableAdamW::step(double learning_rate, double gradient_scale) {
-  ++step_;
+  ++steps_;
   std::vector<AdamSlot> active;
   for (size_t i = 0; i < parameters_.size(); ++i) {
     const Variable& parameter = parameters_[i];
@@ -92,7 +155,7 @@ void StableAdamW::step(double learning_rate, double gradient_scale) {
   }
   if (active.empty()) return;
   const StableAdamWArgs args{learning_rate, options_.beta1,        options_.beta2,
-                             options_.eps,  options_.weight_decay, step_};
+                             options_.eps,  options_.weight_decay, steps_};
   kernels_for(active[0].parameter).stable_adamw(active, args, gradient_scale);
 }
 

@@ -2,9 +2,12 @@
 // alone.
 #pragma once
 
+#include <map>
+#include <string>
 #include <vector>
 
 #include "autograd/variable.h"
+#include "nn/module.h"
 #include "tensor/kernels.h"
 
 namespace dinomaly {
@@ -18,8 +21,24 @@ class Optimizer {
   virtual void step(double learning_rate, double gradient_scale = 1.0) = 0;
   void zero_grad() const;
 
+  // All that the coming steps depend on beside the parameters: "steps" (1) i64, and "NAME.I" for what is kept
+  // of parameter I (its shape; f32, or f64 for an f64 parameter). The tensors share the optimizer's memory.
+  NamedTensors state();
+  // Continues from what state() returned (copied). Throws InputError naming `source` and the tensor that is
+  // unknown or of another shape or dtype; then nothing was changed.
+  void load_state(const std::map<std::string, Tensor>& state, const std::string& source);
+
  protected:
+  struct StateSlot {
+    std::string name;
+    Tensor* tensor;    // undefined until it is needed
+    size_t parameter;  // whose shape it has
+  };
+  // Every place where something may be kept.
+  virtual std::vector<StateSlot> state_slots() = 0;
+
   std::vector<Variable> parameters_;
+  int64_t steps_ = 0;
 };
 
 // p -= lr * (g + weight_decay * p), or with momentum m: v = m v + (g + weight_decay p), p -= lr v.
@@ -29,6 +48,7 @@ class SGD : public Optimizer {
   void step(double learning_rate, double gradient_scale = 1.0) override;
 
  private:
+  std::vector<StateSlot> state_slots() override;
   double momentum_, weight_decay_;
   std::vector<Tensor> velocity_;
 };
@@ -45,8 +65,8 @@ class AdamW : public Optimizer {
   void step(double learning_rate, double gradient_scale = 1.0) override;
 
  private:
+  std::vector<StateSlot> state_slots() override;
   AdamOptions options_;
-  int64_t step_ = 0;
   std::vector<Tensor> first_, second_;
 };
 
@@ -60,8 +80,8 @@ class StableAdamW : public Optimizer {
   void step(double learning_rate, double gradient_scale = 1.0) override;
 
  private:
+  std::vector<StateSlot> state_slots() override;
   AdamOptions options_;
-  int64_t step_ = 0;
   std::vector<AdamSlot> slots_;  // moments are allocated at the first step
 };
 

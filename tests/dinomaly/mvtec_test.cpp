@@ -108,8 +108,7 @@ TEST_CASE("mvtec: what is missing is one clear line") {
   }
   SUBCASE("test images") {
     const Tree tree;
-    tree.remove("pill/test");
-    CHECK(one_line_with(tree.error(), "pill/test: no such folder"));
+    fs::remove_all(tree.root / "pill/test");
     fs::create_directories(tree.root / "pill/test/good");
     CHECK(one_line_with(tree.error(), "pill/test: no images"));
   }
@@ -125,6 +124,28 @@ TEST_CASE("mvtec: what is missing is one clear line") {
     tree.add("bottle/train/good/001.jpg");
     CHECK(one_line_with(tree.error(), "share one name"));
   }
+}
+
+TEST_CASE("mvtec: a category without labelled test images trains all the same") {
+  const Tree tree;
+  tree.remove("pill/test");
+  tree.remove("bottle/test");
+  tree.add("bottle/test/000.png");  // no folder says what it shows
+  const Dataset dataset = read_mvtec(tree.root.path());
+  for (const Category& category : dataset.categories) {
+    CHECK(category.test.empty());
+    CHECK(category.train.size() == 2);
+    CHECK(missing_for_evaluation(category) == "no labelled test images");
+  }
+}
+
+TEST_CASE("mvtec: without any ground_truth folder there are labels but no masks") {
+  const Tree tree;
+  tree.remove("pill/ground_truth");
+  const Dataset dataset = read_mvtec(tree.root.path());
+  CHECK(missing_for_evaluation(dataset.categories[0]).empty());
+  CHECK(missing_for_evaluation(dataset.categories[1]) == "test images without masks");
+  CHECK(dataset.categories[1].test.size() == 4);
 }
 
 }  // namespace dinomaly

@@ -1,0 +1,48 @@
+// States of a training run on disk: written aside and renamed, with a checksum, the last two kept.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "nn/module.h"
+
+namespace dinomaly {
+
+using Texts = std::map<std::string, std::string>;
+
+struct SavedState {
+  std::filesystem::path path;
+  int64_t iteration = 0;
+  std::map<std::string, Tensor> tensors;
+  Texts texts;
+
+  const std::string& text(const std::string& name) const;  // empty where there is none
+};
+
+class CheckpointFolder {
+ public:
+  // The folder is made by the first save().
+  explicit CheckpointFolder(std::filesystem::path folder) : folder_(std::move(folder)) {}
+
+  // Writes ITERATION.safetensors, then removes all but the two latest. Throws InputError naming the file
+  // where that fails (a full disk); those before stay, and no part of the new one does.
+  void save(int64_t iteration, const NamedTensors& tensors, const Texts& texts) const;
+
+  // The latest whole state, none if there is none; a damaged one is told on standard error and passed over.
+  std::optional<SavedState> latest() const;
+
+  // Removes all states, and files that killed programs left.
+  void clear() const;
+
+ private:
+  std::map<int64_t, std::filesystem::path> files() const;
+
+  std::filesystem::path folder_;
+};
+
+// Removes files of `folder` that a killed program left under the temporary name of an AtomicFile.
+void remove_temporaries(const std::filesystem::path& folder);
+
+}  // namespace dinomaly

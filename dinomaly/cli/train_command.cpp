@@ -1,0 +1,75 @@
+// dinomaly train DATA: from a folder of pictures to a detector.
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "dinomaly/cli/commands.h"
+#include "dinomaly/cli/train_run.h"
+#include "dinomaly/files.h"
+#include "dinomaly/weights/encoder_hash.h"
+
+namespace dinomaly {
+
+namespace {
+
+// What is trained together, and the folder its results go to.
+struct Part {
+  Dataset data;
+  std::filesystem::path out;
+};
+
+std::vector<Part> parts_of(const Dataset& dataset, const TrainOptions& options) {
+  if (!options.separate) return {{dataset, options.out}};
+  std::vector<Part> parts;
+  for (const Category& category : dataset.categories) {
+    parts.push_back({dataset, options.out / category.name});
+    parts.back().data.categories = {category};
+  }
+  return parts;
+}
+
+int train(TrainOptions options) {
+  const EncoderWeights encoder = open_encoder(options);
+  // Options that do not fit the encoder are told before anything is written; what they leave open is filled.
+  options.config = make_model(options, encoder)->config();
+  const std::string encoder_hash = encoder_sha256(encoder.tensors);
+  const Dataset dataset = open_dataset(options);
+  std::vector<CategoryResult> all;
+  RunSeconds total;
+  for (const Part& part : parts_of(dataset, options)) {
+    if (options.separate) fmt::print("--- {}\n", part.data.categories[0].name);
+    TrainRun run(options, encoder, encoder_hash, part.data, part.out);
+    write_file(options.out / "config.json", options.to_json().dump(2) + "\n");
+    const int signal = run.train();
+    if (signal != 0) return 128 + signal;
+    for (CategoryResult& result : run.finish()) all.push_back(std::move(result));
+    total.features += run.seconds().features;
+    total.train += run.seconds().train;
+    total.evaluate += run.seconds().evaluate;
+  }
+  if (options.separate && !all.empty()) {
+    fmt::print("--- all\n");
+    write_metrics(options.out / "metrics.json", all, options.config, total);
+    print_metrics(all);
+  }
+  return 0;
+}
+
+}  // namespace
+
+void add_train(CLI::App& app, Work& work) {
+  CLI::App* command = app.add_subcommand("train", "train a detector on pictures of good parts");
+  command->footer(
+      "OUT gets config.json, log.csv, model.safetensors and, where test images are labelled, metrics.json "
+      "and "
+      "heatmaps. SIGINT or SIGTERM writes a checkpoint and ends with status 130 or 143.\n"
+      "Example: dinomaly train mvtec --categories bottle,pill --encoder dinov2_vits14_reg4_pretrain.pth "
+      "--out out");
+  auto flags = std::make_shared<TrainFlags>(*command, TrainFlags::Program::command);
+  command->callback([flags, &work] {
+    const TrainOptions options = flags->options();
+    work = [options] { return train(options); };
+  });
+}
+
+}  // namespace dinomaly

@@ -1,0 +1,61 @@
+// What training reads: the data set and the encoder that its options name.
+#include "dinomaly/cli/train_options.h"
+#include "dinomaly/data/layout.h"
+#include "dinomaly/data/loader.h"
+#include "dinomaly/data/procedural.h"
+#include "dinomaly/dinov2.h"
+
+namespace dinomaly {
+
+namespace {
+
+// With a model a category the batch must fit each of them.
+void check_batch(const TrainOptions& options, const Dataset& dataset) {
+  int64_t all = 0, fewest = INT64_MAX;
+  for (const Category& category : dataset.categories) {
+    const auto count = static_cast<int64_t>(category.train.size());
+    all += count, fewest = std::min(fewest, count);
+  }
+  const int64_t images = options.separate ? fewest : all;
+  check_input(options.config.batch <= images,
+              "--batch: {} pictures a batch, but there are {} training images", options.config.batch, images);
+}
+
+}  // namespace
+
+Dataset open_dataset(const TrainOptions& options) {
+  const std::filesystem::path root = options.data.value_or(options.out / "dataset");
+  if (!options.data) {
+    fmt::print("no data named: drawing a procedural data set into {}\n", root.string());
+    ProceduralOptions drawn;
+    drawn.seed = options.config.seed;
+    make_dataset(root, drawn);
+  }
+  Dataset dataset = read_dataset(root, options.categories, parse_layout(options.layout));
+  check_batch(options, dataset);
+  fmt::print("{}: {}\n", root.string(), dataset.layout);
+  for (const std::string& note : dataset.notes) fmt::print("{}\n", note);
+  for (const Category& category : dataset.categories) {
+    verify_images(category.test);
+    fmt::print("{}: {} training images, {} test images\n", category.name, category.train.size(),
+               category.test.size());
+  }
+  return dataset;
+}
+
+EncoderWeights open_encoder(const TrainOptions& options) {
+  if (options.encoder) return load_encoder(load_checkpoint(*options.encoder), options.heads);
+  fmt::print(
+      "no --encoder: its weights are random (seed {}); expect coarse defects to be found, no fine ones\n",
+      options.config.seed);
+  EncoderConfig config;
+  config.width = 192, config.heads = options.heads > 0 ? options.heads : 3, config.depth = 12,
+  config.patch = 14;
+  config.grid_h = config.grid_w = 16, config.hidden = 4 * config.width;
+  check_input(config.width % config.heads == 0, "--heads: {} does not divide the width {}", config.heads,
+              config.width);
+  Generator generator(options.config.seed);
+  return random_encoder(config, generator);
+}
+
+}  // namespace dinomaly

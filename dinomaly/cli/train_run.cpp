@@ -1,0 +1,252 @@
+#include "dinomaly/cli/train_run.h"
+
+#include <omp.h>
+
+#include <cmath>
+
+#include "dinomaly/cli/stop_signal.h"
+#include "dinomaly/dinov2.h"
+#include "dinomaly/evaluate.h"
+#include "dinomaly/files.h"
+#include "dinomaly/model_file.h"
+#include "dinomaly/sha256.h"
+#include "tensor/io/safetensors.h"
+
+namespace dinomaly {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+namespace {
+
+// What must be the same for a run to go on, in the order in which differences are told.
+json identity_of(const TrainOptions& options, const Config& config, const std::string& encoder_hash,
+                 const std::vector<Sample>& samples) {
+  Sha256 images;
+  for (const Sample& sample : samples) images.update(sample.category + "/" + sample.id + "\n");
+  return {{"config", config.to_json()},
+          {"encoder", encoder_hash},
+          {"images", images.hex()},
+          {"precision", options.precision},
+          {"feature_dtype", options.feature_dtype},
+          {"eval_every", options.eval_every},
+          {"keep_best", options.keep_best},
+          {"threads", omp_get_max_threads()}};
+}
+
+FeatureStore compute_features(const Dinomaly& model, const Dataset& data, const TrainOptions& options,
+                              double& seconds) {
+  const Stopwatch watch;
+  FeatureStore features(model, training_samples(data), model.config().batch, options.features());
+  seconds = watch.seconds();
+  fmt::print("features of {} images: {:.1f} s, {:.0f} MB, {}\n", features.size(), seconds,
+             static_cast<double>(features.bytes()) / 1e6, features.place());
+  return features;
+}
+
+}  // namespace
+
+std::unique_ptr<Dinomaly> make_model(const TrainOptions& options, const EncoderWeights& encoder) {
+  auto model = std::make_unique<Dinomaly>(encoder.config, options.config);
+  load_encoder_weights(model->encoder(), encoder, options.encoder.value_or("random encoder").string());
+  model->to(options.dtype());
+  return model;
+}
+
+Dataset judged_part(const Dataset& dataset) {
+  Dataset judged = dataset;
+  judged.categories.clear();
+  for (const Category& category : dataset.categories) {
+    const std::string missing = missing_for_evaluation(category);
+    if (missing.empty())
+      judged.categories.push_back(category);
+    else
+      fmt::print("{}: {}: trained on, not evaluated\n", category.name, missing);
+  }
+  return judged;
+}
+
+std::vector<CategoryResult> evaluate_all(Dinomaly& model, const Dataset& judged) {
+  std::vector<CategoryResult> results;
+  for (const Category& category : judged.categories) {
+    results.push_back(evaluate(model, category, model.config().batch));
+  }
+  return results;
+}
+
+void write_results(const fs::path& out, const std::vector<CategoryResult>& results, const Dataset& judged,
+                   const Config& config, const RunSeconds& seconds) {
+  if (!results.empty()) {
+    write_heatmaps(out / "heatmaps", results, judged, config);
+    write_metrics(out / "metrics.json", results, config, seconds);
+    print_metrics(results);
+  }
+  fmt::print("features {:.1f} s, training {:.1f} s, evaluation {:.1f} s; results in {}\n", seconds.features,
+             seconds.train, seconds.evaluate, out.string());
+}
+
+TrainRun::TrainRun(const TrainOptions& options, const EncoderWeights& encoder,
+                   const std::string& encoder_hash, const Dataset& data, const fs::path& out)
+    : options_(options),
+      encoder_(encoder),
+      judged_(judged_part(data)),
+      out_(out),
+      model_(make_model(options, encoder)),
+      features_(compute_features(*model_, data, options, seconds_.features)),
+      trainer_(*model_, features_),
+      checkpoints_(out / "checkpoints"),
+      identity_(identity_of(options, model_->config(), encoder_hash, training_samples(data))) {
+  make_folder(out_);
+  validation_ = fmt::format("iteration,{}\n", fmt::join(metric_names(), ","));
+  resume_or_clear();
+}
+
+void TrainRun::resume_or_clear() {
+  const Config& config = model_->config();
+  const auto new_log = [&](const std::string& text) {
+    log_ = std::make_unique<TrainingLog>(out_ / "log.csv", config.iterations, config.batch, text);
+  };
+  new_log("");
+  remove_temporaries(out_);
+  const std::optional<SavedState> saved = checkpoints_.latest();
+  if (options_.resume && saved) {
+    check_same_run(*saved);
+    load(*saved);
+    new_log(saved->text("log"));
+    fmt::print("going on from {}: {} of {} iterations done\n", saved->path.string(), trainer_.iteration(),
+               config.iterations);
+    return;
+  }
+  if (options_.resume) fmt::print("no checkpoint in {}: starting at iteration 0\n", out_.string());
+  check_input(
+      !saved || saved->text("done") == "true",
+      "{}: an earlier run stopped here at iteration {}: --resume goes on with it; remove it or take another "
+      "--out to start anew",
+      saved ? saved->path.string() : "", saved ? saved->iteration : 0);
+  checkpoints_.clear();
+}
+
+void TrainRun::check_same_run(const SavedState& saved) const {
+  const json then = json::parse(saved.text("identity"), nullptr, false);
+  check_input(then.is_object() && then.contains("config") && then["config"].is_object(),
+              "{}: not the checkpoint of a training run", saved.path.string());
+  for (const auto& [name, value] : identity_["config"].items()) {
+    const json other = then["config"].value(name, json());
+    check_input(other == value, "--resume: option '{}' is {}, but the checkpoint was trained with {}", name,
+                value.dump(), other.dump());
+  }
+  for (const char* name : {"precision", "feature_dtype", "eval_every", "keep_best"}) {
+    const json other = then.value(name, json());
+    check_input(other == identity_[name],
+                "--resume: option '{}' is {}, but the checkpoint was trained with {}", name,
+                identity_[name].dump(), other.dump());
+  }
+  check_input(then.value("encoder", "") == identity_["encoder"],
+              "--resume: --encoder has other weights than the checkpoint was trained with");
+  check_input(then.value("images", "") == identity_["images"],
+              "--resume: the data or --categories give other training images than the checkpoint's");
+  if (then.value("threads", json()) != identity_["threads"]) {
+    fmt::print("note: {} threads, before {}: the last bits may differ from an uninterrupted run\n",
+               identity_["threads"].dump(), then.value("threads", json()).dump());
+  }
+}
+
+void TrainRun::load(const SavedState& saved) {
+  trainer_.load_state(saved.tensors, saved.path.string());
+  validation_ = saved.text("validation");
+  const json best = json::parse(saved.text("best"), nullptr, false);
+  if (best.is_number()) best_ = best.get<double>();
+  saved_iteration_ = saved.iteration;
+}
+
+void TrainRun::checkpoint() {
+  const int64_t iteration = trainer_.iteration();
+  if (saved_iteration_ == iteration) return;
+  try {
+    checkpoints_.save(iteration, trainer_.state(),
+                      {{"identity", identity_.dump()},
+                       {"log", log_->text()},
+                       {"validation", validation_},
+                       {"best", best_ ? json(*best_).dump() : ""},
+                       {"done", trainer_.done() ? "true" : "false"}});
+    saved_iteration_ = iteration;
+    log_->save();
+    write_file(out_ / "validation.csv", validation_);
+  } catch (const InputError& error) {  // training is worth more than its checkpoint
+    fmt::print(stderr, "no checkpoint at iteration {}: {}; {}\n", iteration, error.what(),
+               saved_iteration_ < 0 ? "there is none before it"
+                                    : fmt::format("the last one is of iteration {}", saved_iteration_));
+  }
+}
+
+void TrainRun::validate() {
+  const Metrics mean = mean_metrics(evaluate_all(*model_, judged_));
+  std::string row = std::to_string(trainer_.iteration());
+  for (const std::string& name : metric_names()) row += fmt::format(",{:.9g}", metric_value(mean, name));
+  validation_ += row + "\n";
+  fmt::print("validation after {} iterations: I-AUROC {:.4f}, P-AP {:.4f}, AUPRO {:.4f}\n",
+             trainer_.iteration(), mean.image_auroc, mean.pixel_ap, mean.aupro);
+  if (options_.keep_best.empty()) return;
+  const double value = metric_value(mean, options_.keep_best);
+  if (std::isnan(value) || (best_ && value <= *best_)) return;
+  best_ = value;
+  NamedTensors weights;
+  for (const auto& [name, parameter] : model_->named_trained_parameters()) {
+    weights.emplace_back(name, parameter.value());
+  }
+  save_safetensors(out_ / "checkpoints" / "best.safetensors", weights,
+                   {{"iteration", std::to_string(trainer_.iteration())}});
+}
+
+int TrainRun::train() {
+  const StopSignal stop;
+  const Stopwatch watch;
+  const auto due = [&](int64_t every) { return every > 0 && trainer_.iteration() % every == 0; };
+  if (!options_.keep_best.empty()) make_folder(out_ / "checkpoints");
+  while (!trainer_.done() && stop.number() == 0) {
+    const TrainingStep step = trainer_.step();
+    log_->tick(step.iteration, step.loss, step.learning_rate, step.grad_norm);
+    if (!judged_.categories.empty() && options_.eval_every > 0 &&
+        (due(options_.eval_every) || trainer_.done())) {
+      validate();
+    }
+    if (due(options_.checkpoint_every)) checkpoint();
+  }
+  const bool stopped = !trainer_.done();
+  if (options_.checkpoint_every > 0 || stopped) checkpoint();
+  seconds_.train = watch.seconds();
+  if (stopped) {
+    fmt::print("stopped after {} of {} iterations; --resume goes on\n", trainer_.iteration(),
+               model_->config().iterations);
+  }
+  return stopped ? stop.number() : 0;
+}
+
+// The weights of the best validation in place of the last ones.
+void TrainRun::take_best() {
+  const fs::path path = out_ / "checkpoints" / "best.safetensors";
+  const SafeTensors best = SafeTensors::load(path);
+  for (const auto& [name, parameter] : model_->named_trained_parameters()) {
+    check_input(best.shape(name) == parameter.shape(), "{}: '{}' has another shape", path.string(), name);
+    parameter.value().copy_from(best.get(name));
+  }
+  const auto iteration = best.metadata().find("iteration");
+  fmt::print("the model is that of iteration {}: {} {:.4f}\n",
+             iteration == best.metadata().end() ? "?" : iteration->second, options_.keep_best, *best_);
+}
+
+std::vector<CategoryResult> TrainRun::finish() {
+  log_->finish();
+  if (options_.eval_every > 0) write_file(out_ / "validation.csv", validation_);
+  if (best_) take_best();
+  ModelFileOptions file;
+  if (options_.encoder) file.encoder_name = options_.encoder->filename().string();
+  save_model(out_ / "model.safetensors", *model_, encoder_.config, file);
+  const Stopwatch watch;
+  std::vector<CategoryResult> results = evaluate_all(*model_, judged_);
+  seconds_.evaluate = watch.seconds();
+  write_results(out_, results, judged_, model_->config(), seconds_);
+  return results;
+}
+
+}  // namespace dinomaly

@@ -1,0 +1,67 @@
+// From a data set and an encoder to a trained detector in a folder.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "dinomaly/checkpoint.h"
+#include "dinomaly/cli/train_options.h"
+#include "dinomaly/report/results.h"
+#include "dinomaly/report/training_log.h"
+#include "dinomaly/trainer.h"
+
+namespace dinomaly {
+
+// The model the options describe, with the encoder's weights, in the precision asked for.
+std::unique_ptr<Dinomaly> make_model(const TrainOptions& options, const EncoderWeights& encoder);
+
+// The categories that can be judged; says which cannot, and why.
+Dataset judged_part(const Dataset& dataset);
+
+std::vector<CategoryResult> evaluate_all(Dinomaly& model, const Dataset& judged);
+
+// OUT/metrics.json, OUT/heatmaps and a table on standard output; nothing for no results.
+void write_results(const std::filesystem::path& out, const std::vector<CategoryResult>& results,
+                   const Dataset& judged, const Config& config, const RunSeconds& seconds);
+
+// One model's way: features, training with validations and checkpoints, results.
+class TrainRun {
+ public:
+  // `data`: what this model is trained on; `out`: its folder. `encoder_hash`: encoder_sha256 of the encoder.
+  TrainRun(const TrainOptions& options, const EncoderWeights& encoder, const std::string& encoder_hash,
+           const Dataset& data, const std::filesystem::path& out);
+
+  // Trains. 0: came to the end; otherwise the signal that stopped it (then a checkpoint says where).
+  int train();
+  // Saves the model and judges it.
+  std::vector<CategoryResult> finish();
+  const RunSeconds& seconds() const { return seconds_; }
+
+ private:
+  void resume_or_clear();
+  void check_same_run(const SavedState& saved) const;
+  void load(const SavedState& saved);
+  void validate();
+  void checkpoint();
+  void take_best();
+
+  const TrainOptions& options_;
+  const EncoderWeights& encoder_;
+  Dataset judged_;
+  std::filesystem::path out_;
+  RunSeconds seconds_;
+  std::unique_ptr<Dinomaly> model_;
+  FeatureStore features_;
+  Trainer trainer_;
+  std::unique_ptr<TrainingLog> log_;
+  CheckpointFolder checkpoints_;
+  nlohmann::json identity_;       // what a checkpoint must agree with
+  std::string validation_;        // the text of validation.csv
+  std::optional<double> best_;    // of --keep-best
+  int64_t saved_iteration_ = -1;  // of the last checkpoint
+};
+
+}  // namespace dinomaly

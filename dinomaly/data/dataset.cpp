@@ -1,0 +1,26 @@
+#include "dinomaly/data/dataset.h"
+
+#include <algorithm>
+
+namespace dinomaly {
+
+std::string missing_for_evaluation(const Category& category) {
+  const auto& test = category.test;
+  if (test.empty()) return "no labelled test images";
+  const auto anomalous = [](const Sample& sample) { return sample.anomalous; };
+  if (std::none_of(test.begin(), test.end(), anomalous)) return "no anomalous test images";
+  if (std::all_of(test.begin(), test.end(), anomalous)) return "no good test images";
+  const bool masks = std::all_of(test.begin(), test.end(),
+                                 [](const Sample& sample) { return !sample.anomalous || sample.mask; });
+  return masks ? "" : "test images without masks";
+}
+
+std::vector<Sample> training_samples(const Dataset& dataset) {
+  std::vector<Sample> samples;
+  for (const Category& category : dataset.categories) {
+    samples.insert(samples.end(), category.train.begin(), category.train.end());
+  }
+  return samples;
+}
+
+}  // namespace dinomaly

@@ -1,0 +1,163 @@
+#include "dinomaly/data/folders.h"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+#include <system_error>
+#include <tuple>
+
+#include "tensor/error.h"
+#include "tensor/io/printable.h"
+
+namespace dinomaly {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+bool is_image_name(const fs::path& path) {
+  std::string extension = path.extension().string();
+  for (char& letter : extension) {
+    if (letter >= 'A' && letter <= 'Z') letter += 'a' - 'A';
+  }
+  constexpr std::array<std::string_view, 4> known{".png", ".jpg", ".jpeg", ".bmp"};
+  return std::find(known.begin(), known.end(), extension) != known.end();
+}
+
+// The entries of a folder that are not hidden, in no particular order.
+std::vector<fs::directory_entry> entries(const fs::path& folder) {
+  check_folder(folder);
+  std::error_code error;
+  std::vector<fs::directory_entry> result;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    if (!it->path().filename().string().starts_with('.')) result.push_back(*it);
+  }
+  check_input(!error, "{}: cannot list the folder: {}", folder.string(), error.message());
+  return result;
+}
+
+// Files of several folders may share a name (S0001/1.jpg, S0002/1.jpg): then the folders' names are put
+// before it.
+void make_ids_unique(std::vector<Sample>& samples) {
+  std::map<std::pair<std::string, std::string>, int> seen;
+  for (const Sample& sample : samples) ++seen[{sample.defect, sample.id}];
+  for (Sample& sample : samples) {
+    if (seen[{sample.defect, sample.id}] < 2) continue;
+    std::string id;
+    for (const fs::path& part : fs::path(sample.image).replace_extension().relative_path()) {
+      if (!id.empty()) id += '_';
+      id += part.string();
+    }
+    sample.id = id;
+  }
+}
+
+void put_in_order(std::vector<Sample>& samples, const std::string& source) {
+  make_ids_unique(samples);
+  const auto key = [](const Sample& sample) { return std::tie(sample.defect, sample.id); };
+  std::sort(samples.begin(), samples.end(), [&](const auto& a, const auto& b) { return key(a) < key(b); });
+  const auto twice = std::adjacent_find(samples.begin(), samples.end(),
+                                        [&](const auto& a, const auto& b) { return key(a) == key(b); });
+  check_input(twice == samples.end(), "{}: {} is named twice", source,
+              twice == samples.end() ? "" : twice->image.string());
+}
+
+}  // namespace
+
+bool is_folder(const fs::path& path) {
+  std::error_code error;
+  return fs::is_directory(path, error);
+}
+
+void check_folder(const fs::path& folder) {
+  std::error_code error;
+  check_input(fs::exists(folder, error), "{}: no such folder", folder.string());
+  check_input(fs::is_directory(folder, error), "{}: not a folder", folder.string());
+}
+
+std::map<std::string, fs::path> images_of(const fs::path& folder) {
+  std::map<std::string, fs::path> images;
+  for (const fs::directory_entry& entry : entries(folder)) {
+    std::error_code error;
+    if (!is_image_name(entry.path()) || !entry.is_regular_file(error)) continue;
+    const auto [known, added] = images.emplace(entry.path().stem().string(), entry.path());
+    check_input(added, "{}: {} and {} share one name", folder.string(), known->second.filename().string(),
+                entry.path().filename().string());
+  }
+  return images;
+}
+
+std::set<std::string> folders_of(const fs::path& folder) {
+  std::set<std::string> names;
+  for (const fs::directory_entry& entry : entries(folder)) {
+    std::error_code error;
+    if (entry.is_directory(error)) names.insert(entry.path().filename().string());
+  }
+  return names;
+}
+
+void check_plain_name(const std::string& name, const std::string& what) {
+  const bool control = std::any_of(name.begin(), name.end(), [](unsigned char c) { return c < 0x20; });
+  check_input(!name.empty() && name.size() <= 200 && !control && !name.starts_with('.') &&
+                  name.find('/') == std::string::npos,
+              "'{}' is not the name of a {}", printable(name), what);
+}
+
+std::vector<std::string> chosen_categories(const std::set<std::string>& known,
+                                           const std::vector<std::string>& asked, const std::string& source) {
+  if (asked.empty()) return {known.begin(), known.end()};
+  std::set<std::string> seen;
+  for (const std::string& name : asked) {
+    check_plain_name(name, "category");
+    check_input(seen.insert(name).second, "the category '{}' is named twice", name);
+    check_input(known.contains(name), "{}: no category '{}'; there are {}", source, name,
+                printable(fmt::format("{}", fmt::join(known, ", "))));
+  }
+  return asked;
+}
+
+std::vector<Category> assemble(std::vector<ListedSample> rows, const std::vector<std::string>& asked,
+                               const std::string& source) {
+  std::map<std::string, Category> found;
+  for (ListedSample& row : rows) {
+    const Sample& sample = row.sample;
+    check_plain_name(sample.category, "category");
+    check_plain_name(sample.defect, "defect");
+    check_input(!row.train || !sample.anomalous, "{}: the training image {} is anomalous ({})", source,
+                sample.image.string(), sample.defect);
+    Category& category = found[sample.category];
+    (row.train ? category.train : category.test).push_back(std::move(row.sample));
+  }
+  std::set<std::string> known;
+  for (const auto& [name, category] : found) known.insert(name);
+  std::vector<Category> result;
+  for (const std::string& name : chosen_categories(known, asked, source)) {
+    Category& category = found[name];
+    category.name = name;
+    check_input(!category.train.empty(), "{}: no normal training images of category '{}'", source, name);
+    put_in_order(category.train, source);
+    put_in_order(category.test, source);
+    result.push_back(std::move(category));
+  }
+  check_input(!result.empty(), "{}: no images in it", source);
+  return result;
+}
+
+int64_t hold_out_good(Category& category) {
+  const bool needed =
+      !category.test.empty() && std::all_of(category.test.begin(), category.test.end(),
+                                            [](const Sample& sample) { return sample.anomalous; });
+  if (!needed) return 0;
+  std::vector<Sample> kept, held;
+  for (size_t i = 0; i < category.train.size(); ++i) {
+    (i % 5 == 4 ? held : kept).push_back(category.train[i]);
+  }
+  category.train = kept;
+  category.test.insert(category.test.end(), held.begin(), held.end());
+  std::sort(category.test.begin(), category.test.end(), [](const Sample& a, const Sample& b) {
+    return std::tie(a.defect, a.id) < std::tie(b.defect, b.id);
+  });
+  return static_cast<int64_t>(held.size());
+}
+
+}  // namespace dinomaly

@@ -1,0 +1,36 @@
+// Any data set the program knows, told by its files.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "dinomaly/data/dataset.h"
+
+namespace dinomaly {
+
+enum class Layout {
+  automatic,
+  mvtec,     // MVTec AD, MPDD (mvtec.h)
+  visa_raw,  // VisA as published (listed.h)
+  visa,      // VisA rearranged: [1cls/]OBJECT/{train,test,ground_truth}, masks named as their images
+  real_iad,  // listed.h
+  btad,      // BTAD: train/ok, test/{ok,ko}, ground_truth/ko, masks named as their images
+  csv,       // a file that names the images (listed.h)
+  folder,    // a plain folder (image_folder.h)
+};
+
+// "auto", "mvtec", "visa-raw", "visa", "real-iad", "btad", "csv", "folder"; anything else throws InputError.
+Layout parse_layout(const std::string& name);
+
+// What `root` looks like; never `automatic`. What looks like nothing else is a plain folder. Throws
+// InputError if there is nothing at `root`.
+Layout recognise_layout(const std::filesystem::path& root);
+
+// Lists the images of `categories` (all if none is named) with their masks. `root` may also be one category
+// of MVTec AD's or BTAD's layout, which is then named as its folder. Sets Dataset::layout and Dataset::notes.
+// Throws InputError naming the file, folder or category at fault.
+Dataset read_dataset(const std::filesystem::path& root, const std::vector<std::string>& categories = {},
+                     Layout layout = Layout::automatic);
+
+}  // namespace dinomaly

@@ -1,0 +1,179 @@
+#include "dinomaly/data/listed.h"
+
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "dinomaly/data/csv.h"
+#include "dinomaly/data/folders.h"
+#include "dinomaly/files.h"
+#include "tensor/error.h"
+#include "tensor/io/printable.h"
+
+namespace dinomaly {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+namespace {
+
+// A path out of a list; `source` says where it stands. With `inside` it may not leave `folder`.
+fs::path listed_file(const fs::path& folder, const std::string& name, const std::string& source,
+                     bool inside) {
+  check_input(!name.empty() && name.size() < 4096 && name.find('\0') == std::string::npos, "{}: no path",
+              source);
+  const fs::path path(name);
+  bool leaves = path.is_absolute();
+  for (const fs::path& part : path) leaves |= part == "..";
+  check_input(!inside || !leaves, "{}: '{}' leads out of the data set", source, printable(name));
+  std::error_code error;
+  const fs::path result = folder / path;
+  check_input(fs::is_regular_file(result, error), "{}: {}: no such file", source, printable(result.string()));
+  return result;
+}
+
+std::string lower(std::string text) {
+  for (char& letter : text) {
+    if (letter >= 'A' && letter <= 'Z') letter += 'a' - 'A';
+  }
+  return text;
+}
+
+// "good" for a normal label, otherwise what the defect is called.
+std::string defect_of(const std::string& label) {
+  static const std::set<std::string> good{"", "0", "good", "ok", "normal"};
+  static const std::set<std::string> unnamed{"1", "bad", "ng", "anomaly", "anomalous", "defect"};
+  if (good.contains(lower(label))) return "good";
+  return unnamed.contains(lower(label)) ? "bad" : label;
+}
+
+bool is_train(const std::string& split, const std::string& source) {
+  check_input(lower(split) == "train" || lower(split) == "test", "{}: split '{}' is neither train nor test",
+              source, printable(split));
+  return lower(split) == "train";
+}
+
+ListedSample listed(const std::string& category, const std::string& defect, fs::path image, bool train) {
+  ListedSample row;
+  row.sample = {.category = category,
+                .defect = defect,
+                .id = image.stem().string(),
+                .image = image,
+                .mask = {},
+                .anomalous = defect != "good"};
+  row.train = train;
+  return row;
+}
+
+std::string row_source(const fs::path& file, size_t row) {
+  return fmt::format("{}: row {}", file.string(), row + 2);
+}
+
+// The folder with the pictures of Real-IAD.
+fs::path real_iad_images(const fs::path& root) {
+  for (const char* name : {"realiad_1024", "realiad_512", "realiad_256", "realiad_raw"}) {
+    if (is_folder(root / name)) return root / name;
+  }
+  fail_input("{}: no folder realiad_1024", root.string());
+}
+
+std::string text_of(const json& entry, const char* field) {
+  const auto found = entry.find(field);
+  return found != entry.end() && found->is_string() ? found->get<std::string>() : "";
+}
+
+void read_real_iad_part(const json& document, const char* part, const fs::path& file, const fs::path& images,
+                        std::vector<ListedSample>& rows) {
+  const std::string category = file.stem().string();
+  const auto list = document.find(part);
+  check_input(list != document.end() && list->is_array(), "{}: no list '{}'", file.string(), part);
+  for (size_t i = 0; i < list->size(); ++i) {
+    const json& entry = (*list)[i];
+    const std::string source = fmt::format("{}: {}[{}]", file.string(), part, i);
+    check_input(entry.is_object(), "{}: not an object", source);
+    const std::string label = text_of(entry, "anomaly_class");
+    check_input(!label.empty(), "{}: no anomaly_class", source);
+    ListedSample row = listed(category, label == "OK" ? "good" : label,
+                              listed_file(images / category, text_of(entry, "image_path"), source, true),
+                              std::string(part) == "train");
+    if (row.sample.anomalous) {
+      row.sample.mask =
+          listed_file(images / category, text_of(entry, "mask_path"), source + ": mask_path", true);
+    }
+    rows.push_back(std::move(row));
+  }
+}
+
+}  // namespace
+
+Dataset read_visa_raw(const fs::path& root, const std::vector<std::string>& categories) {
+  const fs::path file = root / "split_csv" / "1cls.csv";
+  const CsvTable table = read_csv(file);
+  for (const char* column : {"object", "split", "label", "image", "mask"}) {
+    check_input(table.has(column), "{}: no column '{}'", file.string(), column);
+  }
+  std::vector<ListedSample> rows;
+  for (size_t i = 0; i < table.rows.size(); ++i) {
+    const std::string source = row_source(file, i);
+    ListedSample row = listed(table.get(i, "object"), defect_of(table.get(i, "label")),
+                              listed_file(root, table.get(i, "image"), source, true),
+                              is_train(table.get(i, "split"), source));
+    if (row.sample.anomalous) {
+      row.sample.mask = listed_file(root, table.get(i, "mask"), source + ": mask", true);
+    }
+    rows.push_back(std::move(row));
+  }
+  return {.root = root, .categories = assemble(std::move(rows), categories, file.string())};
+}
+
+Dataset read_real_iad(const fs::path& root, const std::vector<std::string>& categories) {
+  fs::path lists = root / "realiad_jsons";
+  if (is_folder(lists / "realiad_jsons")) lists /= "realiad_jsons";
+  check_folder(lists);
+  std::set<std::string> known;
+  for (const fs::directory_entry& entry : fs::directory_iterator(lists)) {
+    if (entry.path().extension() == ".json") known.insert(entry.path().stem().string());
+  }
+  const fs::path images = real_iad_images(root);
+  const std::vector<std::string> chosen = chosen_categories(known, categories, lists.string());
+  std::vector<ListedSample> rows;
+  for (const std::string& category : chosen) {
+    const fs::path file = lists / (category + ".json");
+    constexpr uint64_t largest = 256'000'000;
+    const json document = json::parse(read_file(file, largest), nullptr, false);
+    check_input(document.is_object(), "{}: not a JSON object", file.string());
+    for (const char* part : {"train", "test"}) read_real_iad_part(document, part, file, images, rows);
+  }
+  return {.root = root, .categories = assemble(std::move(rows), chosen, lists.string())};
+}
+
+Dataset read_csv_dataset(const fs::path& file, const std::vector<std::string>& categories) {
+  const CsvTable table = read_csv(file);
+  check_input(table.has("path"), "{}: no column 'path'", file.string());
+  const fs::path folder = file.parent_path();
+  const bool splits = table.has("split");
+  std::vector<ListedSample> rows;
+  for (size_t i = 0; i < table.rows.size(); ++i) {
+    const std::string source = row_source(file, i), defect = defect_of(table.get(i, "label"));
+    std::string category = table.get(i, "category");
+    if (category.empty()) category = file.stem().string();
+    ListedSample row = listed(category, defect, listed_file(folder, table.get(i, "path"), source, false),
+                              splits ? is_train(table.get(i, "split"), source) : defect == "good");
+    const std::string& mask = table.get(i, "mask");
+    if (row.sample.anomalous && !mask.empty()) {
+      row.sample.mask = listed_file(folder, mask, source + ": mask", false);
+    }
+    rows.push_back(std::move(row));
+  }
+  Dataset dataset{.root = file, .categories = assemble(std::move(rows), categories, file.string())};
+  if (splits) return dataset;
+  for (Category& category : dataset.categories) {
+    const int64_t held = hold_out_good(category);
+    if (held > 0) {
+      dataset.notes.push_back(fmt::format(
+          "{}: no column 'split': {} good images (every fifth) are kept for the test", category.name, held));
+    }
+  }
+  return dataset;
+}
+
+}  // namespace dinomaly

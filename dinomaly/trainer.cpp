@@ -1,0 +1,82 @@
+#include "dinomaly/trainer.h"
+
+#include "dinomaly/loss.h"
+#include "nn/optim/clip_grad_norm.h"
+
+namespace dinomaly {
+
+namespace {
+
+const std::string model_prefix = "model.", optimizer_prefix = "optimizer.";
+
+// A tensor of the state, checked.
+const Tensor& entry(const std::map<std::string, Tensor>& state, const std::string& name, const Shape& shape,
+                    Dtype dtype, const std::string& source) {
+  const auto found = state.find(name);
+  check_input(found != state.end(), "{}: '{}' is missing", source, name);
+  check_input(found->second.shape() == shape && found->second.dtype() == dtype,
+              "{}: '{}' is {} {}, expected {} {}", source, name, found->second.dtype(), found->second.shape(),
+              dtype, shape);
+  return found->second;
+}
+
+}  // namespace
+
+Trainer::Trainer(Dinomaly& model, const FeatureStore& features)
+    : model_(model),
+      features_(features),
+      sampler_(features.size(), model.config().batch, model.config().seed),
+      dropout_(model.config().seed),
+      parameters_(model.trained_parameters()),
+      optimizer_(parameters_, {model.config().beta1, model.config().beta2, model.config().adam_eps,
+                               model.config().weight_decay}),
+      learning_rate_(model.config().schedule()) {}
+
+TrainingStep Trainer::step() {
+  const Config& config = model_.config();
+  model_.train();
+  const Features batch = features_.gather(sampler_.next());
+  const Reconstruction reconstruction = model_.reconstruct(batch, dropout_);
+  const Variable loss =
+      hard_mining_cosine_loss(reconstruction, mining_share(config, iteration_), config.mining_factor);
+  optimizer_.zero_grad();
+  loss.backward();
+  const double norm = grad_norm(parameters_), rate = learning_rate_(iteration_);
+  optimizer_.step(rate, clip_factor(norm, config.clip_norm));
+  return {iteration_++, loss.item(), rate, norm};
+}
+
+NamedTensors Trainer::state() {
+  const ShuffledSampler::State order = sampler_.state();
+  const std::vector<int64_t> counters{iteration_, order.position, static_cast<int64_t>(order.offset),
+                                      static_cast<int64_t>(dropout_.offset())};
+  NamedTensors result{{"counters", Tensor::from(counters, {4})},
+                      {"order", Tensor::from(order.order, {features_.size()})}};
+  for (const auto& [name, parameter] : model_.named_trained_parameters()) {
+    result.emplace_back(model_prefix + name, parameter.value());
+  }
+  for (const auto& [name, tensor] : optimizer_.state()) result.emplace_back(optimizer_prefix + name, tensor);
+  return result;
+}
+
+void Trainer::load_state(const std::map<std::string, Tensor>& state, const std::string& source) {
+  const auto counters = entry(state, "counters", {4}, Dtype::i64, source).to_vector<int64_t>();
+  const Tensor& order = entry(state, "order", {features_.size()}, Dtype::i64, source);
+  check_input(counters[0] >= 0 && counters[2] >= 0 && counters[3] >= 0, "{}: a counter is negative", source);
+  for (const auto& [name, parameter] : model_.named_trained_parameters()) {
+    entry(state, model_prefix + name, parameter.shape(), parameter.dtype(), source);
+  }
+  std::map<std::string, Tensor> of_optimizer;
+  for (const auto& [name, tensor] : state) {
+    if (name.starts_with(optimizer_prefix)) of_optimizer[name.substr(optimizer_prefix.size())] = tensor;
+  }
+  optimizer_.load_state(of_optimizer, source);
+  sampler_.load_state({order.to_vector<int64_t>(), counters[1], static_cast<uint64_t>(counters[2])}, source);
+  for (const auto& [name, parameter] : model_.named_trained_parameters()) {
+    parameter.value().copy_from(state.at(model_prefix + name));
+  }
+  dropout_ = Generator(dropout_.seed(), static_cast<uint64_t>(counters[3]));
+  iteration_ = counters[0];
+}
+
+}  // namespace dinomaly
