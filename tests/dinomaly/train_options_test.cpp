@@ -30,7 +30,7 @@ std::string message_of(const std::vector<std::string>& flags) {
 TEST_CASE("train options: without flags the authors' defaults hold") {
   const TrainOptions options = parse({});
   CHECK(options.config.to_json() == Config().to_json());
-  CHECK(options.precision == Dtype::f32);
+  CHECK(options.dtype() == Dtype::f32);
   CHECK_FALSE(options.data);
   CHECK_FALSE(options.encoder);
   CHECK(parse({"--preset", "anomalib"}).config.to_json() == Config::with_preset(Preset::anomalib).to_json());
@@ -92,7 +92,7 @@ TEST_CASE("train options: sizes, means and lists") {
   CHECK(options.config.image.mean == std::array<float, 3>{0.5f, 0.25f, 0});
   CHECK(options.config.image.std == std::array<float, 3>{1, 2, 3});
   CHECK(options.categories == std::vector<std::string>{"bottle", "pill"});
-  CHECK(options.precision == Dtype::bf16);
+  CHECK(options.dtype() == Dtype::bf16);
   CHECK(options.config.seed == 7);
 }
 
