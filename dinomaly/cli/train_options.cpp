@@ -248,10 +248,10 @@ void TrainFlags::apply_config_file(TrainOptions& options) const {
 
 void TrainFlags::apply_texts(Config& config) const {
   for (const std::string& setting : settings_) apply_setting(config, setting);
-  if (!resize_.empty()) parse_size("--resize", resize_, config.image.resize_h, config.image.resize_w);
-  if (!crop_.empty()) parse_size("--crop", crop_, config.image.crop_h, config.image.crop_w);
-  if (!mean_.empty()) parse_three("--mean", mean_, config.image.mean);
-  if (!std_.empty()) parse_three("--std", std_, config.image.std);
+  if (resize_) parse_size("--resize", *resize_, config.image.resize_h, config.image.resize_w);
+  if (crop_) parse_size("--crop", *crop_, config.image.crop_h, config.image.crop_w);
+  if (mean_) parse_three("--mean", *mean_, config.image.mean);
+  if (std_) parse_three("--std", *std_, config.image.std);
 }
 
 TrainOptions TrainFlags::options() const {

@@ -70,7 +70,8 @@ class TrainFlags {
   TrainOptions given_;
   std::vector<std::function<void(TrainOptions&)>>
       given_fields_;  // copy a field that was given on the command line
-  std::string preset_, config_file_, resize_, crop_, mean_, std_;
+  std::string preset_, config_file_;
+  std::optional<std::string> resize_, crop_, mean_, std_;
   std::vector<std::string> settings_;
 };
 

@@ -1,5 +1,6 @@
 #include "dinomaly/data/mvtec.h"
 
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -55,6 +56,9 @@ Category read_mvtec_category(const fs::path& folder, const std::string& name, co
   for (const std::string& defect : defects) {
     read_defect(folder, name, defect, defect == names.good, names.mask_suffix, category.test);
   }
+  // The folder of the good ones may have stood elsewhere in the alphabet than "good".
+  std::stable_sort(category.test.begin(), category.test.end(),
+                   [](const Sample& a, const Sample& b) { return a.defect < b.defect; });
   check_input(!category.test.empty(), "{}: no images (png, jpg, jpeg, bmp) in its folders", test.string());
   return category;
 }

@@ -137,17 +137,32 @@ TEST_CASE("folders that are missing or hold nothing") {
     fs::rename(run.folder / "aside", run.data(name));
   };
   refuses_without("wood/train/good", "wood/train/good: no");
-  refuses_without("wood/test", "wood/test: no");
-  refuses_without("wood/test/good", "wood: its test pictures are all anomalous");
-  refuses_without("wood/ground_truth", "ground_truth/burn");
+  refuses_without("wood/ground_truth/burn", "ground_truth/burn");
   fs::create_directories(run.folder / "empty");
-  refuses(run.folder, run.flags + " --data " + (run.folder / "empty").string(), "empty: no category");
-  refuses(run.folder, run.flags + " --data " + (run.folder / "encoder").string(), "encoder: not a folder");
+  refuses(run.folder, run.flags + " --data " + (run.folder / "empty").string(), "empty: no images");
+  refuses(run.folder, run.flags + " --data " + (run.folder / "encoder").string(),
+          "encoder: neither a folder nor");
   refuses(run.folder, run.flags + " --categories wood,../data/weave", "not the name of a category");
+}
+
+TEST_CASE("a category that cannot be judged is trained on, and said so") {
+  const SmallRun run;
+  const auto judged = [&] {
+    const TrainOutcome outcome = run_training(run.folder, run.flags);
+    CHECK_MESSAGE(outcome.status == 0, outcome.error);
+    const auto metrics = nlohmann::json::parse(read_file(run.folder / "out/metrics.json", 1 << 20));
+    std::string names;
+    for (const auto& category : metrics.at("categories").items()) names += category.key() + " ";
+    return names;
+  };
+  CHECK(judged() == "weave wood ");
+  fs::rename(run.data("wood/test/good"), run.folder / "aside");
+  CHECK(judged() == "weave ");
+  fs::rename(run.folder / "aside", run.data("wood/test/good"));
   for (const auto& entry : fs::directory_iterator(run.data("weave/test"))) {
     if (entry.path().filename() != "good") fs::remove_all(entry.path());
   }
-  refuses(run.folder, run.flags, "weave: its test pictures are all good");
+  CHECK(judged() == "wood ");
 }
 
 TEST_CASE("a run that fails leaves the results of an earlier one alone, and none of its own") {

@@ -138,13 +138,14 @@ TEST_CASE("layout: hostile lists are one clear line") {
     real_iad(tree, test);
     CHECK(one_line_with(tree.error(), part));
   };
-  refused({real_iad_entry("OK", "../../../etc/passwd", nullptr)}, "test[0]: '../../../etc/passwd' leads out");
-  refused({real_iad_entry("OK", "/etc/passwd", nullptr)}, "leads out");
-  refused({real_iad_entry("OK", "OK/none.jpg", nullptr)}, "no such file");
-  refused({real_iad_entry("AK", "NG/S1/d.jpg", nullptr)}, "mask_path: no path");
-  refused({real_iad_entry("a/../b", "NG/S1/d.jpg", "NG/S1/d.png")}, "not the name of a defect");
-  refused({1}, "not an object");
-  refused({json::object()}, "anomaly_class");
+  refused(json::array({real_iad_entry("OK", "../../../etc/passwd", nullptr)}),
+          "test[0]: '../../../etc/passwd' leads out");
+  refused(json::array({real_iad_entry("OK", "/etc/passwd", nullptr)}), "leads out");
+  refused(json::array({real_iad_entry("OK", "OK/none.jpg", nullptr)}), "no such file");
+  refused(json::array({real_iad_entry("AK", "NG/S1/d.jpg", nullptr)}), "mask_path: no path");
+  refused(json::array({real_iad_entry("a/../b", "NG/S1/d.jpg", "NG/S1/d.png")}), "not the name of a defect");
+  refused(json::array({1}), "not an object");
+  refused(json::array({json::object()}), "anomaly_class");
   refused("text", "no list 'test'");
   const Tree tree;
   real_iad(tree, json::array());

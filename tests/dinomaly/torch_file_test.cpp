@@ -215,7 +215,7 @@ TEST_CASE("pickles: wild programs end in an error or cost no more than their byt
   // A list that holds itself.
   CHECK(parse_pickle(std::string("\x80\x02]q\x01h\x01"
                                  "a.",
-                                 8),
+                                 9),
                      "p")
             .nodes.size() == 1);
 }

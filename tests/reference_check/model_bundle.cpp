@@ -112,7 +112,8 @@ void check_training(Dinomaly& model, const SafeTensors& bundle, const json& bund
 
 void check_model_bundle(const SafeTensors& bundle, const json& bundle_config, const CheckOptions& options,
                         Verdict& verdict) {
-  const EncoderWeights encoder = load_encoder(load_checkpoint(bundle.path()), bundle_config.at("heads").get<int64_t>());
+  const EncoderWeights encoder =
+      load_encoder(load_checkpoint(bundle.path()), bundle_config.at("heads").get<int64_t>());
   Dinomaly model(encoder.config, config_of(bundle_config, bundle.shape("images")));
   load_weights(model, bundle, encoder);
   model.to(options.dtype);
