@@ -81,9 +81,12 @@ void CheckpointFolder::save(int64_t iteration, const NamedTensors& tensors, cons
   for (const auto& [name, text] : texts) all[text_prefix + name] = bytes_of(text);
   save_safetensors(folder_ / fmt::format("{:08}.safetensors", iteration), {all.begin(), all.end()},
                    {{"kind", "dinomaly checkpoint"}, {checksum_key, checksum(all)}});
-  const auto known = files();
-  size_t superfluous = known.size() > 2 ? known.size() - 2 : 0;
+  auto known = files();
   std::error_code ignored;  // one too many does no harm
+  for (auto later = known.upper_bound(iteration); later != known.end(); later = known.erase(later)) {
+    fs::remove(later->second, ignored);
+  }
+  size_t superfluous = known.size() > 2 ? known.size() - 2 : 0;
   for (const auto& [number, path] : known) {
     if (superfluous-- == 0) break;
     fs::remove(path, ignored);

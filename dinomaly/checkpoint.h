@@ -26,7 +26,8 @@ class CheckpointFolder {
   // The folder is made by the first save().
   explicit CheckpointFolder(std::filesystem::path folder) : folder_(std::move(folder)) {}
 
-  // Writes ITERATION.safetensors, then removes all but the two latest. Throws InputError naming the file
+  // Writes ITERATION.safetensors, then removes all but the two latest, and those of later iterations: damaged
+  // ones, which were passed over. Throws InputError naming the file
   // where that fails (a full disk); those before stay, and no part of the new one does.
   void save(int64_t iteration, const NamedTensors& tensors, const Texts& texts) const;
 

@@ -6,7 +6,6 @@
 
 #include "dinomaly/cli/commands.h"
 #include "dinomaly/cli/detector_flags.h"
-#include "dinomaly/data/mvtec.h"
 #include "dinomaly/report/progress.h"
 #include "tensor/io/safetensors.h"
 
@@ -16,8 +15,9 @@ namespace {
 
 struct Options {
   DetectorFlags detector;
-  std::string data, out, method = "good", split = "auto";
-  std::vector<std::string> categories;
+  DataFlags data;
+  std::string out, method = "good", split = "auto";
+  bool as_json = false;
   CalibrationOptions calibration;
 };
 
@@ -38,7 +38,7 @@ std::vector<Sample> choose(const Options& options, const Dataset& dataset) {
         stderr,
         "{}: no good test pictures; taking the training ones. If the model was trained on them, expect "
         "more false alarms than stated\n",
-        options.data);
+        options.data.data);
   }
   return train;
 }
@@ -82,7 +82,7 @@ int run(Options& options) {
   const double rate = options.calibration.false_alarm_rate;
   check_input(rate > 0 && rate < 1, "--false-alarm-rate: {} is not between 0 and 1", rate);
   validate(options.calibration.tiling);
-  const Dataset dataset = read_mvtec(options.data, options.categories);
+  const Dataset dataset = open_data(options.data);
   const std::vector<Sample> samples = choose(options, dataset);
   const Detector detector = open_detector(options.detector);
   const bool own = detector.kind == DetectorKind::own;
@@ -107,7 +107,10 @@ int run(Options& options) {
     save_model(out, *detector.model, detector.model->encoder().config(),
                {.calibration = calibration.to_json()});
   }
-  print(calibration, out);
+  if (options.as_json)
+    fmt::print("{}\n", calibration.to_json().dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+  else
+    print(calibration, out);
   return 0;
 }
 
@@ -124,7 +127,7 @@ void add_calibrate(CLI::App& app, Work& work) {
       "--false-alarm-rate 0.02\n"
       "  dinomaly calibrate model.safetensors mvtec --method f1 --out calibrated.safetensors");
   add_detector_flags(*command, options->detector);
-  command->add_option("DATA", options->data, "folder of a data set")->required();
+  add_data_flags(*command, options->data);
   command
       ->add_option("--method", options->method,
                    "good (good pictures alone) or f1 (the largest F1 on labelled ones)")
@@ -134,12 +137,12 @@ void add_calibrate(CLI::App& app, Work& work) {
                    "share of good pictures that may be called anomalous")
       ->capture_default_str();
   command->add_flag("--per-category", options->calibration.per_category, "thresholds of each category, too");
-  command->add_option("--categories", options->categories, "a,b: which; all without it")->delimiter(',');
   command
       ->add_option("--split", options->split,
                    "which pictures: test, train, or auto (test where it has good ones)")
       ->capture_default_str();
   command->add_option("--out", options->out, "the model file to write; MODEL itself without it");
+  command->add_flag("--json", options->as_json, "tell the thresholds as one JSON object");
   add_tiling_flags(*command, options->calibration.tiling);
   command->callback([options, &work] { work = [options] { return run(*options); }; });
 }

@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "dinomaly/data/layout.h"
 #include "tensor/device.h"
 
 namespace dinomaly {
@@ -33,6 +34,19 @@ Detector open_detector(const DetectorFlags& flags) {
 std::optional<Calibration> calibration_of(const Detector& detector, const DetectorFlags& flags) {
   if (!detector.calibration) return std::nullopt;
   return Calibration::from_json(*detector.calibration, flags.model);
+}
+
+void add_data_flags(CLI::App& command, DataFlags& flags) {
+  command.add_option("DATA", flags.data, "a data set, as for train: a folder or a .csv file")->required();
+  command.add_option("--categories", flags.categories, "a,b: which; all without it")->delimiter(',');
+  command
+      .add_option("--layout", flags.layout,
+                  "auto (told by the files), mvtec, visa-raw, visa, real-iad, btad, csv or folder")
+      ->capture_default_str();
+}
+
+Dataset open_data(const DataFlags& flags) {
+  return read_dataset(flags.data, flags.categories, parse_layout(flags.layout));
 }
 
 void add_tiling_flags(CLI::App& command, Tiling& tiling) {

@@ -1,10 +1,12 @@
-// The flags of every command that needs a trained model.
+// The flags of every command that needs a trained model, and of those that judge a data set by it.
 #pragma once
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "dinomaly/calibration.h"
+#include "dinomaly/data/dataset.h"
 #include "dinomaly/model_file.h"
 
 namespace CLI {
@@ -27,6 +29,17 @@ Detector open_detector(const DetectorFlags& flags);
 
 // What `calibrate` put into the model file. Throws InputError naming it if that is damaged.
 std::optional<Calibration> calibration_of(const Detector& detector, const DetectorFlags& flags);
+
+struct DataFlags {
+  std::string data, layout = "auto";
+  std::vector<std::string> categories;
+};
+
+// DATA, --categories, --layout.
+void add_data_flags(CLI::App& command, DataFlags& flags);
+
+// Lists the data set's pictures. Throws InputError.
+Dataset open_data(const DataFlags& flags);
 
 // --tile and --overlap.
 void add_tiling_flags(CLI::App& command, Tiling& tiling);

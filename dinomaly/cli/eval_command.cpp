@@ -6,7 +6,6 @@
 #include "dinomaly/cli/commands.h"
 #include "dinomaly/cli/detector_flags.h"
 #include "dinomaly/data/loader.h"
-#include "dinomaly/data/mvtec.h"
 #include "dinomaly/data/tiff_map.h"
 #include "dinomaly/evaluate_official.h"
 #include "dinomaly/files.h"
@@ -20,8 +19,8 @@ namespace {
 
 struct Options {
   DetectorFlags detector;
-  std::string data, protocol = "paper", json, csv, maps;
-  std::vector<std::string> categories;
+  DataFlags data;
+  std::string protocol = "paper", json, csv, maps;
   Tiling tiling;
 };
 
@@ -97,7 +96,7 @@ int run(const Options& options) {
   validate(options.tiling);
   check_input(options.protocol == "official" || !options.tiling.on() || !options.maps.empty(),
               "--tile: the paper's protocol judges pictures as a whole; use --protocol official");
-  const Dataset dataset = read_mvtec(options.data, options.categories);
+  const Dataset dataset = open_data(options.data);
   if (!options.maps.empty()) make_folder(options.maps);
   std::error_code ignored;
   const MetricsTable table = std::filesystem::is_directory(options.detector.model, ignored)
@@ -108,7 +107,7 @@ int run(const Options& options) {
                to_json(table).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
   }
   if (!options.csv.empty()) write_file(options.csv, to_csv(table));
-  fmt::print("{}", to_text(table));
+  fmt::print("{}: {}\n{}", options.data.data, dataset.layout, to_text(table));
   return 0;
 }
 
@@ -125,12 +124,11 @@ void add_eval(CLI::App& app, Work& work) {
       "  dinomaly eval model.safetensors mvtec --export-maps maps   # for MVTec AD's own evaluation\n"
       "  dinomaly eval maps mvtec --protocol official               # maps that any method has written");
   add_detector_flags(*command, options->detector);
-  command->add_option("DATA", options->data, "folder of a labelled data set")->required();
+  add_data_flags(*command, options->data);
   command
       ->add_option("--protocol", options->protocol,
                    "paper (the authors' seven numbers) or official (MVTec AD's)")
       ->capture_default_str();
-  command->add_option("--categories", options->categories, "a,b: which; all without it")->delimiter(',');
   command->add_option("--json", options->json, "file for the numbers");
   command->add_option("--csv", options->csv, "file for the numbers");
   command->add_option("--export-maps", options->maps,

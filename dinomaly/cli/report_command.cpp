@@ -6,7 +6,6 @@
 #include "dinomaly/cli/commands.h"
 #include "dinomaly/cli/detector_flags.h"
 #include "dinomaly/data/loader.h"
-#include "dinomaly/data/mvtec.h"
 #include "dinomaly/files.h"
 #include "dinomaly/report/html_report.h"
 #include "dinomaly/report/progress.h"
@@ -17,14 +16,14 @@ namespace {
 
 struct Options {
   DetectorFlags detector;
-  std::string data, out, log, title;
-  std::vector<std::string> categories;
+  DataFlags data;
+  std::string out, log, title;
   int64_t pictures = 200;
 };
 
 int run(const Options& options) {
   HtmlReportInput input;
-  input.dataset = read_mvtec(options.data, options.categories);
+  input.dataset = open_data(options.data);
   if (!options.log.empty()) input.loss = read_loss_curve(options.log);
   const Detector detector = open_detector(options.detector);
   input.calibration = calibration_of(detector, options.detector);
@@ -62,11 +61,10 @@ void add_report(CLI::App& app, Work& work) {
       "  dinomaly report model.safetensors mvtec --categories bottle --log log.csv --title Bottles --out "
       "report.html");
   add_detector_flags(*command, options->detector);
-  command->add_option("DATA", options->data, "folder of a labelled data set")->required();
+  add_data_flags(*command, options->data);
   command->add_option("--out", options->out, "the file to write")->required();
   command->add_option("--log", options->log, "the training log (log.csv), for the loss curve");
   command->add_option("--title", options->title, "heading of the report");
-  command->add_option("--categories", options->categories, "a,b: which; all without it")->delimiter(',');
   command->add_option("--pictures", options->pictures, "pictures in the gallery, the worst ones")
       ->capture_default_str()
       ->check(CLI::Range(int64_t{0}, int64_t{100000}));

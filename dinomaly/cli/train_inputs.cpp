@@ -1,5 +1,8 @@
 // What training reads: the data set and the encoder that its options name.
+#include <algorithm>
+
 #include "dinomaly/cli/train_options.h"
+#include "dinomaly/data/folders.h"
 #include "dinomaly/data/layout.h"
 #include "dinomaly/data/loader.h"
 #include "dinomaly/data/procedural.h"
@@ -21,6 +24,19 @@ void check_batch(const TrainOptions& options, const Dataset& dataset) {
               "--batch: {} pictures a batch, but there are {} training images", options.config.batch, images);
 }
 
+// Thresholds come from good pictures that were not trained on.
+void keep_back_good(Dataset& dataset) {
+  for (Category& category : dataset.categories) {
+    const auto good = [](const Sample& sample) { return !sample.anomalous; };
+    if (std::any_of(category.test.begin(), category.test.end(), good)) continue;
+    const int64_t held = hold_out_every_fifth(category);
+    if (held == 0) continue;
+    dataset.notes.push_back(fmt::format(
+        "{}: {} good images (every fifth) are kept back for the thresholds; --calibrate none trains on all",
+        category.name, held));
+  }
+}
+
 }  // namespace
 
 Dataset open_dataset(const TrainOptions& options) {
@@ -32,6 +48,7 @@ Dataset open_dataset(const TrainOptions& options) {
     make_dataset(root, drawn);
   }
   Dataset dataset = read_dataset(root, options.categories, parse_layout(options.layout));
+  if (options.calibrate == "good") keep_back_good(dataset);
   check_batch(options, dataset);
   fmt::print("{}: {}\n", root.string(), dataset.layout);
   for (const std::string& note : dataset.notes) fmt::print("{}\n", note);

@@ -73,6 +73,10 @@ void for_each_option(Options& o, Visitor visit) {
   visit("feature_memory", o.feature_memory);
   visit("feature_cache", o.feature_cache);
   visit("feature_dtype", o.feature_dtype);
+  visit("calibrate", o.calibrate);
+  visit("false_alarm_rate", o.false_alarm_rate);
+  visit("per_category", o.per_category);
+  visit("slim", o.slim);
 }
 
 json value_of(const std::optional<std::filesystem::path>& path) {
@@ -125,6 +129,10 @@ void check_options(const TrainOptions& options) {
     metric_value({}, options.keep_best);
     check_input(options.eval_every > 0, "--keep-best: needs --eval-every");
   }
+  check_input(options.calibrate == "good" || options.calibrate == "f1" || options.calibrate == "none",
+              "--calibrate: '{}' is not one of good, f1, none", options.calibrate);
+  check_input(options.false_alarm_rate > 0 && options.false_alarm_rate < 1,
+              "--false-alarm-rate: {} is not between 0 and 1", options.false_alarm_rate);
   check_input(options.feature_dtype == "model" || options.feature_dtype == "bf16",
               "--feature-dtype: '{}' is neither model nor bf16", options.feature_dtype);
 }
@@ -171,7 +179,7 @@ void TrainFlags::add_config(CLI::App& app, const std::string& name, T Config::*f
   });
 }
 
-TrainFlags::TrainFlags(CLI::App& app, Program program) {
+TrainFlags::TrainFlags(CLI::App& app, Program program) : program_(program) {
   app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   const bool command = program == Program::command;
   add(app, command ? "DATA" : "--data", &TrainOptions::data,
@@ -221,6 +229,14 @@ void TrainFlags::add_command_flags(CLI::App& app) {
   add(app, "--feature-cache", &TrainOptions::feature_cache, "folder where features are kept for later runs");
   add(app, "--feature-dtype", &TrainOptions::feature_dtype,
       "model (as it computes) or bf16 (half the bytes)");
+  add(app, "--calibrate", &TrainOptions::calibrate,
+      "how the model's thresholds are found: good (from good pictures it has not been trained on; without "
+      "any, "
+      "every fifth is kept back), f1 (labelled test pictures) or none (good)");
+  add(app, "--false-alarm-rate", &TrainOptions::false_alarm_rate,
+      "share of good pictures that may be called anomalous (0.01)");
+  add(app, "--per-category", &TrainOptions::per_category, "thresholds of each category, too");
+  add(app, "--slim", &TrainOptions::slim, "save the model without the encoder, which then goes with it");
 }
 
 // The preset comes first, wherever it is named: it sets the defaults that the file's options change.
@@ -256,6 +272,7 @@ void TrainFlags::apply_texts(Config& config) const {
 
 TrainOptions TrainFlags::options() const {
   TrainOptions options;
+  if (program_ == Program::command) options.calibrate = "good";
   apply_config_file(options);
   apply_texts(options.config);
   for (const auto& copy : given_fields_) copy(options);

@@ -39,6 +39,10 @@ struct TrainOptions {
   double feature_memory = 0;  // GB; 0: half of the machine's
   std::optional<std::filesystem::path> feature_cache;
   std::string feature_dtype = "model";  // or bf16
+  std::string calibrate = "none";  // how thresholds are found: good (of the command: by default), f1, none
+  double false_alarm_rate = 0.01;
+  bool per_category = false;  // thresholds of each category, too
+  bool slim = false;          // the model file without the encoder
 
   Dtype dtype() const;
   FeatureOptions features() const;
@@ -67,6 +71,7 @@ class TrainFlags {
   void apply_config_file(TrainOptions& options) const;
   void apply_texts(Config& config) const;
 
+  const Program program_;
   TrainOptions given_;
   std::vector<std::function<void(TrainOptions&)>>
       given_fields_;  // copy a field that was given on the command line

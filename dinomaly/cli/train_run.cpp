@@ -97,6 +97,9 @@ TrainRun::TrainRun(const TrainOptions& options, const EncoderWeights& encoder,
       checkpoints_(out / "checkpoints"),
       identity_(identity_of(options, model_->config(), encoder_hash, training_samples(data))) {
   make_folder(out_);
+  for (const Category& category : data.categories) {
+    test_.insert(test_.end(), category.test.begin(), category.test.end());
+  }
   validation_ = fmt::format("iteration,{}\n", fmt::join(metric_names(), ","));
   resume_or_clear();
 }
@@ -108,6 +111,7 @@ void TrainRun::resume_or_clear() {
   };
   new_log("");
   remove_temporaries(out_);
+  remove_temporaries(out_ / "checkpoints");
   const std::optional<SavedState> saved = checkpoints_.latest();
   if (options_.resume && saved) {
     check_same_run(*saved);
@@ -171,7 +175,7 @@ void TrainRun::checkpoint() {
                        {"done", trainer_.done() ? "true" : "false"}});
     saved_iteration_ = iteration;
     log_->save();
-    write_file(out_ / "validation.csv", validation_);
+    if (options_.eval_every > 0) write_file(out_ / "validation.csv", validation_);
   } catch (const InputError& error) {  // training is worth more than its checkpoint
     fmt::print(stderr, "no checkpoint at iteration {}: {}; {}\n", iteration, error.what(),
                saved_iteration_ < 0 ? "there is none before it"
@@ -189,13 +193,17 @@ void TrainRun::validate() {
   if (options_.keep_best.empty()) return;
   const double value = metric_value(mean, options_.keep_best);
   if (std::isnan(value) || (best_ && value <= *best_)) return;
-  best_ = value;
   NamedTensors weights;
   for (const auto& [name, parameter] : model_->named_trained_parameters()) {
     weights.emplace_back(name, parameter.value());
   }
-  save_safetensors(out_ / "checkpoints" / "best.safetensors", weights,
-                   {{"iteration", std::to_string(trainer_.iteration())}});
+  const fs::path path = out_ / "checkpoints" / "best.safetensors";
+  try {
+    save_safetensors(path, weights, {{"iteration", std::to_string(trainer_.iteration())}});
+    best_ = value;
+  } catch (const InputError& error) {  // training is worth more than one validation's weights
+    fmt::print(stderr, "the weights of iteration {} are not kept: {}\n", trainer_.iteration(), error.what());
+  }
 }
 
 int TrainRun::train() {
@@ -235,11 +243,35 @@ void TrainRun::take_best() {
              iteration == best.metadata().end() ? "?" : iteration->second, options_.keep_best, *best_);
 }
 
+// None where the pictures for it are missing: the model is worth keeping all the same.
+std::optional<Calibration> TrainRun::find_thresholds() {
+  if (options_.calibrate == "none") return std::nullopt;
+  CalibrationOptions how;
+  how.method = parse_calibration_method(options_.calibrate);
+  how.false_alarm_rate = options_.false_alarm_rate;
+  how.per_category = options_.per_category;
+  how.batch = model_->config().batch;
+  try {
+    const Calibration found = calibrate(*model_, test_, how);
+    fmt::print("thresholds: pictures {:.6f}, pixels {:.6f}, from {} good and {} anomalous pictures",
+               found.all.image, found.all.pixel, found.good_pictures, found.anomalous_pictures);
+    if (how.method == CalibrationMethod::good)
+      fmt::print("; expect at most {:.2g} of good ones to be called anomalous", found.promised_rate);
+    fmt::print("\n");
+    return found;
+  } catch (const InputError& error) {
+    fmt::print(stderr, "no thresholds in the model: {}\n", error.what());
+    return std::nullopt;
+  }
+}
+
 std::vector<CategoryResult> TrainRun::finish() {
   log_->finish();
   if (options_.eval_every > 0) write_file(out_ / "validation.csv", validation_);
   if (best_) take_best();
   ModelFileOptions file;
+  file.slim = options_.slim;
+  if (const auto found = find_thresholds()) file.calibration = found->to_json();
   if (options_.encoder) file.encoder_name = options_.encoder->filename().string();
   save_model(out_ / "model.safetensors", *model_, encoder_.config, file);
   const Stopwatch watch;

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "dinomaly/calibration.h"
 #include "dinomaly/checkpoint.h"
 #include "dinomaly/cli/train_options.h"
 #include "dinomaly/report/results.h"
@@ -36,7 +37,7 @@ class TrainRun {
 
   // Trains. 0: came to the end; otherwise the signal that stopped it (then a checkpoint says where).
   int train();
-  // Saves the model and judges it.
+  // Finds the thresholds, saves the model and judges it.
   std::vector<CategoryResult> finish();
   const RunSeconds& seconds() const { return seconds_; }
 
@@ -47,10 +48,12 @@ class TrainRun {
   void validate();
   void checkpoint();
   void take_best();
+  std::optional<Calibration> find_thresholds();
 
   const TrainOptions& options_;
   const EncoderWeights& encoder_;
   Dataset judged_;
+  std::vector<Sample> test_;  // of all categories
   std::filesystem::path out_;
   RunSeconds seconds_;
   std::unique_ptr<Dinomaly> model_;

@@ -147,7 +147,10 @@ int64_t hold_out_good(Category& category) {
   const bool needed =
       !category.test.empty() && std::all_of(category.test.begin(), category.test.end(),
                                             [](const Sample& sample) { return sample.anomalous; });
-  if (!needed) return 0;
+  return needed ? hold_out_every_fifth(category) : 0;
+}
+
+int64_t hold_out_every_fifth(Category& category) {
   std::vector<Sample> kept, held;
   for (size_t i = 0; i < category.train.size(); ++i) {
     (i % 5 == 4 ? held : kept).push_back(category.train[i]);

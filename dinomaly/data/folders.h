@@ -48,5 +48,7 @@ std::vector<Category> assemble(std::vector<ListedSample> rows, const std::vector
 // Where a category has anomalous test images but no good ones, every fifth training image becomes one
 // (anomalib's share of 0.2). Returns how many.
 int64_t hold_out_good(Category& category);
+// The same whatever the test part holds.
+int64_t hold_out_every_fifth(Category& category);
 
 }  // namespace dinomaly
