@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 
 #include "dinomaly/data/layout.h"
+#include "dinomaly/data/loader.h"
 #include "tensor/device.h"
 
 namespace dinomaly {
@@ -47,6 +48,17 @@ void add_data_flags(CLI::App& command, DataFlags& flags) {
 
 Dataset open_data(const DataFlags& flags) {
   return read_dataset(flags.data, flags.categories, parse_layout(flags.layout));
+}
+
+Dataset open_labelled_data(const DataFlags& flags) {
+  const Dataset dataset = open_data(flags);
+  for (const Category& category : dataset.categories) {
+    const std::string missing = missing_classes(category);
+    check_input(missing.empty(), "{}: category '{}' cannot be judged: {}", flags.data, category.name,
+                missing);
+  }
+  for (const Category& category : dataset.categories) verify_images(category.test);
+  return dataset;
 }
 
 void add_tiling_flags(CLI::App& command, Tiling& tiling) {

@@ -40,6 +40,9 @@ void add_data_flags(CLI::App& command, DataFlags& flags);
 
 // Lists the data set's pictures. Throws InputError.
 Dataset open_data(const DataFlags& flags);
+// The same; each category must have good and anomalous test pictures, each of which is decoded once to find
+// damaged files before the work, not after it.
+Dataset open_labelled_data(const DataFlags& flags);
 
 // --tile and --overlap.
 void add_tiling_flags(CLI::App& command, Tiling& tiling);

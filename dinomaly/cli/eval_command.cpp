@@ -5,7 +5,6 @@
 
 #include "dinomaly/cli/commands.h"
 #include "dinomaly/cli/detector_flags.h"
-#include "dinomaly/data/loader.h"
 #include "dinomaly/data/tiff_map.h"
 #include "dinomaly/evaluate_official.h"
 #include "dinomaly/files.h"
@@ -62,7 +61,6 @@ MetricsTable evaluate_model(const Options& options, const Dataset& dataset) {
   const bool official = options.protocol == "official";
   int64_t total = 0;
   for (const Category& category : dataset.categories) {
-    verify_images(category.test);  // before the work, not after it
     total += static_cast<int64_t>(category.test.size());
   }
   Progress progress("eval", official || options.maps.empty() ? total : 2 * total);
@@ -96,7 +94,7 @@ int run(const Options& options) {
   validate(options.tiling);
   check_input(options.protocol == "official" || !options.tiling.on() || !options.maps.empty(),
               "--tile: the paper's protocol judges pictures as a whole; use --protocol official");
-  const Dataset dataset = open_data(options.data);
+  const Dataset dataset = open_labelled_data(options.data);
   if (!options.maps.empty()) make_folder(options.maps);
   std::error_code ignored;
   const MetricsTable table = std::filesystem::is_directory(options.detector.model, ignored)

@@ -7,6 +7,7 @@
 #include "dinomaly/cli/commands.h"
 #include "dinomaly/cli/detector_flags.h"
 #include "dinomaly/cli/picture_source.h"
+#include "dinomaly/cli/program.h"
 #include "dinomaly/files.h"
 #include "dinomaly/picture_stream.h"
 #include "dinomaly/report/prediction_output.h"
@@ -103,7 +104,7 @@ class Writer {
       print(verdict);
       progress_.advance();
     }
-    std::fflush(stdout);
+    flush_output();
     return outcome;
   }
 

@@ -1,31 +1,46 @@
 #include "dinomaly/cli/program.h"
 
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <csignal>
+#include <cstdio>
+#include <cstring>
 #include <new>
+#include <system_error>
 
 #include "tensor/error.h"
 
 namespace dinomaly {
 
+void flush_output() {
+  const bool failed = std::fflush(stdout) != 0;
+  check_input(!failed, "standard output: cannot be written: {}", std::strerror(errno));
+}
+
 int run_program(const std::string& name, const std::function<int()>& work) {
   std::signal(SIGXFSZ, SIG_IGN);  // a write beyond a limit of file size is an error of that write
+  const auto say = [&](const std::string& line, int status) {
+    fmt::print(stderr, "{}: {}\n", name, line);
+    return status;
+  };
   try {
-    return work();
+    const int status = work();
+    flush_output();
+    return status;
   } catch (const CLI::Success&) {
-    return 0;
+    return std::fflush(stdout) == 0 ? 0 : say("standard output: cannot be written", 2);
   } catch (const CLI::ParseError& error) {
-    fmt::print(stderr, "{}: {}\n", name, error.what());
-    return 2;
+    return say(error.what(), 2);
   } catch (const InputError& error) {
-    fmt::print(stderr, "{}: {}\n", name, error.what());
-    return 2;
+    return say(error.what(), 2);
   } catch (const std::bad_alloc&) {
-    fmt::print(stderr, "{}: out of memory\n", name);
-    return 3;
+    return say("out of memory", 3);
+  } catch (const std::system_error& error) {  // fmt::print's
+    if (std::ferror(stdout) != 0)
+      return say("standard output: cannot be written: " + error.code().message(), 2);
+    return say(fmt::format("internal error: {}", error.what()), 3);
   } catch (const std::exception& error) {
-    fmt::print(stderr, "{}: internal error: {}\n", name, error.what());
-    return 3;
+    return say(fmt::format("internal error: {}", error.what()), 3);
   }
 }
 

@@ -4,13 +4,19 @@
 
 namespace dinomaly {
 
-std::string missing_for_evaluation(const Category& category) {
+std::string missing_classes(const Category& category) {
   const auto& test = category.test;
   if (test.empty()) return "no labelled test images";
   const auto anomalous = [](const Sample& sample) { return sample.anomalous; };
   if (std::none_of(test.begin(), test.end(), anomalous)) return "no anomalous test images";
   if (std::all_of(test.begin(), test.end(), anomalous)) return "no good test images";
-  const bool masks = std::all_of(test.begin(), test.end(),
+  return "";
+}
+
+std::string missing_for_evaluation(const Category& category) {
+  const std::string missing = missing_classes(category);
+  if (!missing.empty()) return missing;
+  const bool masks = std::all_of(category.test.begin(), category.test.end(),
                                  [](const Sample& sample) { return !sample.anomalous || sample.mask; });
   return masks ? "" : "test images without masks";
 }

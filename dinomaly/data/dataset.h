@@ -35,6 +35,9 @@ struct Dataset {
 // empty where it can be: good and anomalous test images, and a mask for each of the latter.
 std::string missing_for_evaluation(const Category& category);
 
+// The same without the masks, which image-level metrics do without.
+std::string missing_classes(const Category& category);
+
 // All normal training images, category after category.
 std::vector<Sample> training_samples(const Dataset& dataset);
 

@@ -3,12 +3,23 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 
 namespace dinomaly {
 
-Progress::Progress(std::string what, int64_t total)
-    : what_(std::move(what)), total_(total), terminal_(isatty(STDERR_FILENO) == 1) {}
+std::string progress_bar(int64_t done, int64_t total) {
+  if (total <= 0) return "";
+  constexpr int64_t width = 20;
+  const int64_t full = std::clamp<int64_t>(width * done / total, 0, width);
+  return fmt::format("[{}{}]", std::string(static_cast<size_t>(full), '#'),
+                     std::string(static_cast<size_t>(width - full), '.'));
+}
+
+Progress::Progress(std::string what, int64_t total, double interval)
+    : what_(std::move(what)), total_(total), interval_(interval), terminal_(isatty(STDERR_FILENO) == 1) {
+  if (interval_ <= 0) interval_ = terminal_ ? 0.2 : 10;
+}
 
 Progress::~Progress() { make_room(); }
 
@@ -19,7 +30,7 @@ void Progress::make_room() {
 
 void Progress::advance(int64_t pictures) {
   done_ += pictures;
-  if (since_print_.seconds() >= (terminal_ ? 0.2 : 10.0)) print();
+  if (since_print_.seconds() >= interval_) print();
 }
 
 void Progress::print() {
@@ -29,12 +40,7 @@ void Progress::print() {
   line += fmt::format(" pictures  {:.1f} pictures/s", rate);
   if (total_ > 0) {
     line += fmt::format("  {} left", format_duration(static_cast<double>(total_ - done_) / rate));
-    if (terminal_) {
-      constexpr int64_t width = 20;
-      const int64_t full = width * done_ / total_;
-      line += fmt::format("  [{}{}]", std::string(static_cast<size_t>(full), '#'),
-                          std::string(static_cast<size_t>(width - full), '.'));
-    }
+    if (terminal_) line += "  " + progress_bar(done_, total_);
   }
   fmt::print(stderr, "{}{}{}", terminal_ ? "\r" : "", line, terminal_ ? "\x1b[K" : "\n");
   std::fflush(stderr);

@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "dinomaly/files.h"
+#include "dinomaly/report/progress.h"
 #include "tensor/error.h"
 
 namespace dinomaly {
@@ -47,7 +48,7 @@ void TrainingLog::print(int64_t step, double loss, double learning_rate) {
   fmt::print("{}iteration {}/{}  loss {:.4f}  lr {:.2e}  {:.1f} images/s  {} left{}", terminal_ ? "\r" : "",
              step + 1, iterations_, loss, learning_rate, done * static_cast<double>(batch_) / seconds,
              format_duration(seconds / done * static_cast<double>(iterations_ - step - 1)),
-             terminal_ ? "   " : "\n");
+             terminal_ ? "  " + progress_bar(step + 1, iterations_) + "\x1b[K" : "\n");
   std::fflush(stdout);
   since_print_ = {};
   loss_sum_ = 0;

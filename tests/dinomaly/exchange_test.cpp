@@ -3,6 +3,8 @@
 #include <doctest/doctest.h>
 #include <sys/wait.h>
 
+#include <algorithm>
+
 #include "dinomaly/anomaly_map.h"
 #include "dinomaly/loss.h"
 #include "dinomaly/model_file.h"
@@ -48,11 +50,13 @@ AnomalyMaps score(Dinomaly& model, const Tensor& images) {
   return anomaly_maps(reconstruction, images.size(2), images.size(3), model.config());
 }
 
-void check_close(const Tensor& ours, const Tensor& theirs) {
+void check_close(const std::string& what, const Tensor& ours, const Tensor& theirs) {
   REQUIRE(ours.shape() == theirs.shape());
   const std::vector<double> a = ours.to_vector<double>(), b = theirs.to_vector<double>();
   double largest = 0;
   for (size_t i = 0; i < a.size(); ++i) largest = std::max(largest, std::abs(a[i] - b[i]));
+  fmt::print("{}: largest difference {:.1e} of values up to {:.3f}\n", what, largest,
+             *std::max_element(b.begin(), b.end()));
   CHECK(largest < 1e-5);
 }
 
@@ -92,8 +96,9 @@ TEST_CASE("detectors trained here score the same in the other implementations") 
     REQUIRE(status == 0);
     const SafeTensors theirs = SafeTensors::load(io);
     const AnomalyMaps ours = score(*detector.model, images);
-    check_close(ours.score, theirs.get("score"));
-    check_close(ours.map, theirs.get("map"));
+    check_close(fmt::format("trained here, run by {}: scores", name_of(kind)), ours.score,
+                theirs.get("score"));
+    check_close(fmt::format("trained here, run by {}: maps", name_of(kind)), ours.map, theirs.get("map"));
   }
 }
 
@@ -114,7 +119,8 @@ TEST_CASE("detectors saved by the other implementations score the same here") {
     CHECK(detector.kind == kind);
     const SafeTensors theirs = SafeTensors::load(io);
     const AnomalyMaps ours = score(*detector.model, theirs.get("images"));
-    check_close(ours.score, theirs.get("score"));
-    check_close(ours.map, theirs.get("map"));
+    check_close(fmt::format("{} of {}, run here: scores", file, name_of(kind)), ours.score,
+                theirs.get("score"));
+    check_close(fmt::format("{} of {}, run here: maps", file, name_of(kind)), ours.map, theirs.get("map"));
   }
 }

@@ -2,7 +2,9 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <iterator>
 
+#include "tensor/io/safetensors.h"
 #include "tests/dinomaly/program.h"
 
 using namespace dinomaly;
@@ -10,7 +12,9 @@ using namespace dinomaly;
 namespace {
 
 struct Invocation {
-  const char* flags;     // MODEL, DATA, OUT and GOOD (a picture) stand for paths that exist; OUT does not yet
+  // MODEL, ENCODER, DATA, EMPTY (a folder), GOOD (a picture) and TMP (with what bad_inputs() writes) stand
+  // for paths that exist; OUT does not yet; FLAGS for those of a training run that would go well.
+  const char* flags;
   const char* expected;  // a part of the line
   int status = 2;
 };
@@ -76,10 +80,108 @@ constexpr Invocation wrong[] = {
     {"make-dataset", "DIR"},
     {"make-dataset OUT --categories glass", "glass"},
     {"make-dataset GOOD", "000.png"},
+    {"predict TMP/torn GOOD", "torn"},
+    {"predict TMP/junk GOOD", "junk"},
+    {"predict ENCODER GOOD", "encoder"},
+    {"predict MODEL TMP/junk", "junk"},
+    {"predict MODEL TMP/cut.png", "cut.png"},
+    {"predict MODEL GOOD --fail-on-anomaly --threshold", "--threshold"},
+    {"predict MODEL GOOD --maps tiff --out GOOD", "000.png"},
+    {"eval MODEL DATA --layout other", "other"},
+    {"eval MODEL DATA --layout real-iad", "realiad"},
+    {"eval MODEL TMP/good-only", "no anomalous test images"},
+    {"eval MODEL TMP/damaged", "damaged"},
+    {"eval MODEL TMP/no-path.csv", "no column 'path'"},
+    {"eval TMP/torn DATA", "torn"},
+    {"eval MODEL DATA --export-maps GOOD/below", "below"},
+    {"calibrate ENCODER DATA", "encoder"},
+    {"calibrate TMP/torn DATA", "torn"},
+    {"calibrate MODEL TMP/good-only --method f1", "F1"},
+    {"calibrate MODEL DATA --tile 64 --overlap 60", "--overlap"},
+    {"report MODEL TMP/good-only --out OUT", "no anomalous test images"},
+    {"report TMP/junk DATA --out OUT", "junk"},
+    {"info", "FILE"},
+    {"info /nowhere", "/nowhere"},
+    {"info EMPTY", "empty"},
+    {"info TMP/junk", "junk"},
+    {"info TMP/torn", "torn"},
+    {"info TMP/hostile.pth", "hostile.pth"},
+    {"info MODEL --heads -1", "--heads"},
+    {"convert", "IN"},
+    {"convert MODEL OUT", "--names"},
+    {"convert MODEL OUT --names keras", "keras"},
+    {"convert MODEL TMP/new.pth --names meta", "no pickles"},
+    {"convert TMP/junk OUT --names meta", "junk"},
+    {"convert ENCODER GOOD/below --names meta", "below"},
+    {"export MODEL --out OUT", "--to"},
+    {"export MODEL --to authors", "--out"},
+    {"export MODEL --to keras --out OUT", "keras"},
+    {"export MODEL --to anomalib --out OUT", "preset"},
+    {"export ENCODER --to authors --out OUT", "encoder"},
+    {"export TMP/torn --to authors --out OUT", "torn"},
+    {"export MODEL --to authors --out GOOD/below", "below"},
+    {"make-dataset OUT --size 0", "size"},
+    {"make-dataset OUT --train -1", "-1 images"},
+    {"make-dataset OUT --seed many", "--seed"},
+    {"train /nowhere FLAGS", "/nowhere"},
+    {"train EMPTY FLAGS", "empty"},
+    {"train DATA DATA FLAGS", "not expected"},
+    {"train TMP/junk FLAGS", "junk"},
+    {"train TMP/no-path.csv FLAGS", "no column 'path'"},
+    {"train TMP/missing.csv FLAGS", "row 3"},
+    {"train TMP/damaged FLAGS", "damaged"},
+    {"train DATA FLAGS --layout folders", "folders"},
+    {"train DATA FLAGS --layout csv", "data"},
+    {"train DATA FLAGS --layout visa-raw", "1cls.csv"},
+    {"train DATA FLAGS --categories glass", "glass"},
+    {"train DATA FLAGS --categories wood,wood", "twice"},
+    {"train DATA FLAGS --categories ../data", "../data"},
+    {"train DATA FLAGS --encoder /nowhere", "/nowhere"},
+    {"train DATA FLAGS --encoder TMP/junk", "junk"},
+    {"train DATA FLAGS --encoder TMP/hostile.pth", "hostile.pth"},
+    {"train DATA FLAGS --heads 5", "5"},
+    {"train DATA FLAGS --batch 100", "100"},
+    {"train DATA FLAGS --batch 0", "batch"},
+    {"train DATA FLAGS --iterations -1", "iterations"},
+    {"train DATA FLAGS --iterations many", "--iterations"},
+    {"train DATA FLAGS --resize 50 --crop 50", "50"},
+    {"train DATA FLAGS --crop 70", "70"},
+    {"train DATA FLAGS --resize 56x", "--resize"},
+    {"train DATA FLAGS --mean 1,2", "--mean"},
+    {"train DATA FLAGS --std 0,1,1", "std"},
+    {"train DATA FLAGS --preset theirs", "theirs"},
+    {"train DATA FLAGS --precision f16", "f16"},
+    {"train DATA FLAGS --threads 5000", "--threads"},
+    {"train DATA FLAGS --set dropout", "NAME=VALUE"},
+    {"train DATA FLAGS --set dropout=2", "dropout"},
+    {"train DATA FLAGS --set dropuot=0.1", "dropuot"},
+    {"train DATA FLAGS --set target_blocks=[1,9]", "block 9 does not exist"},
+    {"train DATA FLAGS --set remove_class_token=true --set context_recentering=true", "class token"},
+    {"train DATA FLAGS --eval-every -1", "--eval-every"},
+    {"train DATA FLAGS --keep-best aupro", "--eval-every"},
+    {"train DATA FLAGS --keep-best beauty --eval-every 1", "beauty"},
+    {"train DATA FLAGS --checkpoint-every -1", "--checkpoint-every"},
+    {"train DATA FLAGS --feature-memory -1", "--feature-memory"},
+    {"train DATA FLAGS --feature-dtype f8", "f8"},
+    {"train DATA FLAGS --feature-cache GOOD/below", "below"},
+    {"train DATA FLAGS --calibrate often", "often"},
+    {"train DATA FLAGS --false-alarm-rate 1", "--false-alarm-rate"},
+    {"train DATA FLAGS --config /nowhere.json", "/nowhere.json"},
+    {"train DATA FLAGS --config TMP/junk", "not valid JSON"},
+    {"train DATA FLAGS --config TMP/typo.json", "dropuot"},
+    {"train DATA FLAGS --config TMP/kind.json", "separate"},
+    {"train DATA FLAGS --config EMPTY", "not a regular file"},
+    {"train DATA FLAGS --out GOOD/below", "below"},
+    {"train DATA FLAGS --no-such-flag", "--no-such-flag"},
 };
+
+static_assert(std::size(wrong) >= 60);
 
 std::string with_paths(std::string flags, const TemporaryFolder& folder) {
   const std::pair<std::string, std::string> names[] = {
+      {"FLAGS", "--encoder ENCODER --heads 2 --resize 56 --crop 56 --batch 2 --iterations 1 --out OUT"},
+      {"TMP", folder.path().string()},
+      {"ENCODER", (folder / "encoder").string()},
       {"MODEL", (folder / "model").string()},
       {"DATA", (folder / "data").string()},
       {"OUT", (folder / "out").string()},
@@ -92,12 +194,31 @@ std::string with_paths(std::string flags, const TemporaryFolder& folder) {
   return flags;
 }
 
+void bad_inputs(const TemporaryFolder& folder) {
+  std::filesystem::create_directories(folder / "empty");
+  const std::string model = read_file(folder / "model", 1 << 24),
+                    picture = read_file(folder / "data/wood/test/good/000.png", 1 << 20);
+  write_file(folder / "torn", model.substr(0, model.size() / 2));
+  write_file(folder / "junk", "this is no model");
+  write_file(folder / "hostile.pth", std::string("\x80\x02") + "cos\nsystem\n(S'true'\ntR.");
+  write_file(folder / "cut.png", picture.substr(0, picture.size() / 2));
+  write_file(folder / "no-path.csv", "picture,label\nx.png,good\n");
+  write_file(folder / "missing.csv", "path,label\ndata/wood/test/good/000.png,good\nx.png,good\n");
+  write_file(folder / "typo.json", R"({"dropuot": 0.1})");
+  write_file(folder / "kind.json", R"({"separate": "yes"})");
+  write_file(folder / "good-only/wood/train/good/000.png", picture);
+  write_file(folder / "good-only/wood/test/good/000.png", picture);
+  std::filesystem::copy(folder / "data", folder / "damaged", std::filesystem::copy_options::recursive);
+  write_file(folder / "damaged/wood/test/good/001.png", picture.substr(0, picture.size() / 2));
+}
+
 }  // namespace
 
 TEST_CASE("wrong invocations are one clear line and the right status") {
   const TemporaryFolder folder;
   make_small_project(folder);
-  std::filesystem::create_directories(folder / "empty");
+  save_safetensors(folder / "encoder", tiny_encoder().tensors);
+  bad_inputs(folder);
   const std::string model = read_file(folder / "model", 1 << 24);
   for (const Invocation& invocation : wrong) {
     const std::string flags = invocation.flags;
@@ -116,7 +237,8 @@ TEST_CASE("wrong invocations are one clear line and the right status") {
 
 TEST_CASE("every command explains itself, with examples") {
   const TemporaryFolder folder;
-  for (const std::string command : {"predict", "eval", "calibrate", "report", "make-dataset"}) {
+  for (const std::string command :
+       {"train", "predict", "eval", "calibrate", "report", "info", "convert", "export", "make-dataset"}) {
     const Outcome outcome = run_dinomaly(folder, command + " --help");
     CHECK(outcome.status == 0);
     CHECK(outcome.out.find("dinomaly " + command + " ") != std::string::npos);
