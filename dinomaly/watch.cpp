@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <csignal>
 #include <cstring>
 
 #include "dinomaly/data/image_format.h"
@@ -22,10 +21,6 @@ constexpr auto first_delay = std::chrono::milliseconds(200);  // doubled each ti
 constexpr int poll_milliseconds = 100;
 constexpr uint64_t most_bytes = uint64_t{1} << 28;
 
-volatile std::sig_atomic_t signal_received = 0;
-void remember(int) { signal_received = 1; }
-struct sigaction earlier_int, earlier_term;
-
 bool is_whole(const std::filesystem::path& path) {
   try {
     check_image_file(path, read_file(path, most_bytes));
@@ -36,21 +31,6 @@ bool is_whole(const std::filesystem::path& path) {
 }
 
 }  // namespace
-
-StopSignals::StopSignals() {
-  signal_received = 0;
-  struct sigaction action = {};
-  action.sa_handler = remember;
-  sigaction(SIGINT, &action, &earlier_int);
-  sigaction(SIGTERM, &action, &earlier_term);
-}
-
-StopSignals::~StopSignals() {
-  sigaction(SIGINT, &earlier_int, nullptr);
-  sigaction(SIGTERM, &earlier_term, nullptr);
-}
-
-bool StopSignals::received() { return signal_received != 0; }
 
 FolderWatch::FolderWatch(const std::filesystem::path& folder) : folder_(folder) {
   std::error_code error;

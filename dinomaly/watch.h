@@ -11,16 +11,6 @@
 
 namespace dinomaly {
 
-// While one exists, SIGINT and SIGTERM end no program but are remembered.
-class StopSignals {
- public:
-  StopSignals();
-  ~StopSignals();
-  StopSignals(const StopSignals&) = delete;
-  StopSignals& operator=(const StopSignals&) = delete;
-  static bool received();
-};
-
 class FolderWatch {
  public:
   // Watches from now on; what is in the folder already is not reported. Throws InputError naming the folder.

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "dinomaly/cli/stop_signal.h"
 #include "dinomaly/data/picture_files.h"
 #include "tensor/error.h"
 
@@ -78,9 +79,9 @@ std::optional<fs::path> PictureSource::next(std::stop_token stop) {
     return path;
   }
   if (!watch_) return std::nullopt;
-  return watch_->next(stop, StopSignals::received, [] {
-    fmt::print(stderr, "dinomaly: --watch: too many pictures at once; some were missed\n");
-  });
+  return watch_->next(
+      stop, [] { return StopSignal::number() != 0; },
+      [] { fmt::print(stderr, "dinomaly: --watch: too many pictures at once; some were missed\n"); });
 }
 
 OutputNames::OutputNames(const std::vector<std::string>& inputs, const std::string& watched)

@@ -8,6 +8,7 @@
 #include "dinomaly/cli/detector_flags.h"
 #include "dinomaly/cli/picture_source.h"
 #include "dinomaly/cli/program.h"
+#include "dinomaly/cli/stop_signal.h"
 #include "dinomaly/files.h"
 #include "dinomaly/picture_stream.h"
 #include "dinomaly/report/prediction_output.h"
@@ -168,7 +169,7 @@ int run(const Options& options) {
   const OutputOptions output = output_options(options, calibration);
   const Predictor predictor(*detector.model, tiling_of(options, calibration), options.detector.batch);
 
-  std::optional<StopSignals> signals;
+  std::optional<StopSignal> signals;
   if (!options.watched.empty()) {
     signals.emplace();
     fmt::print(stderr, "dinomaly: watching {}; Ctrl-C ends it\n", options.watched);

@@ -21,6 +21,6 @@ StopSignal::~StopSignal() {
   sigaction(SIGTERM, &terminate_, nullptr);
 }
 
-int StopSignal::number() const { return came; }
+int StopSignal::number() { return came; }
 
 }  // namespace dinomaly

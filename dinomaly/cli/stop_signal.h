@@ -14,7 +14,7 @@ class StopSignal {
   StopSignal(const StopSignal&) = delete;
   StopSignal& operator=(const StopSignal&) = delete;
 
-  int number() const;  // 0: none came
+  static int number();  // of the last one; 0: none came
 
  private:
   struct sigaction interrupt_, terminate_;  // what was there before

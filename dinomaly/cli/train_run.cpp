@@ -57,11 +57,14 @@ Dataset judged_part(const Dataset& dataset) {
   Dataset judged = dataset;
   judged.categories.clear();
   for (const Category& category : dataset.categories) {
-    const std::string missing = missing_for_evaluation(category);
-    if (missing.empty())
-      judged.categories.push_back(category);
-    else
+    const std::string missing = missing_classes(category);
+    if (!missing.empty()) {
       fmt::print("{}: {}: trained on, not evaluated\n", category.name, missing);
+      continue;
+    }
+    if (!missing_for_evaluation(category).empty())
+      fmt::print("{}: {}: no metrics of pixels\n", category.name, missing_for_evaluation(category));
+    judged.categories.push_back(category);
   }
   return judged;
 }

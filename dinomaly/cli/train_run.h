@@ -19,7 +19,7 @@ namespace dinomaly {
 // The model the options describe, with the encoder's weights, in the precision asked for.
 std::unique_ptr<Dinomaly> make_model(const TrainOptions& options, const EncoderWeights& encoder);
 
-// The categories that can be judged; says which cannot, and why.
+// The categories that can be judged, pictures at least; says which cannot, and why.
 Dataset judged_part(const Dataset& dataset);
 
 std::vector<CategoryResult> evaluate_all(Dinomaly& model, const Dataset& judged);

@@ -38,7 +38,9 @@ json to_json(const Metrics& metrics) {
 
 void print_row(const std::string& name, const Metrics& metrics) {
   fmt::print("{:<16}", name);
-  for_each_metric(metrics, [](const char*, double value) { fmt::print("{:>9.4f}", value); });
+  for_each_metric(metrics, [](const char*, double value) {
+    fmt::print("{:>9}", std::isfinite(value) ? fmt::format("{:.4f}", value) : "-");
+  });
   fmt::print("\n");
 }
 

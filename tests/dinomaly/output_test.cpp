@@ -1,13 +1,19 @@
-// What a user sees while the program works: a bar on a terminal, plain lines in a log; and output that cannot
-// be written is no success.
+// What a user sees of the program: a bar on a terminal, plain lines in a log, regions and tiles of predict,
+// drawn pictures; and output that cannot be written is no success.
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cmath>
 #include <functional>
+#include <nlohmann/json.hpp>
 #include <thread>
 
+#include "dinomaly/data/layout.h"
+#include "dinomaly/data/tiff_map.h"
+#include "dinomaly/predict.h"
 #include "dinomaly/report/progress.h"
 #include "tests/dinomaly/program.h"
 
@@ -115,6 +121,69 @@ TEST_CASE("training log: a bar on a terminal, a plain line at the end elsewhere"
   CHECK_MESSAGE(contains(plain, "iteration 2/2  loss 0.3750"), plain);
   CHECK(plain.ends_with(" left\n"));
   CHECK_FALSE(contains(plain, "\r"));
+}
+
+TEST_CASE(
+    "predict: regions lie where the map is high, the smaller ones go by --min-area; a tile's map is the "
+    "library's") {
+  const TemporaryFolder folder;
+  make_small_project(folder);
+  const std::string picture = (folder / "data/wood/test/good/000.png").string(),
+                    command = "predict " + (folder / "model").string() + " " + picture + " --json ";
+  const auto line = [&](const std::string& flags) {
+    const Outcome outcome = run_dinomaly(folder, command + flags);
+    CHECK_MESSAGE(outcome.status == 0, outcome.error);
+    return nlohmann::json::parse(outcome.out);
+  };
+  const std::string maps = "--maps tiff --out " + (folder / "out").string();
+  CHECK(line(maps).at("regions").empty());  // nothing says what is high
+  const Tensor map = load_tiff_map(folder / "out/000.tiff");
+  std::vector<float> values = map.to_vector<float>();
+  std::sort(values.begin(), values.end());
+  const float threshold = values[values.size() * 9 / 10];
+  const auto regions = line(fmt::format("--pixel-threshold {:.9g}", threshold)).at("regions");
+  REQUIRE(!regions.empty());
+  int64_t area = 0, largest = 0;
+  for (const auto& region : regions) {
+    area += region.at("area").get<int64_t>();
+    largest = std::max(largest, region.at("area").get<int64_t>());
+    CHECK(region.at("peak").get<float>() > threshold);
+    const auto centroid = region.at("centroid").get<std::vector<double>>();
+    const auto box = region.at("box").get<std::vector<double>>();
+    CHECK((centroid[0] >= box[0] && centroid[0] <= box[0] + box[2]));
+    CHECK((centroid[1] >= box[1] && centroid[1] <= box[1] + box[3]));
+  }
+  CHECK(area == std::count_if(values.begin(), values.end(), [&](float value) { return value > threshold; }));
+  CHECK(regions[0].at("peak").get<float>() == values.back());
+  CHECK(line(fmt::format("--pixel-threshold {:.9g} --min-area {}", threshold, largest + 1))
+            .at("regions")
+            .empty());
+
+  const auto score = line("--tile 40 --overlap 12 " + maps).at("score").get<double>();
+  const Detector detector = load_detector(folder / "model");
+  const Prediction tiled = Predictor(*detector.model, {40, 12}).predict(load_image_rgb(picture));
+  CHECK(score == doctest::Approx(tiled.score).epsilon(1e-5));
+  const std::vector<float> ours = load_tiff_map(folder / "out/000.tiff").to_vector<float>(),
+                           expected = tiled.map.to_vector<float>();
+  for (size_t i = 0; i < ours.size(); ++i) CHECK(std::abs(ours[i] - expected[i]) < 1e-5f);
+}
+
+TEST_CASE("make-dataset: its options decide what is drawn") {
+  const TemporaryFolder folder;
+  const std::string set = (folder / "set").string();
+  const Outcome outcome =
+      run_dinomaly(folder, "make-dataset " + set +
+                               " --categories wood --size 48 --train 3 --good 2 --per-defect 1 --seed 5");
+  CHECK_MESSAGE(outcome.status == 0, outcome.error);
+  const Dataset dataset = read_dataset(set);
+  REQUIRE(dataset.categories.size() == 1);
+  CHECK(dataset.categories[0].train.size() == 3);
+  CHECK(dataset.categories[0].test.size() == 5);
+  const Image first = load_image_rgb(dataset.categories[0].train[0].image);
+  CHECK((first.width == 48 && first.height == 48));
+  CHECK(run_dinomaly(folder, "make-dataset " + set + "2 --categories wood --size 48 --train 3 --seed 6")
+            .status == 0);
+  CHECK(load_image_rgb(read_dataset(set + "2").categories[0].train[0].image).pixels != first.pixels);
 }
 
 TEST_CASE("standard output that cannot be written is told, status 2") {

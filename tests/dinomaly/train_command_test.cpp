@@ -75,6 +75,18 @@ TEST_CASE("train: a plain folder of good pictures, every fifth kept back for the
   CHECK(contains(run_well(folder, on_plain + " --calibrate none").out, "6 training images"));
 }
 
+TEST_CASE("train: labelled pictures without masks are judged as pictures") {
+  const TemporaryFolder folder;
+  make_training_inputs(folder);
+  fs::remove_all(folder / "data/wood/ground_truth");
+  const Outcome outcome = run_well(folder, small_run(folder, "out") + "--iterations 2");
+  CHECK(contains(outcome.out, "wood: test images without masks: no metrics of pixels\n"));
+  const json wood = json_of(folder / "out/metrics.json").at("categories").at("wood");
+  CHECK(wood.at("image_auroc").is_number());
+  CHECK(wood.at("aupro").is_null());
+  CHECK(json_of(folder / "out/metrics.json").at("categories").at("weave").at("aupro").is_number());
+}
+
 TEST_CASE("train and then eval and calibrate and report: a CSV and rearranged VisA as MVTec AD") {
   const TemporaryFolder folder;
   make_training_inputs(folder);
