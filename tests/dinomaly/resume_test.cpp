@@ -192,6 +192,19 @@ TEST_CASE("resume: without a checkpoint it starts; a finished run has nothing le
   CHECK(bytes_of(folder / "out/model.safetensors") == model);
 }
 
+TEST_CASE("resume: with two threads, too; another number of them is noted") {
+  const TemporaryFolder folder;
+  make_training_inputs(folder);
+  const std::string flags = small_run(folder, "out") + " --iterations 6 --checkpoint-every 3 --threads ";
+  run_well(folder, flags + "2");
+  const std::string model = bytes_of(folder / "out/model.safetensors");
+  fs::remove(folder / "out/checkpoints/00000006.safetensors");
+  CHECK(contains(run_well(folder, flags + "2 --resume").out, "3 of 6 iterations done"));
+  CHECK(bytes_of(folder / "out/model.safetensors") == model);
+  CHECK(contains(run_well(folder, flags + "1 --resume").out,
+                 "note: 1 threads, before 2: the last bits may differ"));
+}
+
 TEST_CASE("resume: another run's options are refused in one line") {
   const TemporaryFolder folder;
   make_training_inputs(folder);
