@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <regex>
 #include <vector>
 
 #include "dinomaly/files.h"
@@ -111,18 +110,6 @@ void CheckpointFolder::clear() const {
     check_input(fs::remove(path, error), "{}: cannot be removed", path.string());
   }
   remove_temporaries(folder_);
-}
-
-void remove_temporaries(const fs::path& folder) {
-  static const std::regex temporary(R"(.+\.[0-9]+-[0-9]+\.tmp)");
-  std::error_code error;
-  std::vector<fs::path> found;
-  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
-    std::error_code ignored;
-    if (it->is_regular_file(ignored) && std::regex_match(it->path().filename().string(), temporary))
-      found.push_back(it->path());
-  }
-  for (const fs::path& path : found) fs::remove(path, error);
 }
 
 }  // namespace dinomaly

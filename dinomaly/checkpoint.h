@@ -43,7 +43,4 @@ class CheckpointFolder {
   std::filesystem::path folder_;
 };
 
-// Removes files of `folder` that a killed program left under the temporary name of an AtomicFile.
-void remove_temporaries(const std::filesystem::path& folder);
-
 }  // namespace dinomaly

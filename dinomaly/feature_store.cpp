@@ -128,6 +128,7 @@ void FeatureStore::save(const fs::path& path) const {
   NamedTensors tensors{{"bottleneck_input", all_.bottleneck_input},
                        {"grid", Tensor::from(std::vector<int64_t>{all_.rows, all_.columns}, {2})}};
   for (size_t g = 0; g < all_.encoded.size(); ++g) tensors.emplace_back(group_name(g), all_.encoded[g]);
+  remove_temporaries(path.parent_path());  // features are large
   try {
     save_safetensors(path, tensors, {{"kind", "dinomaly features"}});
   } catch (const InputError& error) {  // the run can do without

@@ -1,10 +1,14 @@
 #include "dinomaly/files.h"
 
+#include <signal.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <fstream>
+#include <regex>
 #include <system_error>
+#include <vector>
 
 #include "tensor/error.h"
 #include "tensor/io/atomic_file.h"
@@ -46,6 +50,21 @@ fs::path temporary_name(const fs::path& path) {
   static std::atomic<uint64_t> count{0};
   const std::string name = fmt::format(".{}.{}-{}.tmp", path.filename().string(), getpid(), count++);
   return path.parent_path() / name;
+}
+
+void remove_temporaries(const fs::path& folder) {
+  static const std::regex temporary(R"(.+\.([0-9]{1,9})-[0-9]+\.tmp)");
+  std::error_code error;
+  std::vector<fs::path> found;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    std::smatch parts;
+    std::error_code ignored;
+    if (!it->is_regular_file(ignored) || !std::regex_match(name, parts, temporary)) continue;
+    const pid_t writer = std::stoi(parts[1]);
+    if (writer == getpid() || (kill(writer, 0) != 0 && errno == ESRCH)) found.push_back(it->path());
+  }
+  for (const fs::path& path : found) fs::remove(path, error);
 }
 
 void make_folder(const std::filesystem::path& path) {

@@ -20,6 +20,10 @@ void write_file(const std::filesystem::path& path, std::string_view bytes);
 // impossible or files cannot be written there.
 void make_folder(const std::filesystem::path& path);
 
+// Removes files of `folder` that a killed program left under the temporary name of an AtomicFile; those of
+// programs that still run stay.
+void remove_temporaries(const std::filesystem::path& folder);
+
 // A name beside `path`, different in every process and at every call, for something that is renamed when
 // whole.
 std::filesystem::path temporary_name(const std::filesystem::path& path);

@@ -1,4 +1,6 @@
 // --feature-cache: features are taken again where everything they depend on is the same, and only there.
+#include <unistd.h>
+
 #include "dinomaly/data/image.h"
 #include "dinomaly/report/heatmap.h"
 #include "tests/dinomaly/train_command.h"
@@ -49,6 +51,21 @@ TEST_CASE("feature cache: later runs take the features, and train to the same bi
     CHECK_FALSE(cache.used(""));
     CHECK(bytes_of(file) == whole);
   }
+}
+
+TEST_CASE("feature cache: what a killed program left half-written goes, what another one is writing stays") {
+  const TemporaryFolder folder;
+  make_training_inputs(folder);
+  const pid_t ended = fork();
+  if (ended == 0) _exit(0);
+  waitpid(ended, nullptr, 0);
+  const fs::path left = folder / fmt::format("cache/x.safetensors.{}-0.tmp", ended),
+                 writing = folder / fmt::format("cache/y.safetensors.{}-0.tmp", getpid());
+  write_file(left, "half");
+  write_file(writing, "half");
+  CHECK_FALSE(Cache(folder).used(""));
+  CHECK_FALSE(fs::exists(left));
+  CHECK(fs::exists(writing));
 }
 
 TEST_CASE("feature cache: never taken where pictures, weights or preprocessing differ") {
