@@ -38,7 +38,8 @@ class LinearAttention(Attention):
         q, k = F.elu(q) + 1, F.elu(k) + 1
         normaliser = 1 / torch.einsum("...nd,...d->...n", q, k.sum(-2))
         kv = torch.einsum("...nd,...ne->...de", k, v)
-        return self.join(torch.einsum("...de,...nd,...n->...ne", kv, q, normaliser))
+        # The authors' einsum of three operands as a product: OpenVINO's own decomposition of it fails.
+        return self.join(q @ kv * normaliser.unsqueeze(-1))
 
 
 class Mlp(nn.Module):

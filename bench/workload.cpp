@@ -34,7 +34,8 @@ Workload::Workload(const BenchOptions& options) : options_(options), encoder_(di
   config.seed = options.seed;
   config.batch = options.batch;
   config.image.resize_h = config.image.resize_w = config.image.crop_h = config.image.crop_w = options.size;
-  model_ = std::make_unique<Dinomaly>(encoder_, config);
+  model_ = std::make_unique<Dinomaly>(encoder_, config,
+                                      options.weights ? Dinomaly::Start::loaded : Dinomaly::Start::drawn);
   if (!options.train) model_->set_requires_grad(false);
   Generator generator(options.seed);
   if (options.weights) {

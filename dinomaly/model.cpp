@@ -53,7 +53,7 @@ Variable DecoderBlock::operator()(const Variable& x) const {
   return mlp_(norm2_(middle), {middle, {}});
 }
 
-Dinomaly::Dinomaly(const EncoderConfig& encoder, Config config)
+Dinomaly::Dinomaly(const EncoderConfig& encoder, Config config, Start start)
     : config_(completed(std::move(config), encoder)),
       encoder_(add<DinoV2>("encoder", encoder, config_.preset)),
       bottleneck_(add<Bottleneck>("bottleneck", encoder.width, config_)) {
@@ -61,6 +61,7 @@ Dinomaly::Dinomaly(const EncoderConfig& encoder, Config config)
     decoder_.push_back(
         &add<DecoderBlock>(fmt::format("decoder.{}", i), encoder.width, encoder.heads, config_));
   }
+  if (start == Start::loaded) return;
   Generator generator(config_.seed);
   for (const Variable& parameter : trained_parameters()) {  // biases and norms keep their 0 and 1
     if (parameter.shape().rank() == 2)

@@ -55,9 +55,10 @@ class DecoderBlock : public Module {
 // Parameter names are the authors': encoder.*, bottleneck.0.fc1.*, decoder.N.*.
 class Dinomaly : public Module {
  public:
-  // `config` is completed for the encoder (Config::complete). Trained weights are initialised from
-  // config.seed.
-  Dinomaly(const EncoderConfig& encoder, Config config);
+  enum class Start { drawn, loaded };
+  // `config` is completed for the encoder (Config::complete). Trained weights are drawn from config.seed, or
+  // left at 0 for a caller who loads others: drawing a ViT-B's takes seconds.
+  Dinomaly(const EncoderConfig& encoder, Config config, Start start = Start::drawn);
 
   const Config& config() const { return config_; }
   DinoV2& encoder() { return encoder_; }

@@ -75,11 +75,11 @@ Detector load_detector(const std::filesystem::path& path, const std::optional<st
     result.calibration = json::parse(text->second, nullptr, false);
     check_input(!result.calibration->is_discarded(), "{}: its calibration is not JSON", file.source());
   }
-  result.model = std::make_unique<Dinomaly>(frozen.config, weights.config);
+  result.model = std::make_unique<Dinomaly>(frozen.config, weights.config, Dinomaly::Start::loaded);
+  result.model->set_requires_grad(false);  // before loading: then the weights stay in the mapped file
   std::map<std::string, Tensor> all = weights.trained;
   for (const auto& [name, tensor] : frozen.tensors) all["encoder." + name] = tensor;
   result.model->load_state_dict(all, file.source());
-  result.model->set_requires_grad(false);
   result.model->eval();
   return result;
 }

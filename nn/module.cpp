@@ -1,7 +1,10 @@
 #include "nn/module.h"
 
+#include <functional>
+
 #include "tensor/error.h"
 #include "tensor/io/printable.h"
+#include "tensor/kernels.h"
 
 namespace dinomaly {
 
@@ -14,6 +17,17 @@ std::string listed(const char* what, const std::vector<std::string>& names) {
   return fmt::format("; {} {}: {}{}", names.size(), what,
                      fmt::join(names.begin(), names.begin() + shown, ", "),
                      names.size() > shown ? ", ..." : "");
+}
+
+// Gives a module's parameters other values, and the memory of the old ones back to the system: a model's
+// weights are the largest thing a program holds, and nothing of their sizes is asked for again.
+void replace(const std::vector<Variable>& parameters, const std::function<Tensor(const Tensor&)>& change) {
+  for (const Variable& parameter : parameters) {
+    const Tensor before = parameter.value();
+    parameter.set_value(change(before));
+    if (parameter.value().storage() != before.storage()) before.storage()->evict();
+  }
+  if (!parameters.empty()) kernels_for(Device::cpu()).allocator().release_cached();
 }
 
 }  // namespace
@@ -60,14 +74,15 @@ void Module::load_state_dict(const std::map<std::string, Tensor>& values, const 
     const Tensor value = values.at(name).to(parameter.device()).to(parameter.dtype());
     parameter.set_value(parameter.requires_grad() ? value.clone() : value);
   }
+  kernels_for(Device::cpu()).allocator().release_cached();
 }
 
 void Module::to(Dtype dtype) {
-  for (auto& parameter : parameters()) parameter.set_value(parameter.value().to(dtype));
+  replace(parameters(), [&](const Tensor& value) { return value.to(dtype); });
 }
 
 void Module::to(Device device) {
-  for (auto& parameter : parameters()) parameter.set_value(parameter.value().to(device));
+  replace(parameters(), [&](const Tensor& value) { return value.to(device); });
 }
 
 void Module::train(bool on) {

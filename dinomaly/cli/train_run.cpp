@@ -148,9 +148,9 @@ void TrainRun::check_same_run(const SavedState& saved) const {
                 "--resume: option '{}' is {}, but the checkpoint was trained with {}", name,
                 identity_[name].dump(), other.dump());
   }
-  check_input(then.value("encoder", "") == identity_["encoder"],
+  check_input(then.value("encoder", json()) == identity_["encoder"],
               "--resume: --encoder has other weights than the checkpoint was trained with");
-  check_input(then.value("images", "") == identity_["images"],
+  check_input(then.value("images", json()) == identity_["images"],
               "--resume: the data or --categories give other training images than the checkpoint's");
   if (then.value("threads", json()) != identity_["threads"]) {
     fmt::print("note: {} threads, before {}: the last bits may differ from an uninterrupted run\n",
