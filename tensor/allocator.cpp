@@ -61,8 +61,13 @@ void* CachingAllocator::allocate(size_t bytes) {
       counters_.cached_bytes = 0;
       block = source_->acquire(size);
     }
-    check(block != nullptr, "out of memory: {} bytes asked for, {} bytes live, peak {}", size,
-          counters_.live_bytes, counters_.peak_bytes);
+    if (block == nullptr) {
+      const std::string advice = source_->advice();
+      check_input(advice.empty(), "out of memory: {} bytes asked for, {} bytes live, peak {}; {}", size,
+                  counters_.live_bytes, counters_.peak_bytes, advice);
+      fail("out of memory: {} bytes asked for, {} bytes live, peak {}", size, counters_.live_bytes,
+           counters_.peak_bytes);
+    }
   }
   counters_.live_bytes += size;
   counters_.live_blocks += 1;
@@ -80,6 +85,12 @@ void CachingAllocator::deallocate(void* block, size_t bytes) {
   counters_.live_bytes -= size;
   counters_.live_blocks -= 1;
   counters_.cached_bytes += size;
+}
+
+size_t CachingAllocator::available() const {
+  std::lock_guard lock(mutex_);
+  const size_t more = source_->available();
+  return more == SIZE_MAX ? more : more + counters_.cached_bytes;
 }
 
 void CachingAllocator::release_cached() {

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <vector>
 
 namespace dinomaly {
@@ -18,6 +19,10 @@ class MemorySource {
   // Memory of `bytes`, aligned to 64; null when there is none left.
   virtual void* acquire(size_t bytes) = 0;
   virtual void release(void* block, size_t bytes) = 0;
+  // Bytes that acquire() could still give; SIZE_MAX where only trying tells.
+  virtual size_t available() const { return SIZE_MAX; }
+  // What a user can do when acquire() has given nothing; empty: nothing is known.
+  virtual std::string advice() const { return {}; }
 };
 
 struct MemoryCounters {
@@ -38,10 +43,13 @@ class CachingAllocator {
   CachingAllocator& operator=(const CachingAllocator&) = delete;
 
   // At least `bytes` bytes, 64-aligned, not cleared. On exhaustion the cache is flushed and the request
-  // repeated; then throws Error naming the request and the counters.
+  // repeated; then throws Error naming the request and the counters, or InputError if the source knows
+  // advice.
   void* allocate(size_t bytes);
   // Gives back what allocate(bytes) returned.
   void deallocate(void* block, size_t bytes);
+  // Bytes that can still be had: those of the source, and the cached ones; SIZE_MAX where only trying tells.
+  size_t available() const;
   // Returns every cached block to the source.
   void release_cached();
 

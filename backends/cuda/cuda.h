@@ -1,0 +1,27 @@
+// Errors of the CUDA runtime, and the texts of those that a user can do something about.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <string>
+
+#include "tensor/device.h"
+#include "tensor/error.h"
+
+namespace dinomaly {
+
+// Throws Error "OP: CUDA: what the runtime says" unless `result` is success.
+void check_cuda(cudaError_t result, const char* op);
+
+// --- One line each: what is wrong with a device, and what to do.
+std::string no_driver_text(Device device);
+// Versions as the runtime counts them: 12040 is 12.4.
+std::string old_driver_text(Device device, int driver, int needed);
+std::string no_device_text(Device device, int count);
+// `built_for`: the architectures this program holds code for, as CMake names them.
+std::string no_kernel_image_text(Device device, const std::string& name, int major, int minor,
+                                 const std::string& built_for);
+// What to do when the memory of a GPU does not suffice.
+std::string memory_advice(Device device, size_t free_bytes, size_t total_bytes);
+
+}  // namespace dinomaly

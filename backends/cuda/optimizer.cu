@@ -1,0 +1,200 @@
+// What happens to many tensors of very different sizes at once: all are cut into pieces of a fixed size, a
+// block takes a piece, and sums over pieces are added in order. The list of pieces travels to the GPU with
+// each call. To tune: the list could stay there, since parameters and state do not move; then a step can be a
+// CUDA graph.
+#include <cmath>
+#include <vector>
+
+#include "backends/common/convert.h"
+#include "backends/common/elementwise.h"
+#include "backends/cuda/cuda_kernels.h"
+#include "backends/cuda/launch.cuh"
+
+namespace dinomaly {
+
+namespace {
+
+constexpr int64_t piece_size = 16384;
+
+// f32 or bf16, as the flag says.
+struct Values {
+  void* data;
+  bool bf16;
+
+  explicit Values(const Tensor& tensor) : data(tensor.raw_data()), bf16(tensor.dtype() == Dtype::bf16) {}
+  __device__ float load(int64_t i) const {
+    return bf16 ? static_cast<float>(static_cast<const BFloat16*>(data)[i])
+                : static_cast<const float*>(data)[i];
+  }
+  __device__ void keep(int64_t i, float value) const {
+    if (bf16)
+      store(static_cast<BFloat16*>(data)[i], value);
+    else
+      static_cast<float*>(data)[i] = value;
+  }
+};
+
+struct Piece {
+  Values values;
+  int64_t begin, end;
+};
+
+// One tensor's part in a step, and its pieces [first_piece, last_piece).
+struct Slot {
+  Values parameter, gradient;
+  float *first, *second, *largest, *master;  // master may be null
+  int64_t first_piece, last_piece, size;
+};
+struct SlotPiece {
+  int64_t slot, begin, end;
+};
+
+// Scalars of one step; each is computed in double first.
+struct StepFactors {
+  float gradient_scale, beta1, one_minus_beta1, beta2, one_minus_beta2, bias2, eps, decay;
+  double base_rate;
+};
+
+StepFactors step_factors(const StableAdamWArgs& args, double gradient_scale) {
+  const auto to_float = [](double value) { return static_cast<float>(value); };
+  const double step = static_cast<double>(args.step);
+  return {to_float(gradient_scale),
+          to_float(args.beta1),
+          to_float(1.0 - args.beta1),
+          to_float(args.beta2),
+          to_float(1.0 - args.beta2),
+          to_float(std::sqrt(1.0 - std::pow(args.beta2, step))),
+          to_float(args.eps),
+          to_float(1.0 - args.learning_rate * args.weight_decay),
+          args.learning_rate / (1.0 - std::pow(args.beta1, step))};
+}
+
+__global__ void square_kernel(const Piece* pieces, double* partial) {
+  const Piece& piece = pieces[blockIdx.x];
+  double sum = 0;
+  for (int64_t i = piece.begin + threadIdx.x; i < piece.end; i += blockDim.x) {
+    const double value = piece.values.load(i);
+    sum += value * value;
+  }
+  sum = block_reduce(sum, elementwise::Add{});
+  if (threadIdx.x == 0) partial[blockIdx.x] = sum;
+}
+
+// One block for all pieces.
+__global__ void total_kernel(const double* partial, int64_t count, float* out) {
+  double sum = 0;
+  for (int64_t i = threadIdx.x; i < count; i += blockDim.x) sum += partial[i];
+  sum = block_reduce(sum, elementwise::Add{});
+  if (threadIdx.x == 0) *out = static_cast<float>(sum);
+}
+
+// First pass: the moments, and each piece's sum of (gradient / denominator)^2.
+__global__ void moment_kernel(const Slot* slots, const SlotPiece* pieces, StepFactors f, double* partial) {
+  const SlotPiece& piece = pieces[blockIdx.x];
+  const Slot& slot = slots[piece.slot];
+  double sum = 0;
+  for (int64_t i = piece.begin + threadIdx.x; i < piece.end; i += blockDim.x) {
+    const float g = slot.gradient.load(i) * f.gradient_scale;
+    slot.first[i] = f.beta1 * slot.first[i] + f.one_minus_beta1 * g;
+    const float v = f.beta2 * slot.second[i] + f.one_minus_beta2 * g * g;
+    slot.second[i] = v;
+    const float before = slot.largest[i];
+    const float most = before > v ? before : v;
+    slot.largest[i] = most;
+    const float ratio = g / (std::sqrt(most) / f.bias2 + f.eps);
+    sum += static_cast<double>(ratio) * static_cast<double>(ratio);
+  }
+  sum = block_reduce(sum, elementwise::Add{});
+  if (threadIdx.x == 0) partial[blockIdx.x] = sum;
+}
+
+// rates[slot] = lr / (1 - beta1^t) / max(1, rms of the slot's ratios); one thread a slot.
+__global__ void rate_kernel(const Slot* slots, int64_t count, const double* partial, double base_rate,
+                            float* rates) {
+  for (int64_t i = first_index(); i < count; i += index_step()) {
+    double sum = 0;
+    for (int64_t p = slots[i].first_piece; p < slots[i].last_piece; ++p) sum += partial[p];
+    const double rms = sqrt(sum / static_cast<double>(slots[i].size));
+    rates[i] = static_cast<float>(base_rate / (1.0 < rms ? rms : 1.0));
+  }
+}
+
+// Second pass: the parameters.
+__global__ void parameter_kernel(const Slot* slots, const SlotPiece* pieces, StepFactors f,
+                                 const float* rates) {
+  const SlotPiece& piece = pieces[blockIdx.x];
+  const Slot& slot = slots[piece.slot];
+  const float rate = rates[piece.slot];
+  for (int64_t i = piece.begin + threadIdx.x; i < piece.end; i += blockDim.x) {
+    const float denominator = std::sqrt(slot.largest[i]) / f.bias2 + f.eps;
+    const float before = slot.master ? slot.master[i] : slot.parameter.load(i);
+    const float after = before * f.decay - rate * slot.first[i] / denominator;
+    if (slot.master) slot.master[i] = after;
+    slot.parameter.keep(i, after);
+  }
+}
+
+void check_slot(const AdamSlot& slot) {
+  const auto computed = [](Dtype dtype) { return dtype == Dtype::f32 || dtype == Dtype::bf16; };
+  check(computed(slot.parameter.dtype()) && computed(slot.gradient.dtype()) &&
+            slot.first_moment.dtype() == Dtype::f32 && slot.second_moment.dtype() == Dtype::f32 &&
+            slot.max_second_moment.dtype() == Dtype::f32 &&
+            (!slot.master.defined() || slot.master.dtype() == Dtype::f32),
+        "stable_adamw: gradient {} and state {} do not fit a parameter of {} on a GPU", slot.gradient.dtype(),
+        slot.first_moment.dtype(), slot.parameter.dtype());
+}
+
+}  // namespace
+
+void CudaKernels::sum_of_squares(std::span<const Tensor> tensors, const Tensor& out) {
+  std::vector<Piece> pieces;
+  for (const Tensor& tensor : tensors) {
+    check(tensor.dtype() == Dtype::f32 || tensor.dtype() == Dtype::bf16,
+          "sum_of_squares: expected f32 or bf16 on a GPU, got {}", tensor.dtype());
+    for (int64_t begin = 0; begin < tensor.numel(); begin += piece_size) {
+      pieces.push_back({Values(tensor), begin, std::min(begin + piece_size, tensor.numel())});
+    }
+  }
+  const int64_t count = static_cast<int64_t>(pieces.size());
+  const Tensor list = upload(std::span<const Piece>(pieces));
+  const Tensor partial = Tensor::empty({count}, Dtype::f64, device());
+  double* sums = static_cast<double*>(partial.raw_data());
+  launch("sum_of_squares", stream_, count, block_threads, 0, square_kernel,
+         static_cast<const Piece*>(list.raw_data()), sums);
+  launch("sum_of_squares", stream_, 1, block_threads, 0, total_kernel, sums, count, out.data<float>());
+}
+
+void CudaKernels::stable_adamw(std::span<const AdamSlot> slots, const StableAdamWArgs& args,
+                               double gradient_scale) {
+  std::vector<Slot> list;
+  std::vector<SlotPiece> pieces;
+  for (const AdamSlot& slot : slots) {
+    check_slot(slot);
+    const int64_t size = slot.parameter.numel(), number = static_cast<int64_t>(list.size());
+    const int64_t first_piece = static_cast<int64_t>(pieces.size());
+    for (int64_t begin = 0; begin < size; begin += piece_size) {
+      pieces.push_back({number, begin, std::min(begin + piece_size, size)});
+    }
+    list.push_back({Values(slot.parameter), Values(slot.gradient), slot.first_moment.data<float>(),
+                    slot.second_moment.data<float>(), slot.max_second_moment.data<float>(),
+                    slot.master.defined() ? slot.master.data<float>() : nullptr, first_piece,
+                    static_cast<int64_t>(pieces.size()), size});
+  }
+  const char* op = "stable_adamw";
+  const int64_t count = static_cast<int64_t>(pieces.size()), tensors = static_cast<int64_t>(list.size());
+  const Tensor slot_list = upload(std::span<const Slot>(list));
+  const Tensor piece_list = upload(std::span<const SlotPiece>(pieces));
+  const auto* device_slots = static_cast<const Slot*>(slot_list.raw_data());
+  const auto* device_pieces = static_cast<const SlotPiece*>(piece_list.raw_data());
+  const Tensor partial = Tensor::empty({count}, Dtype::f64, device());
+  const Tensor rates = Tensor::empty({tensors}, Dtype::f32, device());
+  double* sums = static_cast<double*>(partial.raw_data());
+  const StepFactors factors = step_factors(args, gradient_scale);
+  launch(op, stream_, count, block_threads, 0, moment_kernel, device_slots, device_pieces, factors, sums);
+  launch(op, stream_, blocks_for(tensors), block_threads, 0, rate_kernel, device_slots, tensors, sums,
+         factors.base_rate, rates.data<float>());
+  launch(op, stream_, count, block_threads, 0, parameter_kernel, device_slots, device_pieces, factors,
+         rates.data<float>());
+}
+
+}  // namespace dinomaly
