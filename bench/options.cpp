@@ -5,7 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
-#include "tensor/kernels.h"
+#include "dinomaly/cli/device_flag.h"
 
 namespace dinomaly {
 
@@ -49,7 +49,7 @@ BenchOptions parse_bench_options(int argc, char** argv) {
   app.add_option("--size", options.size, "pixels a side, a multiple of 14")->capture_default_str();
   app.add_option("--batch", options.batch, "pictures")->capture_default_str()->check(CLI::Range(1, 4096));
   app.add_option("--precision", precision, "f32 or bf16")->capture_default_str();
-  app.add_option("--device", device, "cpu, cuda or cuda:N")->capture_default_str();
+  add_device_flags(app, device);
   app.add_option("--threads", options.threads, "0: one a processor")->check(CLI::Range(0, 1024));
   app.add_option("--repeat", options.repeat, "repetitions that count, after one that does not")
       ->capture_default_str()
@@ -76,8 +76,7 @@ BenchOptions parse_bench_options(int argc, char** argv) {
   options.precision = parse_dtype(precision);
   check_input(options.precision == Dtype::f32 || options.precision == Dtype::bf16,
               "--precision: '{}' is not one of f32, bf16", precision);
-  options.device = parse_device(device);
-  kernels_for(options.device);  // says so where there is none
+  options.device = open_device(device);
   if (options.threads > 0) omp_set_num_threads(options.threads);
   options.threads = omp_get_max_threads();
   return options;

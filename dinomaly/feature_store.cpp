@@ -13,6 +13,7 @@
 #include "dinomaly/sha256.h"
 #include "dinomaly/weights/encoder_hash.h"
 #include "tensor/io/safetensors.h"
+#include "tensor/kernels.h"
 #include "tensor/ops.h"
 
 namespace dinomaly {
@@ -42,6 +43,11 @@ Shape with_rows(const Tensor& batch, int64_t count) {
   Shape shape = batch.shape();
   shape[0] = count;
   return shape;
+}
+
+// The rest of the memory is for training.
+bool fits_on_gpu(Device device, size_t bytes) {
+  return !device.is_cpu() && bytes <= kernels_for(device).allocator().available() / 2;
 }
 
 std::string group_name(size_t group) { return fmt::format("group.{}", group); }
@@ -86,7 +92,8 @@ std::string feature_key(const Dinomaly& model, const std::vector<Sample>& sample
 
 FeatureStore::FeatureStore(const Dinomaly& model, const std::vector<Sample>& samples, int64_t batch,
                            const FeatureOptions& options)
-    : given_(model.encoder().parameters().front().dtype()) {
+    : given_(model.encoder().parameters().front().dtype()),
+      device_(model.encoder().parameters().front().device()) {
   if (samples.empty()) return;
   if (!options.cache) {
     compute(model, samples, batch, options);
@@ -116,6 +123,10 @@ bool FeatureStore::load(const fs::path& path, int64_t count, size_t groups) {
     }
     check_input(fits, "{}: features of other shapes", path.string());
     all_ = std::move(all);
+    if (fits_on_gpu(device_, bytes())) {
+      all_.bottleneck_input = all_.bottleneck_input.to(device_);
+      for (Tensor& group : all_.encoded) group = group.to(device_);
+    }
   } catch (const InputError& error) {
     fmt::print(stderr, "feature cache: {}; computed anew\n", error.what());
     return false;
@@ -142,14 +153,15 @@ void FeatureStore::make_room(const Features& first, int64_t count, const Feature
   for (const Tensor& group : first.encoded) shapes.push_back(with_rows(group, count));
   size_t total = 0;
   for (const Shape& shape : shapes) total += static_cast<size_t>(shape.numel()) * size_of(dtype);
-  const bool in_memory = total <= options.memory;
-  place_ = in_memory ? "in memory" : "in a file";
+  const bool on_gpu = fits_on_gpu(device_, total);
+  const bool in_memory = on_gpu || total <= options.memory;
+  place_ = on_gpu ? "on " + device_.to_string() : in_memory ? "in memory" : "in a file";
   const std::shared_ptr<void> file = in_memory ? nullptr : map_nameless_file(options.folder, total);
   std::vector<Tensor> room;
   size_t offset = 0;
   for (const Shape& shape : shapes) {
     room.push_back(in_memory
-                       ? Tensor::empty(shape, dtype, first.bottleneck_input.device())
+                       ? Tensor::empty(shape, dtype, on_gpu ? device_ : Device::cpu())
                        : Tensor::wrap(static_cast<std::byte*>(file.get()) + offset, shape, dtype, file));
     offset += room.back().bytes();
   }
@@ -180,9 +192,10 @@ size_t FeatureStore::bytes() const {
 }
 
 Features FeatureStore::gather(const std::vector<int64_t>& indices) const {
-  Features features{gather_rows(all_.bottleneck_input, indices).to(given_), {}, all_.rows, all_.columns};
+  Features features{
+      gather_rows(all_.bottleneck_input, indices).to(device_).to(given_), {}, all_.rows, all_.columns};
   for (const Tensor& group : all_.encoded) {
-    features.encoded.push_back(gather_rows(group, indices).to(given_));
+    features.encoded.push_back(gather_rows(group, indices).to(device_).to(given_));
   }
   return features;
 }

@@ -14,7 +14,8 @@
 namespace dinomaly {
 
 struct FeatureOptions {
-  // Up to so many bytes stay in memory; more go to a memory-mapped file without a name in `folder`.
+  // On a GPU features stay there while they take at most half of its free memory. Otherwise up to so many
+  // bytes stay in the host's memory; more go to a memory-mapped file without a name in `folder`.
   size_t memory = SIZE_MAX;
   std::filesystem::path folder = ".";
   // Where features are kept for later runs, under a name made of what they depend on (feature_key).
@@ -32,9 +33,9 @@ class FeatureStore {
 
   int64_t size() const { return all_.bottleneck_input.defined() ? all_.batch() : 0; }
   size_t bytes() const;
-  // "in memory", "in a file", "from CACHE_FILE".
+  // "in memory", "on cuda:0", "in a file", "from CACHE_FILE".
   const std::string& place() const { return place_; }
-  // Those of the given pictures, in that order.
+  // Those of the given pictures, in that order, in the model's dtype and on its device.
   Features gather(const std::vector<int64_t>& indices) const;
 
  private:
@@ -46,6 +47,7 @@ class FeatureStore {
 
   Features all_;
   Dtype given_ = Dtype::f32;  // of what gather() returns
+  Device device_;             // the same
   std::string place_;
 };
 

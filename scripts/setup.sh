@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the build needs on Debian or Ubuntu, if anything is missing; needs root or sudo only then.
+# The CUDA toolkit is optional and not installed here: where nvcc 12.4 or later is found, the CUDA backend is built.
 set -euo pipefail
 
 packages=(

@@ -16,7 +16,7 @@ Device parse_device(std::string_view text) {
     if (error == std::errc() && end == digits.data() + digits.size() && index >= 0)
       return Device::cuda(index);
   }
-  fail_input("unknown device '{}': expected cpu, cuda or cuda:N", text);
+  fail_input("unknown device '{}': expected cpu, cuda or cuda:N (programs also take auto)", text);
 }
 
 }  // namespace dinomaly

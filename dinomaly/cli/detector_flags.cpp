@@ -4,9 +4,9 @@
 
 #include <CLI/CLI.hpp>
 
+#include "dinomaly/cli/device_flag.h"
 #include "dinomaly/data/layout.h"
 #include "dinomaly/data/loader.h"
-#include "tensor/device.h"
 
 namespace dinomaly {
 
@@ -19,11 +19,11 @@ void add_detector_flags(CLI::App& command, DetectorFlags& flags) {
       ->capture_default_str()
       ->check(CLI::Range(int64_t{1}, int64_t{4096}));
   command.add_option("--threads", flags.threads, "0: one a processor")->check(CLI::Range(0, 1024));
-  command.add_option("--device", flags.device, "cpu, cuda or cuda:N")->capture_default_str();
+  add_device_flags(command, flags.device);
 }
 
 Detector open_detector(const DetectorFlags& flags) {
-  const Device device = parse_device(flags.device);
+  const Device device = open_device(flags.device);
   if (flags.threads > 0) omp_set_num_threads(flags.threads);
   const std::optional<std::filesystem::path> encoder =
       flags.encoder.empty() ? std::nullopt : std::optional<std::filesystem::path>(flags.encoder);

@@ -21,7 +21,7 @@ struct DetectorFlags {
   int threads = 0;
 };
 
-// MODEL, --encoder, --heads, --batch, --threads, --device.
+// MODEL, --encoder, --heads, --batch, --threads, --device, --deterministic.
 void add_detector_flags(CLI::App& command, DetectorFlags& flags);
 
 // Loads the model onto the device and sets the number of threads. Throws InputError.

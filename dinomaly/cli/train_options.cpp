@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include "dinomaly/cli/device_flag.h"
 #include "dinomaly/data/layout.h"
 #include "dinomaly/files.h"
 #include "dinomaly/report/results.h"
@@ -65,6 +66,7 @@ void for_each_option(Options& o, Visitor visit) {
   visit("heads", o.heads);
   visit("threads", o.threads);
   visit("precision", o.precision);
+  visit("device", o.device);
   visit("out", o.out);
   visit("separate", o.separate);
   visit("eval_every", o.eval_every);
@@ -196,6 +198,8 @@ TrainFlags::TrainFlags(CLI::App& app, Program program) : program_(program) {
   add(app, "--threads", &TrainOptions::threads, "0: one a processor");
   add(app, "--precision", &TrainOptions::precision,
       "f32, bf16 (weights and activations; sums, statistics and master weights stay f32) or f64");
+  add(app, "--device", &TrainOptions::device, device_help);
+  app.add_flag("--deterministic", deterministic_help);
   add(app, "--out", &TrainOptions::out, "folder for metrics, log, model and heatmaps");
   if (command) add_command_flags(app);
 }
@@ -277,6 +281,9 @@ TrainOptions TrainFlags::options() const {
   apply_texts(options.config);
   for (const auto& copy : given_fields_) copy(options);
   check_options(options);
+  options.on = open_device(options.device);
+  check_input(options.on.is_cpu() || options.dtype() != Dtype::f64,
+              "--precision: f64 is computed on the CPU only; take f32 or bf16 on {}", options.on);
   if (options.threads > 0) omp_set_num_threads(options.threads);
   return options;
 }

@@ -27,8 +27,11 @@ struct TrainOptions {
   int64_t heads = 0;  // 0: width / 64
   int threads = 0;    // 0: as many as there are processors
   std::string precision = "f32";
+  std::string device = "cpu";  // as --device names it
   std::filesystem::path out = "dinomaly-out";
   Config config;
+
+  Device on;  // what `device` came to
 
   // Of the command `train` alone.
   bool separate = false;            // a model for each category, in OUT/CATEGORY
@@ -46,7 +49,8 @@ struct TrainOptions {
 
   Dtype dtype() const;
   FeatureOptions features() const;
-  // All but `resume`, the config's options under their names. Reading it back gives the same options.
+  // All but `resume` and `on`, the config's options under their names. Reading it back gives the same
+  // options.
   nlohmann::json to_json() const;
 };
 

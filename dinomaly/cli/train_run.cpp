@@ -31,6 +31,7 @@ json identity_of(const TrainOptions& options, const Config& config, const std::s
           {"feature_dtype", options.feature_dtype},
           {"eval_every", options.eval_every},
           {"keep_best", options.keep_best},
+          {"device", options.on.to_string()},
           {"threads", omp_get_max_threads()}};
 }
 
@@ -50,6 +51,7 @@ std::unique_ptr<Dinomaly> make_model(const TrainOptions& options, const EncoderW
   auto model = std::make_unique<Dinomaly>(encoder.config, options.config);
   load_encoder_weights(model->encoder(), encoder, options.encoder.value_or("random encoder").string());
   model->to(options.dtype());
+  model->to(options.on);
   return model;
 }
 
@@ -155,6 +157,10 @@ void TrainRun::check_same_run(const SavedState& saved) const {
   if (then.value("threads", json()) != identity_["threads"]) {
     fmt::print("note: {} threads, before {}: the last bits may differ from an uninterrupted run\n",
                identity_["threads"].dump(), then.value("threads", json()).dump());
+  }
+  if (const json device = then.value("device", json("cpu")); device != identity_["device"]) {
+    fmt::print("note: on {}, before on {}: the numbers will differ from an uninterrupted run\n",
+               identity_["device"].dump(), device.dump());
   }
 }
 

@@ -16,7 +16,7 @@
 
 namespace dinomaly {
 
-// The model the options describe, with the encoder's weights, in the precision asked for.
+// The model the options describe, with the encoder's weights, in the precision and on the device asked for.
 std::unique_ptr<Dinomaly> make_model(const TrainOptions& options, const EncoderWeights& encoder);
 
 // The categories that can be judged, pictures at least; says which cannot, and why.

@@ -45,6 +45,7 @@ constexpr Invocation wrong[] = {
     {"predict MODEL GOOD --batch -3", "--batch"},
     {"predict MODEL GOOD --threads -1", "--threads"},
     {"predict MODEL GOOD --device tpu", "tpu"},
+    {"predict MODEL GOOD --device cuda:999", "cuda:999"},
     {"predict MODEL GOOD --heads 5", "5"},
     {"predict MODEL GOOD --encoder /nowhere", "encoder"},
     {"predict MODEL --watch /nowhere", "/nowhere"},

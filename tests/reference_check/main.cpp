@@ -1,9 +1,10 @@
-// Checks this project against reference bundles: reference_check [--dtype f64|f32|bf16] [--device cpu|cuda]
-// FILE... One line a tensor group, "NAME max relative error E tolerance T ok|FAIL". Exit status 0: all ok; 1:
-// any FAIL; 2: a file it cannot read or a wrong flag.
+// Checks this project against reference bundles: reference_check [--dtype f64|f32|bf16] [--device
+// cpu|cuda|cuda:N|auto] FILE... One line a tensor group, "NAME max relative error E tolerance T ok|FAIL".
+// Exit status 0: all ok; 1: any FAIL; 2: a file it cannot read or a wrong flag.
 #include <CLI/CLI.hpp>
 
 #include "bundle.h"
+#include "dinomaly/cli/device_flag.h"
 
 namespace dinomaly {
 namespace {
@@ -38,14 +39,16 @@ int run(int argc, char** argv) {
   std::string dtype = "f64", device = "cpu";
   app.add_option("files", files, "reference bundles (safetensors)")->required();
   app.add_option("--dtype", dtype, "f64, f32 or bf16");
-  app.add_option("--device", device, "cpu, cuda or cuda:N");
+  add_device_flags(app, device);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
-  const CheckOptions options{parse_dtype(dtype), parse_device(device)};
+  const CheckOptions options{parse_dtype(dtype), open_device(device)};
   check_input(is_floating(options.dtype), "--dtype: '{}' is not one of f64, f32, bf16", dtype);
+  check_input(options.device.is_cpu() || options.dtype != Dtype::f64,
+              "--dtype: f64 is computed on the CPU only; a GPU takes f32 or bf16");
   bool all_ok = true;
   for (const std::string& file : files) all_ok = check_file(file, options) && all_ok;
   return all_ok ? 0 : 1;

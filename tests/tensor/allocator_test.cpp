@@ -76,6 +76,22 @@ TEST_CASE("allocator: on exhaustion the cache is flushed, then it throws") {
   CHECK(out == 0);
 }
 
+TEST_CASE("allocator: a source that knows what is left and what to do is asked") {
+  class Advising final : public MemorySource {
+   public:
+    void* acquire(size_t bytes) override { return bytes > 4096 ? nullptr : std::aligned_alloc(64, bytes); }
+    void release(void* block, size_t) override { std::free(block); }
+    size_t available() const override { return 1000; }
+    std::string advice() const override { return "ask for less"; }
+  };
+  CachingAllocator allocator(std::make_unique<Advising>());
+  CHECK_THROWS_WITH_AS(allocator.allocate(8192),
+                       "out of memory: 8192 bytes asked for, 0 bytes live, peak 0; ask for less", InputError);
+  allocator.deallocate(allocator.allocate(1024), 1024);
+  CHECK(allocator.available() == 1000 + 1024);
+  CHECK(kernels_for(Device::cpu()).allocator().available() == SIZE_MAX);
+}
+
 TEST_CASE("allocator: destroying it returns what it kept") {
   size_t out = 0;
   {
@@ -120,10 +136,3 @@ TEST_CASE("allocator of the CPU: threads may take, pass on and give back tensors
   }
   CHECK(allocator.counters().live_blocks == before);
 }
-
-#ifndef DINOMALY_WITH_CUDA
-TEST_CASE("registry: a build without CUDA says so") {
-  CHECK_THROWS_WITH_AS(kernels_for(Device::cuda(0)), "device cuda:0: this program was built without CUDA",
-                       InputError);
-}
-#endif
