@@ -61,7 +61,7 @@ NamedTensors Trainer::state() {
 
 void Trainer::load_state(const std::map<std::string, Tensor>& state, const std::string& source) {
   const auto counters = entry(state, "counters", {4}, Dtype::i64, source).to_vector<int64_t>();
-  const Tensor& order = entry(state, "order", {features_.size()}, Dtype::i64, source);
+  const Tensor order = entry(state, "order", {features_.size()}, Dtype::i64, source);
   check_input(counters[0] >= 0 && counters[2] >= 0 && counters[3] >= 0, "{}: a counter is negative", source);
   for (const auto& [name, parameter] : model_.named_trained_parameters()) {
     entry(state, model_prefix + name, parameter.shape(), parameter.dtype(), source);
