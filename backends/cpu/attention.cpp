@@ -4,12 +4,12 @@
 // Backward, with P rebuilt as exp(scale q k^T - logsumexp) and delta_n = sum over d of dout * out:
 //   dv = P^T dout,  dS = P * (dout v^T - delta) * scale,  dq = dS k,  dk = dS^T q.
 // One thread does all tiles of a head in order, so dk and dv need no atomics and no order of chance.
-#include <atomic>
 #include <cmath>
 #include <limits>
 
 #include "backends/common/parallel.h"
 #include "backends/common/vector_math.h"
+#include "backends/cpu/attention_forward.h"
 #include "backends/cpu/cpu_kernels.h"
 #include "backends/cpu/gemm.h"
 #include "backends/cpu/heads.h"
@@ -27,33 +27,19 @@ int64_t tile_size(int64_t queries) {
   return (queries + tiles - 1) / tiles;
 }
 
-// probabilities <- exp(scale * (scores - max)); returns 1 / their sum and writes the row's logsumexp.
-template <class P, class W>
-W exponentiate(const W* scores, P* probabilities, int64_t n, W scale, W* logsumexp) {
-  W largest = -std::numeric_limits<W>::infinity();
-#pragma omp simd reduction(max : largest)
-  for (int64_t i = 0; i < n; ++i) largest = scores[i] > largest ? scores[i] : largest;
-  W sum = 0;
-#pragma omp simd reduction(+ : sum)
-  for (int64_t i = 0; i < n; ++i) {
-    const W value = vexp(scale * (scores[i] - largest));
-    store(probabilities[i], value);
-    sum += value;
-  }
-  *logsumexp = scale * largest + std::log(sum);
-  return W(1) / sum;
-}
-
 template <class T>
 void forward(const Heads<T>& q, const Heads<T>& k, const Heads<T>& v, double scale, const Heads<T>& out,
              Wide<T>* logsumexp, int64_t heads) {
   using W = Wide<T>;
   const int64_t n = q.length(), m = k.length(), d = q.width();
+  constexpr int64_t lanes = 16;
   const int64_t tile_rows = tile_size(n), tiles = (n + tile_rows - 1) / tile_rows;
+  const int64_t stride = rounded_up(m, lanes);
   parallel_for(heads * tiles, 1, [&](int64_t begin, int64_t end) {
-    Scratch<W> scratch(2 * tile_rows * d + 2 * m * d + tile_rows * m);
+    Scratch<W> scratch(2 * tile_rows * d + 2 * m * d + tile_rows * stride);
     W *q_copy = scratch.take(tile_rows * d), *out_copy = scratch.take(tile_rows * d);
-    W *k_copy = scratch.take(m * d), *v_copy = scratch.take(m * d), *scores = scratch.take(tile_rows * m);
+    W *k_copy = scratch.take(m * d), *v_copy = scratch.take(m * d),
+      *scores = scratch.take(tile_rows * stride);
     for (int64_t task = begin; task < end; ++task) {
       const int64_t head = task / tiles, first = task % tiles * tile_rows;
       const int64_t rows = std::min(tile_rows, n - first);
@@ -63,12 +49,14 @@ void forward(const Heads<T>& q, const Heads<T>& k, const Heads<T>& v, double sca
       const auto result = out.target(head, first, rows, out_copy);
       W inverse[largest_tile];
       gemm(false, true, rows, m, d, W(1), queries.data, queries.stride, keys.data, keys.stride, W(0), scores,
-           m);
+           stride);
       for (int64_t i = 0; i < rows; ++i) {
-        inverse[i] = exponentiate(scores + i * m, scores + i * m, m, static_cast<W>(scale),
-                                  logsumexp + head * n + first + i);
+        W* row = scores + i * stride;
+        std::fill(row + m, row + stride, -std::numeric_limits<W>::infinity());
+        inverse[i] =
+            exponentiate<lanes>(row, stride, static_cast<W>(scale), logsumexp + head * n + first + i);
       }
-      gemm(false, false, rows, d, m, W(1), scores, m, values.data, values.stride, W(0), result.data,
+      gemm(false, false, rows, d, m, W(1), scores, stride, values.data, values.stride, W(0), result.data,
            result.stride);
       for (int64_t i = 0; i < rows; ++i) {
         W* row = result.row(i);
@@ -78,44 +66,6 @@ void forward(const Heads<T>& q, const Heads<T>& k, const Heads<T>& v, double sca
       out.write_back(head, first, rows, result);
     }
   });
-}
-
-// The same with bf16 products, which take q, k, v as they are and the probabilities rounded; scores and sums
-// stay in f32. False, and nothing done, on a processor without such products.
-bool forward_bf16(const Heads<BFloat16>& q, const Heads<BFloat16>& k, const Heads<BFloat16>& v, double scale,
-                  const Heads<BFloat16>& out, float* logsumexp, int64_t heads) {
-  if (!q.rows_apart() || !k.rows_apart() || !v.rows_apart()) return false;
-  const int64_t n = q.length(), m = k.length(), d = q.width();
-  const int64_t tile_rows = tile_size(n), tiles = (n + tile_rows - 1) / tile_rows;
-  std::atomic<bool> possible{true};
-  parallel_for(heads * tiles, 1, [&](int64_t begin, int64_t end) {
-    Scratch<float> scratch(tile_rows * (m + d));
-    Scratch<BFloat16> narrow(tile_rows * m);
-    float *scores = scratch.take(tile_rows * m), *out_copy = scratch.take(tile_rows * d);
-    BFloat16* probabilities = narrow.take(tile_rows * m);
-    for (int64_t task = begin; task < end && possible; ++task) {
-      const int64_t head = task / tiles, first = task % tiles * tile_rows;
-      const int64_t rows = std::min(tile_rows, n - first);
-      const auto queries = q.stored(head, first), keys = k.stored(head, 0), values = v.stored(head, 0);
-      float inverse[largest_tile];
-      if (!gemm(false, true, rows, m, d, queries.data, queries.stride, keys.data, keys.stride, scores, m)) {
-        possible = false;
-        break;
-      }
-      for (int64_t i = 0; i < rows; ++i) {
-        inverse[i] = exponentiate(scores + i * m, probabilities + i * m, m, static_cast<float>(scale),
-                                  logsumexp + head * n + first + i);
-      }
-      possible = possible &&
-                 gemm(false, false, rows, d, m, probabilities, m, values.data, values.stride, out_copy, d);
-      for (int64_t i = 0; i < rows; ++i) {
-#pragma omp simd
-        for (int64_t j = 0; j < d; ++j) out_copy[i * d + j] *= inverse[i];
-      }
-      out.write_back(head, first, rows, {out_copy, d});
-    }
-  });
-  return possible;
 }
 
 // One row: probabilities <- exp(scores - logsumexp).
@@ -194,14 +144,16 @@ void CpuKernels::attention(const Tensor& q, const Tensor& k, const Tensor& v, do
     return;
   }
   visit_floating(q.dtype(), [&]<class T>(T) {
-    if constexpr (std::is_same_v<T, BFloat16>) {
-      if (forward_bf16(Heads<T>(q), Heads<T>(k), Heads<T>(v), scale, Heads<T>(out), logsumexp.data<float>(),
-                       q.size(0) * q.size(1))) {
-        return;
-      }
+    const Heads<T> queries(q), keys(k), values(v), result(out);
+    const int64_t heads = q.size(0) * q.size(1);
+    auto* normalisers = logsumexp.data<Wide<T>>();
+    if constexpr (has_register_product<T>) {
+      attention_forward<T>(queries, keys, values, scale, result, normalisers, heads);
+    } else if constexpr (has_register_product<Wide<T>>) {
+      attention_forward<Wide<T>>(queries, keys, values, scale, result, normalisers, heads);
+    } else {
+      forward(queries, keys, values, scale, result, normalisers, heads);
     }
-    forward(Heads<T>(q), Heads<T>(k), Heads<T>(v), scale, Heads<T>(out), logsumexp.data<Wide<T>>(),
-            q.size(0) * q.size(1));
   });
 }
 

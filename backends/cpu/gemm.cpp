@@ -8,7 +8,6 @@
 
 #include <Eigen/Core>
 
-#include "backends/cpu/onednn.h"
 #include "tensor/error.h"
 
 namespace dinomaly {
@@ -40,26 +39,6 @@ void gemm(bool a_transposed, bool b_transposed, int64_t m, int64_t n, int64_t k,
     out.noalias() += alpha * left * right.transpose();
   else
     out.noalias() += alpha * left * right;
-}
-
-bool gemm(bool a_transposed, bool b_transposed, int64_t m, int64_t n, int64_t k, const BFloat16* a,
-          int64_t lda, const BFloat16* b, int64_t ldb, float* c, int64_t ldc) {
-  const auto stored = [](int64_t rows, int64_t columns, bool transposed, int64_t step) {
-    return onednn::layout({rows, columns}, Dtype::bf16, transposed ? Strides{1, step} : Strides{step, 1});
-  };
-  static onednn::ProgramCache programs;
-  const auto program = programs.get({a_transposed, b_transposed, m, n, k, lda, ldb, ldc}, [&] {
-    return onednn::make_matmul(stored(m, k, a_transposed, lda), stored(k, n, b_transposed, ldb), {},
-                               onednn::layout({m, n}, Dtype::f32, {ldc, 1}), onednn::attributes());
-  });
-  if (!*program) return false;
-  const auto view = [&](int name, const void* data) {
-    return dnnl::memory(program->layout_of(name), onednn::engine(), const_cast<void*>(data));
-  };
-  program->run({{DNNL_ARG_SRC, view(DNNL_ARG_SRC, a)},
-                {DNNL_ARG_WEIGHTS, view(DNNL_ARG_WEIGHTS, b)},
-                {DNNL_ARG_DST, view(DNNL_ARG_DST, c)}});
-  return true;
 }
 
 }  // namespace dinomaly

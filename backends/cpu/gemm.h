@@ -4,8 +4,6 @@
 
 #include <cstdint>
 
-#include "tensor/bfloat16.h"
-
 namespace dinomaly {
 
 // c (m, n) = alpha op(a) op(b) + beta c, op(a) of (m, k), op(b) of (k, n). A `transposed` operand is stored
@@ -15,9 +13,5 @@ void gemm(bool a_transposed, bool b_transposed, int64_t m, int64_t n, int64_t k,
           int64_t lda, const float* b, int64_t ldb, float beta, float* c, int64_t ldc);
 void gemm(bool a_transposed, bool b_transposed, int64_t m, int64_t n, int64_t k, double alpha,
           const double* a, int64_t lda, const double* b, int64_t ldb, double beta, double* c, int64_t ldc);
-// c (m, n) = op(a) op(b) in the same way, products and sums in f32. False, and nothing done, on a processor
-// without bf16 products.
-bool gemm(bool a_transposed, bool b_transposed, int64_t m, int64_t n, int64_t k, const BFloat16* a,
-          int64_t lda, const BFloat16* b, int64_t ldb, float* c, int64_t ldc);
 
 }  // namespace dinomaly

@@ -57,7 +57,11 @@ class Heads {
 
   int64_t length() const { return length_; }
   int64_t width() const { return width_; }
-  // Rows [first, first + rows) of head b * H + h, to read.
+  // Row `index` of head b * H + h, as it is stored.
+  T* row(int64_t head, int64_t index) const {
+    return data_ + head / heads_ * batch_stride_ + head % heads_ * head_stride_ + index * row_stride_;
+  }
+  // Rows [first, first + rows) of a head, to read.
   Matrix<const W> read(int64_t head, int64_t first, int64_t rows, W* scratch) const {
     if (in_place(rows)) return {as_wide(row(head, first)), std::max(row_stride_, width_)};
     for (int64_t i = 0; i < rows; ++i) {
@@ -67,12 +71,6 @@ class Heads {
       for (int64_t j = 0; j < width_; ++j) to[j] = static_cast<W>(from[j]);
     }
     return {scratch, width_};
-  }
-
-  // The same rows as they are stored, for products that take narrow elements; rows must not overlap.
-  bool rows_apart() const { return length_ == 1 || row_stride_ >= width_; }
-  Matrix<const T> stored(int64_t head, int64_t first) const {
-    return {row(head, first), std::max(row_stride_, width_)};
   }
 
   // Where the same rows are to be written; write_back() then brings them to the tensor if that is elsewhere.
@@ -93,9 +91,6 @@ class Heads {
  private:
   // Rows that overlap (an expanded axis) are no matrix for a product.
   bool in_place(int64_t rows) const { return std::is_same_v<T, W> && (rows == 1 || row_stride_ >= width_); }
-  T* row(int64_t head, int64_t index) const {
-    return data_ + head / heads_ * batch_stride_ + head % heads_ * head_stride_ + index * row_stride_;
-  }
   static W* as_wide(T* pointer) {
     if constexpr (std::is_same_v<T, W>)
       return pointer;

@@ -1,0 +1,171 @@
+// The forward pass of softmax attention for a few queries at a time: their scores against all keys stay in
+// the first-level cache, the sums of the products in registers (register_product.h). Keys and values are
+// copied once for each head and thread, in the order in which the products read them.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <type_traits>
+
+#include "backends/common/parallel.h"
+#include "backends/common/vector_math.h"
+#include "backends/cpu/heads.h"
+#include "backends/cpu/register_product.h"
+
+namespace dinomaly {
+
+inline int64_t rounded_up(int64_t count, int64_t step) { return (count + step - 1) / step * step; }
+
+// scores <- exp(scale * (scores - max)) for one row; returns 1 / their sum and writes the row's logsumexp. n
+// is a multiple of `lanes`, which many maxima and sums are formed side by side.
+template <int64_t lanes, class W>
+W exponentiate(W* scores, int64_t n, W scale, W* logsumexp) {
+  W most[lanes], sums[lanes] = {};
+  std::copy_n(scores, lanes, most);
+  for (int64_t i = lanes; i < n; i += lanes) {
+#pragma omp simd
+    for (int64_t j = 0; j < lanes; ++j) most[j] = scores[i + j] > most[j] ? scores[i + j] : most[j];
+  }
+  W largest = most[0];
+#pragma omp simd reduction(max : largest)
+  for (int64_t j = 0; j < lanes; ++j) largest = most[j] > largest ? most[j] : largest;
+  const W shift = scale * largest;
+  for (int64_t i = 0; i < n; i += lanes) {
+#pragma omp simd
+    for (int64_t j = 0; j < lanes; ++j) {
+      const W value = vexp_negative(scale * scores[i + j] - shift);
+      scores[i + j] = value;
+      sums[j] += value;
+    }
+  }
+  W sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (int64_t j = 0; j < lanes; ++j) sum += sums[j];
+  *logsumexp = shift + std::log(sum);
+  return W(1) / sum;
+}
+
+// One thread's memory for attention with elements E, computed in W; pieces of `columns` keys or values.
+template <class E, class W>
+class AttentionBlock {
+ public:
+  AttentionBlock(int64_t keys, int64_t width)
+      : keys_(keys),
+        width_(width),
+        depth_(rounded_up(width, pair)),
+        scores_stride_(rounded_up(keys, columns)),
+        values_stride_(rounded_up(width, columns)),
+        narrow_count_(std::is_same_v<E, W> ? 0 : register_rows * scores_stride_),
+        wide_(register_rows * (scores_stride_ + values_stride_)),
+        narrow_(register_rows * depth_ + narrow_count_ + scores_stride_ * (depth_ + values_stride_)),
+        scores_(wide_.take(register_rows * scores_stride_)),
+        out_(wide_.take(register_rows * values_stride_)),
+        queries_(narrow_.take(register_rows * depth_)),
+        probabilities_(narrow_.take(narrow_count_)),
+        k_(narrow_.take(scores_stride_ * depth_)),
+        v_(narrow_.take(scores_stride_ * values_stride_)) {
+    // What no key, value or query fills is multiplied all the same: it must be 0.
+    std::fill_n(k_, scores_stride_ * depth_, E{});
+    std::fill_n(v_, scores_stride_ * values_stride_, E{});
+    std::fill_n(scores_, register_rows * scores_stride_, W(0));
+    std::fill_n(queries_, register_rows * depth_, E{});
+    std::fill_n(probabilities_, narrow_count_, E{});
+  }
+
+  // Copies a head's keys as k^T and its values, each in pieces of `columns` columns.
+  template <class T>
+  void take_head(const Heads<T>& k, const Heads<T>& v, int64_t head) {
+    for (int64_t key = 0; key < keys_; ++key) {
+      const T *k_row = k.row(head, key), *v_row = v.row(head, key);
+      E* k_column = k_ + key / columns * columns * depth_ + key % columns * pair;
+      for (int64_t j = 0; j < width_; j += pair) {
+        for (int64_t p = 0; p < std::min(pair, width_ - j); ++p)
+          k_column[j * columns + p] = as<E>(k_row[j + p]);
+      }
+      E* v_line = v_ + key / pair * columns * pair + key % pair;
+      for (int64_t first = 0; first < width_; first += columns, v_line += scores_stride_ * columns) {
+        const int64_t count = std::min(columns, width_ - first);
+        for (int64_t j = 0; j < count; ++j) v_line[j * pair] = as<E>(v_row[first + j]);
+      }
+    }
+  }
+
+  // Attention of queries [first, first + rows) of a head, rows <= register_rows.
+  template <class T>
+  void attend(const Heads<T>& q, const Heads<T>& out, int64_t head, int64_t first, int64_t rows, W scale,
+              W* logsumexp) {
+    for (int64_t i = 0; i < rows; ++i) {
+      const T* query = q.row(head, first + i);
+      for (int64_t j = 0; j < width_; ++j) queries_[i * depth_ + j] = as<E>(query[j]);
+    }
+    for (int64_t key = 0; key < keys_; key += columns) {
+      register_product(queries_, depth_, k_ + key * depth_, depth_, scores_ + key, scores_stride_);
+    }
+    W inverse[register_rows];
+    for (int64_t i = 0; i < rows; ++i) {
+      W* row = scores_ + i * scores_stride_;
+      std::fill(row + keys_, row + scores_stride_, -std::numeric_limits<W>::infinity());
+      inverse[i] = exponentiate<columns>(row, scores_stride_, scale, logsumexp + i);
+    }
+    const E* probabilities = narrowed(rows);
+    for (int64_t j = 0; j < width_; j += columns) {
+      register_product(probabilities, scores_stride_, v_ + j * scores_stride_, rounded_up(keys_, pair),
+                       out_ + j, values_stride_);
+    }
+    for (int64_t i = 0; i < rows; ++i) {
+      T* row = out.row(head, first + i);
+      for (int64_t j = 0; j < width_; ++j) store(row[j], out_[i * values_stride_ + j] * inverse[i]);
+    }
+  }
+
+ private:
+  static constexpr int64_t pair = register_pair<E>, columns = register_columns<W>;
+
+  template <class To, class From>
+  static To as(From x) {
+    if constexpr (std::is_same_v<To, From>)
+      return x;
+    else
+      return static_cast<To>(x);
+  }
+
+  // The probabilities as the product with the values takes them.
+  const E* narrowed(int64_t rows) {
+    if constexpr (std::is_same_v<E, W>) {
+      return scores_;
+    } else {
+      for (int64_t i = 0; i < rows * scores_stride_; i += register_lanes) {
+        register_narrow(scores_ + i, probabilities_ + i);
+      }
+      return probabilities_;
+    }
+  }
+
+  int64_t keys_, width_, depth_, scores_stride_, values_stride_;
+  int64_t narrow_count_;
+  Scratch<W> wide_;
+  Scratch<E> narrow_;
+  W *scores_, *out_;
+  E *queries_, *probabilities_, *k_, *v_;
+};
+
+// Attention of T, multiplied as elements of E.
+template <class E, class T>
+void attention_forward(const Heads<T>& q, const Heads<T>& k, const Heads<T>& v, double scale,
+                       const Heads<T>& out, Wide<T>* logsumexp, int64_t heads) {
+  using W = Wide<T>;
+  const int64_t n = q.length(), blocks = (n + register_rows - 1) / register_rows;
+  parallel_for(heads * blocks, 1, [&](int64_t begin, int64_t end) {
+    AttentionBlock<E, W> block(k.length(), q.width());
+    int64_t taken = -1;
+    for (int64_t task = begin; task < end; ++task) {
+      const int64_t head = task / blocks, first = task % blocks * register_rows;
+      if (head != taken) block.take_head(k, v, taken = head);
+      block.attend(q, out, head, first, std::min(register_rows, n - first), static_cast<W>(scale),
+                   logsumexp + head * n + first);
+    }
+  });
+}
+
+}  // namespace dinomaly
