@@ -142,15 +142,15 @@ TEST_CASE("preprocess: rows and columns are kept apart, of pictures as of masks"
     }
   }
   ImageConfig config;
-  config.resize_h = 10, config.resize_w = 14, config.crop_h = 4, config.crop_w = 8;
+  config.resize_h = 10, config.resize_w = 14, config.crop_h = 4, config.crop_w = 10;
   config.mean = {0, 0, 0}, config.std = {1, 1, 1};
   for (ImagePipeline pipeline : {ImagePipeline::pil, ImagePipeline::torchvision}) {
     config.pipeline = pipeline;
     const Tensor cropped = preprocess(image, config);
-    REQUIRE(cropped.shape() == Shape{3, 4, 8});
+    REQUIRE(cropped.shape() == Shape{3, 4, 10});
     const std::vector<float> values = cropped.to_vector<float>();
-    for (int64_t i = 0; i < 3 * 32; ++i) {
-      const int64_t row = 3 + i / 8 % 4, column = 3 + i % 8;
+    for (int64_t i = 0; i < 3 * 40; ++i) {
+      const int64_t row = 3 + i / 10 % 4, column = 2 + i % 10;
       CHECK(values[i] == static_cast<float>(16 * row + column) / 255.0f);
     }
   }

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "dinomaly/data/loader.h"
 #include "dinomaly/data/mvtec.h"
 #include "dinomaly/data/procedural.h"
 #include "dinomaly/loss.h"
@@ -74,6 +75,25 @@ double norm_of_gradients(const std::vector<Variable>& parameters) {
 }
 
 }  // namespace
+
+TEST_CASE("kept features are the encoder's, picture by picture, group by group, in the order asked for") {
+  const TemporaryFolder folder;
+  make_dataset(folder / "set", {.size = 64, .train = 3, .good = 1, .per_defect = 1, .categories = {"wood"}});
+  const std::vector<Sample> samples = read_mvtec(folder / "set").categories[0].train;
+  const auto model = small_model_with_its_own_numbers();
+  const Features kept = FeatureStore(*model, samples, 2).gather({2, 0});
+  ImageLoader loader({samples[2], samples[0]}, model->config().image, 2);
+  const Features fresh = model->encode(loader.next());
+  const auto same = [](const Tensor& a, const Tensor& b) {
+    return a.shape() == b.shape() && a.to_vector<double>() == b.to_vector<double>();
+  };
+  CHECK(same(kept.bottleneck_input, fresh.bottleneck_input));
+  REQUIRE(kept.encoded.size() == 2);
+  for (size_t g = 0; g < 2; ++g) CHECK(same(kept.encoded[g], fresh.encoded[g]));
+  CHECK_FALSE(same(kept.encoded[0], kept.encoded[1]));
+  CHECK(kept.rows == fresh.rows);
+  CHECK(kept.columns == fresh.columns);
+}
 
 TEST_CASE("trainer: each step draws a batch, mines, clips, and moves by the rate of this very step") {
   const TemporaryFolder folder;
