@@ -82,7 +82,8 @@ TEST_CASE("kept features are the encoder's, picture by picture, group by group, 
   const std::vector<Sample> samples = read_mvtec(folder / "set").categories[0].train;
   const auto model = small_model_with_its_own_numbers();
   const Features kept = FeatureStore(*model, samples, 2).gather({2, 0});
-  ImageLoader loader({samples[2], samples[0]}, model->config().image, 2);
+  const std::vector<Sample> asked{samples[2], samples[0]};
+  ImageLoader loader(asked, model->config().image, 2);
   const Features fresh = model->encode(loader.next());
   const auto same = [](const Tensor& a, const Tensor& b) {
     return a.shape() == b.shape() && a.to_vector<double>() == b.to_vector<double>();
