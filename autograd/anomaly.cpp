@@ -76,7 +76,7 @@ std::vector<std::string> run_addr2line(const std::vector<uintptr_t>& offsets) {
   return lines;
 }
 
-// The folder of the sources, ending in '/': where this very file was when it was compiled.
+// The folder of the sources, ending in '/', as the compiler was told of it: where this very file was.
 const std::string& source_root() {
   static const std::string root = [] {
     const std::string own = std::filesystem::path(__FILE__).lexically_normal().string();
@@ -86,12 +86,14 @@ const std::string& source_root() {
   return root;
 }
 
-// A path from the root of the sources; others as they are. A compiler that was given relative names reports
-// BUILD/../FILE.
+// A path from the root of the sources; others as they are. Where the compiler was given relative names, paths
+// read BUILD/../FILE and the root is "../", or BUILD/../TREE/FILE and "../TREE/".
 std::string from_root(const std::string& path) {
-  if (const size_t up = path.rfind("/../"); up != std::string::npos && !path.starts_with("/usr/"))
-    return path.substr(up + 4);
-  return !source_root().empty() && path.starts_with(source_root()) ? path.substr(source_root().size()) : path;
+  const std::string& root = source_root();
+  if (root.empty() || path.starts_with("/usr/")) return path;
+  if (root.front() == '/') return path.starts_with(root) ? path.substr(root.size()) : path;
+  const size_t at = path.rfind("/" + root);
+  return at == std::string::npos ? path : path.substr(at + 1 + root.size());
 }
 
 bool is_framework(const std::string& path) {

@@ -16,6 +16,7 @@ struct Sample {
   std::filesystem::path image;
   std::optional<std::filesystem::path> mask;  // of anomalous images
   bool anomalous = false;
+  bool mask_of_labels = false;  // the mask holds 1, 2, .. for kinds of defect instead of shades of grey
 };
 
 struct Category {

@@ -119,6 +119,7 @@ Dataset read_visa_raw(const fs::path& root, const std::vector<std::string>& cate
                               is_train(table.get(i, "split"), source));
     if (row.sample.anomalous) {
       row.sample.mask = listed_file(root, table.get(i, "mask"), source + ": mask", true);
+      row.sample.mask_of_labels = true;
     }
     rows.push_back(std::move(row));
   }

@@ -13,7 +13,7 @@ namespace dinomaly {
 // the file otherwise.
 
 // VisA as published (Zou et al., ECCV 2022): ROOT/split_csv/1cls.csv with the columns object, split, label,
-// image, mask; paths from ROOT. Every value of a mask but 0 means anomalous, as everywhere.
+// image, mask; paths from ROOT. Masks hold labels: every value but 0 is fully anomalous.
 Dataset read_visa_raw(const std::filesystem::path& root, const std::vector<std::string>& categories = {});
 
 // Real-IAD (Wang et al., CVPR 2024): ROOT/realiad_jsons[/realiad_jsons]/CATEGORY.json with the lists "train"

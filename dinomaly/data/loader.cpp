@@ -48,7 +48,11 @@ Tensor ImageLoader::next() {
 Tensor load_sample_mask(const Sample& sample, const ImageConfig& config, int64_t map_size) {
   if (!sample.mask) return Tensor::zeros({map_size, map_size}, Dtype::u8);
   const Image image = load_image_rgb(sample.image);
-  return preprocess_mask(load_mask(*sample.mask, image.width, image.height), config, map_size);
+  Image mask = load_mask(*sample.mask, image.width, image.height);
+  // A label of 1 would be rounded to 0 at every border.
+  if (sample.mask_of_labels)
+    for (uint8_t& value : mask.pixels) value = value != 0 ? 255 : 0;
+  return preprocess_mask(mask, config, map_size);
 }
 
 void verify_images(const std::vector<Sample>& samples) {

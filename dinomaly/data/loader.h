@@ -13,7 +13,7 @@ namespace dinomaly {
 
 // Goes through `samples` in order, `batch` at a time (the last one may be smaller). While the caller computes
 // on one batch, a thread of the loader decodes the next: two batches of pictures are the most it holds.
-// Errors of a file are thrown by the next() that would have returned it.
+// Errors of a file are thrown by the next() that would have returned it. `samples` must outlive the loader.
 class ImageLoader {
  public:
   ImageLoader(const std::vector<Sample>& samples, const ImageConfig& config, int64_t batch);

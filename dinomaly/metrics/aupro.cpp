@@ -39,10 +39,9 @@ class PaperThresholds {
   }
   int exceeded(double value) const {
     if (!(step_ > 0)) return 0;
-    // The quotient may be off by one against the rounded thresholds themselves, which decide.
+    // The quotient, cut, is that number or one less: the thresholds themselves decide.
     int count = static_cast<int>(std::clamp((value - low_) / step_, 0.0, double{paper_thresholds}));
     while (count < paper_thresholds && values_[count] < value) ++count;
-    while (count > 0 && values_[count - 1] >= value) --count;
     return count;
   }
 

@@ -216,6 +216,21 @@ TEST_CASE("AU-PRO equals its definition") {
   }
 }
 
+TEST_CASE("AU-PRO of the paper: a value equal to a threshold is not above it") {
+  Images images = random_images(3, 9, 14, 0.3, 8, 77);
+  Generator generator(78);  // whole numbers from 0 to 200: the thresholds are 0, 1, .., 199
+  for (float& value : images.maps) value = static_cast<float>(generator.below(201));
+  images.maps.front() = 0;
+  const auto defect = std::find(images.masks.begin() + 1, images.masks.end(), 255);
+  images.maps[static_cast<size_t>(defect - images.masks.begin())] = 200;
+  float highest = 200;  // normal pixels of 200 and 199: the curve's first two points differ
+  for (size_t i = 1; i < images.maps.size() && highest >= 199; ++i) {
+    if (images.masks[i] == 0) images.maps[i] = highest--;
+  }
+  const auto& [count, height, width, maps, masks] = images;
+  CHECK(std::abs(aupro_paper(maps, masks, count, height, width) - brute_force_paper(images)) < 1e-12);
+}
+
 TEST_CASE("AU-PRO of images that differ in size") {
   // One defect of one pixel, above all but one of the ten normal ones: PRO is 0 up to FPR 0.1, then 1.
   OfficialAupro aupro;

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -129,6 +130,32 @@ TEST_CASE("preprocess: the crop's offset rounds halves to even") {
   CHECK(centre_crop_offset(10, 7) == 2);  // 1.5
   CHECK(centre_crop_offset(10, 5) == 2);  // 2.5
   CHECK(centre_crop_offset(10, 10) == 0);
+}
+
+TEST_CASE("preprocess: rows and columns are kept apart, of pictures as of masks") {
+  // Of its own size already, so that only the crop is seen: pixel (y, x) has the value 16 y + x.
+  Image image(14, 10, 3), mask(14, 10, 1);
+  for (int64_t y = 0; y < 10; ++y) {
+    for (int64_t x = 0; x < 14; ++x) {
+      std::fill_n(image.at(x, y), 3, static_cast<uint8_t>(16 * y + x));
+      *mask.at(x, y) = x == 9 || y == 4;
+    }
+  }
+  ImageConfig config;
+  config.resize_h = 10, config.resize_w = 14, config.crop_h = 4, config.crop_w = 10;
+  config.mean = {0, 0, 0}, config.std = {1, 1, 1};
+  for (ImagePipeline pipeline : {ImagePipeline::pil, ImagePipeline::torchvision}) {
+    config.pipeline = pipeline;
+    const Tensor cropped = preprocess(image, config);
+    REQUIRE(cropped.shape() == Shape{3, 4, 10});
+    const std::vector<float> values = cropped.to_vector<float>();
+    for (int64_t i = 0; i < 3 * 40; ++i) {
+      const int64_t row = 3 + i / 10 % 4, column = 2 + i % 10;
+      CHECK(values[i] == static_cast<float>(16 * row + column) / 255.0f);
+    }
+  }
+  const std::vector<uint8_t> marks = preprocess_mask(mask, config, 8).to_vector<uint8_t>();
+  for (int64_t i = 0; i < 64; ++i) CHECK(marks[i] == (i % 8 == 6 || i / 16 == 1));
 }
 
 TEST_CASE("preprocess_mask: nearest to the map's size, anything above 0 counts") {

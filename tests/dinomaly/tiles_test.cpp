@@ -1,10 +1,12 @@
-// Large pictures in tiles.
+// Pictures judged whole, and large ones in tiles.
 #include "dinomaly/tiles.h"
 
 #include <doctest/doctest.h>
 
 #include <cmath>
 
+#include "dinomaly/anomaly_map.h"
+#include "dinomaly/picture_map.h"
 #include "dinomaly/predict.h"
 #include "tests/dinomaly/small_model.h"
 #include "tests/support.h"
@@ -100,6 +102,27 @@ TEST_CASE("tiles: a picture of one tile is judged as the tile") {
   // The same but for the blur at the border.
   CHECK(tiled.map.to_vector<float>()[28 * 56 + 28] ==
         doctest::Approx(whole.map.to_vector<float>()[28 * 56 + 28]).epsilon(1e-4));
+}
+
+TEST_CASE("predict: the map is the blurred one for paper, the one before the blur for anomalib") {
+  Image picture(56, 56, 3);
+  for (size_t i = 0; i < picture.pixels.size(); ++i) picture.pixels[i] = static_cast<uint8_t>(i * 37 % 251);
+  for (const Preset preset : {Preset::paper, Preset::anomalib}) {
+    const auto model = small_model(56, preset);
+    const Prediction prediction = Predictor(*model).predict(picture);
+    NoGrad no_recording;
+    Generator unused;
+    const Config& config = model->config();
+    const Features features = model->encode(preprocess(picture, config.image).unsqueeze(0));
+    const AnomalyMaps maps = anomaly_maps(model->reconstruct(features, unused), 56, 56, config);
+    const auto in_picture = [&](const Tensor& map) {
+      return map_to_picture(map.select(0, 0), 56, 56, config.image).to_vector<float>();
+    };
+    const std::vector<float> got = prediction.map.to_vector<float>();
+    CHECK(got == in_picture(preset == Preset::paper ? maps.blurred : maps.map));
+    CHECK(got != in_picture(preset == Preset::paper ? maps.map : maps.blurred));
+    CHECK(prediction.score == maps.score.item());
+  }
 }
 
 TEST_CASE("tiles: sizes that make no sense") {

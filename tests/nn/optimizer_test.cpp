@@ -73,6 +73,21 @@ TEST_CASE("StableAdamW: a tensor with rms above 1 takes a smaller step, and its 
   CHECK(parameters[1].value().to_vector<double>()[3] == doctest::Approx(-0.1).epsilon(1e-12));
 }
 
+TEST_CASE("StableAdamW: the rms, too, divides by the largest second moment, not by the present one") {
+  const Variable parameter(Tensor::zeros({3}, Dtype::f64), true);
+  StableAdamW optimizer({parameter}, {.beta1 = 0, .beta2 = 0.9, .eps = 0, .weight_decay = 0});
+  parameter.set_grad(Tensor::from<double>({1, 1e-3, 1e-3}, {3}));
+  optimizer.step(0);                                           // moments only
+  parameter.set_grad(Tensor::from<double>({0.2, 2, 2}, {3}));  // the first one's second moment falls: 0.094
+  optimizer.step(0.1);
+  const double correction = 1 - 0.9 * 0.9, largest = 0.1, others = 0.9 * 0.1e-6 + 0.1 * 4;
+  const double first = 0.2 / std::sqrt(largest / correction), other = 2 / std::sqrt(others / correction);
+  const double rms = std::sqrt((first * first + 2 * other * other) / 3);
+  REQUIRE(rms > 1.1);
+  CHECK(parameter.value().to_vector<double>()[0] == doctest::Approx(-0.1 / rms * first).epsilon(1e-12));
+  CHECK(parameter.value().to_vector<double>()[1] == doctest::Approx(-0.1 / rms * other).epsilon(1e-12));
+}
+
 TEST_CASE("StableAdamW: bf16 parameters move by steps far below their own resolution") {
   const Variable narrow(Tensor::ones({64}, Dtype::bf16), true), wide(Tensor::ones({64}), true);
   StableAdamW a({narrow}, {.weight_decay = 0}), b({wide}, {.weight_decay = 0});

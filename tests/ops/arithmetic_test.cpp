@@ -64,10 +64,4 @@ TEST_CASE("operators with numbers mean affine") {
   CHECK((3 - x).value().to_vector<double>() == std::vector<double>{2, 1});
 }
 
-TEST_CASE("operands of two dtypes are refused") {
-  const Variable narrow(Tensor::ones({2})), wide(Tensor::ones({2}, Dtype::f64));
-  CHECK_THROWS_AS(narrow + wide, Error);
-  CHECK_THROWS_AS(matmul(Variable(Tensor::ones({2, 2})), Variable(Tensor::ones({2, 2}, Dtype::f64))), Error);
-}
-
 }  // namespace dinomaly

@@ -34,4 +34,21 @@ OpCase packed_attention_case{
 
 }  // namespace
 
+// All scores of a row are near 400 or near -400: e^score is infinite or 0 in f32.
+TEST_CASE("attention does not change with a constant added to a row's scores") {
+  Generator generator(6);
+  const Tensor q = Tensor::ones({1, 1, 3, 2}), v = Tensor::normal({1, 1, 5, 2}, 0, 1, generator);
+  const Tensor k = Tensor::from<float>({0, 1, 1, -2, 0.5f, 0, 2, 1, -1, 0}, {1, 1, 5, 2});
+  const auto attend = [](Inputs in) { return attention(in[0], in[1], in[2], 1.0); };
+  const Evaluation plain = evaluate(attend, {q, k, v}, {});
+  for (double shift : {200.0, -200.0}) {
+    CAPTURE(shift);
+    const Evaluation shifted = evaluate(attend, {q, k + shift, v}, {});
+    CHECK(relative_error(shifted.output, plain.output) <= 1e-6);
+    // dS is formed from P, which is made again from the scores and their log-sum-exp, both near 400.
+    CHECK(relative_error(shifted.gradients[1], plain.gradients[1]) <= 1e-3);
+    CHECK(relative_error(shifted.gradients[2], plain.gradients[2]) <= 1e-4);
+  }
+}
+
 }  // namespace dinomaly

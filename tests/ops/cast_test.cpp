@@ -10,7 +10,7 @@ namespace {
 OpCase cast_case{"cast",
                  {{3, 7}},
                  [](Inputs in) { return cast(cast(in[0], Dtype::f64) * 3.0, in[0].dtype()); },
-                 {.also = {{{0, 3}}, {{1}}, {{65}}}}};
+                 {.also = {{{0, 3}}, {{1}}, {{65}}, {Shape{}}}}};
 
 }  // namespace
 

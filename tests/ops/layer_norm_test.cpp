@@ -17,4 +17,21 @@ OpCase layer_norm_case{
 
 }  // namespace
 
+// Each thread sums dweight and dbias over its own rows.
+TEST_CASE("layer_norm of more rows than one thread takes has the gradients of its formula") {
+  Generator generator(5);
+  const int64_t rows = 4001, width = 19;
+  const Tensor x = Tensor::normal({rows, width}, 1, 2, generator, Dtype::f64);
+  const Tensor weight = Tensor::normal({width}, 0, 1, generator, Dtype::f64);
+  const Tensor cotangent = Tensor::normal({rows, width}, 0, 1, generator, Dtype::f64);
+  const auto by_formula = [](Inputs in) {
+    const Variable centred = in[0] - mean(in[0], {1}, true);
+    return centred * rsqrt(mean(centred * centred, {1}, true) + 1e-6) * in[1] + in[2];
+  };
+  const Evaluation got = evaluate(layer_norm_case.function, {x, weight, weight}, cotangent),
+                   expected = evaluate(by_formula, {x, weight, weight}, cotangent);
+  CHECK(relative_error(got.output, expected.output) <= 1e-12);
+  for (size_t i = 0; i < 3; ++i) CHECK(relative_error(got.gradients[i], expected.gradients[i]) <= 1e-12);
+}
+
 }  // namespace dinomaly

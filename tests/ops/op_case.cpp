@@ -41,6 +41,8 @@ Evaluation evaluate(const OpFunction& function, const std::vector<Tensor>& input
 
 Tensor reference(const std::string& name) {
   static const SafeTensors file = SafeTensors::load(DINOMALY_SOURCE_DIR "/tests/reference/ops.safetensors");
+  check(file.contains(name),
+        "{} is not in tests/reference/ops.safetensors: add the case to make_ops.py and run it", name);
   return file.get(name);
 }
 

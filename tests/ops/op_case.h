@@ -3,7 +3,9 @@
 //   OpCase softplus_case{"softplus", {{3, 7}}, [](Inputs in) { return softplus(in[0]); }};
 //
 // and one line in tests/reference/make_ops.py: case("softplus", [(3, 7)], F.softplus). op_case_test.cpp takes
-// it from there; its test cases say what is derived.
+// it from there; its test cases say what is derived. Among the cases of an op, coverage_test.cpp wants an
+// empty input, inputs of one element, a size that no vector width divides, and shapes that do not fit: what
+// `also` and `wrong` are for.
 #pragma once
 
 #include <functional>

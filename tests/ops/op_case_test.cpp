@@ -246,6 +246,25 @@ TEST_CASE("an op is recorded under its name, and not at all under no_grad or for
   });
 }
 
+TEST_CASE("operands of two dtypes are refused, whichever op meets them") {
+  for_each_case([](const OpCase& test) {
+    if (test.shapes.size() < 2) return;
+    std::vector<Variable> inputs;
+    for (const Tensor& input : reference_inputs(test)) inputs.emplace_back(input);
+    inputs.back() = Variable(inputs.back().value().to(Dtype::f32));
+    std::string message = "no error";
+    try {
+      test.function(inputs);
+    } catch (const Error& error) {
+      message = error.what();
+    }
+    INFO("got: ", message);
+    CHECK(message.find(": operand") != std::string::npos);
+    CHECK(message.find("f64") != std::string::npos);
+    CHECK(message.find("f32") != std::string::npos);
+  });
+}
+
 TEST_CASE("wrong shapes are named in the error") {
   for_each_case([](const OpCase& test) {
     for (const WrongCall& call : test.options.wrong) {
