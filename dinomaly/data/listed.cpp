@@ -31,13 +31,6 @@ fs::path listed_file(const fs::path& folder, const std::string& name, const std:
   return result;
 }
 
-std::string lower(std::string text) {
-  for (char& letter : text) {
-    if (letter >= 'A' && letter <= 'Z') letter += 'a' - 'A';
-  }
-  return text;
-}
-
 // "good" for a normal label, otherwise what the defect is called.
 std::string defect_of(const std::string& label) {
   static const std::set<std::string> good{"", "0", "good", "ok", "normal"};
