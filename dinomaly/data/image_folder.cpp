@@ -43,6 +43,7 @@ void add_masks(const fs::path& folder, const std::string& defect, std::vector<Sa
     check_input(mask != masks.end(), "{}: its mask {} is missing", sample.image.string(),
                 (folder / (sample.id + ".png")).string());
     sample.mask = mask->second;
+    sample.label_mask = true;
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include <set>
 
+#include "dinomaly/data/image.h"
 #include "dinomaly/data/sampler.h"
 #include "dinomaly/files.h"
 #include "tests/support.h"
@@ -28,6 +29,27 @@ TEST_CASE("sampler: every epoch is a new order of all indices, the last partial 
     for (int64_t index : epoch) ++count[static_cast<size_t>(index)];
   }
   for (int times : count) CHECK(times >= 8);  // 16 expected of 20
+}
+
+TEST_CASE("masks of labels: 1 and 2 count as 255 before they are resized") {
+  const TemporaryFolder folder;
+  Image labels(16, 16, 1), full(16, 16, 1);
+  for (int64_t y = 4; y < 11; ++y) {
+    for (int64_t x = 4; x < 9; ++x) *labels.at(x, y) = static_cast<uint8_t>(1 + x % 2), *full.at(x, y) = 255;
+  }
+  save_png(folder / "picture.png", Image(16, 16, 3));
+  save_png(folder / "labels.png", labels);
+  save_png(folder / "full.png", full);
+  ImageConfig size;
+  size.resize_h = size.resize_w = 7, size.crop_h = size.crop_w = 6;
+  Sample sample{.image = folder / "picture.png", .mask = folder / "labels.png", .anomalous = true};
+  const auto seen = [&] { return load_sample_mask(sample, size, 8).to_vector<uint8_t>(); };
+  const std::vector<uint8_t> as_they_are = seen();
+  sample.label_mask = true;
+  const std::vector<uint8_t> as_labels = seen();
+  sample.mask = folder / "full.png";
+  CHECK(as_labels == seen());
+  CHECK(as_labels != as_they_are);
 }
 
 TEST_CASE("sampler: the seed decides; a batch larger than the data is refused") {

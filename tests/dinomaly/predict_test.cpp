@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "dinomaly/cli/picture_source.h"
+#include "dinomaly/cli/stop_signal.h"
 #include "dinomaly/data/image.h"
 #include "dinomaly/data/npy_map.h"
 #include "dinomaly/data/picture_files.h"
@@ -272,6 +273,13 @@ TEST_CASE("picture files: names and folders") {
   CHECK(watched.next({}) == folder / "empty/new.png");
   fs::remove(folder / "empty/new.png");
   CHECK(one_line_with(input_error([&] { PictureSource({empty}, ""); }), "no pictures"));
+  {
+    PictureSource stopped({"a.png", "b.png"}, "");
+    const StopSignal signals;
+    CHECK(stopped.next({}) == "a.png");
+    raise(SIGINT);
+    CHECK_FALSE(stopped.next({}));
+  }
 }
 
 TEST_CASE("predict: names that are no text stay one line, and valid JSON") {
