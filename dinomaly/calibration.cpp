@@ -6,6 +6,7 @@
 #include <numeric>
 #include <set>
 
+#include "dinomaly/json_text.h"
 #include "dinomaly/picture_stream.h"
 
 namespace dinomaly {
@@ -236,6 +237,14 @@ Calibration Calibration::from_json(const json& value, const std::string& source)
     result.categories[name] = thresholds_from(thresholds, source);
   }
   return result;
+}
+
+std::string Calibration::to_text() const { return json_text(to_json()); }
+
+Calibration Calibration::from_text(const std::string& text, const std::string& source) {
+  const json value = json::parse(text, nullptr, false);
+  check_input(!value.is_discarded(), "{}: its calibration is not JSON", source);
+  return from_json(value, source);
 }
 
 Calibration calibrate(Dinomaly& model, const std::vector<Sample>& samples,

@@ -25,11 +25,13 @@ std::string name_of(CalibrationMethod method);
 // A picture is judged anomalous if its score is above `image`, a pixel if its value is above `pixel`.
 struct Thresholds {
   double image = 0, pixel = 0;
+  bool operator==(const Thresholds&) const = default;
 };
 
 // The values that heatmaps show as their first and last colour.
 struct ColourScale {
   double low = 0, high = 0.5;
+  bool operator==(const ColourScale&) const = default;
 };
 
 struct CalibrationOptions {
@@ -48,16 +50,20 @@ struct Calibration {
   // Larger than false_alarm_rate where there are fewer than 1 / rate - 1 of them. `good` only.
   double promised_rate = 0;
   int64_t good_pictures = 0, anomalous_pictures = 0;
-  Tiling tiling;
-  ColourScale colours;  // from what is usual on good pictures to twice as far as the threshold of pixels
-  Thresholds all;
-  std::map<std::string, Thresholds> categories;
+  Tiling tiling = {};
+  ColourScale colours = {};  // from what is usual on good pictures to twice as far as the threshold of pixels
+  Thresholds all = {};
+  std::map<std::string, Thresholds> categories = {};
 
   // Of the category where it has its own, otherwise those of all.
   const Thresholds& of(const std::string& category) const;
   nlohmann::json to_json() const;
   // Throws InputError naming `source` for anything to_json() cannot have written.
   static Calibration from_json(const nlohmann::json& value, const std::string& source);
+  // The same as text, as a model file's metadata holds it under "calibration".
+  std::string to_text() const;
+  static Calibration from_text(const std::string& text, const std::string& source);
+  bool operator==(const Calibration&) const = default;
 };
 
 // Runs the model over the samples. `good` uses the normal ones only: the threshold of pictures is a quantile

@@ -6,6 +6,7 @@
 
 #include "dinomaly/files.h"
 #include "dinomaly/sha256.h"
+#include "dinomaly/weights/detector_weights.h"
 #include "tensor/io/safetensors.h"
 
 namespace dinomaly {
@@ -79,7 +80,7 @@ void CheckpointFolder::save(int64_t iteration, const NamedTensors& tensors, cons
   std::map<std::string, Tensor> all(tensors.begin(), tensors.end());
   for (const auto& [name, text] : texts) all[text_prefix + name] = bytes_of(text);
   save_safetensors(folder_ / fmt::format("{:08}.safetensors", iteration), {all.begin(), all.end()},
-                   {{"kind", "dinomaly checkpoint"}, {checksum_key, checksum(all)}});
+                   {{"kind", training_state_kind}, {checksum_key, checksum(all)}});
   auto known = files();
   std::error_code ignored;  // one too many does no harm
   for (auto later = known.upper_bound(iteration); later != known.end(); later = known.erase(later)) {

@@ -75,4 +75,14 @@ void make_folder(const std::filesystem::path& path) {
   check_input(access(path.c_str(), W_OK) == 0, "{}: cannot write into this folder", path.string());
 }
 
+void prepare_target(const fs::path& path) {
+  const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
+  std::error_code error;
+  fs::create_directories(folder, error);
+  check_input(!error && fs::is_directory(folder, error), "{}: cannot make its folder: {}", path.string(),
+              error ? error.message() : "a file stands there");
+  check_input(access(folder.c_str(), W_OK) == 0, "{}: cannot write into its folder", path.string());
+  check_input(!fs::is_directory(path, error), "{}: a folder stands there", path.string());
+}
+
 }  // namespace dinomaly

@@ -28,4 +28,8 @@ void remove_temporaries(const std::filesystem::path& folder);
 // whole.
 std::filesystem::path temporary_name(const std::filesystem::path& path);
 
+// For a file that long work will end in: makes its folder where it is missing. Throws InputError naming the
+// file where it could not be written: the folder cannot be made or written to, or a folder stands at `path`.
+void prepare_target(const std::filesystem::path& path);
+
 }  // namespace dinomaly

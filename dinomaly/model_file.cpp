@@ -1,5 +1,6 @@
 #include "dinomaly/model_file.h"
 
+#include "dinomaly/json_text.h"
 #include "dinomaly/weights/encoder_hash.h"
 #include "tensor/io/printable.h"
 #include "tensor/io/safetensors.h"
@@ -8,7 +9,6 @@ namespace dinomaly {
 
 namespace {
 
-using nlohmann::json;
 using Metadata = std::map<std::string, std::string>;
 
 // What an encoder's hash is taken in: bf16 weights are no longer those of the encoder's file.
@@ -47,10 +47,10 @@ EncoderWeights encoder_of(const Checkpoint& file, const DetectorWeights& weights
 void save_model(const std::filesystem::path& path, const Dinomaly& model, const EncoderConfig& encoder,
                 const ModelFileOptions& options) {
   Metadata metadata{{"kind", own_kind},
-                    {"config", model.config().to_json().dump()},
+                    {"config", json_text(model.config().to_json())},
                     {"heads", std::to_string(encoder.heads)}};
   if (!options.encoder_name.empty()) metadata["encoder"] = options.encoder_name;
-  if (options.calibration) metadata["calibration"] = options.calibration->dump();
+  if (options.calibration) metadata["calibration"] = options.calibration->to_text();
   NamedTensors tensors = model.state_dict();
   if (options.slim) {
     const NamedTensors frozen = model.encoder().state_dict();
@@ -72,8 +72,7 @@ Detector load_detector(const std::filesystem::path& path, const std::optional<st
   result.kind = weights.kind;
   result.metadata = file.metadata;
   if (const auto text = file.metadata.find("calibration"); text != file.metadata.end()) {
-    result.calibration = json::parse(text->second, nullptr, false);
-    check_input(!result.calibration->is_discarded(), "{}: its calibration is not JSON", file.source());
+    result.calibration = Calibration::from_text(text->second, file.source());
   }
   result.model = std::make_unique<Dinomaly>(frozen.config, weights.config, Dinomaly::Start::loaded);
   result.model->set_requires_grad(false);  // before loading: then the weights stay in the mapped file

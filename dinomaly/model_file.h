@@ -4,17 +4,17 @@
 #include <filesystem>
 #include <map>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 
+#include "dinomaly/calibration.h"
 #include "dinomaly/model.h"
 #include "dinomaly/weights/detector_weights.h"
 
 namespace dinomaly {
 
 struct ModelFileOptions {
-  std::optional<nlohmann::json> calibration = std::nullopt;  // carried as it is
+  std::optional<Calibration> calibration = std::nullopt;
   bool slim = false;              // without the encoder, which is then named by its SHA-256
   std::string encoder_name = {};  // the encoder's file, for people
 };
@@ -29,7 +29,7 @@ void save_model(const std::filesystem::path& path, const Dinomaly& model, const 
 struct Detector {
   std::unique_ptr<Dinomaly> model;  // f32, on the CPU, in eval mode, nothing asks for gradients
   DetectorKind kind = DetectorKind::own;
-  std::optional<nlohmann::json> calibration;
+  std::optional<Calibration> calibration;
   std::map<std::string, std::string> metadata;  // of a safetensors file
 
   const Config& config() const { return model->config(); }

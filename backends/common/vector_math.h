@@ -43,20 +43,28 @@ DINOMALY_HOST_DEVICE inline float scaled_erfc(float x) {
 
 }  // namespace vector_math
 
-// e^x = 2^n e^r with n the nearest integer to x / ln 2. 0 and infinity where float ends; NaN stays NaN.
-DINOMALY_HOST_DEVICE inline float vexp(float x) {
+// e^x = 2^n e^r with n the nearest integer to x / ln 2, for -104 <= x <= 89.
+struct ExpParts {
+  float mantissa;  // e^r
+  uint32_t n;      // modulo 2^32
+};
+DINOMALY_HOST_DEVICE inline ExpParts exp_parts(float x) {
   constexpr float c[] = {0.50000000681f, 0.16666665863f, 0.04166629329f,
                          0.00833349782f, 0.00139447845f, 0.00019790224f};
   constexpr float magic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer, kept in the low bits
-  const float low = x < -104.0f ? -104.0f : x;
-  const float clamped = low > 89.0f ? 89.0f : low;
-  const float shifted = clamped * 1.44269504089f + magic;
+  const float shifted = x * 1.44269504089f + magic;
   const float n = shifted - magic;
-  const float r = (clamped - n * 0.693359375f) + n * 2.12194440e-4f;  // ln 2 in two parts
-  const float mantissa = 1.0f + (r + r * r * vector_math::polynomial(c, r));
+  const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;  // ln 2 in two parts
+  return {1.0f + (r + r * r * vector_math::polynomial(c, r)),
+          vector_math::to_bits(shifted) - vector_math::to_bits(magic)};
+}
+
+// e^x. 0 and infinity where float ends; NaN stays NaN.
+DINOMALY_HOST_DEVICE inline float vexp(float x) {
+  const float low = x < -104.0f ? -104.0f : x;
+  const auto [mantissa, n] = exp_parts(low > 89.0f ? 89.0f : low);
   // 2^n in two factors: n reaches from -150 to 128, one factor alone does not.
-  const uint32_t exponent = vector_math::to_bits(shifted) - vector_math::to_bits(magic) + 512;
-  const uint32_t half = exponent >> 1;
+  const uint32_t exponent = n + 512, half = exponent >> 1;
   const float first = vector_math::from_bits((half - 256 + 127) << 23);
   const float second = vector_math::from_bits((exponent - half - 256 + 127) << 23);
   return mantissa * first * second;
@@ -65,16 +73,8 @@ DINOMALY_HOST_DEVICE inline double vexp(double x) { return std::exp(x); }
 
 // e^x for x <= 0 in two thirds of the time; below -87, where e^x is less than any normal float, e^-87.
 DINOMALY_HOST_DEVICE inline float vexp_negative(float x) {
-  constexpr float c[] = {0.50000000681f, 0.16666665863f, 0.04166629329f,
-                         0.00833349782f, 0.00139447845f, 0.00019790224f};
-  constexpr float magic = 12582912.0f;
-  const float clamped = x < -87.0f ? -87.0f : x;
-  const float shifted = clamped * 1.44269504089f + magic;
-  const float n = shifted - magic;
-  const float r = (clamped - n * 0.693359375f) + n * 2.12194440e-4f;
-  const float mantissa = 1.0f + (r + r * r * vector_math::polynomial(c, r));
-  // shifted's low bits hold n, and those of 1.5 * 2^23 leave no trace when shifted out.
-  return mantissa * vector_math::from_bits((vector_math::to_bits(shifted) + 127) << 23);
+  const auto [mantissa, n] = exp_parts(x < -87.0f ? -87.0f : x);
+  return mantissa * vector_math::from_bits((n + 127) << 23);
 }
 DINOMALY_HOST_DEVICE inline double vexp_negative(double x) { return std::exp(x); }
 

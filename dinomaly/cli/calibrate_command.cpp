@@ -2,10 +2,11 @@
 #include <CLI/CLI.hpp>
 #include <cmath>
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "dinomaly/cli/commands.h"
 #include "dinomaly/cli/detector_flags.h"
+#include "dinomaly/files.h"
+#include "dinomaly/json_text.h"
 #include "dinomaly/report/progress.h"
 #include "tensor/io/safetensors.h"
 
@@ -45,10 +46,10 @@ std::vector<Sample> choose(const Options& options, const Dataset& dataset) {
 
 // Adds the calibration to a file of ours without touching anything else in it.
 void rewrite(const std::filesystem::path& from, const std::filesystem::path& to,
-             const nlohmann::json& calibration) {
+             const Calibration& calibration) {
   const SafeTensors file = SafeTensors::load(from);
   std::map<std::string, std::string> metadata = file.metadata();
-  metadata["calibration"] = calibration.dump();
+  metadata["calibration"] = calibration.to_text();
   NamedTensors tensors;
   for (const std::string& name : file.names()) tensors.emplace_back(name, file.get(name));
   save_safetensors(to, tensors, metadata);
@@ -90,6 +91,8 @@ int run(Options& options) {
               "{}: not a file of this program: say with --out where to write one", options.detector.model);
   const std::string out = options.out.empty() ? options.detector.model : options.out;
 
+  prepare_target(out);
+
   int64_t total = 0;
   for (const Sample& sample : samples)
     total += options.calibration.method == CalibrationMethod::f1 || !sample.anomalous;
@@ -101,14 +104,13 @@ int run(Options& options) {
     calibration = calibrate(*detector.model, samples, options.calibration);
   }
   if (own) {
-    rewrite(options.detector.model, out, calibration.to_json());
+    rewrite(options.detector.model, out, calibration);
   } else {
     detector.model->to(Device::cpu());
-    save_model(out, *detector.model, detector.model->encoder().config(),
-               {.calibration = calibration.to_json()});
+    save_model(out, *detector.model, detector.model->encoder().config(), {.calibration = calibration});
   }
   if (options.as_json)
-    fmt::print("{}\n", calibration.to_json().dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+    fmt::print("{}\n", json_text(calibration.to_json(), 2));
   else
     print(calibration, out);
   return 0;

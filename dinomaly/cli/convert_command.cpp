@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "dinomaly/cli/commands.h"
+#include "dinomaly/files.h"
 #include "dinomaly/weights/encoder_naming.h"
 #include "tensor/error.h"
 #include "tensor/io/safetensors.h"
@@ -32,6 +33,7 @@ void add_convert(CLI::App& app, Work& work) {
       constexpr int64_t any_heads = 1;  // the names do not depend on them
       const EncoderWeights weights = load_encoder(load_checkpoint(options->in), any_heads);
       const NamedTensors named = named_as(weights, naming);
+      prepare_target(options->out);
       save_safetensors(options->out, named, {{"format", "pt"}});
       fmt::print("{}: {} tensors with the names of {}\n", options->out.string(), named.size(),
                  options->names);

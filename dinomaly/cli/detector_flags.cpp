@@ -13,12 +13,16 @@ namespace dinomaly {
 void add_detector_flags(CLI::App& command, DetectorFlags& flags) {
   command.add_option("MODEL", flags.model, "the trained model: .safetensors, .pth or .ckpt")->required();
   command.add_option("--encoder", flags.encoder, "the encoder's weights, for a model saved without them");
-  command.add_option("--heads", flags.heads, "attention heads, where the files do not say; width / 64")
+  command
+      .add_option("--heads", flags.heads,
+                  "attention heads of a file that does not say; width / 64 without it")
       ->check(CLI::Range(int64_t{0}, int64_t{4096}));
   command.add_option("--batch", flags.batch, "pictures the model sees at a time")
       ->capture_default_str()
       ->check(CLI::Range(int64_t{1}, int64_t{4096}));
-  command.add_option("--threads", flags.threads, "0: one a processor")->check(CLI::Range(0, 1024));
+  command
+      .add_option("--threads", flags.threads, "threads to compute with; 0: as many as there are processors")
+      ->check(CLI::Range(0, 1024));
   add_device_flags(command, flags.device);
 }
 
@@ -32,14 +36,11 @@ Detector open_detector(const DetectorFlags& flags) {
   return detector;
 }
 
-std::optional<Calibration> calibration_of(const Detector& detector, const DetectorFlags& flags) {
-  if (!detector.calibration) return std::nullopt;
-  return Calibration::from_json(*detector.calibration, flags.model);
-}
-
 void add_data_flags(CLI::App& command, DataFlags& flags) {
   command.add_option("DATA", flags.data, "a data set, as for train: a folder or a .csv file")->required();
-  command.add_option("--categories", flags.categories, "a,b: which; all without it")->delimiter(',');
+  command.add_option("--categories", flags.categories, "a,b: which; all without it")
+      ->delimiter(',')
+      ->allow_extra_args(false);
   command
       .add_option("--layout", flags.layout,
                   "auto (told by the files), mvtec, visa-raw, visa, real-iad, btad, csv or folder")

@@ -1,11 +1,9 @@
 // The flags of every command that needs a trained model, and of those that judge a data set by it.
 #pragma once
 
-#include <optional>
 #include <string>
 #include <vector>
 
-#include "dinomaly/calibration.h"
 #include "dinomaly/data/dataset.h"
 #include "dinomaly/model_file.h"
 
@@ -26,9 +24,6 @@ void add_detector_flags(CLI::App& command, DetectorFlags& flags);
 
 // Loads the model onto the device and sets the number of threads. Throws InputError.
 Detector open_detector(const DetectorFlags& flags);
-
-// What `calibrate` put into the model file. Throws InputError naming it if that is damaged.
-std::optional<Calibration> calibration_of(const Detector& detector, const DetectorFlags& flags);
 
 struct DataFlags {
   std::string data, layout = "auto";

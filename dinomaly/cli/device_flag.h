@@ -14,7 +14,7 @@ namespace dinomaly {
 inline constexpr const char* device_help =
     "cpu, cuda, cuda:N, or auto: cuda where it can be used, otherwise cpu";
 inline constexpr const char* deterministic_help =
-    "says so in scripts; every run is: same seed, device and threads, same bits";
+    "for scripts that ask for it; every run is: same seed, device and threads, same bits";
 
 // Adds --device and --deterministic.
 void add_device_flags(CLI::App& app, std::string& device);

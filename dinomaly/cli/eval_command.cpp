@@ -1,13 +1,13 @@
 // dinomaly eval MODEL DATA: the metrics of a labelled data set.
 #include <CLI/CLI.hpp>
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "dinomaly/cli/commands.h"
 #include "dinomaly/cli/detector_flags.h"
 #include "dinomaly/data/tiff_map.h"
 #include "dinomaly/evaluate_official.h"
 #include "dinomaly/files.h"
+#include "dinomaly/json_text.h"
 #include "dinomaly/picture_stream.h"
 #include "dinomaly/report/progress.h"
 #include "dinomaly/report/table.h"
@@ -80,7 +80,6 @@ MetricsTable evaluate_model(const Options& options, const Dataset& dataset) {
 MetricsTable evaluate_maps(const Options& options, const Dataset& dataset) {
   check_input(options.protocol == "official", "{}: a folder of maps is judged by --protocol official",
               options.detector.model);
-  check_input(options.maps.empty(), "--export-maps: {} are maps already", options.detector.model);
   MetricsTable table = official_table();
   for (const Category& category : dataset.categories) {
     add_row(table, category.name, evaluate_official(options.detector.model, category));
@@ -94,15 +93,18 @@ int run(const Options& options) {
   validate(options.tiling);
   check_input(options.protocol == "official" || !options.tiling.on() || !options.maps.empty(),
               "--tile: the paper's protocol judges pictures as a whole; use --protocol official");
+  std::error_code ignored;
+  const bool judges_maps = std::filesystem::is_directory(options.detector.model, ignored);
+  check_input(!judges_maps || options.maps.empty(), "--export-maps: {} are maps already",
+              options.detector.model);
   const Dataset dataset = open_labelled_data(options.data);
   if (!options.maps.empty()) make_folder(options.maps);
-  std::error_code ignored;
-  const MetricsTable table = std::filesystem::is_directory(options.detector.model, ignored)
-                                 ? evaluate_maps(options, dataset)
-                                 : evaluate_model(options, dataset);
+  for (const std::string& file : {options.json, options.csv}) {
+    if (!file.empty()) prepare_target(file);
+  }
+  const MetricsTable table = judges_maps ? evaluate_maps(options, dataset) : evaluate_model(options, dataset);
   if (!options.json.empty()) {
-    write_file(options.json,
-               to_json(table).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+    write_file(options.json, json_text(to_json(table), 2) + "\n");
   }
   if (!options.csv.empty()) write_file(options.csv, to_csv(table));
   fmt::print("{}: {}\n{}", options.data.data, dataset.layout, to_text(table));

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "dinomaly/cli/commands.h"
+#include "dinomaly/files.h"
 #include "dinomaly/weights/detector_export.h"
 #include "tensor/error.h"
 
@@ -32,6 +33,7 @@ void add_export(CLI::App& app, Work& work) {
       const Detector detector = load_detector(options->model, options->encoder, options->heads);
       const DetectorKind target =
           options->target == "authors" ? DetectorKind::authors : DetectorKind::anomalib;
+      prepare_target(options->out);
       export_detector(options->out, detector, target);
       fmt::print("{}: written with the names of {}\n", options->out.string(), options->target);
       return 0;

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "dinomaly/cli/commands.h"
+#include "dinomaly/json_text.h"
 #include "dinomaly/weights/describe_file.h"
 #include "tensor/error.h"
 
@@ -12,17 +13,20 @@ namespace {
 
 using nlohmann::json;
 
-std::string plain(const json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
+std::string plain(const json& value) {
+  return value.is_string() ? value.get<std::string>() : json_text(value);
+}
 
-// "name: value" lines; objects are indented below their name.
+// "name: value" lines, then the objects, indented below their names.
 void print_lines(const json& object, int indent) {
+  const auto nested = [](const json& value) { return value.is_object() && !value.empty(); };
   for (const auto& [name, value] : object.items()) {
-    if (value.is_object() && !value.empty()) {
-      fmt::print("{:{}}{}:\n", "", indent, name);
-      print_lines(value, indent + 2);
-    } else if (!value.is_null()) {
-      fmt::print("{:{}}{}: {}\n", "", indent, name, plain(value));
-    }
+    if (!nested(value) && !value.is_null()) fmt::print("{:{}}{}: {}\n", "", indent, name, plain(value));
+  }
+  for (const auto& [name, value] : object.items()) {
+    if (!nested(value)) continue;
+    fmt::print("{:{}}{}:\n", "", indent, name);
+    print_lines(value, indent + 2);
   }
 }
 
@@ -47,7 +51,7 @@ void add_info(CLI::App& app, Work& work) {
     work = [options] {
       const json description = describe_file(options->file, options->what);
       if (options->as_json)
-        fmt::print("{}\n", description.dump(2));
+        fmt::print("{}\n", json_text(description, 2));
       else
         print_lines(description, 0);
       return 0;

@@ -19,6 +19,14 @@ static void check_command(const CLI::App& app, int argc, char** argv) {
 int main(int argc, char** argv) {
   return run_program("dinomaly", [&] {
     CLI::App app{"Multi-class unsupervised anomaly detection (Dinomaly, CVPR 2025)", "dinomaly"};
+    app.set_version_flag("--version", DINOMALY_VERSION, "Print the version and exit");
+    app.footer(
+        "Examples, from pictures to a decision:\n"
+        "  dinomaly train parts --encoder dinov2_vits14_reg4_pretrain.pth --out out\n"
+        "  dinomaly predict out/model.safetensors new/ --out results\n"
+        "  dinomaly report out/model.safetensors parts --out report.html\n"
+        "dinomaly COMMAND --help explains each. Exit status: 0 done, 1 judged anomalous (predict "
+        "--fail-on-anomaly), 2 a user's error, 3 ours.");
     app.require_subcommand(1);
     Work work;
     for (const auto add : {add_calibrate, add_convert, add_eval, add_export, add_info, add_make_dataset,
@@ -30,6 +38,9 @@ int main(int argc, char** argv) {
       app.parse(argc, argv);
     } catch (const CLI::CallForHelp&) {
       fmt::print("{}", app.help());
+      throw;
+    } catch (const CLI::CallForVersion& version) {
+      fmt::print("dinomaly {}\n", version.what());
       throw;
     }
     return work();

@@ -16,10 +16,17 @@ void add_make_dataset(CLI::App& app, Work& work) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("make-dataset", "draw a small data set in MVTec AD's layout");
   command->footer("Example: dinomaly make-dataset pictures --categories weave,flange --train 100 --seed 7");
-  command->add_option("DIR", options->directory, "the folder to make")->required();
-  command->add_option("--categories", options->drawn.categories, "a,b: which; all without it")
-      ->delimiter(',');
-  command->add_option("--seed", options->drawn.seed, "what is drawn depends on it alone");
+  command
+      ->add_option("DIR", options->directory,
+                   "the folder to make; one drawn earlier with other options is replaced")
+      ->required();
+  command
+      ->add_option("--categories", options->drawn.categories,
+                   fmt::format("which of {}; all without it", fmt::join(procedural_categories(), ",")))
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  command->add_option("--seed", options->drawn.seed, "what is drawn depends on it alone")
+      ->capture_default_str();
   command->add_option("--size", options->drawn.size, "pixels a side")->capture_default_str();
   command->add_option("--train", options->drawn.train, "normal training images a category")
       ->capture_default_str();

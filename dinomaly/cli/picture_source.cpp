@@ -27,7 +27,7 @@ bool is_folder(const fs::path& path) {
 }  // namespace
 
 std::optional<std::string> InputLines::next(std::stop_token stop) {
-  while (!stop.stop_requested()) {
+  while (!stop.stop_requested() && StopSignal::number() == 0) {
     const size_t end = buffer_.find('\n');
     if (end != std::string::npos || (ended_ && !buffer_.empty())) {
       std::string line = buffer_.substr(0, end);
@@ -53,21 +53,26 @@ PictureSource::PictureSource(const std::vector<std::string>& inputs, const std::
   check_input(!inputs.empty() || !watched.empty(),
               "no pictures: name files, a folder, '-' or --watch FOLDER");
   check_input(std::count(inputs.begin(), inputs.end(), "-") <= 1, "'-' (standard input) is named twice");
+  if (!watched.empty()) watch_.emplace(watched);  // first: what arrives while folders are listed is not lost
   bool known = watched.empty();
   for (const std::string& input : inputs) {
     known = known && input != "-";
     if (input == "-" || !is_folder(input)) {
       inputs_.push_back(input);
-    } else {
-      for (const fs::path& picture : list_pictures(input)) inputs_.push_back(picture.string());
+      continue;
     }
+    const std::vector<fs::path> pictures = list_pictures(input);
+    std::error_code ignored;
+    const bool may_be_empty = !watched.empty() && fs::equivalent(input, watched, ignored);
+    check_input(!pictures.empty() || may_be_empty, "{}: no pictures (png, jpg, jpeg, bmp) in this folder",
+                input);
+    for (const fs::path& picture : pictures) inputs_.push_back(picture.string());
   }
   if (known) total_ = static_cast<int64_t>(inputs_.size());
-  if (!watched.empty()) watch_.emplace(watched);
 }
 
 std::optional<fs::path> PictureSource::next(std::stop_token stop) {
-  while (!inputs_.empty()) {
+  while (!inputs_.empty() && StopSignal::number() == 0) {
     if (inputs_.front() == "-") {
       if (const auto line = lines_.next(stop)) return *line;
       if (stop.stop_requested()) return std::nullopt;

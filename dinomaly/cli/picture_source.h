@@ -28,10 +28,12 @@ class InputLines {
 class PictureSource {
  public:
   // `inputs`: files, folders (with those below them) and "-"; `watched`: a folder or empty. Throws InputError
-  // for a folder without pictures, for "-" twice and where nothing is named at all.
+  // for a folder without pictures that is not the watched one, for "-" twice and where nothing is named at
+  // all.
   PictureSource(const std::vector<std::string>& inputs, const std::string& watched);
 
-  // In the order of the command line, then what arrives in the watched folder. One thread may call it.
+  // In the order of the command line, then what arrives in the watched folder; none after a StopSignal. One
+  // thread may call it.
   std::optional<std::filesystem::path> next(std::stop_token stop);
   // How many pictures there will be; 0: unknown.
   int64_t total() const { return total_; }

@@ -2,7 +2,6 @@
 #include <CLI/CLI.hpp>
 #include <future>
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "dinomaly/cli/commands.h"
 #include "dinomaly/cli/detector_flags.h"
@@ -10,9 +9,11 @@
 #include "dinomaly/cli/program.h"
 #include "dinomaly/cli/stop_signal.h"
 #include "dinomaly/files.h"
+#include "dinomaly/json_text.h"
 #include "dinomaly/picture_stream.h"
 #include "dinomaly/report/prediction_output.h"
 #include "dinomaly/report/progress.h"
+#include "tensor/io/printable.h"
 
 namespace dinomaly {
 
@@ -98,7 +99,7 @@ class Writer {
         verdict.path = picture.path;
         verdict.error = picture.error;
         progress_.make_room();
-        fmt::print(stderr, "dinomaly: {}\n", picture.error);
+        fmt::print(stderr, "dinomaly: {}\n", one_line(picture.error));
         outcome.damaged = true;
       }
       outcome.anomalous = outcome.anomalous || verdict.anomalous;
@@ -113,7 +114,7 @@ class Writer {
   void print(const Verdict& verdict) {
     progress_.make_room();
     if (options_.json) {
-      fmt::print("{}\n", to_json(verdict).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+      fmt::print("{}\n", json_text(to_json(verdict)));
     } else if (verdict.error.empty()) {
       fmt::print("{}\n", to_text(verdict));
     }
@@ -165,15 +166,13 @@ int run(const Options& options) {
   if (!options.out.empty()) make_folder(options.out);
   check_folders(options);
   const Detector detector = open_detector(options.detector);
-  const std::optional<Calibration> calibration = calibration_of(detector, options.detector);
-  const OutputOptions output = output_options(options, calibration);
-  const Predictor predictor(*detector.model, tiling_of(options, calibration), options.detector.batch);
+  const OutputOptions output = output_options(options, detector.calibration);
+  const Predictor predictor(*detector.model, tiling_of(options, detector.calibration),
+                            options.detector.batch);
 
-  std::optional<StopSignal> signals;
-  if (!options.watched.empty()) {
-    signals.emplace();
+  const StopSignal signals;  // what is being judged and written is finished
+  if (!options.watched.empty())
     fmt::print(stderr, "dinomaly: watching {}; Ctrl-C ends it\n", options.watched);
-  }
   Outcome outcome;
   {
     Progress progress("predict", source.total());
@@ -184,7 +183,10 @@ int run(const Options& options) {
     outcome = predict_all(predictor, stream, writer, options.detector.batch);
   }
   // A watch sees files in the making and is ended on purpose: they were reported, and are no failure.
-  if (outcome.damaged && options.watched.empty()) return 2;
+  if (options.watched.empty()) {
+    if (const int signal = StopSignal::number(); signal != 0) return 128 + signal;
+    if (outcome.damaged) return 2;
+  }
   return options.fail_on_anomaly && outcome.anomalous ? 1 : 0;
 }
 
@@ -195,17 +197,21 @@ void add_predict(CLI::App& app, Work& work) {
   CLI::App* command = app.add_subcommand("predict", "judge pictures: score, decision, regions, overlay, map");
   command->footer(
       "Exit status: 0 done, 1 a picture is anomalous (with --fail-on-anomaly), 2 a picture could not be "
-      "read\n"
+      "read, 130 or 143 stopped by SIGINT or SIGTERM\n"
       "Examples:\n"
       "  dinomaly predict model.safetensors part.png --out results\n"
       "  dinomaly predict model.safetensors pictures/ --json --maps tiff --out results > results.jsonl\n"
       "  find /data -name '*.png' | dinomaly predict model.safetensors - --fail-on-anomaly\n"
       "  dinomaly predict model.safetensors sheet.png --tile 512 --overlap 128 --out results\n"
-      "  dinomaly predict model.safetensors --watch incoming --out results");
+      "  dinomaly predict model.safetensors --watch incoming --out results\n"
+      "Pictures are taken as their pixels lie in the file: an orientation in EXIF turns neither picture nor "
+      "map.");
   add_detector_flags(*command, options->detector);
   command->add_option("PICTURES", options->inputs, "files, folders, or - for paths on standard input");
-  command->add_option("--watch", options->watched,
-                      "judge pictures as they arrive in this folder, until Ctrl-C");
+  command->add_option(
+      "--watch", options->watched,
+      "judge pictures as they arrive in this folder, until Ctrl-C; name it among PICTURES, too, for those "
+      "already in it");
   command->add_option("--out", options->out, "folder for overlays and maps");
   command
       ->add_option("--maps", options->maps,

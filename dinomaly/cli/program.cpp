@@ -9,6 +9,7 @@
 #include <system_error>
 
 #include "tensor/error.h"
+#include "tensor/io/printable.h"
 
 namespace dinomaly {
 
@@ -20,7 +21,7 @@ void flush_output() {
 int run_program(const std::string& name, const std::function<int()>& work) {
   std::signal(SIGXFSZ, SIG_IGN);  // a write beyond a limit of file size is an error of that write
   const auto say = [&](const std::string& line, int status) {
-    fmt::print(stderr, "{}: {}\n", name, line);
+    fmt::print(stderr, "{}: {}\n", name, one_line(line));
     return status;
   };
   try {

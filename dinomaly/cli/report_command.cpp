@@ -20,16 +20,25 @@ struct Options {
   int64_t pictures = 200;
 };
 
+// The log asked for, otherwise the one `train` has left beside the model, if any.
+std::filesystem::path log_of(const Options& options) {
+  if (!options.log.empty()) return options.log;
+  const auto beside = std::filesystem::path(options.detector.model).parent_path() / "log.csv";
+  std::error_code ignored;
+  return std::filesystem::is_regular_file(beside, ignored) ? beside : std::filesystem::path();
+}
+
 int run(const Options& options) {
   HtmlReportInput input;
   input.dataset = open_labelled_data(options.data);
-  if (!options.log.empty()) input.loss = read_loss_curve(options.log);
+  if (const std::filesystem::path log = log_of(options); !log.empty()) input.loss = read_loss_curve(log);
   const Detector detector = open_detector(options.detector);
-  input.calibration = calibration_of(detector, options.detector);
+  input.calibration = detector.calibration;
   input.config = detector.config();
   input.model = std::filesystem::path(options.detector.model).filename().string();
   input.title = options.title.empty() ? "Anomaly detection report" : options.title;
   input.pictures = options.pictures;
+  prepare_target(options.out);
   int64_t total = 0;
   for (const Category& category : input.dataset.categories) {
     total += static_cast<int64_t>(category.test.size());
@@ -56,12 +65,12 @@ void add_report(CLI::App& app, Work& work) {
   command->footer(
       "Examples:\n"
       "  dinomaly report model.safetensors mvtec --out report.html\n"
-      "  dinomaly report model.safetensors mvtec --categories bottle --log log.csv --title Bottles --out "
-      "report.html");
+      "  dinomaly report model.safetensors mvtec --categories bottle --title Bottles --out bottles.html");
   add_detector_flags(*command, options->detector);
   add_data_flags(*command, options->data);
   command->add_option("--out", options->out, "the file to write")->required();
-  command->add_option("--log", options->log, "the training log (log.csv), for the loss curve");
+  command->add_option("--log", options->log,
+                      "the training log, for the loss curve; log.csv beside MODEL without it");
   command->add_option("--title", options->title, "heading of the report");
   command->add_option("--pictures", options->pictures, "pictures in the gallery, the worst ones")
       ->capture_default_str()

@@ -19,6 +19,7 @@ StopSignal::StopSignal() {
 StopSignal::~StopSignal() {
   sigaction(SIGINT, &interrupt_, nullptr);
   sigaction(SIGTERM, &terminate_, nullptr);
+  came = 0;
 }
 
 int StopSignal::number() { return came; }

@@ -14,7 +14,7 @@ class StopSignal {
   StopSignal(const StopSignal&) = delete;
   StopSignal& operator=(const StopSignal&) = delete;
 
-  static int number();  // of the last one; 0: none came
+  static int number();  // of the last one; 0: none came, or nobody listens
 
  private:
   struct sigaction interrupt_, terminate_;  // what was there before

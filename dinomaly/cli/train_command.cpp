@@ -1,11 +1,11 @@
 // dinomaly train DATA: from a folder of pictures to a detector.
 #include <CLI/CLI.hpp>
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "dinomaly/cli/commands.h"
 #include "dinomaly/cli/train_run.h"
 #include "dinomaly/files.h"
+#include "dinomaly/json_text.h"
 #include "dinomaly/weights/encoder_hash.h"
 
 namespace dinomaly {
@@ -39,7 +39,7 @@ int train(TrainOptions options) {
   for (const Part& part : parts_of(dataset, options)) {
     if (options.separate) fmt::print("--- {}\n", part.data.categories[0].name);
     TrainRun run(options, encoder, encoder_hash, part.data, part.out);
-    write_file(options.out / "config.json", options.to_json().dump(2) + "\n");
+    write_file(options.out / "config.json", json_text(options.to_json(), 2) + "\n");
     const int signal = run.train();
     if (signal != 0) return 128 + signal;
     for (CategoryResult& result : run.finish()) all.push_back(std::move(result));

@@ -54,6 +54,8 @@ Dataset open_dataset(const TrainOptions& options) {
   for (const std::string& note : dataset.notes) fmt::print("{}\n", note);
   for (const Category& category : dataset.categories) {
     verify_images(category.test);
+    // Those of a later model would be read when the models before it have been trained.
+    if (options.separate && dataset.categories.size() > 1) verify_images(category.train);
     fmt::print("{}: {} training images, {} test images\n", category.name, category.train.size(),
                category.test.size());
   }

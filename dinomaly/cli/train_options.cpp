@@ -166,7 +166,7 @@ void TrainFlags::add(CLI::App& app, const std::string& name, T TrainOptions::*fi
   else
     option = app.add_option(name, given_.*field, help);
   if constexpr (std::is_same_v<T, std::vector<std::string>>)
-    option->delimiter(',')->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    option->delimiter(',')->allow_extra_args(false)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   given_fields_.push_back([this, option, field](TrainOptions& options) {
     if (option->count() > 0) options.*field = given_.*field;
   });
@@ -195,7 +195,8 @@ TrainFlags::TrainFlags(CLI::App& app, Program program) : program_(program) {
       "the ViT's weights (safetensors, .pth, .ckpt); without it, random ones");
   add(app, "--heads", &TrainOptions::heads, "attention heads; width / 64 without it");
   add_model_flags(app);
-  add(app, "--threads", &TrainOptions::threads, "0: one a processor");
+  add(app, "--threads", &TrainOptions::threads,
+      "threads to compute with; 0: as many as there are processors");
   add(app, "--precision", &TrainOptions::precision,
       "f32, bf16 (weights and activations; sums, statistics and master weights stay f32) or f64");
   add(app, "--device", &TrainOptions::device, device_help);
@@ -208,6 +209,7 @@ void TrainFlags::add_model_flags(CLI::App& app) {
   app.add_option("--preset", preset_, "paper (the authors' code, default) or anomalib");
   app.add_option("--config", config_file_, "JSON file with any options; flags win over it");
   app.add_option("--set", settings_, "NAME=VALUE, any option of the model, as often as wanted")
+      ->allow_extra_args(false)  // what follows may be DATA
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   app.add_option("--resize", resize_, "pixels, N or HEIGHTxWIDTH (448)");
   app.add_option("--crop", crop_, "pixels of the centre crop, N or HEIGHTxWIDTH (392)");

@@ -89,8 +89,8 @@ class TrainFlags {
 TrainOptions parse_train_options(int argc, char** argv, const std::string& description);
 
 // The data set asked for, and a line on what it is; without --data the procedural one, made under
-// OUT/dataset. Every picture but the training ones, which are read next anyway, is decoded once to find
-// damaged files.
+// OUT/dataset. Every picture but the training ones, which are read next anyway (with --separate, of the first
+// model only), is decoded once to find damaged files.
 Dataset open_dataset(const TrainOptions& options);
 
 // The checkpoint asked for; without --encoder a random ViT (width 192, 12 blocks, patch 14). Says which.

@@ -8,6 +8,7 @@
 #include "dinomaly/dinov2.h"
 #include "dinomaly/evaluate.h"
 #include "dinomaly/files.h"
+#include "dinomaly/json_text.h"
 #include "dinomaly/model_file.h"
 #include "dinomaly/sha256.h"
 #include "tensor/io/safetensors.h"
@@ -97,42 +98,49 @@ TrainRun::TrainRun(const TrainOptions& options, const EncoderWeights& encoder,
       judged_(judged_part(data)),
       out_(out),
       model_(make_model(options, encoder)),
-      features_(compute_features(*model_, data, options, seconds_.features)),
-      trainer_(*model_, features_),
+      identity_(identity_of(options, model_->config(), encoder_hash, training_samples(data))),
       checkpoints_(out / "checkpoints"),
-      identity_(identity_of(options, model_->config(), encoder_hash, training_samples(data))) {
-  make_folder(out_);
+      earlier_(earlier_state()),
+      features_(compute_features(*model_, data, options, seconds_.features)),
+      trainer_(*model_, features_) {
   for (const Category& category : data.categories) {
     test_.insert(test_.end(), category.test.begin(), category.test.end());
   }
   validation_ = fmt::format("iteration,{}\n", fmt::join(metric_names(), ","));
-  resume_or_clear();
+  start();
 }
 
-void TrainRun::resume_or_clear() {
-  const Config& config = model_->config();
-  const auto new_log = [&](const std::string& text) {
-    log_ = std::make_unique<TrainingLog>(out_ / "log.csv", config.iterations, config.batch, text);
-  };
-  new_log("");
-  remove_temporaries(out_);
-  remove_temporaries(out_ / "checkpoints");
-  const std::optional<SavedState> saved = checkpoints_.latest();
-  if (options_.resume && saved) {
-    check_same_run(*saved);
-    load(*saved);
-    new_log(saved->text("log"));
-    fmt::print("going on from {}: {} of {} iterations done\n", saved->path.string(), trainer_.iteration(),
-               config.iterations);
-    return;
+// The state that --resume goes on from. Without it nothing may be there that a new run would destroy.
+std::optional<SavedState> TrainRun::earlier_state() const {
+  make_folder(out_);
+  std::optional<SavedState> saved = checkpoints_.latest();
+  if (options_.resume) {
+    if (saved) check_same_run(*saved);
+    return saved;
   }
-  if (options_.resume) fmt::print("no checkpoint in {}: starting at iteration 0\n", out_.string());
   check_input(
       !saved || saved->text("done") == "true",
       "{}: an earlier run stopped here at iteration {}: --resume goes on with it; remove it or take another "
       "--out to start anew",
       saved ? saved->path.string() : "", saved ? saved->iteration : 0);
-  checkpoints_.clear();
+  return std::nullopt;
+}
+
+void TrainRun::start() {
+  const Config& config = model_->config();
+  remove_temporaries(out_);
+  remove_temporaries(out_ / "checkpoints");
+  if (earlier_) load(*earlier_);
+  log_ = std::make_unique<TrainingLog>(out_ / "log.csv", config.iterations, config.batch,
+                                       earlier_ ? earlier_->text("log") : "");
+  if (earlier_) {
+    fmt::print("going on from {}: {} of {} iterations done\n", earlier_->path.string(), trainer_.iteration(),
+               config.iterations);
+  } else {
+    if (options_.resume) fmt::print("no checkpoint in {}: starting at iteration 0\n", out_.string());
+    checkpoints_.clear();
+  }
+  earlier_.reset();
 }
 
 void TrainRun::check_same_run(const SavedState& saved) const {
@@ -280,8 +288,8 @@ std::vector<CategoryResult> TrainRun::finish() {
   if (best_) take_best();
   ModelFileOptions file;
   file.slim = options_.slim;
-  if (const auto found = find_thresholds()) file.calibration = found->to_json();
-  if (options_.encoder) file.encoder_name = options_.encoder->filename().string();
+  file.calibration = find_thresholds();
+  if (options_.encoder) file.encoder_name = utf8(options_.encoder->filename().string());
   save_model(out_ / "model.safetensors", *model_, encoder_.config, file);
   const Stopwatch watch;
   std::vector<CategoryResult> results = evaluate_all(*model_, judged_);

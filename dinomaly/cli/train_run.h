@@ -42,8 +42,9 @@ class TrainRun {
   const RunSeconds& seconds() const { return seconds_; }
 
  private:
-  void resume_or_clear();
+  std::optional<SavedState> earlier_state() const;
   void check_same_run(const SavedState& saved) const;
+  void start();
   void load(const SavedState& saved);
   void validate();
   void checkpoint();
@@ -57,11 +58,12 @@ class TrainRun {
   std::filesystem::path out_;
   RunSeconds seconds_;
   std::unique_ptr<Dinomaly> model_;
+  nlohmann::json identity_;  // what a checkpoint must agree with
+  CheckpointFolder checkpoints_;
+  std::optional<SavedState> earlier_;  // to go on from; read before the features, which take long
   FeatureStore features_;
   Trainer trainer_;
   std::unique_ptr<TrainingLog> log_;
-  CheckpointFolder checkpoints_;
-  nlohmann::json identity_;       // what a checkpoint must agree with
   std::string validation_;        // the text of validation.csv
   std::optional<double> best_;    // of --keep-best
   int64_t saved_iteration_ = -1;  // of the last checkpoint

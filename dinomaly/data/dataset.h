@@ -10,13 +10,15 @@
 namespace dinomaly {
 
 struct Sample {
-  std::string category;
-  std::string defect;  // the folder's name; "good" for a normal image
-  std::string id;      // the file's name without extension; with its defect unique in the category's part
-  std::filesystem::path image;
-  std::optional<std::filesystem::path> mask;  // of anomalous images
+  std::string category = {};
+  std::string defect = {};  // the folder's name; "good" for a normal image
+  std::string id = {};  // the file's name without extension; with its defect unique in the category's part
+  std::filesystem::path image = {};
+  std::optional<std::filesystem::path> mask = {};  // of anomalous images
   bool anomalous = false;
-  bool mask_of_labels = false;  // the mask holds 1, 2, .. for kinds of defect instead of shades of grey
+  // The mask's values are labels (1, 2, ... in VisA as published, 1 in many a mask): any of them counts as
+  // 255 before the mask is resized, where they would vanish.
+  bool label_mask = false;
 };
 
 struct Category {

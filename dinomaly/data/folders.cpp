@@ -1,11 +1,10 @@
 #include "dinomaly/data/folders.h"
 
 #include <algorithm>
-#include <array>
-#include <string_view>
 #include <system_error>
 #include <tuple>
 
+#include "dinomaly/data/picture_files.h"
 #include "tensor/error.h"
 #include "tensor/io/printable.h"
 
@@ -14,15 +13,6 @@ namespace dinomaly {
 namespace fs = std::filesystem;
 
 namespace {
-
-bool is_image_name(const fs::path& path) {
-  std::string extension = path.extension().string();
-  for (char& letter : extension) {
-    if (letter >= 'A' && letter <= 'Z') letter += 'a' - 'A';
-  }
-  constexpr std::array<std::string_view, 4> known{".png", ".jpg", ".jpeg", ".bmp"};
-  return std::find(known.begin(), known.end(), extension) != known.end();
-}
 
 // The entries of a folder that are not hidden, in no particular order.
 std::vector<fs::directory_entry> entries(const fs::path& folder) {
@@ -69,6 +59,23 @@ bool is_folder(const fs::path& path) {
   return fs::is_directory(path, error);
 }
 
+std::string lower(std::string text) {
+  for (char& letter : text) {
+    if (letter >= 'A' && letter <= 'Z') letter += 'a' - 'A';
+  }
+  return text;
+}
+
+fs::path entry_named(const fs::path& parent, const std::string& name) {
+  std::error_code error;
+  if (fs::exists(parent / name, error) || !is_folder(parent)) return parent / name;
+  for (const fs::directory_entry& entry : entries(parent)) {
+    const std::string other = entry.path().filename().string();
+    if (lower(other) == lower(name)) return parent / other;
+  }
+  return parent / name;
+}
+
 void check_folder(const fs::path& folder) {
   std::error_code error;
   check_input(fs::exists(folder, error), "{}: no such folder", folder.string());
@@ -79,7 +86,9 @@ std::map<std::string, fs::path> images_of(const fs::path& folder) {
   std::map<std::string, fs::path> images;
   for (const fs::directory_entry& entry : entries(folder)) {
     std::error_code error;
-    if (!is_image_name(entry.path()) || !entry.is_regular_file(error)) continue;
+    if (!is_picture_name(entry.path())) continue;
+    check_no_dead_link(entry.path());
+    if (!entry.is_regular_file(error)) continue;
     const auto [known, added] = images.emplace(entry.path().stem().string(), entry.path());
     check_input(added, "{}: {} and {} share one name", folder.string(), known->second.filename().string(),
                 entry.path().filename().string());

@@ -14,11 +14,19 @@ namespace dinomaly {
 
 bool is_folder(const std::filesystem::path& path);
 
+// A-Z become a-z; other letters stay.
+std::string lower(std::string text);
+
+// parent/name, or the entry of `parent` that differs from it in upper and lower case only ("Train" for
+// "train"): what came from a disk that does not tell them apart. parent/name where there is neither.
+std::filesystem::path entry_named(const std::filesystem::path& parent, const std::string& name);
+
 // Throws InputError naming the folder where it is missing or a file.
 void check_folder(const std::filesystem::path& folder);
 
 // Regular files ending in png, jpg, jpeg or bmp in any case, by name without extension; hidden files are
-// passed over. Throws InputError where two share a name, or the folder cannot be listed.
+// passed over. Throws InputError where two share a name, one is a link to nothing, or the folder cannot be
+// listed.
 std::map<std::string, std::filesystem::path> images_of(const std::filesystem::path& folder);
 
 // Names of the folders in it that are not hidden.

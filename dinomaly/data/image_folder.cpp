@@ -43,6 +43,7 @@ void add_masks(const fs::path& folder, const std::string& defect, std::vector<Sa
     check_input(mask != masks.end(), "{}: its mask {} is missing", sample.image.string(),
                 (folder / (sample.id + ".png")).string());
     sample.mask = mask->second;
+    sample.label_mask = true;
   }
 }
 
@@ -55,8 +56,8 @@ Dataset read_image_folder(const fs::path& root, const std::vector<std::string>& 
   add_images(root, name, "good", rows);
   std::set<std::string> defects;
   for (const std::string& folder : folders_of(root)) {
-    if (mask_names.contains(folder)) continue;
-    const bool good = good_names.contains(folder);
+    if (mask_names.contains(lower(folder))) continue;
+    const bool good = good_names.contains(lower(folder));
     add_images(root / folder, name, good ? "good" : folder, rows);
     if (!good) defects.insert(folder);
   }
@@ -65,7 +66,8 @@ Dataset read_image_folder(const fs::path& root, const std::vector<std::string>& 
   Dataset dataset{.root = root, .categories = assemble(std::move(rows), categories, root.string())};
   Category& category = dataset.categories.front();
   for (const std::string& defect : defects) {
-    for (const std::string& masks : mask_names) add_masks(root / masks / defect, defect, category.test);
+    for (const std::string& masks : mask_names)
+      add_masks(entry_named(entry_named(root, masks), defect), defect, category.test);
   }
   const int64_t held = hold_out_good(category);
   if (held > 0) {

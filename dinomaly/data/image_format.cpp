@@ -1,8 +1,10 @@
 #include "dinomaly/data/image_format.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <cstdlib>
+#include <set>
 
 #include "tensor/error.h"
 
@@ -52,6 +54,14 @@ uint32_t crc32(std::string_view bytes) {
   return ~crc;
 }
 
+constexpr int64_t largest_side = 32768;
+
+// The decoder would call such a file one of an unknown kind.
+void check_sides(const Reader& file, int64_t width, int64_t height) {
+  check_input(width > 0 && height > 0 && width <= largest_side && height <= largest_side,
+              "{}: {} x {} pixels; a side must be within 1..{}", file.name(), width, height, largest_side);
+}
+
 void check_png(const Reader& file) {
   for (size_t at = 8;;) {
     const size_t length = file.big32(at);
@@ -63,6 +73,7 @@ void check_png(const Reader& file) {
       check_input(crc32(file.text(at + 4, 4 + length)) == file.big32(at + 8 + length),
                   "{}: the PNG is damaged: wrong checksum at byte {}", file.name(), at);
     }
+    if (type == "IHDR" && length >= 8) check_sides(file, file.big32(at + 8), file.big32(at + 12));
     if (type == "IEND") return;
     at += 12 + length;
   }
@@ -74,21 +85,65 @@ bool starts_frame(uint8_t marker) {
 
 bool stands_alone(uint8_t marker) { return marker == 0x01 || (marker >= 0xD0 && marker <= 0xD8); }
 
-// Huffman tables hold at most 256 codes; the decoder believes whatever sum the sixteen counts have.
-void check_huffman_tables(const Reader& file, size_t at, size_t end) {
-  while (at < end) {
-    size_t codes = 0;
-    for (size_t length = 1; length <= 16; ++length) codes += file.u8(at + length);
-    check_input(codes <= 256, "{}: the JPEG is damaged: a Huffman table of {} codes", file.name(), codes);
-    at += 17 + codes;
+// What the decoder takes on trust: the number of codes in a Huffman table, and that a scan uses tables which
+// are there. Without them it would read its own uninitialised memory, and beyond.
+class JpegTables {
+ public:
+  explicit JpegTables(const Reader& file) : file_(file) {}
+
+  void define_huffman(size_t at, size_t end) {
+    while (at < end) {
+      const uint8_t slot = file_.u8(at);
+      size_t codes = 0;
+      for (size_t length = 1; length <= 16; ++length) codes += file_.u8(at + length);
+      check_input(codes <= 256, "{}: the JPEG is damaged: a Huffman table of {} codes", file_.name(), codes);
+      huffman_.insert(slot);
+      at += 17 + codes;
+    }
   }
-}
+  void define_quantisation(size_t at, size_t end) {
+    while (at < end) {
+      const uint8_t slot = file_.u8(at);
+      quantisation_.insert(slot & 15);
+      at += slot >> 4 ? 129 : 65;
+    }
+  }
+  // A frame's header: which components there are, and their quantisation tables.
+  void begin_frame(size_t at, bool progressive) {
+    progressive_ = progressive;
+    check_sides(file_, file_.big16(at + 5), file_.big16(at + 3));
+    const int components = file_.u8(at + 7);
+    check_input(components == 1 || components == 3,
+                "{}: a JPEG of {} components (CMYK?); grey and colour are read", file_.name(), components);
+    for (int i = 0; i < components; ++i)
+      needed_quantisation_.insert(file_.u8(at + 10 + 3 * static_cast<size_t>(i)));
+  }
+  // A scan's header. The first, coarse pass of a progressive scan needs no AC table, the others no DC table.
+  void begin_scan(size_t at) const {
+    const size_t components = file_.u8(at + 2), spectral = at + 3 + 2 * components;
+    const bool coarse = file_.u8(spectral) == 0;
+    bool known = std::includes(quantisation_.begin(), quantisation_.end(), needed_quantisation_.begin(),
+                               needed_quantisation_.end());
+    for (size_t i = 0; i < components; ++i) {
+      const uint8_t tables = file_.u8(at + 4 + 2 * i);
+      if (!progressive_ || coarse) known = known && huffman_.contains(tables >> 4);
+      if (!progressive_ || !coarse) known = known && huffman_.contains(0x10 | (tables & 15));
+    }
+    check_input(known, "{}: the JPEG is damaged: a scan uses a table that is not there", file_.name());
+  }
+
+ private:
+  const Reader& file_;
+  bool progressive_ = false;
+  std::set<uint8_t> huffman_, quantisation_, needed_quantisation_;  // by slot; 0x10: AC
+};
 
 // Walks the segments. Inside entropy-coded data an FF is followed by 00 or a restart marker, so the search
 // for the next marker also passes over it, and an embedded thumbnail's own end cannot be mistaken for the
 // file's.
 void check_jpeg(const Reader& file) {
-  constexpr uint8_t end_of_image = 0xD9, huffman_tables = 0xC4;
+  constexpr uint8_t end_of_image = 0xD9, huffman = 0xC4, quantisation = 0xDB, scan = 0xDA, progressive = 0xC2;
+  JpegTables tables(file);
   for (size_t at = 2;;) {
     while (file.u8(at) != 0xFF) ++at;
     while (file.u8(at) == 0xFF) ++at;
@@ -98,12 +153,10 @@ void check_jpeg(const Reader& file) {
     const size_t length = file.big16(at);
     check_input(length >= 2, "{}: the JPEG is damaged: a segment of length {}", file.name(), length);
     file.need(at + length);
-    if (starts_frame(marker)) {
-      const int components = file.u8(at + 7);
-      check_input(components == 1 || components == 3,
-                  "{}: a JPEG of {} components (CMYK?); grey and colour are read", file.name(), components);
-    }
-    if (marker == huffman_tables) check_huffman_tables(file, at + 2, at + length);
+    if (starts_frame(marker)) tables.begin_frame(at, marker == progressive);
+    if (marker == huffman) tables.define_huffman(at + 2, at + length);
+    if (marker == quantisation) tables.define_quantisation(at + 2, at + length);
+    if (marker == scan) tables.begin_scan(at);
     at += length;
   }
 }
@@ -116,8 +169,8 @@ void check_bmp(const Reader& file) {
   const int64_t height =
       std::abs(old_header ? file.little16(20) : int64_t{static_cast<int32_t>(file.little32(22))});
   const int64_t bits = file.little16(old_header ? 24 : 28);
-  check_input(width > 0 && height > 0 && width <= 32768 && height <= 32768 && bits <= 32,
-              "{}: a BMP of {} x {} pixels, {} bits each, cannot be read", file.name(), width, height, bits);
+  check_sides(file, width, height);
+  check_input(bits <= 32, "{}: a BMP of {} bits a pixel cannot be read", file.name(), bits);
   const int64_t padded_row = (width * bits + 31) / 32 * 4;
   file.need(offset + static_cast<size_t>(padded_row * (height - 1) + (width * bits + 7) / 8));
 }

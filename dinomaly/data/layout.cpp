@@ -35,23 +35,26 @@ bool any_category(const fs::path& root, const std::function<bool(const fs::path&
   return std::any_of(names.begin(), names.end(), [&](const std::string& name) { return fits(root / name); });
 }
 
+bool has_train(const fs::path& folder, const char* good) {
+  return is_folder(entry_named(entry_named(folder, "train"), good));
+}
+bool has_good(const fs::path& folder) { return has_train(folder, "good"); }
+bool has_ok(const fs::path& folder) { return has_train(folder, "ok"); }
+
 // VisA rearranged differs from MVTec AD in its only defect, "bad", and in the masks' names.
 bool is_rearranged_visa(const fs::path& category) {
-  const fs::path masks = category / "ground_truth" / "bad";
-  if (!is_folder(category / "train" / "good") || !is_folder(category / "test" / "bad") || !is_folder(masks))
-    return false;
-  const auto images = images_of(category / "test" / "bad");
+  const fs::path masks = entry_named(entry_named(category, "ground_truth"), "bad");
+  const fs::path bad = entry_named(entry_named(category, "test"), "bad");
+  if (!has_train(category, "good") || !is_folder(bad) || !is_folder(masks)) return false;
+  const auto images = images_of(bad);
   return !images.empty() && images_of(masks).contains(images.begin()->first);
 }
-
-bool has_good(const fs::path& folder) { return is_folder(folder / "train" / "good"); }
-bool has_ok(const fs::path& folder) { return is_folder(folder / "train" / "ok"); }
 
 // A data set, or where `root` has the folder train itself, its one category.
 Dataset read_folders(const fs::path& root, const std::vector<std::string>& categories,
                      const FolderNames& names) {
   check_folder(root);
-  if (!is_folder(root / "train" / names.good)) return read_mvtec(root, categories, names);
+  if (!has_train(root, names.good.c_str())) return read_mvtec(root, categories, names);
   std::error_code error;
   const fs::path whole = fs::canonical(root, error);
   const std::string name = chosen_categories({whole.filename().string()}, categories, root.string()).at(0);
@@ -89,7 +92,8 @@ Layout parse_layout(const std::string& name) {
 Layout recognise_layout(const fs::path& root) {
   std::error_code error;
   if (fs::is_regular_file(root, error)) {
-    check_input(root.extension() == ".csv", "{}: neither a folder nor a .csv file", root.string());
+    check_input(lower(root.extension().string()) == ".csv", "{}: neither a folder nor a .csv file",
+                root.string());
     return Layout::csv;
   }
   check_folder(root);

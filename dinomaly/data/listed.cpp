@@ -31,13 +31,6 @@ fs::path listed_file(const fs::path& folder, const std::string& name, const std:
   return result;
 }
 
-std::string lower(std::string text) {
-  for (char& letter : text) {
-    if (letter >= 'A' && letter <= 'Z') letter += 'a' - 'A';
-  }
-  return text;
-}
-
 // "good" for a normal label, otherwise what the defect is called.
 std::string defect_of(const std::string& label) {
   static const std::set<std::string> good{"", "0", "good", "ok", "normal"};
@@ -119,7 +112,7 @@ Dataset read_visa_raw(const fs::path& root, const std::vector<std::string>& cate
                               is_train(table.get(i, "split"), source));
     if (row.sample.anomalous) {
       row.sample.mask = listed_file(root, table.get(i, "mask"), source + ": mask", true);
-      row.sample.mask_of_labels = true;
+      row.sample.label_mask = true;
     }
     rows.push_back(std::move(row));
   }
@@ -162,6 +155,7 @@ Dataset read_csv_dataset(const fs::path& file, const std::vector<std::string>& c
     const std::string& mask = table.get(i, "mask");
     if (row.sample.anomalous && !mask.empty()) {
       row.sample.mask = listed_file(folder, mask, source + ": mask", false);
+      row.sample.label_mask = true;
     }
     rows.push_back(std::move(row));
   }

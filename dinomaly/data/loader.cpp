@@ -45,14 +45,18 @@ Tensor ImageLoader::next() {
   return images;
 }
 
+Image load_mask_of(const Sample& sample, int64_t width, int64_t height) {
+  Image mask = load_mask(*sample.mask, width, height);
+  if (sample.label_mask) {
+    for (uint8_t& pixel : mask.pixels) pixel = pixel > 0 ? 255 : 0;
+  }
+  return mask;
+}
+
 Tensor load_sample_mask(const Sample& sample, const ImageConfig& config, int64_t map_size) {
   if (!sample.mask) return Tensor::zeros({map_size, map_size}, Dtype::u8);
   const Image image = load_image_rgb(sample.image);
-  Image mask = load_mask(*sample.mask, image.width, image.height);
-  // A label of 1 would be rounded to 0 at every border.
-  if (sample.mask_of_labels)
-    for (uint8_t& value : mask.pixels) value = value != 0 ? 255 : 0;
-  return preprocess_mask(mask, config, map_size);
+  return preprocess_mask(load_mask_of(sample, image.width, image.height), config, map_size);
 }
 
 void verify_images(const std::vector<Sample>& samples) {

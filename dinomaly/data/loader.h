@@ -34,6 +34,10 @@ class ImageLoader {
   std::future<Tensor> ahead_;
 };
 
+// The mask of an anomalous sample that has one, labels made 255; its picture is width x height. Throws
+// InputError as load_mask().
+Image load_mask_of(const Sample& sample, int64_t width, int64_t height);
+
 // The mask of a test sample as the maps see it, (map_size, map_size) u8 of 0 and 1; all 0 for a good one.
 // `width` and `height` are the picture's: a mask of another size throws InputError.
 Tensor load_sample_mask(const Sample& sample, const ImageConfig& config, int64_t map_size);

@@ -25,10 +25,10 @@ std::vector<Sample> read_train(const fs::path& folder, const std::string& catego
 // Adds the test images of one folder; `good`: they are normal.
 void read_defect(const fs::path& root, const std::string& category, const std::string& defect, bool good,
                  const std::string& mask_suffix, std::vector<Sample>& samples) {
-  const std::map<std::string, fs::path> images = images_of(root / "test" / defect);
+  const std::map<std::string, fs::path> images = images_of(entry_named(root, "test") / defect);
   if (images.empty()) return;
-  const fs::path mask_folder = root / "ground_truth" / defect;
-  const bool needs_masks = !good && is_folder(root / "ground_truth");
+  const fs::path all_masks = entry_named(root, "ground_truth"), mask_folder = entry_named(all_masks, defect);
+  const bool needs_masks = !good && is_folder(all_masks);
   std::map<std::string, fs::path> masks;
   if (needs_masks) masks = images_of(mask_folder);
   for (const auto& [id, image] : images) {
@@ -48,13 +48,15 @@ void read_defect(const fs::path& root, const std::string& category, const std::s
 }  // namespace
 
 Category read_mvtec_category(const fs::path& folder, const std::string& name, const FolderNames& names) {
-  Category category{.name = name, .train = read_train(folder / "train" / names.good, name), .test = {}};
-  const fs::path test = folder / "test";
+  Category category{.name = name,
+                    .train = read_train(entry_named(entry_named(folder, "train"), names.good), name),
+                    .test = {}};
+  const fs::path test = entry_named(folder, "test");
   if (!is_folder(test)) return category;
   const std::set<std::string> defects = folders_of(test);
   if (defects.empty() && !images_of(test).empty()) return category;
   for (const std::string& defect : defects) {
-    read_defect(folder, name, defect, defect == names.good, names.mask_suffix, category.test);
+    read_defect(folder, name, defect, lower(defect) == names.good, names.mask_suffix, category.test);
   }
   // The folder of the good ones may have stood elsewhere in the alphabet than "good".
   std::stable_sort(category.test.begin(), category.test.end(),
@@ -70,7 +72,7 @@ Dataset read_mvtec(const fs::path& root, const std::vector<std::string>& categor
   if (chosen.empty()) {
     // Other folders (notes, licences) may stand beside the categories.
     for (const std::string& name : folders_of(root)) {
-      if (is_folder(root / name / "train")) chosen.push_back(name);
+      if (is_folder(entry_named(root / name, "train"))) chosen.push_back(name);
     }
     check_input(!chosen.empty(), "{}: no category (a folder with train/{}) in it", root.string(), names.good);
   }

@@ -1,4 +1,5 @@
-// The folder layout of MVTec AD (Bergmann et al., CVPR 2019), which many data sets share:
+// The folder layout of MVTec AD (Bergmann et al., CVPR 2019), which many data sets share (upper and lower
+// case do not count in the names of these folders):
 //   ROOT/CATEGORY/train/good/ID.png
 //   ROOT/CATEGORY/test/DEFECT/ID.png, good images under test/good
 //   ROOT/CATEGORY/ground_truth/DEFECT/ID_mask.png

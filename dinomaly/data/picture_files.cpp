@@ -4,6 +4,7 @@
 #include <array>
 #include <string_view>
 
+#include "dinomaly/data/folders.h"
 #include "tensor/error.h"
 
 namespace dinomaly {
@@ -11,13 +12,16 @@ namespace dinomaly {
 namespace fs = std::filesystem;
 
 bool is_picture_name(const fs::path& path) {
-  std::string extension = path.extension().string();
-  for (char& letter : extension) {
-    if (letter >= 'A' && letter <= 'Z') letter += 'a' - 'A';
-  }
+  const std::string extension = lower(path.extension().string());
   constexpr std::array<std::string_view, 4> known{".png", ".jpg", ".jpeg", ".bmp"};
   return !path.filename().string().starts_with('.') &&
          std::find(known.begin(), known.end(), extension) != known.end();
+}
+
+void check_no_dead_link(const fs::path& path) {
+  std::error_code error;
+  check_input(!fs::is_symlink(path, error) || fs::exists(path, error),
+              "{}: a link to a file that is not there", path.string());
 }
 
 std::vector<fs::path> list_pictures(const fs::path& folder) {
@@ -29,10 +33,11 @@ std::vector<fs::path> list_pictures(const fs::path& folder) {
     std::error_code ignored;
     const bool hidden = it->path().filename().string().starts_with('.');
     if (hidden && it->is_directory(ignored)) it.disable_recursion_pending();
-    if (is_picture_name(it->path()) && it->is_regular_file(ignored)) pictures.push_back(it->path());
+    // A link to nothing is listed, too: whoever reads it tells that it is not there.
+    const bool dead = it->is_symlink(ignored) && !it->exists(ignored);
+    if (is_picture_name(it->path()) && (dead || it->is_regular_file(ignored))) pictures.push_back(it->path());
   }
   check_input(!error, "{}: cannot list the folder: {}", folder.string(), error.message());
-  check_input(!pictures.empty(), "{}: no pictures (png, jpg, jpeg, bmp) in this folder", folder.string());
   std::sort(pictures.begin(), pictures.end());
   return pictures;
 }

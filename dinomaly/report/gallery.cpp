@@ -52,7 +52,7 @@ Pictures draw(const Entry& entry, const HtmlReportInput& input, const ColourScal
   result.overlay =
       jpeg_uri(shrink(draw_overlay(seen, map, {0, 0, seen.width, seen.height}, colours, pixel_threshold)));
   if (entry.sample->mask) {
-    Image mask = resize_and_crop(load_mask(*entry.sample->mask, rgb.width, rgb.height), input.config.image);
+    Image mask = resize_and_crop(load_mask_of(*entry.sample, rgb.width, rgb.height), input.config.image);
     for (uint8_t& pixel : mask.pixels) pixel = pixel > 0 ? 255 : 0;
     result.mask = "data:image/png;base64," + base64(encode_png(shrink(mask)));
   }

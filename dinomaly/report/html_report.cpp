@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
 
+#include "dinomaly/json_text.h"
 #include "dinomaly/report/gallery.h"
 #include "dinomaly/report/report_template.h"
 #include "dinomaly/report/results.h"
@@ -87,8 +87,8 @@ json threshold_json(const HtmlReportInput& input, double threshold) {
   if (input.calibration) {
     for (const auto& [name, thresholds] : input.calibration->categories) own[name] = thresholds.image;
     origin = input.calibration->method == CalibrationMethod::good
-                 ? fmt::format("calibration on {} good pictures, false-alarm rate {:.3g}",
-                               input.calibration->good_pictures, input.calibration->promised_rate)
+                 ? fmt::format("calibration on {} good pictures: at most {:.1f} % false alarms",
+                               input.calibration->good_pictures, 100 * input.calibration->promised_rate)
                  : "calibration by the largest F1";
   }
   return {{"value", threshold}, {"categories", own}, {"origin", origin}};
@@ -144,7 +144,7 @@ std::string report_page(const json& data) {
   std::string page = report_template();
   const size_t at = page.find(mark);
   check(at != std::string::npos, "report: the template has no place for the data");
-  const std::string text = data.dump(-1, ' ', false, json::error_handler_t::replace);
+  const std::string text = json_text(data);
   std::string safe;
   safe.reserve(text.size());
   for (const char letter : text) {

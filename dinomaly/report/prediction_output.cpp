@@ -7,6 +7,7 @@
 #include "dinomaly/data/tiff_map.h"
 #include "dinomaly/report/overlay.h"
 #include "tensor/error.h"
+#include "tensor/io/printable.h"
 
 namespace dinomaly {
 
@@ -85,7 +86,8 @@ json to_json(const Verdict& verdict) {
 
 std::string to_text(const Verdict& verdict) {
   const char* decision = !verdict.threshold ? "-" : verdict.anomalous ? "anomalous" : "good";
-  std::string text = fmt::format("{:<10} {:.6f}  {}", decision, verdict.score, verdict.path.string());
+  std::string text =
+      fmt::format("{:<10} {:.6f}  {}", decision, verdict.score, one_line(verdict.path.string()));
   if (!verdict.regions.empty())
     text += fmt::format("  ({} region{})", verdict.regions.size(), verdict.regions.size() == 1 ? "" : "s");
   return text;

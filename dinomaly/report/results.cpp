@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "dinomaly/data/image.h"
 #include "dinomaly/data/loader.h"
 #include "dinomaly/files.h"
+#include "dinomaly/json_text.h"
 #include "dinomaly/report/heatmap.h"
 
 namespace dinomaly {
@@ -108,7 +108,7 @@ void write_metrics(const std::filesystem::path& path, const std::vector<Category
       {"config", config.to_json()},
       {"seconds", {{"features", seconds.features}, {"train", seconds.train}, {"evaluate", seconds.evaluate}}},
   };
-  write_file(path, document.dump(2, ' ', false, json::error_handler_t::replace) + "\n");
+  write_file(path, json_text(document, 2) + "\n");
 }
 
 void write_heatmaps(const std::filesystem::path& directory, const std::vector<CategoryResult>& results,

@@ -1,5 +1,6 @@
 #include "dinomaly/weights/describe_file.h"
 
+#include "dinomaly/calibration.h"
 #include "dinomaly/weights/detector_weights.h"
 #include "dinomaly/weights/encoder_hash.h"
 #include "tensor/io/printable.h"
@@ -57,8 +58,7 @@ void describe_detector(const Checkpoint& file, int64_t heads, json& result) {
                         {"slim", slim},
                         {"config", weights.config.to_json()}};
   if (const auto text = file.metadata.find("calibration"); text != file.metadata.end()) {
-    result["calibration"] = json::parse(text->second, nullptr, false);
-    check_input(!result["calibration"].is_discarded(), "{}: its calibration is not JSON", file.source());
+    result["calibration"] = Calibration::from_text(text->second, file.source()).to_json();
   }
 }
 
@@ -92,7 +92,9 @@ json describe_file(const std::filesystem::path& path, const DescribeOptions& opt
               {"sha256", file_sha256(path)},
               {"kind", "other"}};
   describe_tensors(file, options.tensors, result);
-  if (holds_detector(file)) {
+  if (is_training_state(file)) {
+    result["kind"] = "state of a training run";
+  } else if (holds_detector(file)) {
     describe_detector(file, options.heads, result);
   } else if (holds_encoder(file)) {
     result["kind"] = "encoder";

@@ -71,7 +71,7 @@ void export_detector(const std::filesystem::path& path, const Detector& detector
       {"config", config.to_json().dump()},
       {"heads", std::to_string(detector.model->encoder().config().heads)},
       {"format", "pt"}};
-  if (detector.calibration) metadata["calibration"] = detector.calibration->dump();
+  if (detector.calibration) metadata["calibration"] = detector.calibration->to_text();
   save_safetensors(
       path, target == DetectorKind::authors ? as_authors(*detector.model) : as_anomalib(*detector.model),
       metadata);

@@ -92,9 +92,17 @@ void read_foreign(const Checkpoint& file, DetectorWeights& result) {
 
 }  // namespace
 
+bool is_training_state(const Checkpoint& file) {
+  const auto kind = file.metadata.find("kind");
+  return kind != file.metadata.end() && kind->second == training_state_kind;
+}
+
 bool holds_detector(const Checkpoint& file) { return !detector_prefixes(file).empty(); }
 
 DetectorWeights read_detector(const Checkpoint& file) {
+  check_input(!is_training_state(file),
+              "{}: the state of a training run, no finished model; train --resume goes on from it",
+              file.source());
   const std::set<std::string> prefixes = detector_prefixes(file);
   check_input(!prefixes.empty(), "{}: no trained Dinomaly in it (no {} among {} tensors)", file.source(),
               anchor, file.tensors.size());

@@ -19,6 +19,8 @@ enum class DetectorKind { own, authors, anomalib };
 // What our own files say under "kind" in their metadata; exported ones have "-authors" or "-anomalib" after
 // it.
 inline constexpr const char* own_kind = "dinomaly";
+// What the states of a training run say there.
+inline constexpr const char* training_state_kind = "dinomaly checkpoint";
 
 struct DetectorWeights {
   DetectorKind kind = DetectorKind::own;
@@ -30,6 +32,9 @@ struct DetectorWeights {
   std::map<std::string, Tensor> trained;  // bottleneck.0.fc1.weight, decoder.N.*
   std::vector<std::string> strangers;     // tensors that belong to neither
 };
+
+// Whether the file is what `train` goes on from (checkpoint.h), which no one else should load.
+bool is_training_state(const Checkpoint& file);
 
 // Whether there is a bottleneck in the file.
 bool holds_detector(const Checkpoint& file);

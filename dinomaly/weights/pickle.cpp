@@ -13,7 +13,7 @@ namespace {
 using Kind = PickleNode::Kind;
 using namespace pickle_opcode;
 
-constexpr size_t longest_pickle = size_t{16} << 20;
+constexpr size_t longest_pickle = size_t{4} << 20;
 
 class Machine {
  public:

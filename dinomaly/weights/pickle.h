@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,12 +35,13 @@ struct PickleNode {
 };
 
 struct Pickle {
-  std::vector<PickleNode> nodes;
+  std::deque<PickleNode> nodes;  // no copy of all as they become more
   uint32_t root = 0;
 };
 
 // Runs protocols 2 to 5. The result points into `bytes` and holds at most one node for each of them. Throws
-// InputError beginning with `source` for a pickle that is cut short, longer than 16 MiB, or uses an opcode
+// InputError beginning with `source` for a pickle that is cut short, longer than 4 MiB (those of whole
+// models and optimizers are a few hundred KB; a hostile one can cost 85 bytes a byte), or uses an opcode
 // that PyTorch's files have no need of.
 Pickle parse_pickle(std::string_view bytes, const std::string& source);
 

@@ -6,13 +6,18 @@
 
 namespace dinomaly {
 
-// `text` on one line, without control characters, cut after 100 bytes.
-inline std::string printable(std::string_view text) {
-  constexpr size_t longest = 100;
-  std::string result(text.substr(0, longest));
-  for (char& c : result) {
+// `text` on one line: control characters become '?'.
+inline std::string one_line(std::string text) {
+  for (char& c : text) {
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
   }
+  return text;
+}
+
+// The same, cut after 100 bytes.
+inline std::string printable(std::string_view text) {
+  constexpr size_t longest = 100;
+  const std::string result = one_line(std::string(text.substr(0, longest)));
   return text.size() > longest ? result + "..." : result;
 }
 

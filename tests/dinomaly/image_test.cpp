@@ -151,12 +151,18 @@ TEST_CASE("image: damaged, foreign and outsized files are one clear line") {
   REQUIRE(table != std::string::npos);
   wild_table[table + 5] = wild_table[table + 6] = '\xFF';
   CHECK(one_line_with(load.error(wild_table), "Huffman table"));
+  // A scan whose tables are not there: the decoder would read memory that nobody has written.
+  for (const char marker : {'\xC4', '\xDB'}) {
+    std::string other_slot = jpeg(image);
+    other_slot[other_slot.find(std::string{'\xFF', marker}) + 4] = 3;
+    CHECK(one_line_with(load.error(other_slot), "a scan uses a table that is not there"));
+  }
 
-  CHECK(one_line_with(load.error(png(40000, 1, 8, 0, "")), "cannot decode"));
+  CHECK(one_line_with(load.error(png(40000, 1, 8, 0, "")), "40000 x 1 pixels"));
   CHECK(one_line_with(load.error(png(32000, 32000, 8, 0, "")), "more than the limit"));
   CHECK(
       one_line_with(load.error(png(4, 4, 8, 0, std::string(5, '\0'))), "cannot decode"));  // one row of four
-  CHECK(one_line_with(load.error(png(0, 4, 8, 0, "")), "cannot decode"));
+  CHECK(one_line_with(load.error(png(0, 4, 8, 0, "")), "0 x 4 pixels"));
   CHECK_THROWS_AS(encode_png(Image()), Error);
 }
 

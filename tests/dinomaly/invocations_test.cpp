@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "dinomaly/data/image.h"
 #include "tensor/io/safetensors.h"
 #include "tests/dinomaly/program.h"
 
@@ -73,6 +74,7 @@ constexpr Invocation wrong[] = {
     {"calibrate MODEL DATA --split half", "half"},
     {"calibrate MODEL DATA --split train --method f1", "F1"},
     {"calibrate MODEL DATA --out GOOD/below", "below"},
+    {"calibrate MODEL DATA --out EMPTY", "a folder stands there"},
     {"report MODEL DATA", "--out"},
     {"report MODEL DATA --out GOOD/below", "below"},
     {"report MODEL DATA --out OUT --log /nowhere.csv", "/nowhere.csv"},
@@ -83,6 +85,10 @@ constexpr Invocation wrong[] = {
     {"make-dataset GOOD", "000.png"},
     {"predict TMP/torn GOOD", "torn"},
     {"predict TMP/junk GOOD", "junk"},
+    {"predict TMP/state GOOD", "the state of a training run"},
+    {"predict TMP/deep GOOD", "calibration"},
+    {"predict MODEL TMP/wide.png", "40000 x 1 pixels"},
+    {"predict MODEL TMP/link.png", "link.png: no such file"},
     {"predict ENCODER GOOD", "encoder"},
     {"predict MODEL TMP/junk", "junk"},
     {"predict MODEL TMP/cut.png", "cut.png"},
@@ -106,6 +112,7 @@ constexpr Invocation wrong[] = {
     {"info EMPTY", "empty"},
     {"info TMP/junk", "junk"},
     {"info TMP/torn", "torn"},
+    {"info TMP/deep", "calibration"},
     {"info TMP/hostile.pth", "hostile.pth"},
     {"info MODEL --heads -1", "--heads"},
     {"convert", "IN"},
@@ -126,6 +133,9 @@ constexpr Invocation wrong[] = {
     {"make-dataset OUT --seed many", "--seed"},
     {"train /nowhere FLAGS", "/nowhere"},
     {"train EMPTY FLAGS", "empty"},
+    {"train --set dropuot=0.1 DATA FLAGS", "dropuot"},
+    {"train TMP/linked FLAGS", "link to a file that is not there"},
+    {"train TMP/damaged-late FLAGS --separate", "damaged-late"},
     {"train DATA DATA FLAGS", "not expected"},
     {"train TMP/junk FLAGS", "junk"},
     {"train TMP/no-path.csv FLAGS", "no column 'path'"},
@@ -203,6 +213,16 @@ void bad_inputs(const TemporaryFolder& folder) {
   write_file(folder / "junk", "this is no model");
   write_file(folder / "hostile.pth", std::string("\x80\x02") + "cos\nsystem\n(S'true'\ntR.");
   write_file(folder / "cut.png", picture.substr(0, picture.size() / 2));
+  save_safetensors(folder / "state", {{"model.x", Tensor::ones({1})}}, {{"kind", "dinomaly checkpoint"}});
+  // As deep as a recursive reader's stack is not.
+  const SafeTensors whole = SafeTensors::load(folder / "model");
+  auto metadata = whole.metadata();
+  metadata["calibration"] = std::string(1'000'000, '[') + std::string(1'000'000, ']');
+  NamedTensors tensors;
+  for (const std::string& name : whole.names()) tensors.emplace_back(name, whole.get(name));
+  save_safetensors(folder / "deep", tensors, metadata);
+  save_png(folder / "wide.png", Image(40000, 1, 1));
+  std::filesystem::create_symlink("gone.png", folder / "link.png");
   write_file(folder / "no-path.csv", "picture,label\nx.png,good\n");
   write_file(folder / "missing.csv", "path,label\ndata/wood/test/good/000.png,good\nx.png,good\n");
   write_file(folder / "typo.json", R"({"dropuot": 0.1})");
@@ -211,6 +231,10 @@ void bad_inputs(const TemporaryFolder& folder) {
   write_file(folder / "good-only/wood/test/good/000.png", picture);
   std::filesystem::copy(folder / "data", folder / "damaged", std::filesystem::copy_options::recursive);
   write_file(folder / "damaged/wood/test/good/001.png", picture.substr(0, picture.size() / 2));
+  std::filesystem::copy(folder / "data", folder / "damaged-late", std::filesystem::copy_options::recursive);
+  write_file(folder / "damaged-late/wood/train/good/001.png", picture.substr(0, picture.size() / 2));
+  write_file(folder / "linked/000.png", picture);
+  std::filesystem::create_symlink("gone.png", folder / "linked/001.png");
 }
 
 }  // namespace
@@ -238,6 +262,8 @@ TEST_CASE("wrong invocations are one clear line and the right status") {
 
 TEST_CASE("every command explains itself, with examples") {
   const TemporaryFolder folder;
+  CHECK(run_dinomaly(folder, "--help").out.find("Examples") != std::string::npos);
+  CHECK(run_dinomaly(folder, "--version").out.starts_with("dinomaly 0."));
   for (const std::string command :
        {"train", "predict", "eval", "calibrate", "report", "info", "convert", "export", "make-dataset"}) {
     const Outcome outcome = run_dinomaly(folder, command + " --help");

@@ -90,7 +90,7 @@ TEST_CASE("layout: VisA as published") {
   CHECK(summary(dataset.categories[0].train) == "good/0001");
   CHECK(summary(dataset.categories[0].test) == "bad/000+ good/0000");
   CHECK(dataset.categories[0].test[0].mask == tree.root / "candle/Data/Masks/Anomaly/000.png");
-  CHECK(dataset.categories[0].test[0].mask_of_labels);
+  CHECK(dataset.categories[0].test[0].label_mask);
   CHECK(read_dataset(tree.root, {"pcb1"}).categories[0].test.empty());
   CHECK(one_line_with(tree.error({"pcb9"}), "pcb9"));
 
@@ -225,6 +225,33 @@ TEST_CASE("layout: plain folders") {
     tree.add({"list.txt"});
     CHECK(one_line_with(input_error([&] { read_dataset(tree.root / "list.txt"); }), "list.txt"));
   }
+}
+
+TEST_CASE("layout: upper and lower case do not count in the names of folders and lists") {
+  Tree tree;
+  tree.add({"nut/Train/Good/0.png", "nut/TEST/Good/1.png", "nut/TEST/Rust/2.PNG",
+            "nut/Ground_Truth/rust/2_mask.png"});
+  for (const fs::path& root : {tree.root, tree.root / "nut"}) {
+    const Dataset dataset = read_dataset(root);
+    CHECK(dataset.layout == "MVTec AD (or MPDD)");
+    CHECK(summary(dataset.categories.at(0).train) == "good/0");
+    CHECK(summary(dataset.categories[0].test) == "Rust/2+ good/1");
+  }
+  const Tree plain, list;
+  plain.add({"OK/0.png", "Rust/a.png", "OK/1.png", "Masks/rust/a.png"});
+  CHECK(summary(read_dataset(plain.root).categories.at(0).test) == "Rust/a+");
+  list.add({"0.png"});
+  write_file(list.root / "LIST.CSV", "path\n0.png\n");
+  CHECK(read_dataset(list.root / "LIST.CSV").layout == "a CSV list");
+}
+
+TEST_CASE("layout: a link to a picture is one, a link to nothing is told") {
+  const Tree tree;
+  tree.add({"0.png", "folder.png/1.png"});
+  fs::create_symlink(tree.root / "0.png", tree.root / "2.png");
+  CHECK(summary(read_dataset(tree.root).categories.at(0).train) == "good/0 good/2");
+  fs::create_symlink("gone.png", tree.root / "3.png");
+  CHECK(one_line_with(tree.error(), "3.png: a link to a file that is not there"));
 }
 
 TEST_CASE("layout: asked for by name") {

@@ -5,6 +5,7 @@
 
 #include <set>
 
+#include "dinomaly/data/image.h"
 #include "dinomaly/data/sampler.h"
 #include "dinomaly/files.h"
 #include "tests/support.h"
@@ -85,7 +86,7 @@ TEST_CASE("masks that hold labels count in full before they are resized, grey on
                 .anomalous = true};
   // Of a column of 1, the halved mask has 3/8 and 1/8 in two columns: as grey values they round to 0.
   CHECK(load_sample_mask(sample, config, 4).to_vector<uint8_t>() == std::vector<uint8_t>(16, 0));
-  sample.mask_of_labels = true;
+  sample.label_mask = true;
   const std::vector<uint8_t> marked = load_sample_mask(sample, config, 4).to_vector<uint8_t>();
   for (int64_t i = 0; i < 16; ++i) CHECK(marked[i] == (i % 4 == 1 || i % 4 == 2));
 }

@@ -13,7 +13,7 @@ TEST_CASE("a saved detector comes back with its options, calibration and weights
   for (const Preset preset : {Preset::paper, Preset::anomalib}) {
     const SmallDetector small(preset);
     ModelFileOptions options;
-    options.calibration = nlohmann::json{{"threshold", 0.25}};
+    options.calibration = Calibration{.all = {1.5, 0.25}, .categories = {{"nut", {0.5, 0.125}}}};
     save_model(folder / "model.safetensors", *small.model, small.encoder.config, options);
     const Detector loaded = load_detector(folder / "model.safetensors");
     CHECK(loaded.kind == DetectorKind::own);

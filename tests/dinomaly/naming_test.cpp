@@ -73,7 +73,7 @@ TEST_CASE("an exported detector comes back as it was, under the other implementa
     SmallDetector small(preset, 4);
     Detector detector;
     detector.model = std::move(small.model);
-    detector.calibration = nlohmann::json{{"threshold", 1.5}};
+    detector.calibration = Calibration{.all = {1.5, 0.25}};
     const auto path = folder / "exported.safetensors";
     export_detector(path, detector, kind);
     const Detector back = load_detector(path);
@@ -98,7 +98,7 @@ TEST_CASE("dinomaly info, convert and export from the command line") {
   const std::string model = (folder / "model.safetensors").string(),
                     slim = (folder / "slim.safetensors").string();
   ModelFileOptions options;
-  options.calibration = nlohmann::json{{"threshold", 1.5}};
+  options.calibration = Calibration{.all = {1.5, 0.25}};
   save_model(model, *small.model, small.encoder.config, options);
   options.slim = true;
   save_model(slim, *small.model, small.encoder.config, options);
@@ -117,7 +117,7 @@ TEST_CASE("dinomaly info, convert and export from the command line") {
   CHECK(info.at("encoder").at("registers") == 4);
   CHECK(info.at("detector").at("preset") == "paper");
   CHECK(info.at("detector").at("slim") == false);
-  CHECK(info.at("calibration").at("threshold") == 1.5);
+  CHECK(info.at("calibration").at("thresholds").at("image") == 1.5);
   const auto slim_info = describe_file(slim),
              encoder_info = describe_file(encoder, {.heads = 2, .tensors = true});
   CHECK(slim_info.at("detector").at("slim") == true);

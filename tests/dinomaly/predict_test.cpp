@@ -11,6 +11,9 @@
 #include <sstream>
 #include <thread>
 
+#include "dinomaly/cli/picture_source.h"
+#include "dinomaly/cli/stop_signal.h"
+#include "dinomaly/data/image.h"
 #include "dinomaly/data/npy_map.h"
 #include "dinomaly/data/picture_files.h"
 #include "dinomaly/data/tiff_map.h"
@@ -255,10 +258,50 @@ TEST_CASE("picture files: names and folders") {
   write_file(folder / "a/1.bmp", "");
   write_file(folder / ".hidden/3.png", "");
   write_file(folder / "note.txt", "");
+  fs::create_symlink("gone.png", folder / "c.png");
   const auto found = list_pictures(folder.path());
-  REQUIRE(found.size() == 2);
+  REQUIRE(found.size() == 3);
   CHECK(found[0] == folder / "a/1.bmp");
+  CHECK(found[2] == folder / "c.png");  // whoever reads it says that nothing is there
   CHECK(one_line_with(input_error([&] { list_pictures(folder / "none"); }), "none"));
   fs::create_directories(folder / "empty");
-  CHECK(one_line_with(input_error([&] { list_pictures(folder / "empty"); }), "no pictures"));
+  CHECK(list_pictures(folder / "empty").empty());
+  // A folder that is watched may still be empty; what comes between listing and watching is not lost.
+  const std::string empty = (folder / "empty").string();
+  PictureSource watched({empty}, empty);
+  write_file(folder / "empty/new.png", encode_png(Image(2, 2, 3)));
+  CHECK(watched.next({}) == folder / "empty/new.png");
+  fs::remove(folder / "empty/new.png");
+  CHECK(one_line_with(input_error([&] { PictureSource({empty}, ""); }), "no pictures"));
+  {
+    PictureSource stopped({"a.png", "b.png"}, "");
+    const StopSignal signals;
+    CHECK(stopped.next({}) == "a.png");
+    raise(SIGINT);
+    CHECK_FALSE(stopped.next({}));
+  }
+}
+
+TEST_CASE("predict: names that are no text stay one line, and valid JSON") {
+  const TemporaryFolder folder;
+  make_small_project(folder);
+  const std::string bytes = read_file(folder / "data/wood/test/good/000.png", 1 << 20);
+  const std::string pictures = (folder / "pictures").string();
+  write_file(folder / "pictures/two\nlines.png", bytes);
+  write_file(folder / "pictures/torn\n.png", bytes.substr(0, 100));
+  write_file(folder / "pictures/latin\xe9.png", bytes);
+  const std::string call = "predict " + (folder / "model").string() + " " + pictures;
+  const Outcome text = run_dinomaly(folder, call);
+  CHECK(text.status == 2);
+  CHECK(std::count(text.out.begin(), text.out.end(), '\n') == 2);
+  CHECK(text.error == fmt::format("dinomaly: {}/torn?.png: the image is cut short\n", pictures));
+  std::istringstream lines(run_dinomaly(folder, call + " --json").out);
+  int64_t count = 0;
+  for (std::string line; std::getline(lines, line); ++count) CHECK(nlohmann::json::accept(line));
+  CHECK(count == 3);
+  // The model's own name, too.
+  fs::rename(folder / "model", folder / "mod\xe9l");
+  const Outcome info = run_dinomaly(folder, "info --json " + (folder / "mod\xe9l").string());
+  CHECK(info.status == 0);
+  CHECK(nlohmann::json::parse(info.out).at("kind") == "detector");
 }

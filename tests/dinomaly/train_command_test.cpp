@@ -33,7 +33,7 @@ TEST_CASE("train: the model carries thresholds from good pictures it has not see
   CHECK(contains(outcome.out, "data: MVTec AD (or MPDD)\n"));
   CHECK(contains(outcome.out, "from 4 good and 0 anomalous pictures"));
   const fs::path model = folder / "out/model.safetensors";
-  const auto found = Calibration::from_json(*load_detector(model).calibration, "model");
+  const Calibration found = load_detector(model).calibration.value();
   CHECK(found.good_pictures == 4);
   CHECK(found.promised_rate == doctest::Approx(0.2));
   // calibrate finds the same ones in the same pictures.
@@ -43,12 +43,10 @@ TEST_CASE("train: the model carries thresholds from good pictures it has not see
   const auto same = Calibration::from_json(json::parse(again.out), "standard output");
   CHECK(same.all.image == doctest::Approx(found.all.image).epsilon(1e-5));
   CHECK(same.all.pixel == doctest::Approx(found.all.pixel).epsilon(1e-5));
-  CHECK(Calibration::from_json(*load_detector(folder / "again.safetensors").calibration, "again").all.image ==
-        same.all.image);
+  CHECK(load_detector(folder / "again.safetensors").calibration->all.image == same.all.image);
 
   run_well(folder, small_run(folder, "f1") + "--iterations 3 --calibrate f1 --per-category");
-  const auto labelled =
-      Calibration::from_json(*load_detector(folder / "f1/model.safetensors").calibration, "f1");
+  const Calibration labelled = load_detector(folder / "f1/model.safetensors").calibration.value();
   CHECK(labelled.method == CalibrationMethod::f1);
   CHECK(labelled.anomalous_pictures == 6);
   CHECK(labelled.categories.size() == 2);

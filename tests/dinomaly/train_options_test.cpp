@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include "dinomaly/files.h"
@@ -34,6 +35,16 @@ TEST_CASE("train options: without flags the authors' defaults hold") {
   CHECK_FALSE(options.data);
   CHECK_FALSE(options.encoder);
   CHECK(parse({"--preset", "anomalib"}).config.to_json() == Config::with_preset(Preset::anomalib).to_json());
+}
+
+TEST_CASE("train options: a list takes one word a flag, so that DATA may follow") {
+  CLI::App app;
+  const TrainFlags flags(app, TrainFlags::Program::command);
+  app.parse("--categories a,b --set dropout=0.1 --set seed=7 data");
+  const TrainOptions options = flags.options();
+  CHECK(options.data == "data");
+  CHECK(options.categories == std::vector<std::string>{"a", "b"});
+  CHECK((options.config.dropout == 0.1 && options.config.seed == 7));
 }
 
 TEST_CASE("train options: every field by --set, and the same by --config") {

@@ -1,0 +1,159 @@
+#include <stdexcept>
+
+#include "dinomaly/calibration.h"
+#include "dinomaly/cli/train_options.h"
+#include "dinomaly/data/image.h"
+#include "dinomaly/data/tiff_map.h"
+#include "dinomaly/files.h"
+#include "dinomaly/json_text.h"
+#include "dinomaly/model_file.h"
+#include "dinomaly/weights/stored_zip.h"
+#include "tensor/io/safetensors.h"
+#include "tests/dinomaly/png.h"
+#include "tests/fuzz/targets.h"
+#include "tests/support.h"
+
+namespace dinomaly::fuzz {
+
+namespace {
+
+namespace fs = std::filesystem;
+using Seeds = std::map<std::string, std::string>;
+
+constexpr uint64_t most_bytes = 1 << 22;
+
+// One block of width 2: what a fuzzer can turn over many times a second.
+std::unique_ptr<Dinomaly> least_model() {
+  EncoderConfig shape;
+  shape.width = 2, shape.heads = 1, shape.depth = 1, shape.patch = 1, shape.hidden = 2, shape.registers = 1;
+  shape.grid_h = shape.grid_w = 1, shape.layer_scale = true;
+  Generator generator(4);
+  Config config;
+  config.image.resize_h = config.image.resize_w = config.image.crop_h = config.image.crop_w = 1;
+  config.decoder_depth = 1, config.map_size = 8;
+  auto model = std::make_unique<Dinomaly>(shape, config);
+  load_encoder_weights(model->encoder(), random_encoder(shape, generator), "random encoder");
+  return model;
+}
+
+Seeds safetensors_seeds(const TemporaryFolder& folder) {
+  const auto model = least_model();
+  const EncoderConfig& shape = model->encoder().config();
+  Calibration calibration;
+  calibration.categories["part"] = {0.1, 0.2};
+  save_model(folder / "whole", *model, shape, {.calibration = calibration});
+  save_model(folder / "slim", *model, shape, {.slim = true, .encoder_name = "vit.pth"});
+  save_safetensors(folder / "encoder", model->encoder().state_dict(), {{"format", "pt"}});
+  const Tensor ones = Tensor::ones({2, 3});
+  save_safetensors(folder / "dtypes", {{"f32", ones},
+                                       {"f64", ones.to(Dtype::f64)},
+                                       {"bf16", ones.to(Dtype::bf16)},
+                                       {"i64", ones.to(Dtype::i64)},
+                                       {"u8", ones.to(Dtype::u8)}});
+  Seeds seeds;
+  for (const char* name : {"whole", "slim", "encoder", "dtypes"})
+    seeds[name] = read_file(folder / name, most_bytes);
+  return seeds;
+}
+
+// What make_checkpoints.py has written, whole or as the pickle in it.
+Seeds torch_seeds(bool whole) {
+  Seeds seeds;
+  for (const auto& entry :
+       fs::directory_iterator(fs::path(DINOMALY_SOURCE_DIR) / "tests/dinomaly/checkpoints")) {
+    const std::string bytes = read_file(entry.path(), most_bytes), name = entry.path().stem().string();
+    if (!bytes.starts_with("PK")) continue;
+    if (whole) {
+      seeds[name] = bytes;
+      continue;
+    }
+    const StoredZip zip(entry.path());
+    try {
+      const StoredZip::Bytes pickle = zip.get(zip.find_ending("data.pkl"));
+      seeds[name] = std::string(reinterpret_cast<const char*>(pickle.data), pickle.size);
+    } catch (const InputError&) {  // some lack it on purpose
+    }
+  }
+  return seeds;
+}
+
+std::string bmp_of(int width, int height, int bits) {
+  const auto little = [](uint32_t value, int bytes) {
+    std::string text;
+    for (int i = 0; i < bytes; ++i) text += static_cast<char>(value >> (8 * i));
+    return text;
+  };
+  const int row = (width * bits + 31) / 32 * 4;
+  return "BM" + little(static_cast<uint32_t>(54 + row * height), 4) + little(0, 4) + little(54, 4) +
+         little(40, 4) + little(static_cast<uint32_t>(width), 4) + little(static_cast<uint32_t>(height), 4) +
+         little(1, 2) + little(static_cast<uint32_t>(bits), 2) + std::string(24, '\0') +
+         std::string(static_cast<size_t>(row * height), '\x55');
+}
+
+Seeds image_seeds() {
+  Image grey(9, 6, 1), rgb(10, 7, 3);
+  for (size_t i = 0; i < grey.pixels.size(); ++i) grey.pixels[i] = static_cast<uint8_t>(5 * i);
+  for (size_t i = 0; i < rgb.pixels.size(); ++i) rgb.pixels[i] = static_cast<uint8_t>(i);
+  std::string rows16, rows_palette;
+  for (int y = 0; y < 3; ++y) {
+    rows16 += '\0' + std::string(16, static_cast<char>(40 * y));  // 2 pixels of 16-bit RGBA
+    rows_palette += '\0' + std::string("\x1b\x80");               // 9 of one bit
+  }
+  return {{"grey.png", encode_png(grey)},
+          {"rgb.png", encode_png(rgb)},
+          {"rgba16.png", png(2, 3, 16, 6, rows16)},
+          {"palette.png", png(9, 3, 1, 3, rows_palette, std::string("\0\0\0\xff\x80\x10", 6))},
+          {"grey.jpg", encode_jpeg(grey, 80)},
+          {"rgb.jpg", encode_jpeg(rgb, 95)},
+          {"rgb.bmp", bmp_of(5, 4, 24)},
+          {"rgba.bmp", bmp_of(3, 3, 32)}};
+}
+
+Seeds config_seeds() {
+  Calibration calibration;
+  calibration.categories["part"] = {0.1, 0.2};
+  TrainOptions options, anomalib;
+  options.data = "data", options.categories = {"a", "b"};
+  anomalib.config = Config::with_preset(Preset::anomalib);
+  return {{"paper", json_text(options.to_json())},
+          {"anomalib", json_text(anomalib.to_json(), 1)},
+          {"few",
+           R"({"preset": "anomalib", "target_blocks": [1, 2], "encoder_groups": [[0], [1]], "slim": true})"},
+          {"calibration", calibration.to_text()}};
+}
+
+Seeds csv_seeds() {
+  return {{"list", "path,label,mask,category\na.png,good,,x\nb.png,scratch,a.png,x\n"},
+          {"split", "path,label,split\r\na.png,0,train\r\nb.png,\"1\",test\r\n"},
+          {"visa", "object,split,label,image,mask\nx,train,normal,a.png,\nx,test,anomaly,b.png,a.png\n"},
+          {"log", "iteration,loss,lr,grad_norm,images_per_second\n0,0.5,0,1,2\n1,0.25,1e-3,1,2\n"}};
+}
+
+Seeds real_iad_seeds() {
+  return {
+      {"part",
+       R"({"meta": {"normal_class": "OK"}, "train": [{"anomaly_class": "OK", "image_path": "a.png", )"
+       R"("mask_path": null}], "test": [{"anomaly_class": "NG", "image_path": "b.png", "mask_path": "a.png"}]})"}};
+}
+
+Seeds tiff_seeds(const TemporaryFolder& folder) {
+  save_tiff_map(folder / "map.tiff", Tensor::ones({3, 5}));
+  return {{"map", read_file(folder / "map.tiff", most_bytes)}};
+}
+
+}  // namespace
+
+Seeds seeds_of(std::string_view target) {
+  const TemporaryFolder folder;
+  if (target == "safetensors") return safetensors_seeds(folder);
+  if (target == "torch_zip") return torch_seeds(true);
+  if (target == "pickle") return torch_seeds(false);
+  if (target == "image") return image_seeds();
+  if (target == "config") return config_seeds();
+  if (target == "csv") return csv_seeds();
+  if (target == "real_iad") return real_iad_seeds();
+  if (target == "tiff") return tiff_seeds(folder);
+  throw std::runtime_error("no seeds of '" + std::string(target) + "'");
+}
+
+}  // namespace dinomaly::fuzz

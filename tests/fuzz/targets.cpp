@@ -1,0 +1,138 @@
+#include "tests/fuzz/targets.h"
+
+#include <CLI/CLI.hpp>
+#include <fstream>
+#include <stdexcept>
+
+#include "dinomaly/calibration.h"
+#include "dinomaly/cli/train_options.h"
+#include "dinomaly/data/image.h"
+#include "dinomaly/data/listed.h"
+#include "dinomaly/data/tiff_map.h"
+#include "dinomaly/json_text.h"
+#include "dinomaly/model_file.h"
+#include "dinomaly/report/html_report.h"
+#include "dinomaly/weights/describe_file.h"
+#include "dinomaly/weights/pickle.h"
+#include "tests/support.h"
+
+namespace dinomaly::fuzz {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+// A folder for the inputs of this process, with two pictures that lists may name.
+class Scratch {
+ public:
+  Scratch() {
+    const std::string picture = encode_png(Image(3, 2, 3));
+    for (const char* name : {"a.png", "b.png", "realiad_1024/part/a.png", "realiad_1024/part/b.png"}) {
+      put(name, picture);
+    }
+  }
+  // Without the sync of write_file(): thousands of times a second.
+  fs::path put(const std::string& name, std::string_view bytes) {
+    const fs::path path = folder_ / name;
+    fs::create_directories(path.parent_path());
+    std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
+    return path;
+  }
+
+ private:
+  TemporaryFolder folder_;
+};
+
+Scratch& scratch() {
+  static Scratch folder;
+  return folder;
+}
+
+// What a reader may do: return, or throw InputError.
+template <class Call>
+void reads(Call&& call) {
+  try {
+    call();
+  } catch (const InputError&) {
+  }
+}
+
+void read_checkpoint(const fs::path& path) {
+  reads([&] {
+    const nlohmann::json description = describe_file(path, {.heads = 0, .tensors = true});
+    json_text(description, 2);
+  });
+  reads([&] {
+    const Detector detector = load_detector(path, std::nullopt, 1);
+    if (detector.calibration) detector.calibration->to_text();
+  });
+}
+
+void safetensors(std::string_view bytes) { read_checkpoint(scratch().put("model.safetensors", bytes)); }
+
+void torch_zip(std::string_view bytes) { read_checkpoint(scratch().put("model.pth", bytes)); }
+
+void pickle(std::string_view bytes) {
+  reads([&] { parse_pickle(bytes, "pickle"); });
+  read_checkpoint(scratch().put("model.pth", torch_file_of(bytes)));
+}
+
+void image(std::string_view bytes) {
+  const fs::path path = scratch().put("picture", with_right_checksums(bytes));
+  ImageConfig size;
+  size.resize_h = 9, size.resize_w = 11, size.crop_h = 7, size.crop_w = 8;
+  reads([&] {
+    const Image rgb = load_image_rgb(path);
+    preprocess(rgb, size);
+    size.pipeline = ImagePipeline::torchvision;
+    preprocess(rgb, size);
+  });
+  reads([&] { preprocess_mask(load_grey(path), size, 6); });
+}
+
+void config(std::string_view bytes) {
+  const std::string path = scratch().put("config.json", bytes).string();
+  reads([&] {
+    CLI::App app;
+    const TrainFlags flags(app, TrainFlags::Program::command);
+    app.parse("--threads 1 --device cpu --config " + path);
+    json_text(flags.options().to_json());
+  });
+  reads([&] { Calibration::from_text(std::string(bytes), "calibration").to_text(); });
+}
+
+void csv(std::string_view bytes) {
+  const fs::path list = scratch().put("list.csv", bytes);
+  reads([&] { read_csv_dataset(list, {}); });
+  const fs::path visa = scratch().put("split_csv/1cls.csv", bytes);
+  reads([&] { read_visa_raw(visa.parent_path().parent_path(), {}); });
+  reads([&] { read_loss_curve(list); });
+}
+
+void real_iad(std::string_view bytes) {
+  const fs::path list = scratch().put("realiad_jsons/part.json", bytes);
+  reads([&] { read_real_iad(list.parent_path().parent_path(), {}); });
+}
+
+void tiff(std::string_view bytes) {
+  const fs::path path = scratch().put("map.tiff", bytes);
+  reads([&] { load_tiff_map(path); });
+}
+
+constexpr Target all[] = {{"safetensors", safetensors}, {"torch_zip", torch_zip},
+                          {"pickle", pickle},           {"image", image},
+                          {"config", config},           {"csv", csv},
+                          {"real_iad", real_iad},       {"tiff", tiff}};
+
+}  // namespace
+
+std::span<const Target> targets() { return all; }
+
+const Target& target_named(std::string_view name) {
+  for (const Target& target : all) {
+    if (name == target.name) return target;
+  }
+  throw std::runtime_error("no fuzz target '" + std::string(name) + "'");
+}
+
+}  // namespace dinomaly::fuzz
