@@ -45,6 +45,7 @@ class TrainRun {
   void resume_or_clear();
   void check_same_run(const SavedState& saved) const;
   void load(const SavedState& saved);
+  void log_steps(bool all);
   void validate();
   void checkpoint();
   void take_best();

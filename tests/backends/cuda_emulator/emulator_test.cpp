@@ -1,8 +1,12 @@
 // The emulator itself: does it find the faults it is there to find?
 #include <cuda_runtime.h>
 #include <doctest/doctest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <bit>
+#include <csignal>
+#include <functional>
 #include <vector>
 
 #include "tests/backends/cuda_emulator/block.h"
@@ -68,6 +72,7 @@ __global__ void sum_kernel(float* out) {
   out[threadIdx.x] = value;
 }
 __global__ void write_kernel(float* out, int at, float value) { out[at] = value; }
+__global__ void add_kernel(float* place) { *place += 1; }
 __global__ void write_shared_kernel(int at) { emulator::dynamic_shared()[at] = 1; }
 
 }  // namespace
@@ -116,4 +121,62 @@ TEST_CASE("emulated CUDA: memory is unset, and writing beside it is a fault") {
   }
   gpu.run(1, 1, write_shared_kernel, 63);
   CHECK_THROWS_AS(gpu.run(1, 1, write_shared_kernel, 64), Fault);
+}
+
+TEST_CASE("emulated CUDA: work is done when somebody waits, and the host cannot touch the memory") {
+  Gpu gpu;
+  Memory memory(gpu, 4);
+  gpu.run(1, 1, write_kernel, memory.data, 0, 5.0f);
+  float host = 0;
+  cudaMemcpyAsync(&host, memory.data, sizeof host, cudaMemcpyDeviceToHost, gpu.stream);
+  CHECK(host == 0);
+  cudaStreamSynchronize(gpu.stream);
+  CHECK(host == 5);
+  // A length that leaves the block, and a direction that is not the memory's.
+  CHECK(cudaMemcpyAsync(&host, memory.data, 5 * sizeof host, cudaMemcpyDeviceToHost, gpu.stream) ==
+        cudaErrorInvalidValue);
+  CHECK(cudaMemcpyAsync(memory.data, &host, sizeof host, cudaMemcpyDeviceToDevice, gpu.stream) ==
+        cudaErrorInvalidValue);
+  const pid_t child = fork();
+  if (child == 0) {
+    std::signal(SIGSEGV, SIG_DFL);
+    _exit(*static_cast<volatile float*>(memory.data) == 5 ? 0 : 1);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  CHECK(WIFSIGNALED(status));
+}
+
+TEST_CASE("emulated CUDA: a graph does its work at every launch; what cannot be captured spoils it") {
+  Gpu gpu;
+  Memory memory(gpu, 1);
+  const auto capture = [&](const auto& body, cudaGraph_t* graph) {
+    cudaStreamBeginCapture(gpu.stream, cudaStreamCaptureModeRelaxed);
+    body();
+    return cudaStreamEndCapture(gpu.stream, graph);
+  };
+  const auto add_one = [&] {
+    cudaLaunchConfig_t config;
+    config.stream = gpu.stream;
+    cudaLaunchKernelEx(&config, add_kernel, memory.data);
+  };
+  cudaGraph_t graph = nullptr;
+  REQUIRE(capture(add_one, &graph) == cudaSuccess);
+  cudaGraphExec_t program = nullptr;
+  cudaGraphInstantiate(&program, graph, 0);
+  cudaGraphDestroy(graph);
+  gpu.run(1, 1, write_kernel, memory.data, 0, 0.0f);
+  for (int i = 0; i < 3; ++i) cudaGraphLaunch(program, gpu.stream);
+  CHECK(memory.values()[0] == 3);  // and not 4: capturing does nothing
+  cudaGraphExecDestroy(program);
+  float host = 0;
+  for (const std::function<cudaError_t()>& forbidden : std::vector<std::function<cudaError_t()>>{
+           [&] { return cudaStreamSynchronize(gpu.stream); }, [&] { return cudaFree(memory.data); },
+           [&] {
+             return cudaMemcpyAsync(memory.data, &host, sizeof host, cudaMemcpyHostToDevice, gpu.stream);
+           }}) {
+    const auto body = [&] { CHECK(forbidden() == cudaErrorStreamCaptureUnsupported); };
+    CHECK(capture(body, &graph) == cudaErrorStreamCaptureInvalidated);
+    CHECK(graph == nullptr);
+  }
 }

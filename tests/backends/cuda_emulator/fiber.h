@@ -29,10 +29,6 @@ class Fiber {
   std::unique_ptr<std::byte[]> stack_;
   bool started_ = false;
   std::jmp_buf inside_, outside_;
-  // Where AddressSanitizer believes the stacks to be.
-  void* fake_stack_ = nullptr;
-  const void* outer_stack_ = nullptr;
-  size_t outer_bytes_ = 0;
 };
 
 }  // namespace emulator

@@ -127,7 +127,6 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
 
 cudaError_t cudaMalloc(void** block, size_t bytes) {
   const Lock lock(device().mutex);
-  if (forbidden_in_capture()) return answer(cudaErrorStreamCaptureUnsupported);
   *block = device().memory.allocate(bytes);
   if (*block == nullptr) {
     work_off();  // the queue may hold memory on its way back
