@@ -102,6 +102,8 @@ class ProfilingKernels : public Kernels {
   Device device() const override { return inner_.device(); }
   CachingAllocator& allocator() override { return inner_.allocator(); }
   void synchronize() override { inner_.synchronize(); }
+  // Each call is waited for, so there is nothing to record.
+  std::unique_ptr<Recording> record(const std::function<void()>&) override { return nullptr; }
 
   void copy(const Tensor& from, const Tensor& to) override {
     const Timer timer(inner_, "copy", 0, bytes_of(from, to));
@@ -147,6 +149,10 @@ class ProfilingKernels : public Kernels {
   void topk(const Tensor& x, int64_t k, bool largest, const Tensor& values, const Tensor& indices) override {
     const Timer timer(inner_, "topk", 0, bytes_of(x, values, indices));
     inner_.topk(x, k, largest, values, indices);
+  }
+  void kth_largest(const Tensor& x, const Tensor& k, const Tensor& out) override {
+    const Timer timer(inner_, "kth_largest", 0, bytes_of(x, k, out));
+    inner_.kth_largest(x, k, out);
   }
   void matmul(const Tensor& a, bool a_transposed, const Tensor& b, bool b_transposed, const Tensor& out,
               const Epilogue& epilogue, bool frozen_b) override {
@@ -246,10 +252,14 @@ class ProfilingKernels : public Kernels {
     const Timer timer(inner_, "sum_of_squares", 0, bytes_of(tensors, out));
     inner_.sum_of_squares(tensors, out);
   }
-  void stable_adamw(std::span<const AdamSlot> slots, const StableAdamWArgs& args,
-                    double gradient_scale) override {
+  void clip_factor(const Tensor& squares, double max_norm, const Tensor& out) override {
+    const Timer timer(inner_, "clip_factor", 0, bytes_of(squares, out));
+    inner_.clip_factor(squares, max_norm, out);
+  }
+  void stable_adamw(std::span<const AdamSlot> slots, const StableAdamWArgs& args, const Tensor& rate_and_step,
+                    const Tensor& gradient_scale) override {
     const Timer timer(inner_, "stable_adamw", 0, bytes_of(slots));
-    inner_.stable_adamw(slots, args, gradient_scale);
+    inner_.stable_adamw(slots, args, rate_and_step, gradient_scale);
   }
 
  private:

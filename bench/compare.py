@@ -3,6 +3,7 @@
 
     compare.py --prepare                       make the venv, weights and models, and warm the compilers' caches
     compare.py                                 all rows and peers; writes RESULTS.md and results.json beside this file
+    compare.py --device cuda --out /tmp/gpu    PyTorch and this on one GPU
     compare.py --rows infer-small --peers here-f32,torch-f32 --repeat 20 --threads 1 --out /tmp/results
 """
 
@@ -18,7 +19,7 @@ import sys
 import time
 
 import results
-from worker import ROWS, Failed, Worker, environment, here_command, weights_of
+from worker import CPU_ROWS, GPU_ROWS, ROWS, Failed, Worker, environment, here_command, weights_of
 
 HERE = pathlib.Path(__file__).resolve().parent
 PACKAGES = ["torch", "timm", "anomalib", "onnx", "onnxscript", "onnxruntime", "openvino", "safetensors", "numpy"]
@@ -31,8 +32,16 @@ ANCHOR = "here-f32"
 PAUSE = 0.1  # seconds between repetitions: threads that wait by spinning have gone to sleep
 
 
-def peers_of(row):
-    return INFER_PEERS if ROWS[row][0] == "infer" else TRAIN_PEERS
+def peers_of(args, row):
+    peers = INFER_PEERS if ROWS[row][0] == "infer" else TRAIN_PEERS
+    return [peer for peer in peers if args.device == "cpu" or peer.startswith(("here", "torch"))]
+
+
+def fault_of_device(args):
+    """What bench_dinomaly says about a GPU that cannot be used; empty if it can."""
+    trial = [str(args.bench), "infer", "--arch=small", "--size=14", "--repeat=1", f"--device={args.device}"]
+    done = subprocess.run(trial, capture_output=True, text=True)
+    return "" if done.returncode == 0 else (done.stderr.strip().splitlines() or ["it ended early"])[-1]
 
 
 def available_mb():
@@ -169,7 +178,8 @@ def make_weights(args, row):
 
 
 def wants_models(args):
-    return any(peer.startswith(("onnxruntime", "openvino")) for peer in args.peers or INFER_PEERS)
+    peers = args.peers or INFER_PEERS
+    return args.device == "cpu" and any(peer.startswith(("onnxruntime", "openvino")) for peer in peers)
 
 
 def compare(args):
@@ -181,7 +191,7 @@ def compare(args):
         say(f"other programs are busy (load {load:.1f}): the times will not be worth much")
     end = begin
     for row in args.rows:
-        peers = [peer for peer in peers_of(row) if not args.peers or peer in args.peers]
+        peers = [peer for peer in peers_of(args, row) if not args.peers or peer in args.peers]
         # What an earlier row has left over goes to the later ones.
         end += args.minutes * 60 * ROWS[row][3] / shares
         if peers:
@@ -193,8 +203,9 @@ def compare(args):
 def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     comma = lambda text: text.split(",")  # noqa: E731
-    parser.add_argument("--rows", type=comma, default=list(ROWS), help=", ".join(ROWS))
+    parser.add_argument("--rows", type=comma, help=", ".join(ROWS))
     parser.add_argument("--peers", type=comma, help=", ".join(dict.fromkeys(INFER_PEERS + TRAIN_PEERS)))
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--repeat", type=int, default=15, help="turns that count, at most (15)")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--size", type=int, default=392)
@@ -206,6 +217,7 @@ def parse():
     parser.add_argument("--out", type=pathlib.Path, default=HERE, help="folder of RESULTS.md and results.json")
     parser.add_argument("--prepare", action="store_true", help="everything that takes long, without the comparison")
     args = parser.parse_args()
+    args.rows = args.rows or (CPU_ROWS if args.device == "cpu" else GPU_ROWS)
     for row in args.rows:
         if row not in ROWS:
             parser.error(f"--rows: '{row}' is not one of {', '.join(ROWS)}")
@@ -216,6 +228,8 @@ def parse():
         parser.error("--repeat, --threads and --minutes must be positive")
     if not args.bench.exists():
         parser.error(f"--bench: {args.bench} is absent; build it first (scripts/build.sh)")
+    if args.device == "cuda" and (fault := fault_of_device(args)):
+        parser.error(f"--device cuda: {fault}")
     args.python = args.venv.absolute() / "bin/python"
     args.work, args.bench = args.work.absolute(), args.bench.absolute()
     return args
@@ -230,7 +244,7 @@ def main():
         make_weights(args, row)
     if args.prepare:  # every compiled peer once, without a limit: later starts find their kernels in the cache
         for row in args.rows:
-            peers = [p for p in peers_of(row) if "compile" in p and (not args.peers or p in args.peers)]
+            peers = [p for p in peers_of(args, row) if "compile" in p and (not args.peers or p in args.peers)]
             args.start_timeout = 1800
             for peer in peers:
                 with contextlib.suppress(Failed):

@@ -104,20 +104,20 @@ class Torch:
 
     def __init__(self, args):
         self.compiled, bf16 = "compile" in args.peer, "bf16" in args.peer
-        if self.compiled and args.work == "infer":
+        if self.compiled and args.work == "infer" and args.device == "cpu":
             os.environ.setdefault("TORCHINDUCTOR_FREEZING", "1")  # packs the weights: Inductor's fastest on a CPU
         import torch
 
         self.torch, self.args = torch, args
         torch.set_num_threads(args.threads)
         self.versions = {"torch": torch.__version__}
-        self.precision = lambda: torch.autocast("cpu", torch.bfloat16, enabled=bf16)
+        self.precision = lambda: torch.autocast(args.device, torch.bfloat16, enabled=bf16)
         from safetensors.torch import load_file
 
         tensors = load_file(args.weights)
-        self.pictures = tensors["input/pictures"].clone()
+        self.pictures = tensors["input/pictures"].clone().to(args.device)
         self.known = {name: t.numpy().copy() for name, t in tensors.items() if name.startswith("expect/")}
-        self.model = self.build(tensors)
+        self.model = self.build(tensors).to(args.device)
         del tensors
         self.compile()
         if args.work == "train":
@@ -166,14 +166,17 @@ class Torch:
 
     def run(self):
         if self.args.work == "infer":
-            return self.infer()
-        self.model.train()
-        self.backward()
-        self.optimizer.step()
+            self.infer()
+        else:
+            self.model.train()
+            self.backward()
+            self.optimizer.step()
+        if self.args.device == "cuda":
+            self.torch.cuda.synchronize()
 
     def check(self):
         if self.args.work == "infer":
-            anomaly_map, score = (t.float().numpy() for t in self.infer())
+            anomaly_map, score = (t.float().cpu().numpy() for t in self.infer())
             return {
                 "scores": score.tolist(),
                 "map_error": spread_error(anomaly_map, self.known["expect/map"]),
@@ -308,6 +311,7 @@ def main():
     parser.add_argument("--weights", required=True)
     parser.add_argument("--models", default=".")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--kept-features", action="store_true")
     serve(parser.parse_args())
 

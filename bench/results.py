@@ -9,6 +9,8 @@ import subprocess
 import sys
 
 TITLES = {
+    "infer-base-32": "Inference, ViT-B, batch 32",
+    "train-base-16": "Training step, ViT-B, batch 16",
     "infer-small": "Inference, ViT-S, batch 1: picture to map and score",
     "infer-base": "Inference, ViT-B, batch 1",
     "train-small": "Training step, ViT-S, batch 4",

@@ -15,6 +15,9 @@ ROWS = {  # name: work, architecture, batch, share of the time
     "train-small": ("train", "small", 4, 0.25),
     "train-base": ("train", "base", 4, 0.43),
 }
+CPU_ROWS = list(ROWS)
+ROWS.update({"infer-base-32": ("infer", "base", 32, 0.4), "train-base-16": ("train", "base", 16, 0.6)})
+GPU_ROWS = ["infer-base-32", "train-base-16"]
 
 
 class Failed(Exception):
@@ -32,7 +35,7 @@ def environment(args):
 def here_command(args, row, *flags):
     work, arch, batch, _ = ROWS[row]
     shape = [f"--arch={arch}", f"--batch={batch}", f"--size={args.size}", f"--threads={args.threads}"]
-    return [str(args.bench), work, *shape, *flags]
+    return [str(args.bench), work, *shape, f"--device={args.device}", *flags]
 
 
 def weights_of(args, row):
@@ -48,7 +51,7 @@ def command_of(args, row, peer):
         precision = "bf16" if "bf16" in peer else "f32"
         return here_command(args, row, "--serve", f"--precision={precision}", weights, *kept)
     script = [str(args.python), str(HERE / "peers.py"), peer, "--work", work, "--arch", arch, weights]
-    return [*script, f"--models={args.work / 'models'}", f"--threads={args.threads}", *kept]
+    return [*script, f"--models={args.work / 'models'}", f"--threads={args.threads}", f"--device={args.device}", *kept]
 
 
 class Worker:

@@ -34,7 +34,8 @@ class Workload {
   void load(const SafeTensors& file);
   void save(const std::filesystem::path& path);
   AnomalyMaps infer();
-  double train_loss();  // forward and backward, gradients left in the parameters
+  Tensor train_loss();  // forward and backward, gradients left in the parameters
+  void train_step();
 
   BenchOptions options_;
   EncoderConfig encoder_;
@@ -44,6 +45,8 @@ class Workload {
   Tensor pictures_;
   Features kept_;
   Expected expected_;
+  int steps_ = 0;
+  std::unique_ptr<Recording> recording_;  // of train_step(), where the device can
 };
 
 }  // namespace dinomaly

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "autograd/ops/ops.h"
+#include "tensor/kernels.h"
 #include "tensor/ops.h"
 
 namespace dinomaly {
@@ -16,19 +17,18 @@ double mining_share(const Config& config, int64_t step) {
 namespace {
 
 // (B, N, 1): `factor` at the easy points, 1 elsewhere.
-Tensor gradient_weights(const Tensor& encoded, const Tensor& decoded, double p, double factor) {
+Tensor gradient_weights(const Tensor& encoded, const Tensor& decoded, const Tensor& k, double factor) {
   const Tensor distance =
       no_grad([&] { return 1.0 - cosine_similarity(Variable(encoded), Variable(decoded)); }).value();
-  const int64_t k =
-      std::max<int64_t>(1, static_cast<int64_t>(static_cast<double>(distance.numel()) * (1 - p)));
-  const Tensor threshold = topk(distance.flatten(), k).first.slice(0, k - 1, k);
+  const Tensor threshold = Tensor::empty({1}, distance.dtype(), distance.device());
+  kernels_for(distance).kth_largest(distance.flatten(), k, threshold);
   const Tensor easy = compare(Compare::less, distance, threshold).unsqueeze(-1);
   const Tensor one = Tensor::ones({1}, decoded.dtype(), decoded.device());
   return where(easy, one * factor, one);
 }
 
-Variable group_loss(const Tensor& encoded, const Variable& decoded, double p, double factor) {
-  const Tensor weights = gradient_weights(encoded, decoded.value(), p, factor);
+Variable group_loss(const Tensor& encoded, const Variable& decoded, const Tensor& k, double factor) {
+  const Tensor weights = gradient_weights(encoded, decoded.value(), k, factor);
   if (decoded.requires_grad()) {
     decoded.register_hook([weights](const Tensor& gradient) { return gradient * weights; });
   }
@@ -38,11 +38,21 @@ Variable group_loss(const Tensor& encoded, const Variable& decoded, double p, do
 
 }  // namespace
 
+int64_t mined_points(int64_t points, double p) {
+  return std::max<int64_t>(1, static_cast<int64_t>(static_cast<double>(points) * (1 - p)));
+}
+
 Variable hard_mining_cosine_loss(const Reconstruction& reconstruction, double p, double factor) {
+  const Tensor& encoded = reconstruction.encoded.at(0);
+  const double k = static_cast<double>(mined_points(encoded.size(0) * encoded.size(1), p));
+  return hard_mining_cosine_loss(reconstruction, Tensor::full({1}, k, Dtype::i64, encoded.device()), factor);
+}
+
+Variable hard_mining_cosine_loss(const Reconstruction& reconstruction, const Tensor& k, double factor) {
   const size_t groups = reconstruction.encoded.size();
   Variable loss;
   for (size_t g = 0; g < groups; ++g) {
-    const Variable one = group_loss(reconstruction.encoded[g], reconstruction.decoded[g], p, factor);
+    const Variable one = group_loss(reconstruction.encoded[g], reconstruction.decoded[g], k, factor);
     loss = loss.defined() ? loss + one : one;
   }
   return loss * (1.0 / static_cast<double>(groups));

@@ -17,5 +17,10 @@ double mining_share(const Config& config, int64_t step);
 //   a hook on d multiplies the gradient by `factor` at points with distance < threshold.
 // Returns the mean over groups, a scalar. The hook changes the gradient, never the value.
 Variable hard_mining_cosine_loss(const Reconstruction& reconstruction, double p, double factor);
+// k of that for batches of `points` = B N.
+int64_t mined_points(int64_t points, double p);
+// The same with k (1) i64 on the features' device in place of p: read when the work is done, not when it is
+// asked for, so that a recorded step can have another k each time.
+Variable hard_mining_cosine_loss(const Reconstruction& reconstruction, const Tensor& k, double factor);
 
 }  // namespace dinomaly

@@ -1,11 +1,15 @@
 #include "dinomaly/trainer.h"
 
+#include <utility>
+
 #include "dinomaly/loss.h"
 #include "nn/optim/clip_grad_norm.h"
 
 namespace dinomaly {
 
 namespace {
+
+constexpr int64_t steps_read_at_once = 16;  // on a GPU
 
 const std::string model_prefix = "model.", optimizer_prefix = "optimizer.";
 
@@ -22,7 +26,7 @@ const Tensor& entry(const std::map<std::string, Tensor>& state, const std::strin
 
 }  // namespace
 
-Trainer::Trainer(Dinomaly& model, const FeatureStore& features)
+Trainer::Trainer(Dinomaly& model, const FeatureStore& features, bool record)
     : model_(model),
       features_(features),
       sampler_(features.size(), model.config().batch, model.config().seed),
@@ -30,20 +34,85 @@ Trainer::Trainer(Dinomaly& model, const FeatureStore& features)
       parameters_(model.trained_parameters()),
       optimizer_(parameters_, {model.config().beta1, model.config().beta2, model.config().adam_eps,
                                model.config().weight_decay}),
-      learning_rate_(model.config().schedule()) {}
+      learning_rate_(model.config().schedule()),
+      device_(parameters_.at(0).device()),
+      may_record_(record && !device_.is_cpu()),
+      numbers_(Tensor::empty({device_.is_cpu() ? 1 : steps_read_at_once, 2}, Dtype::f64, device_)) {}
 
-TrainingStep Trainer::step() {
+// The next batch and all that changes from step to step.
+void Trainer::load_inputs() {
+  Features batch = features_.gather(sampler_.next());
+  if (!recording_) {
+    inputs_.batch = std::move(batch);
+  } else {
+    inputs_.batch.bottleneck_input.copy_from(batch.bottleneck_input);
+    for (size_t g = 0; g < batch.encoded.size(); ++g) inputs_.batch.encoded[g].copy_from(batch.encoded[g]);
+  }
   const Config& config = model_.config();
-  model_.train();
-  const Features batch = features_.gather(sampler_.next());
-  const Reconstruction reconstruction = model_.reconstruct(batch, dropout_);
-  const Variable loss =
-      hard_mining_cosine_loss(reconstruction, mining_share(config, iteration_), config.mining_factor);
+  const int64_t points = inputs_.batch.batch() * inputs_.batch.rows * inputs_.batch.columns;
+  const int64_t k = mined_points(points, mining_share(config, iteration_));
+  if (!inputs_.mined_points.defined()) inputs_.mined_points = Tensor::empty({1}, Dtype::i64, device_);
+  inputs_.mined_points.copy_from(Tensor::from(std::vector<int64_t>{k}, {1}));
+  optimizer_.prepare(learning_rate_(iteration_));
+}
+
+void Trainer::compute() {
+  const Config& config = model_.config();
+  const Reconstruction reconstruction = model_.reconstruct(inputs_.batch, dropout_);
+  const Variable loss = hard_mining_cosine_loss(reconstruction, inputs_.mined_points, config.mining_factor);
   optimizer_.zero_grad();
   loss.backward();
-  const double norm = grad_norm(parameters_), rate = learning_rate_(iteration_);
-  optimizer_.step(rate, clip_factor(norm, config.clip_norm));
-  return {iteration_++, loss.item(), rate, norm};
+  loss_ = loss.value();
+  norm_and_clip_ = norm_and_clip_factor(parameters_, config.clip_norm);
+  optimizer_.update(norm_and_clip_.slice(0, 1, 2));
+}
+
+void Trainer::replay() {
+  recording_->replay(dropout_.offset() - recorded_at_);
+  dropout_ = Generator(dropout_.seed(), dropout_.offset() + blocks_a_step_);
+}
+
+void Trainer::advance() {
+  constexpr int64_t before_recording = 2;  // what is made at the first step is there at the second
+  model_.train();
+  load_inputs();
+  if (!recording_ && may_record_ && steps_here_ >= before_recording) {
+    const Generator before = dropout_;
+    recording_ = kernels_for(device_).record([&] { compute(); });
+    recorded_at_ = before.offset(), blocks_a_step_ = dropout_.offset() - before.offset();
+    if (recording_) dropout_ = before;
+    may_record_ = recording_ != nullptr;
+  }
+  if (recording_)
+    replay();
+  else
+    compute(), inputs_.batch = {};
+  if (static_cast<int64_t>(waiting_.size()) == numbers_.size(0)) read_numbers();
+  const int64_t row = static_cast<int64_t>(waiting_.size());
+  numbers_.slice(0, row, row + 1).slice(1, 0, 1).copy_from(loss_.reshape({1, 1}));
+  numbers_.slice(0, row, row + 1).slice(1, 1, 2).copy_from(norm_and_clip_.slice(0, 0, 1).reshape({1, 1}));
+  waiting_.push_back({iteration_, 0, learning_rate_(iteration_), 0});
+  ++steps_here_, ++iteration_;
+}
+
+void Trainer::read_numbers() {
+  const auto numbers = numbers_.to_vector<double>();
+  for (size_t i = 0; i < waiting_.size(); ++i) {
+    waiting_[i].loss = numbers[2 * i], waiting_[i].grad_norm = numbers[2 * i + 1];
+    finished_.push_back(waiting_[i]);
+  }
+  waiting_.clear();
+}
+
+std::vector<TrainingStep> Trainer::finished(bool all) {
+  const bool full = static_cast<int64_t>(waiting_.size()) == numbers_.size(0);
+  if (full || (all && !waiting_.empty())) read_numbers();
+  return std::exchange(finished_, {});
+}
+
+TrainingStep Trainer::step() {
+  advance();
+  return finished(true).back();
 }
 
 NamedTensors Trainer::state() {
@@ -77,6 +146,8 @@ void Trainer::load_state(const std::map<std::string, Tensor>& state, const std::
   }
   dropout_ = Generator(dropout_.seed(), static_cast<uint64_t>(counters[3]));
   iteration_ = counters[0];
+  recording_.reset();  // the optimizer's state stands elsewhere now
+  steps_here_ = 0;
 }
 
 }  // namespace dinomaly

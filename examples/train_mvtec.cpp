@@ -12,14 +12,18 @@
 
 using namespace dinomaly;
 
-// Trainer::step() is the paper's algorithm.
+// Trainer::compute() is the paper's algorithm.
 static void train(Dinomaly& model, const FeatureStore& features, const std::filesystem::path& log_file) {
   const Config& config = model.config();
   Trainer trainer(model, features);
   TrainingLog log(log_file, config.iterations, config.batch);
   while (!trainer.done()) {
-    const TrainingStep step = trainer.step();
-    log.tick(step.iteration, step.loss, step.learning_rate, step.grad_norm);
+    trainer.advance();
+    const std::vector<TrainingStep> steps = trainer.finished(trainer.done());  // on a GPU many at once
+    log.together(static_cast<int64_t>(steps.size()));
+    for (const TrainingStep& step : steps) {
+      log.tick(step.iteration, step.loss, step.learning_rate, step.grad_norm);
+    }
   }
   log.finish();
 }

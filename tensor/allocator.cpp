@@ -42,23 +42,32 @@ size_t CachingAllocator::rounded(size_t bytes) {
   return (bytes + step - 1) / step * step;
 }
 
+void* CachingAllocator::take_free(size_t size) {
+  const auto take = [&](Blocks& blocks) -> void* {
+    const auto found = blocks.find(size);
+    if (found == blocks.end() || found->second.empty()) return nullptr;
+    void* block = found->second.back();
+    found->second.pop_back();
+    counters_.cached_bytes -= size;
+    return block;
+  };
+  void* block = filling_ != 0 ? take(reserves_[filling_]) : nullptr;
+  return block != nullptr ? block : take(free_);
+}
+
 void* CachingAllocator::allocate(size_t bytes) {
   const size_t size = rounded(bytes);
   std::lock_guard lock(mutex_);
-  void* block = nullptr;
-  if (auto found = free_.find(size); found != free_.end() && !found->second.empty()) {
-    block = found->second.back();
-    found->second.pop_back();
-    counters_.cached_bytes -= size;
-  } else {
+  void* block = take_free(size);
+  if (block == nullptr) {
     ++counters_.system_calls;
     block = source_->acquire(size);
     if (block == nullptr) {
       for (auto& [cached_size, blocks] : free_) {
         release_all(*source_, cached_size, blocks);
+        counters_.cached_bytes -= cached_size * blocks.size();
         blocks.clear();
       }
-      counters_.cached_bytes = 0;
       block = source_->acquire(size);
     }
     if (block == nullptr) {
@@ -69,6 +78,7 @@ void* CachingAllocator::allocate(size_t bytes) {
            counters_.peak_bytes);
     }
   }
+  if (filling_ != 0) reserve_of_[block] = filling_;
   counters_.live_bytes += size;
   counters_.live_blocks += 1;
   counters_.peak_bytes = std::max(counters_.peak_bytes, counters_.live_bytes);
@@ -81,7 +91,12 @@ void CachingAllocator::deallocate(void* block, size_t bytes) {
   const size_t size = rounded(bytes);
   std::lock_guard lock(mutex_);
   forbid(block, size);
-  free_[size].push_back(block);
+  int64_t reserve = filling_;
+  if (const auto found = reserve_of_.find(block); found != reserve_of_.end()) {
+    reserve = found->second;
+    reserve_of_.erase(found);
+  }
+  (reserve != 0 ? reserves_[reserve] : free_)[size].push_back(block);
   counters_.live_bytes -= size;
   counters_.live_blocks -= 1;
   counters_.cached_bytes += size;
@@ -95,9 +110,31 @@ size_t CachingAllocator::available() const {
 
 void CachingAllocator::release_cached() {
   std::lock_guard lock(mutex_);
-  for (const auto& [size, blocks] : free_) release_all(*source_, size, blocks);
+  for (const auto& [size, blocks] : free_) {
+    release_all(*source_, size, blocks);
+    counters_.cached_bytes -= size * blocks.size();
+  }
   free_.clear();
-  counters_.cached_bytes = 0;
+}
+
+int64_t CachingAllocator::begin_reserve() {
+  std::lock_guard lock(mutex_);
+  check(filling_ == 0, "allocator: a reserve is being filled already");
+  return filling_ = ++reserves_made_;
+}
+
+void CachingAllocator::end_reserve() {
+  std::lock_guard lock(mutex_);
+  filling_ = 0;
+}
+
+void CachingAllocator::release_reserve(int64_t reserve) {
+  std::lock_guard lock(mutex_);
+  for (const auto& [size, blocks] : reserves_[reserve]) {
+    free_[size].insert(free_[size].end(), blocks.begin(), blocks.end());
+  }
+  reserves_.erase(reserve);
+  std::erase_if(reserve_of_, [&](const auto& entry) { return entry.second == reserve; });
 }
 
 MemoryCounters CachingAllocator::counters() const {

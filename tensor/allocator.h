@@ -53,6 +53,13 @@ class CachingAllocator {
   // Returns every cached block to the source.
   void release_cached();
 
+  // --- Memory of recorded work, which is done again at the same addresses: what is handed out between
+  // begin_reserve() and end_reserve() serves nobody else, freed or not, until release_reserve(). What is
+  // freed in between belongs to the reserve, too. One reserve at a time is being filled.
+  int64_t begin_reserve();
+  void end_reserve();
+  void release_reserve(int64_t reserve);
+
   MemoryCounters counters() const;
   void reset_peak();
 
@@ -63,7 +70,16 @@ class CachingAllocator {
  private:
   std::unique_ptr<MemorySource> source_;
   mutable std::mutex mutex_;
-  std::map<size_t, std::vector<void*>> free_;
+  using Blocks = std::map<size_t, std::vector<void*>>;  // by rounded size
+
+  // A block of this size that is free, or null.
+  void* take_free(size_t size);
+
+  Blocks free_;
+  std::map<int64_t, Blocks> reserves_;   // what is free in them
+  std::map<void*, int64_t> reserve_of_;  // of handed out blocks
+  int64_t filling_ = 0;                  // the reserve being filled; 0: none
+  int64_t reserves_made_ = 0;
   MemoryCounters counters_;
 };
 

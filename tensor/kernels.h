@@ -7,6 +7,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <span>
 
 #include "tensor/allocator.h"
@@ -70,14 +72,23 @@ struct InterpolateArgs {
 };
 
 struct StableAdamWArgs {
-  double learning_rate, beta1, beta2, eps, weight_decay;
-  int64_t step;  // counts from 1
+  double beta1, beta2, eps, weight_decay;
 };
 // One trained tensor and its state, all of the same shape. The state is f32 (f64 for f64 parameters). A bf16
 // parameter is the rounded copy of its f32 master, which is what the steps add up in; others have none.
 struct AdamSlot {
   Tensor parameter, gradient, first_moment, second_moment, max_second_moment;
   Tensor master = {};
+};
+
+// Work that a device has recorded and can do again with far less effort of the host. Whoever holds it keeps
+// all tensors alive, and where they are, that the work reads and that were made before it.
+class Recording {
+ public:
+  virtual ~Recording() = default;
+  // Enqueues the work on what its tensors hold now. dropout() draws its numbers `random_blocks` blocks
+  // further on than when the work was recorded.
+  virtual void replay(uint64_t random_blocks) = 0;
 };
 
 class Kernels {
@@ -87,6 +98,11 @@ class Kernels {
   virtual CachingAllocator& allocator() = 0;
   // Returns when everything asked for so far is done (CPU: at once).
   virtual void synchronize() = 0;
+  // Calls work(), which then is not done but recorded; null, and nothing called, where a device cannot
+  // record. The work reads nothing on the host and takes nothing from there, and has been done before, so
+  // that whatever is made at the first time is there. Memory it takes stays its own while the recording
+  // lives.
+  virtual std::unique_ptr<Recording> record(const std::function<void()>& work) = 0;
 
   // --- copy: any strides, any dtypes, same shape. Floats to integers truncate. On a GPU backend one side may
   // live on the CPU.
@@ -113,6 +129,8 @@ class Kernels {
   // The k largest (or smallest) of each row, in order; values and indices are (rows, k).
   virtual void topk(const Tensor& x, int64_t k, bool largest, const Tensor& values,
                     const Tensor& indices) = 0;
+  // out (1) = the k-th largest element of x (n), in the order of sort(); k (1) i64, from 1 to n.
+  virtual void kth_largest(const Tensor& x, const Tensor& k, const Tensor& out) = 0;
 
   // --- matmul: out (batch, M, N) = op(a) op(b), op(a) of (batch, M, K), op(b) of (batch, K, N). A
   // `transposed` operand is stored with its last two axes exchanged. An operand's batch may be 1: it is
@@ -178,13 +196,15 @@ class Kernels {
                                           const Tensor& da, const Tensor& db) = 0;
 
   // --- optimizers.
-  // Sum of squares over all elements of all tensors, accumulated in f64, into out (1) of f64 on the CPU
-  // backend and f32 on a GPU.
+  // Sum of squares over all elements of all tensors, accumulated in f64, into out (1) of f64.
   virtual void sum_of_squares(std::span<const Tensor> tensors, const Tensor& out) = 0;
+  // out (2) of f64 = {norm, min(1, max_norm / (norm + 1e-6))} with norm = sqrt(squares); squares (1) of f64.
+  virtual void clip_factor(const Tensor& squares, double max_norm, const Tensor& out) = 0;
   // One step of StableAdamW with AMSGrad on every slot; gradients are first multiplied by gradient_scale.
-  // Formula in nn/optim/stable_adamw.h.
+  // rate_and_step (2) of f64: the learning rate, and the step's number from 1; gradient_scale (1) of f64:
+  // tensors, so that a recorded step finds there the values of the day. Formula in nn/optim/optimizer.h.
   virtual void stable_adamw(std::span<const AdamSlot> slots, const StableAdamWArgs& args,
-                            double gradient_scale) = 0;
+                            const Tensor& rate_and_step, const Tensor& gradient_scale) = 0;
 };
 
 // The backend of a device. Throws where the program was built without it or the device is absent.

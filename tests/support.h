@@ -10,11 +10,26 @@
 #include <string>
 
 #include "tensor/error.h"
+#include "tensor/kernels.h"
 
 namespace dinomaly {
 
 // Counted and shown by scripts/test.sh.
 inline void skip(const std::string& why) { fmt::print("SKIPPED: {}\n", why); }
+
+// Whether a GPU can be used; if not, says that `what` is skipped.
+inline bool has_cuda(const std::string& what) {
+  const bool found = [] {
+    try {
+      kernels_for(Device::cuda());
+      return true;
+    } catch (const Error&) {
+      return false;
+    }
+  }();
+  if (!found) skip("no CUDA device, or built without CUDA: " + what);
+  return found;
+}
 
 // The folder of reference bundles and real pictures that may stand beside the sources (or where
 // DINOMALY_SHARED points); none where it is absent.

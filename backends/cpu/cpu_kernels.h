@@ -15,6 +15,7 @@ class CpuKernels final : public Kernels {
   Device device() const override { return Device::cpu(); }
   CachingAllocator& allocator() override { return allocator_; }
   void synchronize() override {}
+  std::unique_ptr<Recording> record(const std::function<void()>&) override { return nullptr; }
 
   void copy(const Tensor& from, const Tensor& to) override;
   void fill(const Tensor& out, double value) override;
@@ -28,6 +29,7 @@ class CpuKernels final : public Kernels {
   void arg_max(const Tensor& x, const Tensor& out) override;
   void sort(const Tensor& x, bool descending, const Tensor& values, const Tensor& indices) override;
   void topk(const Tensor& x, int64_t k, bool largest, const Tensor& values, const Tensor& indices) override;
+  void kth_largest(const Tensor& x, const Tensor& k, const Tensor& out) override;
   void matmul(const Tensor& a, bool a_transposed, const Tensor& b, bool b_transposed, const Tensor& out,
               const Epilogue& epilogue = {}, bool frozen_b = false) override;
   void layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps, const Tensor& y,
@@ -63,8 +65,9 @@ class CpuKernels final : public Kernels {
   void cosine_similarity_backward(const Tensor& dout, const Tensor& a, const Tensor& b, double eps,
                                   const Tensor& da, const Tensor& db) override;
   void sum_of_squares(std::span<const Tensor> tensors, const Tensor& out) override;
-  void stable_adamw(std::span<const AdamSlot> slots, const StableAdamWArgs& args,
-                    double gradient_scale) override;
+  void clip_factor(const Tensor& squares, double max_norm, const Tensor& out) override;
+  void stable_adamw(std::span<const AdamSlot> slots, const StableAdamWArgs& args, const Tensor& rate_and_step,
+                    const Tensor& gradient_scale) override;
 
  private:
   CachingAllocator allocator_;

@@ -38,6 +38,11 @@ void for_each_piece(const std::vector<Piece>& pieces, const Body& body) {
   });
 }
 
+// What changes from step to step.
+struct StepScalars {
+  double learning_rate, number, gradient_scale;
+};
+
 // Scalars of one step in the state's type S; each is computed in double first.
 template <class S>
 struct StepFactors {
@@ -45,16 +50,16 @@ struct StepFactors {
 };
 
 template <class S>
-StepFactors<S> step_factors(const StableAdamWArgs& args, double gradient_scale) {
+StepFactors<S> step_factors(const StableAdamWArgs& args, const StepScalars& step) {
   const auto to_state = [](double value) { return static_cast<S>(value); };
-  return {to_state(gradient_scale),
+  return {to_state(step.gradient_scale),
           to_state(args.beta1),
           to_state(1.0 - args.beta1),
           to_state(args.beta2),
           to_state(1.0 - args.beta2),
-          to_state(std::sqrt(1.0 - std::pow(args.beta2, static_cast<double>(args.step)))),
+          to_state(std::sqrt(1.0 - std::pow(args.beta2, step.number))),
           to_state(args.eps),
-          to_state(1.0 - args.learning_rate * args.weight_decay)};
+          to_state(1.0 - step.learning_rate * args.weight_decay)};
 }
 
 // First pass: the moments. Returns the sum of (gradient / denominator)^2.
@@ -102,17 +107,18 @@ void update_parameters(const AdamSlot& slot, const Piece& piece, const StepFacto
 // One pass over one piece with the slot's own types: parameters and gradients may be bf16, the state is
 // wider.
 double first_pass(const AdamSlot& slot, const Piece& piece, const StableAdamWArgs& args,
-                  double gradient_scale) {
+                  const StepScalars& step) {
   return visit_floating(slot.gradient.dtype(), [&](auto type) {
     using G = decltype(type);
-    return update_moments<G>(slot, piece, step_factors<Wide<G>>(args, gradient_scale));
+    return update_moments<G>(slot, piece, step_factors<Wide<G>>(args, step));
   });
 }
 
-void second_pass(const AdamSlot& slot, const Piece& piece, const StableAdamWArgs& args, double rate) {
+void second_pass(const AdamSlot& slot, const Piece& piece, const StableAdamWArgs& args,
+                 const StepScalars& step, double rate) {
   visit_floating(slot.parameter.dtype(), [&](auto type) {
     using P = decltype(type);
-    update_parameters<P>(slot, piece, step_factors<Wide<P>>(args, 1.0), static_cast<Wide<P>>(rate));
+    update_parameters<P>(slot, piece, step_factors<Wide<P>>(args, step), static_cast<Wide<P>>(rate));
   });
 }
 
@@ -143,8 +149,16 @@ void CpuKernels::sum_of_squares(std::span<const Tensor> tensors, const Tensor& o
   *out.data<double>() = total;
 }
 
+void CpuKernels::clip_factor(const Tensor& squares, double max_norm, const Tensor& out) {
+  const double norm = std::sqrt(*squares.data<double>());
+  out.data<double>()[0] = norm;
+  out.data<double>()[1] = std::min(1.0, max_norm / (norm + 1e-6));
+}
+
 void CpuKernels::stable_adamw(std::span<const AdamSlot> slots, const StableAdamWArgs& args,
-                              double gradient_scale) {
+                              const Tensor& rate_and_step, const Tensor& gradient_scale) {
+  const double* scalars = rate_and_step.data<double>();
+  const StepScalars step{scalars[0], scalars[1], *gradient_scale.data<double>()};
   for (const AdamSlot& slot : slots) {
     const Dtype state = slot.parameter.dtype() == Dtype::f64 ? Dtype::f64 : Dtype::f32;
     const Dtype gradient = slot.gradient.dtype() == Dtype::f64 ? Dtype::f64 : Dtype::f32;
@@ -159,15 +173,15 @@ void CpuKernels::stable_adamw(std::span<const AdamSlot> slots, const StableAdamW
       pieces_of(slots.size(), [&](size_t i) { return slots[i].parameter.numel(); });
   std::vector<double> partial(pieces.size());
   for_each_piece(pieces, [&](size_t number, const Piece& piece) {
-    partial[number] = first_pass(slots[piece.tensor], piece, args, gradient_scale);
+    partial[number] = first_pass(slots[piece.tensor], piece, args, step);
   });
   std::vector<double> squares(slots.size());
   for (size_t i = 0; i < pieces.size(); ++i) squares[pieces[i].tensor] += partial[i];
-  const double base_rate = args.learning_rate / (1.0 - std::pow(args.beta1, static_cast<double>(args.step)));
+  const double base_rate = step.learning_rate / (1.0 - std::pow(args.beta1, step.number));
   for_each_piece(pieces, [&](size_t, const Piece& piece) {
     const AdamSlot& slot = slots[piece.tensor];
     const double rms = std::sqrt(squares[piece.tensor] / static_cast<double>(slot.parameter.numel()));
-    second_pass(slot, piece, args, base_rate / std::max(1.0, rms));
+    second_pass(slot, piece, args, step, base_rate / std::max(1.0, rms));
   });
 }
 

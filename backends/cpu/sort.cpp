@@ -71,4 +71,11 @@ void CpuKernels::topk(const Tensor& x, int64_t k, bool largest, const Tensor& va
   visit(x.dtype(), [&](auto type) { sort_rows<decltype(type)>(x, k, largest, values, indices); });
 }
 
+void CpuKernels::kth_largest(const Tensor& x, const Tensor& k, const Tensor& out) {
+  const int64_t count = *k.data<int64_t>();
+  const Tensor values = Tensor::empty({1, count}, x.dtype()), indices = Tensor::empty({1, count}, Dtype::i64);
+  topk(x.reshape({1, x.numel()}), count, true, values, indices);
+  out.copy_from(values.select(0, 0).slice(0, count - 1, count));
+}
+
 }  // namespace dinomaly

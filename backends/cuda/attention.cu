@@ -56,7 +56,7 @@ __device__ void online_softmax(float* scores, int rows, int keys, int stride, fl
 template <class T>
 __global__ void forward_kernel(Heads<const T> q, Heads<const T> k, Heads<const T> v, float scale,
                                Heads<T> out, float* logsumexp, int tile, int64_t tiles) {
-  extern __shared__ float memory[];
+  float* memory = shared_memory();
   const int width = static_cast<int>(q.width), stride = padded(width), score_stride = tile + 1;
   float *queries = memory, *keys = queries + tile * stride, *values = keys + tile * stride;
   float *result = values + tile * stride, *scores = result + tile * stride;
@@ -171,7 +171,7 @@ __device__ void rebuild(const BackwardTiles& t, int rows, int columns, int width
 // dk and dv: a block has one tile of keys and passes over all queries.
 template <class T>
 __global__ void key_kernel(BackwardHeads<T> x, int64_t tiles) {
-  extern __shared__ float memory[];
+  float* memory = shared_memory();
   const int width = static_cast<int>(x.q.width);
   const BackwardTiles t(memory, x.tile, width);
   const int64_t head = blockIdx.x / tiles, first = blockIdx.x % tiles * x.tile;
@@ -207,7 +207,7 @@ __global__ void key_kernel(BackwardHeads<T> x, int64_t tiles) {
 // dq: a block has one tile of queries and passes over all keys.
 template <class T>
 __global__ void query_kernel(BackwardHeads<T> x, int64_t tiles) {
-  extern __shared__ float memory[];
+  float* memory = shared_memory();
   const int width = static_cast<int>(x.q.width);
   const BackwardTiles t(memory, x.tile, width);
   const int64_t head = blockIdx.x / tiles, first = blockIdx.x % tiles * x.tile;

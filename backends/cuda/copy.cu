@@ -61,6 +61,7 @@ void CudaKernels::copy(const Tensor& from, const Tensor& to) {
   if (from_here && to_here) {
     copy_on_device(from, to, stream_);
   } else if (from.device().is_cpu()) {
+    check(recording_ == nullptr, "copy: recorded work takes nothing from the host");
     // The CPU converts, so that what travels is dense and of the final dtype.
     const Tensor dense = from.to(to.dtype()).contiguous();
     const Tensor target = to.is_contiguous() ? to : Tensor::empty(to.shape(), to.dtype(), device());

@@ -77,4 +77,8 @@ CudaKernels::CudaKernels(int index)
 
 void CudaKernels::synchronize() { check_cuda(cudaStreamSynchronize(stream_), "synchronize"); }
 
+std::unique_ptr<Recording> CudaKernels::record(const std::function<void()>& work) {
+  return std::make_unique<CudaRecording>(recording_, work, staging_, allocator_, device(), stream_);
+}
+
 }  // namespace dinomaly

@@ -7,6 +7,7 @@
 #include <span>
 
 #include "backends/cuda/cublaslt.h"
+#include "backends/cuda/recording.h"
 #include "backends/cuda/staging.h"
 #include "tensor/kernels.h"
 
@@ -23,6 +24,7 @@ class CudaKernels final : public Kernels {
   Device device() const override { return Device::cuda(index_); }
   CachingAllocator& allocator() override { return allocator_; }
   void synchronize() override;
+  std::unique_ptr<Recording> record(const std::function<void()>& work) override;
 
   void copy(const Tensor& from, const Tensor& to) override;
   void fill(const Tensor& out, double value) override;
@@ -36,6 +38,7 @@ class CudaKernels final : public Kernels {
   void arg_max(const Tensor& x, const Tensor& out) override;
   void sort(const Tensor& x, bool descending, const Tensor& values, const Tensor& indices) override;
   void topk(const Tensor& x, int64_t k, bool largest, const Tensor& values, const Tensor& indices) override;
+  void kth_largest(const Tensor& x, const Tensor& k, const Tensor& out) override;
   void matmul(const Tensor& a, bool a_transposed, const Tensor& b, bool b_transposed, const Tensor& out,
               const Epilogue& epilogue = {}, bool frozen_b = false) override;
   void layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps, const Tensor& y,
@@ -71,11 +74,12 @@ class CudaKernels final : public Kernels {
   void cosine_similarity_backward(const Tensor& dout, const Tensor& a, const Tensor& b, double eps,
                                   const Tensor& da, const Tensor& db) override;
   void sum_of_squares(std::span<const Tensor> tensors, const Tensor& out) override;
-  void stable_adamw(std::span<const AdamSlot> slots, const StableAdamWArgs& args,
-                    double gradient_scale) override;
+  void clip_factor(const Tensor& squares, double max_norm, const Tensor& out) override;
+  void stable_adamw(std::span<const AdamSlot> slots, const StableAdamWArgs& args, const Tensor& rate_and_step,
+                    const Tensor& gradient_scale) override;
 
  private:
-  // A list of structs for a kernel, as bytes on the GPU.
+  // A list of structs for a kernel, as bytes on the GPU; while recording, they are there at every replay.
   template <class Item>
   Tensor upload(std::span<const Item> items);
   void add_epilogue(const Tensor& product, const Epilogue& epilogue, const Tensor& out);
@@ -87,12 +91,17 @@ class CudaKernels final : public Kernels {
   CachingAllocator allocator_;
   Staging staging_;
   CublasLt products_;
+  CudaRecording* recording_ = nullptr;  // under way
 };
 
 template <class Item>
 Tensor CudaKernels::upload(std::span<const Item> items) {
   const Tensor result = Tensor::empty({static_cast<int64_t>(items.size_bytes())}, Dtype::u8, device());
-  if (!items.empty()) staging_.to_device(items.data(), result.raw_data(), items.size_bytes());
+  if (items.empty()) return result;
+  if (recording_ != nullptr)
+    recording_->upload(items.data(), result);
+  else
+    staging_.to_device(items.data(), result.raw_data(), items.size_bytes());
   return result;
 }
 

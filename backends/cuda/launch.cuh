@@ -6,13 +6,14 @@
 
 #include "backends/common/strided_loop.h"
 #include "backends/cuda/cuda.h"
+#include "backends/cuda/shared_memory.cuh"
 
 namespace dinomaly {
 
 inline constexpr int block_threads = 256;
 
 // Starts kernel(args...) with `shared` bytes of dynamic shared memory; nothing for 0 blocks. Every GPU since
-// architecture 80 allows 96 KiB.
+// architecture 80 allows 96 KiB. Not written as <<<...>>>, so that a C++ compiler, too, can read the .cu files.
 template <class... Parameters, class... Arguments>
 void launch(const char* op, cudaStream_t stream, int64_t blocks, int threads, size_t shared,
             void (*kernel)(Parameters...), const Arguments&... arguments) {
@@ -24,8 +25,12 @@ void launch(const char* op, cudaStream_t stream, int64_t blocks, int threads, si
                                     cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)),
                op);
   }
-  kernel<<<static_cast<unsigned>(blocks), static_cast<unsigned>(threads), shared, stream>>>(arguments...);
-  check_cuda(cudaGetLastError(), op);
+  cudaLaunchConfig_t config{};
+  config.gridDim = dim3{static_cast<unsigned>(blocks), 1, 1};
+  config.blockDim = dim3{static_cast<unsigned>(threads), 1, 1};
+  config.dynamicSmemBytes = shared;
+  config.stream = stream;
+  check_cuda(cudaLaunchKernelEx(&config, kernel, arguments...), op);
 }
 
 inline int64_t ceil_divide(int64_t a, int64_t b) { return (a + b - 1) / b; }

@@ -39,7 +39,7 @@ size_t token_bytes(int tile, int64_t width) {
 template <class T>
 __global__ void sums_kernel(Heads<const T> x, Heads<const T> y, const float* divisor, const float* weight,
                             float* sums, float* vectors, int tile, int64_t blocks_a_head) {
-  extern __shared__ float memory[];
+  float* memory = shared_memory();
   const int width = static_cast<int>(x.width), stride = padded(width);
   float *left = memory, *right = left + tile * stride, *total = right + tile * stride;
   float *divisors = total + tile * stride, *weights = divisors + tile, *vector = weights + tile;
@@ -93,7 +93,7 @@ __device__ void row_dots(const float* a, const float* b, int rows, int width, in
 template <class T>
 __global__ void forward_kernel(Heads<const T> q, const float* sums, const float* vectors, float eps,
                                Heads<T> out, int tile, int64_t tiles) {
-  extern __shared__ float memory[];
+  float* memory = shared_memory();
   const int width = static_cast<int>(q.width), stride = padded(width);
   float *features = memory, *denominators = features + 3 * tile * stride;
   const int64_t head = blockIdx.x / tiles, first = blockIdx.x % tiles * tile;
@@ -116,7 +116,7 @@ template <class T>
 __global__ void query_kernel(Heads<const T> dout, Heads<const T> q, const float* sums, const float* vectors,
                              float eps, Heads<T> dq, float* denominator, float* ddenominator, int tile,
                              int64_t tiles) {
-  extern __shared__ float memory[];
+  float* memory = shared_memory();
   const int width = static_cast<int>(q.width), stride = padded(width);
   float *features = memory, *gradient = features + tile * stride, *r = gradient + tile * stride;
   float *dots = r + tile * stride, *denominators = dots + tile;
@@ -150,7 +150,7 @@ __global__ void query_kernel(Heads<const T> dout, Heads<const T> q, const float*
 template <class T>
 __global__ void key_kernel(Heads<const T> k, Heads<const T> v, const float* dsums, const float* dvectors,
                            Heads<T> dk, Heads<T> dv, int tile, int64_t tiles) {
-  extern __shared__ float memory[];
+  float* memory = shared_memory();
   const int width = static_cast<int>(k.width), stride = padded(width);
   float *features = memory, *values = features + tile * stride;
   const int64_t head = blockIdx.x / tiles, first = blockIdx.x % tiles * tile;

@@ -1,7 +1,6 @@
 // What happens to many tensors of very different sizes at once: all are cut into pieces of a fixed size, a
 // block takes a piece, and sums over pieces are added in order. The list of pieces travels to the GPU with
-// each call. To tune: the list could stay there, since parameters and state do not move; then a step can be a
-// CUDA graph.
+// each call, or once with a recording. The scalars that differ from step to step stand in the GPU's memory.
 #include <cmath>
 #include <vector>
 
@@ -49,25 +48,25 @@ struct SlotPiece {
   int64_t slot, begin, end;
 };
 
+// What a step takes from the GPU's memory.
+struct StepScalars {
+  const double *rate_and_step, *gradient_scale;
+};
+
 // Scalars of one step; each is computed in double first.
 struct StepFactors {
   float gradient_scale, beta1, one_minus_beta1, beta2, one_minus_beta2, bias2, eps, decay;
-  double base_rate;
-};
 
-StepFactors step_factors(const StableAdamWArgs& args, double gradient_scale) {
-  const auto to_float = [](double value) { return static_cast<float>(value); };
-  const double step = static_cast<double>(args.step);
-  return {to_float(gradient_scale),
-          to_float(args.beta1),
-          to_float(1.0 - args.beta1),
-          to_float(args.beta2),
-          to_float(1.0 - args.beta2),
-          to_float(std::sqrt(1.0 - std::pow(args.beta2, step))),
-          to_float(args.eps),
-          to_float(1.0 - args.learning_rate * args.weight_decay),
-          args.learning_rate / (1.0 - std::pow(args.beta1, step))};
-}
+  __device__ StepFactors(const StableAdamWArgs& args, const StepScalars& step)
+      : gradient_scale(static_cast<float>(*step.gradient_scale)),
+        beta1(static_cast<float>(args.beta1)),
+        one_minus_beta1(static_cast<float>(1.0 - args.beta1)),
+        beta2(static_cast<float>(args.beta2)),
+        one_minus_beta2(static_cast<float>(1.0 - args.beta2)),
+        bias2(static_cast<float>(sqrt(1.0 - pow(args.beta2, step.rate_and_step[1])))),
+        eps(static_cast<float>(args.eps)),
+        decay(static_cast<float>(1.0 - step.rate_and_step[0] * args.weight_decay)) {}
+};
 
 __global__ void square_kernel(const Piece* pieces, double* partial) {
   const Piece& piece = pieces[blockIdx.x];
@@ -81,15 +80,23 @@ __global__ void square_kernel(const Piece* pieces, double* partial) {
 }
 
 // One block for all pieces.
-__global__ void total_kernel(const double* partial, int64_t count, float* out) {
+__global__ void total_kernel(const double* partial, int64_t count, double* out) {
   double sum = 0;
   for (int64_t i = threadIdx.x; i < count; i += blockDim.x) sum += partial[i];
   sum = block_reduce(sum, elementwise::Add{});
-  if (threadIdx.x == 0) *out = static_cast<float>(sum);
+  if (threadIdx.x == 0) *out = sum;
+}
+
+__global__ void clip_kernel(const double* squares, double max_norm, double* out) {
+  const double norm = sqrt(*squares), factor = max_norm / (norm + 1e-6);
+  out[0] = norm;
+  out[1] = factor < 1 ? factor : 1;
 }
 
 // First pass: the moments, and each piece's sum of (gradient / denominator)^2.
-__global__ void moment_kernel(const Slot* slots, const SlotPiece* pieces, StepFactors f, double* partial) {
+__global__ void moment_kernel(const Slot* slots, const SlotPiece* pieces, StableAdamWArgs args,
+                              StepScalars step, double* partial) {
+  const StepFactors f(args, step);
   const SlotPiece& piece = pieces[blockIdx.x];
   const Slot& slot = slots[piece.slot];
   double sum = 0;
@@ -109,8 +116,9 @@ __global__ void moment_kernel(const Slot* slots, const SlotPiece* pieces, StepFa
 }
 
 // rates[slot] = lr / (1 - beta1^t) / max(1, rms of the slot's ratios); one thread a slot.
-__global__ void rate_kernel(const Slot* slots, int64_t count, const double* partial, double base_rate,
-                            float* rates) {
+__global__ void rate_kernel(const Slot* slots, int64_t count, const double* partial, StableAdamWArgs args,
+                            StepScalars step, float* rates) {
+  const double base_rate = step.rate_and_step[0] / (1.0 - pow(args.beta1, step.rate_and_step[1]));
   for (int64_t i = first_index(); i < count; i += index_step()) {
     double sum = 0;
     for (int64_t p = slots[i].first_piece; p < slots[i].last_piece; ++p) sum += partial[p];
@@ -120,8 +128,9 @@ __global__ void rate_kernel(const Slot* slots, int64_t count, const double* part
 }
 
 // Second pass: the parameters.
-__global__ void parameter_kernel(const Slot* slots, const SlotPiece* pieces, StepFactors f,
-                                 const float* rates) {
+__global__ void parameter_kernel(const Slot* slots, const SlotPiece* pieces, StableAdamWArgs args,
+                                 StepScalars step, const float* rates) {
+  const StepFactors f(args, step);
   const SlotPiece& piece = pieces[blockIdx.x];
   const Slot& slot = slots[piece.slot];
   const float rate = rates[piece.slot];
@@ -161,11 +170,15 @@ void CudaKernels::sum_of_squares(std::span<const Tensor> tensors, const Tensor& 
   double* sums = static_cast<double*>(partial.raw_data());
   launch("sum_of_squares", stream_, count, block_threads, 0, square_kernel,
          static_cast<const Piece*>(list.raw_data()), sums);
-  launch("sum_of_squares", stream_, 1, block_threads, 0, total_kernel, sums, count, out.data<float>());
+  launch("sum_of_squares", stream_, 1, block_threads, 0, total_kernel, sums, count, out.data<double>());
+}
+
+void CudaKernels::clip_factor(const Tensor& squares, double max_norm, const Tensor& out) {
+  launch("clip_factor", stream_, 1, 1, 0, clip_kernel, squares.data<double>(), max_norm, out.data<double>());
 }
 
 void CudaKernels::stable_adamw(std::span<const AdamSlot> slots, const StableAdamWArgs& args,
-                               double gradient_scale) {
+                               const Tensor& rate_and_step, const Tensor& gradient_scale) {
   std::vector<Slot> list;
   std::vector<SlotPiece> pieces;
   for (const AdamSlot& slot : slots) {
@@ -189,11 +202,11 @@ void CudaKernels::stable_adamw(std::span<const AdamSlot> slots, const StableAdam
   const Tensor partial = Tensor::empty({count}, Dtype::f64, device());
   const Tensor rates = Tensor::empty({tensors}, Dtype::f32, device());
   double* sums = static_cast<double*>(partial.raw_data());
-  const StepFactors factors = step_factors(args, gradient_scale);
-  launch(op, stream_, count, block_threads, 0, moment_kernel, device_slots, device_pieces, factors, sums);
-  launch(op, stream_, blocks_for(tensors), block_threads, 0, rate_kernel, device_slots, tensors, sums,
-         factors.base_rate, rates.data<float>());
-  launch(op, stream_, count, block_threads, 0, parameter_kernel, device_slots, device_pieces, factors,
+  const StepScalars step{rate_and_step.data<double>(), gradient_scale.data<double>()};
+  launch(op, stream_, count, block_threads, 0, moment_kernel, device_slots, device_pieces, args, step, sums);
+  launch(op, stream_, blocks_for(tensors), block_threads, 0, rate_kernel, device_slots, tensors, sums, args,
+         step, rates.data<float>());
+  launch(op, stream_, count, block_threads, 0, parameter_kernel, device_slots, device_pieces, args, step,
          rates.data<float>());
 }
 

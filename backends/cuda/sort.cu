@@ -69,6 +69,11 @@ __global__ void gather_kernel(int64_t rows, int64_t width, int64_t kept, const T
   }
 }
 
+template <class T>
+__global__ void pick_kernel(const T* x, const uint32_t* places, const int64_t* k, T* out) {
+  *out = x[places[*k - 1]];
+}
+
 // Keys and places, and room for them in another order.
 struct Buffers {
   Tensor keys, other_keys, places, other_places;
@@ -101,12 +106,10 @@ void radix_sort(Buffers& buffers, int64_t count, int bits, cudaStream_t stream) 
   std::swap(buffers.places, buffers.other_places);
 }
 
-// To tune: topk by a radix select, which need not put the rest in order.
+// The places of all elements of x (rows, width), in the order of each row.
 template <class T>
-void sort_rows(const Tensor& x, int64_t kept, bool descending, const Tensor& values, const Tensor& indices,
-               cudaStream_t stream) {
+Buffers sorted_places(const Tensor& x, bool descending, cudaStream_t stream) {
   const int64_t rows = x.size(0), width = x.size(1), count = x.numel();
-  if (count == 0) return;
   check(count <= std::numeric_limits<int32_t>::max(), "sort: {} elements are too many for a GPU", count);
   Buffers buffers(count, x.device());
   launch("sort", stream, blocks_for(count), block_threads, 0, key_kernel<T>, count, width, descending,
@@ -118,6 +121,16 @@ void sort_rows(const Tensor& x, int64_t kept, bool descending, const Tensor& val
            static_cast<const uint32_t*>(buffers.place()), buffers.key());
     radix_sort(buffers, count, row_bits, stream);
   }
+  return buffers;
+}
+
+// To tune: topk by a radix select, which need not put the rest in order.
+template <class T>
+void sort_rows(const Tensor& x, int64_t kept, bool descending, const Tensor& values, const Tensor& indices,
+               cudaStream_t stream) {
+  const int64_t rows = x.size(0), width = x.size(1);
+  if (x.numel() == 0) return;
+  const Buffers buffers = sorted_places<T>(x, descending, stream);
   launch("sort", stream, blocks_for(rows * kept), block_threads, 0, gather_kernel<T>, rows, width, kept,
          static_cast<const T*>(x.data<T>()), static_cast<const uint32_t*>(buffers.place()), values.data<T>(),
          indices.data<int64_t>());
@@ -132,6 +145,14 @@ void CudaKernels::sort(const Tensor& x, bool descending, const Tensor& values, c
 void CudaKernels::topk(const Tensor& x, int64_t k, bool largest, const Tensor& values,
                        const Tensor& indices) {
   visit(x.dtype(), [&]<class T>(T) { sort_rows<T>(x, k, largest, values, indices, stream_); });
+}
+
+void CudaKernels::kth_largest(const Tensor& x, const Tensor& k, const Tensor& out) {
+  visit(x.dtype(), [&]<class T>(T) {
+    const Buffers buffers = sorted_places<T>(x.reshape({1, x.numel()}), true, stream_);
+    launch("kth_largest", stream_, 1, 1, 0, pick_kernel<T>, static_cast<const T*>(x.data<T>()),
+           static_cast<const uint32_t*>(buffers.place()), k.data<int64_t>(), out.data<T>());
+  });
 }
 
 }  // namespace dinomaly

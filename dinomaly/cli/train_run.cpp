@@ -183,6 +183,7 @@ void TrainRun::load(const SavedState& saved) {
 void TrainRun::checkpoint() {
   const int64_t iteration = trainer_.iteration();
   if (saved_iteration_ == iteration) return;
+  log_steps(true);
   try {
     checkpoints_.save(iteration, trainer_.state(),
                       {{"identity", identity_.dump()},
@@ -201,6 +202,7 @@ void TrainRun::checkpoint() {
 }
 
 void TrainRun::validate() {
+  log_steps(true);
   const Metrics mean = mean_metrics(evaluate_all(*model_, judged_));
   std::string row = std::to_string(trainer_.iteration());
   for (const std::string& name : metric_names()) row += fmt::format(",{:.9g}", metric_value(mean, name));
@@ -223,20 +225,29 @@ void TrainRun::validate() {
   }
 }
 
+void TrainRun::log_steps(bool all) {
+  const std::vector<TrainingStep> steps = trainer_.finished(all);
+  log_->together(static_cast<int64_t>(steps.size()));
+  for (const TrainingStep& step : steps) {
+    log_->tick(step.iteration, step.loss, step.learning_rate, step.grad_norm);
+  }
+}
+
 int TrainRun::train() {
   const StopSignal stop;
   const Stopwatch watch;
   const auto due = [&](int64_t every) { return every > 0 && trainer_.iteration() % every == 0; };
   if (!options_.keep_best.empty()) make_folder(out_ / "checkpoints");
   while (!trainer_.done() && stop.number() == 0) {
-    const TrainingStep step = trainer_.step();
-    log_->tick(step.iteration, step.loss, step.learning_rate, step.grad_norm);
+    trainer_.advance();
+    log_steps(false);
     if (!judged_.categories.empty() && options_.eval_every > 0 &&
         (due(options_.eval_every) || trainer_.done())) {
       validate();
     }
     if (due(options_.checkpoint_every)) checkpoint();
   }
+  log_steps(true);
   const bool stopped = !trainer_.done();
   if (options_.checkpoint_every > 0 || stopped) checkpoint();
   seconds_.train = watch.seconds();

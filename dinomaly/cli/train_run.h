@@ -46,6 +46,7 @@ class TrainRun {
   void check_same_run(const SavedState& saved) const;
   void start();
   void load(const SavedState& saved);
+  void log_steps(bool all);
   void validate();
   void checkpoint();
   void take_best();

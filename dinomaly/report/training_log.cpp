@@ -27,14 +27,21 @@ TrainingLog::TrainingLog(const std::filesystem::path& path, int64_t iterations, 
   if (text_.empty()) text_ = "iteration,loss,lr,grad_norm,images_per_second\n";
 }
 
+void TrainingLog::together(int64_t steps) {
+  if (steps == 0) return;
+  rate_ = static_cast<double>(batch_ * steps) / since_tick_.seconds();
+  since_tick_ = {};
+  together_ = steps;
+}
+
 void TrainingLog::tick(int64_t step, double loss, double learning_rate, double grad_norm) {
   check(loss == loss,
         "training: the loss of iteration {} is not a number; --set linear_attention_eps=1e-6 helps where "
         "a denominator of the linear attention vanished",
         step);
-  const double rate = static_cast<double>(batch_) / since_tick_.seconds();
-  since_tick_ = {};
-  text_ += fmt::format("{},{:.9g},{:.9g},{:.9g},{:.2f}\n", step, loss, learning_rate, grad_norm, rate);
+  if (together_ == 0) together(1);
+  --together_;
+  text_ += fmt::format("{},{:.9g},{:.9g},{:.9g},{:.2f}\n", step, loss, learning_rate, grad_norm, rate_);
   ++ticks_;
   loss_sum_ += loss;
   ++loss_count_;

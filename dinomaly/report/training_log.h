@@ -28,6 +28,8 @@ class TrainingLog {
  public:
   // `text`: the log of the iterations before, header included, where training goes on.
   TrainingLog(const std::filesystem::path& path, int64_t iterations, int64_t batch, std::string text = "");
+  // The next `steps` ticks are of steps that were made together, so that their time is shared.
+  void together(int64_t steps);
   // Throws Error where the loss is not a number.
   void tick(int64_t step, double loss, double learning_rate, double grad_norm);
   const std::string& text() const { return text_; }
@@ -42,7 +44,9 @@ class TrainingLog {
   int64_t iterations_, batch_;
   Stopwatch total_, since_tick_, since_print_;
   int64_t ticks_ = 0;
-  double loss_sum_ = 0;  // since the last printed line
+  int64_t together_ = 0;  // ticks that share rate_ and are still to come
+  double rate_ = 0;       // images a second
+  double loss_sum_ = 0;   // since the last printed line
   int64_t loss_count_ = 0;
   bool terminal_;
 };

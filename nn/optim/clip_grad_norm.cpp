@@ -1,7 +1,6 @@
 #include "nn/optim/clip_grad_norm.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "tensor/kernels.h"
 #include "tensor/ops.h"
@@ -18,13 +17,18 @@ std::vector<Tensor> gradients_of(const std::vector<Variable>& parameters) {
 }
 }  // namespace
 
-double grad_norm(const std::vector<Variable>& parameters) {
+Tensor norm_and_clip_factor(const std::vector<Variable>& parameters, double max_norm) {
   const std::vector<Tensor> gradients = gradients_of(parameters);
-  if (gradients.empty()) return 0;
-  const Device device = gradients[0].device();
-  const Tensor sum = Tensor::empty({1}, device.is_cpu() ? Dtype::f64 : Dtype::f32, device);
-  kernels_for(device).sum_of_squares(gradients, sum);
-  return std::sqrt(sum.item());
+  const Device device = gradients.empty() ? Device::cpu() : gradients[0].device();
+  const Tensor squares = Tensor::empty({1}, Dtype::f64, device),
+               result = Tensor::empty({2}, Dtype::f64, device);
+  kernels_for(device).sum_of_squares(gradients, squares);
+  kernels_for(device).clip_factor(squares, max_norm, result);
+  return result;
+}
+
+double grad_norm(const std::vector<Variable>& parameters) {
+  return norm_and_clip_factor(parameters, 1).slice(0, 0, 1).item();
 }
 
 double clip_factor(double norm, double max_norm) { return std::min(1.0, max_norm / (norm + 1e-6)); }

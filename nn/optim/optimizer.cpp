@@ -137,7 +137,21 @@ std::vector<Optimizer::StateSlot> StableAdamW::state_slots() {
 }
 
 void StableAdamW::step(double learning_rate, double gradient_scale) {
+  prepare(learning_rate);
+  update(Tensor::full({1}, gradient_scale, Dtype::f64, rate_and_step_.device()));
+}
+
+void StableAdamW::prepare(double learning_rate) {
   ++steps_;
+  if (!rate_and_step_.defined()) {
+    const Device device = parameters_.empty() ? Device::cpu() : parameters_[0].device();
+    rate_and_step_ = Tensor::empty({2}, Dtype::f64, device);
+  }
+  rate_and_step_.copy_from(
+      Tensor::from(std::vector<double>{learning_rate, static_cast<double>(steps_)}, {2}));
+}
+
+void StableAdamW::update(const Tensor& gradient_scale) {
   std::vector<AdamSlot> active;
   for (size_t i = 0; i < parameters_.size(); ++i) {
     const Variable& parameter = parameters_[i];
@@ -154,9 +168,8 @@ void StableAdamW::step(double learning_rate, double gradient_scale) {
     active.back().gradient = parameter.grad().contiguous();
   }
   if (active.empty()) return;
-  const StableAdamWArgs args{learning_rate, options_.beta1,        options_.beta2,
-                             options_.eps,  options_.weight_decay, steps_};
-  kernels_for(active[0].parameter).stable_adamw(active, args, gradient_scale);
+  const StableAdamWArgs args{options_.beta1, options_.beta2, options_.eps, options_.weight_decay};
+  kernels_for(active[0].parameter).stable_adamw(active, args, rate_and_step_, gradient_scale);
 }
 
 }  // namespace dinomaly

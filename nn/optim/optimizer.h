@@ -79,10 +79,17 @@ class StableAdamW : public Optimizer {
   explicit StableAdamW(std::vector<Variable> parameters, AdamOptions options = {});
   void step(double learning_rate, double gradient_scale = 1.0) override;
 
+  // A step in two parts: prepare() counts it and takes its learning rate; update() changes the parameters,
+  // reads nothing on the host and can be recorded (tensor/kernels.h). gradient_scale (1) of f64 on their
+  // device.
+  void prepare(double learning_rate);
+  void update(const Tensor& gradient_scale);
+
  private:
   std::vector<StateSlot> state_slots() override;
   AdamOptions options_;
   std::vector<AdamSlot> slots_;  // moments are allocated at the first step
+  Tensor rate_and_step_;         // (2) of f64, on the parameters' device
 };
 
 }  // namespace dinomaly

@@ -100,9 +100,15 @@ TEST_CASE("training log: a bar on a terminal, a plain line at the end elsewhere"
   const TemporaryFolder folder;
   const auto work = [&] {
     TrainingLog log(folder / "log.csv", 2, 16);
+    log.together(2);
     log.tick(0, 0.5, 0, 1);
     log.tick(1, 0.25, 1e-3, 1);
     log.finish();
+    const std::string rows = log.text();  // both have the rate of the two
+    const auto rate_of = [&](size_t end) {
+      return rows.substr(rows.rfind(',', end), end - rows.rfind(',', end));
+    };
+    CHECK(rate_of(rows.size() - 1) == rate_of(rows.rfind('\n', rows.size() - 2)));
   };
   const std::string text = on_terminal(work);
   CHECK_MESSAGE(contains(text, "\riteration 2/2  loss 0.3750  lr 1.00e-03  "), text);

@@ -3,6 +3,7 @@
 #include "autograd/ops/ops.h"
 #include "nn/optim/clip_grad_norm.h"
 #include "tests/module_case.h"
+#include "tests/support.h"
 
 namespace dinomaly {
 namespace {
@@ -10,20 +11,20 @@ namespace {
 // Takes the steps of a case and compares the parameters after each with PyTorch's. With gradient_scale s the
 // optimizer gets the gradients divided by s.
 template <class Algorithm, class... Args>
-void check_optimizer(const std::string& name, Dtype dtype, double tolerance, double gradient_scale,
-                     Args... args) {
+void check_optimizer(const std::string& name, Dtype dtype, Device device, double tolerance,
+                     double gradient_scale, Args... args) {
   CAPTURE(name);
   const auto get = [&](const std::string& key) { return nn_reference(name + "/" + key); };
   const std::vector<std::string> keys{"a", "b"};
   std::vector<Variable> parameters;
-  for (const std::string& key : keys) parameters.emplace_back(get(key).to(dtype).clone(), true);
+  for (const std::string& key : keys) parameters.emplace_back(get(key).to(dtype).clone().to(device), true);
   Algorithm optimizer(parameters, args...);
   const std::vector<double> rates = nn_reference(name + "/rates").to_vector<double>();
   REQUIRE(rates.size() == 6);
   for (size_t step = 0; step < rates.size(); ++step) {
     CAPTURE(step);
     for (size_t i = 0; i < keys.size(); ++i) {
-      const Tensor gradient = get(fmt::format("{}.grad.{}", keys[i], step)).to(dtype);
+      const Tensor gradient = get(fmt::format("{}.grad.{}", keys[i], step)).to(dtype).to(device);
       parameters[i].set_grad(gradient * (1 / gradient_scale));
     }
     optimizer.step(rates[step], gradient_scale);
@@ -35,9 +36,9 @@ void check_optimizer(const std::string& name, Dtype dtype, double tolerance, dou
 
 template <class Algorithm, class... Args>
 void check_dtypes_and_scales(const std::string& name, Args... args) {
-  check_optimizer<Algorithm>(name, Dtype::f64, 1e-13, 1.0, args...);
-  check_optimizer<Algorithm>(name, Dtype::f64, 1e-13, 0.25, args...);
-  check_optimizer<Algorithm>(name, Dtype::f32, 1e-6, 1.0, args...);
+  check_optimizer<Algorithm>(name, Dtype::f64, Device::cpu(), 1e-13, 1.0, args...);
+  check_optimizer<Algorithm>(name, Dtype::f64, Device::cpu(), 1e-13, 0.25, args...);
+  check_optimizer<Algorithm>(name, Dtype::f32, Device::cpu(), 1e-6, 1.0, args...);
 }
 
 }  // namespace
@@ -55,6 +56,19 @@ TEST_CASE(
     "StableAdamW: the formula's parameters, where the largest second moment counts and where rms exceeds 1") {
   check_dtypes_and_scales<StableAdamW>("stable_adamw_paper", AdamOptions{0.9, 0.999, 1e-10, 0.1});
   check_dtypes_and_scales<StableAdamW>("stable_adamw_large_eps", AdamOptions{0.9, 0.999, 1e-2, 0.1});
+}
+
+TEST_CASE("optimizers on CUDA: PyTorch's parameters after every step") {
+  if (!has_cuda("steps of the optimizers")) return;
+  for (double scale : {1.0, 0.25}) {
+    check_optimizer<SGD>("sgd_momentum", Dtype::f32, Device::cuda(), 1e-6, scale, 0.9, 0.1);
+    check_optimizer<AdamW>("adamw", Dtype::f32, Device::cuda(), 1e-6, scale,
+                           AdamOptions{0.8, 0.95, 1e-3, 0.1});
+    check_optimizer<StableAdamW>("stable_adamw_paper", Dtype::f32, Device::cuda(), 1e-6, scale,
+                                 AdamOptions{0.9, 0.999, 1e-10, 0.1});
+    check_optimizer<StableAdamW>("stable_adamw_large_eps", Dtype::f32, Device::cuda(), 1e-6, scale,
+                                 AdamOptions{0.9, 0.999, 1e-2, 0.1});
+  }
 }
 
 TEST_CASE("StableAdamW: a tensor with rms above 1 takes a smaller step, and its neighbour does not") {

@@ -115,6 +115,31 @@ TEST_CASE("allocator of the CPU: tensors take from it and give back, aligned to 
   CHECK(allocator.counters().live_blocks == before.live_blocks);
 }
 
+TEST_CASE("allocator: what a reserve was given serves nobody else until it is released") {
+  size_t out = 0;
+  CachingAllocator allocator(std::make_unique<LimitedSource>(100000, &out));
+  void* before = allocator.allocate(1000);
+  const int64_t reserve = allocator.begin_reserve();
+  CHECK_THROWS_AS(allocator.begin_reserve(), Error);
+  void* passing = allocator.allocate(1000);
+  allocator.deallocate(passing, 1000);
+  CHECK(allocator.allocate(1000) == passing);  // used again within the reserve
+  void* staying = allocator.allocate(1000);
+  allocator.deallocate(passing, 1000);
+  allocator.deallocate(before, 1000);
+  allocator.end_reserve();
+  allocator.release_cached();
+  CHECK(allocator.counters().cached_bytes == 2 * CachingAllocator::rounded(1000));
+  void* other = allocator.allocate(1000);
+  for (const void* reserved : {before, passing, staying}) CHECK(other != reserved);
+  allocator.deallocate(staying, 1000);  // late, and all the same the reserve's
+  CHECK(allocator.allocate(1000) != staying);
+  allocator.release_reserve(reserve);
+  allocator.release_cached();
+  CHECK(out == 2 * CachingAllocator::rounded(1000));  // of the two that are out still
+  CHECK(allocator.counters().cached_bytes == 0);
+}
+
 TEST_CASE("allocator of the CPU: threads may take, pass on and give back tensors" *
           doctest::test_suite("threads")) {
   CachingAllocator& allocator = kernels_for(Device::cpu()).allocator();

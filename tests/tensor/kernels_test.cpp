@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "tensor/ops.h"
+#include "tests/support.h"
 
 using namespace dinomaly;
 
@@ -133,14 +134,37 @@ TEST_CASE("sum_of_squares: over tensors of all sizes and dtypes") {
   CHECK(out.item() == again.item());
 }
 
+// On every device there is.
+TEST_CASE("kth_largest and clip_factor, on CUDA, too: what they read stands in tensors") {
+  std::vector<Device> devices{Device::cpu()};
+  if (has_cuda("kth_largest and clip_factor")) devices.push_back(Device::cuda());
+  for (const Device& device : devices) {
+    const Tensor x = Tensor::from(std::vector<float>{3, -1, 4, 1, -5, 9, 4}, {7}).to(device);
+    const Tensor k = Tensor::empty({1}, Dtype::i64, device), found = Tensor::empty({1}, Dtype::f32, device);
+    const std::vector<double> ordered{9, 4, 4, 3, 1, -1, -5};
+    for (size_t i = 0; i < ordered.size(); ++i) {
+      k.fill(static_cast<double>(i + 1));
+      kernels_for(device).kth_largest(x, k, found);
+      CHECK(found.item() == ordered[i]);
+    }
+    const Tensor squares = Tensor::full({1}, 9, Dtype::f64, device),
+                 out = Tensor::empty({2}, Dtype::f64, device);
+    kernels_for(device).clip_factor(squares, 1.5, out);
+    CHECK(out.to_vector<double>() == std::vector<double>{3, 1.5 / (3 + 1e-6)});
+    kernels_for(device).clip_factor(squares, 30, out);
+    CHECK(out.to_vector<double>() == std::vector<double>{3, 1});
+  }
+}
+
 namespace {
 
 // StableAdamW with AMSGrad, one element after the other, in double.
 struct ScalarAdam {
   std::vector<double> p, m, v, most;
 
-  void step(const std::vector<double>& gradient, const StableAdamWArgs& args, double scale) {
-    const double bias1 = 1 - std::pow(args.beta1, args.step), bias2 = 1 - std::pow(args.beta2, args.step);
+  void step(const std::vector<double>& gradient, const StableAdamWArgs& args, double rate, int number,
+            double scale) {
+    const double bias1 = 1 - std::pow(args.beta1, number), bias2 = 1 - std::pow(args.beta2, number);
     double squares = 0;
     std::vector<double> denominator(p.size());
     for (size_t i = 0; i < p.size(); ++i) {
@@ -153,11 +177,17 @@ struct ScalarAdam {
     }
     const double r = std::max(1.0, std::sqrt(squares / static_cast<double>(p.size())));
     for (size_t i = 0; i < p.size(); ++i) {
-      p[i] = p[i] * (1 - args.learning_rate * args.weight_decay) -
-             args.learning_rate / bias1 / r * m[i] / denominator[i];
+      p[i] = p[i] * (1 - rate * args.weight_decay) - rate / bias1 / r * m[i] / denominator[i];
     }
   }
 };
+
+void take_step(const std::vector<AdamSlot>& slots, const StableAdamWArgs& args, double rate, int number,
+               double scale) {
+  kernels_for(Device::cpu())
+      .stable_adamw(slots, args, Tensor::from(std::vector<double>{rate, static_cast<double>(number)}, {2}),
+                    Tensor::full({1}, scale, Dtype::f64));
+}
 
 }  // namespace
 
@@ -173,15 +203,15 @@ TEST_CASE("stable_adamw: five steps on tensors of all sizes") {
       const std::vector<double> zeros(static_cast<size_t>(p.numel()));
       expected.push_back({p.to_vector<double>(), zeros, zeros, zeros});
     }
-    for (int64_t step = 1; step <= 5; ++step) {
-      const StableAdamWArgs args{2e-3, 0.9, 0.999, 1e-10, 1e-1, step};
+    for (int step = 1; step <= 5; ++step) {
+      const StableAdamWArgs args{0.9, 0.999, 1e-10, 1e-1};
       for (size_t i = 0; i < slots.size(); ++i) {
         // Steps of different size, so that r is above 1 in some and 1 in others.
         slots[i].gradient =
             Tensor::normal(slots[i].parameter.shape(), 0, step % 2 == 1 ? 3.0 : 0.1, generator, dtype);
-        expected[i].step(slots[i].gradient.to_vector<double>(), args, 0.25);
+        expected[i].step(slots[i].gradient.to_vector<double>(), args, 2e-3, step, 0.25);
       }
-      kernels_for(slots[0].parameter).stable_adamw(slots, args, 0.25);
+      take_step(slots, args, 2e-3, step, 0.25);
     }
     for (size_t i = 0; i < slots.size(); ++i) {
       check_close(slots[i].parameter, expected[i].p, dtype == Dtype::f64 ? 1e-15 : 1e-6);
@@ -197,11 +227,11 @@ TEST_CASE("stable_adamw: bf16 parameters with a wider state; mixed-up dtypes are
   const auto zeros = [](Dtype dtype) { return Tensor::zeros({100}, dtype); };
   ScalarAdam expected{p.to_vector<double>(), std::vector<double>(100), std::vector<double>(100),
                       std::vector<double>(100)};
-  const StableAdamWArgs args{0.1, 0.9, 0.999, 1e-8, 1e-4, 1};
-  expected.step(g.to_vector<double>(), args, 1);
+  const StableAdamWArgs args{0.9, 0.999, 1e-8, 1e-4};
+  expected.step(g.to_vector<double>(), args, 0.1, 1, 1);
   const std::vector<AdamSlot> slots{{p, g, zeros(Dtype::f32), zeros(Dtype::f32), zeros(Dtype::f32)}};
-  kernels_for(p).stable_adamw(slots, args, 1);
+  take_step(slots, args, 0.1, 1, 1);
   check_close(p, expected.p, 2e-2);
   const std::vector<AdamSlot> mixed{{p, g, zeros(Dtype::bf16), zeros(Dtype::f32), zeros(Dtype::f32)}};
-  CHECK_THROWS_AS(kernels_for(p).stable_adamw(mixed, args, 1), Error);
+  CHECK_THROWS_AS(take_step(mixed, args, 0.1, 1, 1), Error);
 }

@@ -1,0 +1,197 @@
+#include "tests/backends/cuda_emulator/block.h"
+
+#include <cuda_runtime.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "tests/backends/cuda_emulator/fiber.h"
+
+namespace emulator {
+
+namespace {
+
+constexpr unsigned lanes = 32;
+
+struct Thread {
+  enum class State { ready, at_block_barrier, at_warp_barrier, done };
+  State state = State::ready;
+  Fiber* fiber = nullptr;
+  Place place;             // where it waits
+  unsigned exchanges = 0;  // so far
+};
+using State = Thread::State;
+
+bool same_place(const Place& a, const Place& b) {
+  return a.line() == b.line() && a.column() == b.column() && std::string_view(a.file_name()) == b.file_name();
+}
+
+class Block {
+ public:
+  void run(unsigned number, unsigned threads, size_t shared, bool descending,
+           const std::function<void()>& body);
+  void wait(State state, const Place& place);
+  void* slot(unsigned lane);
+  void end_exchange() { ++running_->exchanges; }
+  float* shared() { return reinterpret_cast<float*>(shared_.data()); }
+
+ private:
+  struct Slots {
+    alignas(slot_bytes) char bytes[2][lanes][slot_bytes];  // exchanges take turns
+  };
+  struct alignas(128) Chunk {
+    char bytes[128];
+  };
+  static constexpr unsigned char unset = 0xff;  // a NaN in every type
+  static constexpr size_t guard = 1024;
+
+  static void run_fiber();
+  void start_all();
+  bool advance_warp(unsigned first);
+  void continue_thread(Thread& thread);
+  bool all_in(unsigned first, unsigned end, State state) const;
+  unsigned number_of(const Thread& thread) const { return static_cast<unsigned>(&thread - threads_.data()); }
+
+  std::vector<Thread> threads_;
+  std::vector<Slots> slots_;
+  std::vector<Chunk> shared_;
+  std::vector<std::unique_ptr<Fiber>> fibers_;
+  size_t fibers_used_ = 0;
+  unsigned started_ = 0;
+  bool descending_ = false;
+  const std::function<void()>* body_ = nullptr;
+  Thread* running_ = nullptr;
+};
+
+Block& block() {
+  static Block& block = *new Block;
+  return block;
+}
+
+// Threads that never wait follow each other on one fiber.
+void Block::run_fiber() {
+  Block& b = block();
+  Fiber* const fiber = b.fibers_[b.fibers_used_ - 1].get();
+  while (true) {
+    const unsigned count = static_cast<unsigned>(b.threads_.size());
+    while (b.started_ < count) {
+      const unsigned number = b.descending_ ? count - 1 - b.started_ : b.started_;
+      ++b.started_;
+      Thread& thread = b.threads_[number];
+      thread.fiber = fiber;
+      b.running_ = &thread;
+      threadIdx = {number, 0, 0};
+      (*b.body_)();
+      b.threads_[number].state = State::done;
+    }
+    fiber->yield();
+  }
+}
+
+void Block::start_all() {
+  while (started_ < threads_.size()) {
+    if (fibers_used_ == fibers_.size()) fibers_.push_back(std::make_unique<Fiber>(&Block::run_fiber));
+    fibers_[fibers_used_++]->resume();
+  }
+}
+
+void Block::continue_thread(Thread& thread) {
+  running_ = &thread;
+  threadIdx = {number_of(thread), 0, 0};
+  thread.state = State::ready;
+  thread.fiber->resume();
+}
+
+void Block::wait(State state, const Place& place) {
+  running_->state = state;
+  running_->place = place;
+  running_->fiber->yield();
+}
+
+void* Block::slot(unsigned lane) {
+  const unsigned number = number_of(*running_);
+  return slots_[number / lanes].bytes[running_->exchanges % 2][lane];
+}
+
+bool Block::all_in(unsigned first, unsigned end, State state) const {
+  return std::all_of(threads_.begin() + first, threads_.begin() + end,
+                     [&](const Thread& thread) { return thread.state == state; });
+}
+
+// Lets the lanes go past their warp's barriers; whether any was there.
+bool Block::advance_warp(unsigned first) {
+  const unsigned end = std::min<unsigned>(first + lanes, static_cast<unsigned>(threads_.size()));
+  bool any = false;
+  while (true) {
+    const auto waits = [](const Thread& thread) { return thread.state == State::at_warp_barrier; };
+    const auto waiting = std::find_if(threads_.begin() + first, threads_.begin() + end, waits);
+    if (waiting == threads_.begin() + end) return any;
+    const Place place = waiting->place;
+    for (unsigned i = first; i < end; ++i) {
+      if (!waits(threads_[i]) || !same_place(threads_[i].place, place) || end - first < lanes) {
+        throw Fault(fmt::format("{}:{}: not all lanes of a warp come here (block {}, thread {})",
+                                place.file_name(), place.line(), blockIdx.x, i));
+      }
+    }
+    any = true;
+    for (unsigned n = 0; n < lanes; ++n) continue_thread(threads_[descending_ ? end - 1 - n : first + n]);
+  }
+}
+
+void Block::run(unsigned number, unsigned threads, size_t shared, bool descending,
+                const std::function<void()>& body) {
+  blockIdx = {number, 0, 0};
+  threads_.assign(threads, {});
+  slots_.resize((threads + lanes - 1) / lanes);
+  shared_.resize((shared + guard) / sizeof(Chunk) + 1);
+  std::memset(shared_.data(), unset, shared_.size() * sizeof(Chunk));
+  started_ = 0, fibers_used_ = 0, descending_ = descending, body_ = &body;
+  try {
+    start_all();
+    while (true) {
+      for (unsigned first = 0; first < threads; first += lanes) advance_warp(first);
+      if (all_in(0, threads, State::done)) break;
+      const Place place = std::find_if(threads_.begin(), threads_.end(), [](const Thread& thread) {
+                            return thread.state == State::at_block_barrier;
+                          })->place;
+      for (unsigned i = 0; i < threads; ++i) {
+        if (threads_[i].state != State::at_block_barrier || !same_place(threads_[i].place, place)) {
+          throw Fault(fmt::format("{}:{}: not all threads of a block come here (block {}, thread {})",
+                                  place.file_name(), place.line(), number, i));
+        }
+      }
+      for (unsigned n = 0; n < threads; ++n) continue_thread(threads_[descending ? threads - 1 - n : n]);
+    }
+  } catch (...) {
+    fibers_.clear();  // they stand in the middle of a kernel
+    throw;
+  }
+  const char* bytes = reinterpret_cast<const char*>(shared_.data());
+  const bool intact = std::all_of(bytes + shared, bytes + shared + guard,
+                                  [](char byte) { return static_cast<unsigned char>(byte) == unset; });
+  if (!intact)
+    throw Fault(fmt::format("block {} wrote behind its {} bytes of shared memory", number, shared));
+}
+
+}  // namespace
+
+float* dynamic_shared() { return block().shared(); }
+void sync_block(const Place& place) { block().wait(State::at_block_barrier, place); }
+void sync_warp(const Place& place) { block().wait(State::at_warp_barrier, place); }
+void* exchange_slot(unsigned lane) { return block().slot(lane); }
+void end_exchange() { block().end_exchange(); }
+
+void run_grid(unsigned blocks, unsigned threads, size_t shared, const std::function<void()>& body) {
+  static bool descending = false;
+  gridDim = {blocks, 1, 1};
+  blockDim = {threads, 1, 1};
+  for (unsigned number = 0; number < blocks; ++number) {
+    block().run(number, threads, shared, descending != (number % 2 == 1), body);
+  }
+  descending = !descending;
+}
+
+}  // namespace emulator

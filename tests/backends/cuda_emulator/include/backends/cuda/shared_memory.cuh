@@ -1,0 +1,10 @@
+// In place of backends/cuda/shared_memory.cuh.
+#pragma once
+
+#include <cuda_runtime.h>
+
+namespace dinomaly {
+
+inline float* shared_memory() { return emulator::dynamic_shared(); }
+
+}  // namespace dinomaly

@@ -1,0 +1,34 @@
+// In place of backends/registry.cpp: the CPU's backend, and the CUDA backend on the emulated GPU.
+#include <cstdlib>
+
+#include "backends/cpu/cpu_kernels.h"
+#include "backends/cuda/cuda_registry.h"
+#include "backends/profiling_kernels.h"
+#include "tensor/profiler.h"
+
+namespace dinomaly {
+
+namespace {
+
+// Memory goes back to the emulated GPU as soon as it is freed, so that every tensor is a block of its own:
+// unset and guarded. With DINOMALY_EMULATED_CACHE=1 the backend's cache keeps it, as on a GPU.
+const bool fresh_memory = std::getenv("DINOMALY_EMULATED_CACHE") == nullptr;
+
+Kernels& backend_of(Device device) {
+  if (device.is_cpu()) {
+    static CpuKernels& cpu = *new CpuKernels;
+    return cpu;
+  }
+  Kernels& kernels = cuda_kernels(device.index);
+  if (fresh_memory) kernels.allocator().release_cached();
+  return kernels;
+}
+
+}  // namespace
+
+Kernels& kernels_for(Device device) {
+  Kernels& kernels = backend_of(device);
+  return Profiler::running() ? profiled(kernels) : kernels;
+}
+
+}  // namespace dinomaly
