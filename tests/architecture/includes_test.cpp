@@ -37,10 +37,15 @@ Includes includes_below(const fs::path& root) {
   Includes result;
   for (const auto& [folder, targets] : allowed) {
     if (!fs::exists(root / folder)) continue;
-    for (const auto& entry : fs::recursive_directory_iterator(root / folder)) {
-      const std::string kind = entry.path().extension().string();
+    for (auto entry = fs::recursive_directory_iterator(root / folder); entry != fs::end(entry); ++entry) {
+      const fs::path path = entry->path();
+      if (path.filename().string().starts_with('.')) {  // bench/.venv
+        entry.disable_recursion_pending();
+        continue;
+      }
+      const std::string kind = path.extension().string();
       if (kind != ".h" && kind != ".cpp" && kind != ".cu" && kind != ".cuh") continue;
-      std::ifstream file(entry.path());
+      std::ifstream file(path);
       for (std::string line; std::getline(file, line);) {
         std::smatch found;
         if (!std::regex_search(line, found, include)) continue;
@@ -49,7 +54,7 @@ Includes includes_below(const fs::path& root) {
         if (!climbs && !allowed.contains(target) && target != "tests") continue;  // a library's header
         ++result.lines;
         if (climbs || !targets.contains(target))
-          result.breaches.push_back(entry.path().lexically_relative(root).string() + ": " + line);
+          result.breaches.push_back(path.lexically_relative(root).string() + ": " + line);
       }
     }
   }

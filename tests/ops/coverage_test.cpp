@@ -100,7 +100,7 @@ TEST_CASE("a new op without a case would be found") {
 }
 
 TEST_CASE("ops are recorded in autograd/ops only") {
-  const std::regex recording(R"re(\b(record|append_to_tape)\()re");
+  const std::regex recording(R"re((^|[^.>\w])(record|append_to_tape)\()re");  // no method of that name
   for (const char* folder : {"nn", "dinomaly"}) {
     for (const auto& entry :
          std::filesystem::recursive_directory_iterator(std::filesystem::path(DINOMALY_SOURCE_DIR) / folder)) {
