@@ -116,9 +116,10 @@ class PackedWeights {
       }
     }
     drop_dead_copies();
-    const dnnl::memory memory(packed, onednn::engine());
+    auto room = std::make_unique<Storage>(packed.get_size(), Device::cpu());
+    const dnnl::memory memory(packed, onednn::engine(), room->data());
     onednn::reorder(onednn::view(b, plain), memory);
-    copies_[b.raw_data()].push_back({b.storage(), plain, memory});
+    copies_[b.raw_data()].push_back({b.storage(), plain, std::move(room), memory});
     b.storage()->evict();  // a mapped checkpoint need not stand in memory twice
     return memory;
   }
@@ -127,6 +128,7 @@ class PackedWeights {
   struct Copy {
     std::weak_ptr<Storage> source;
     onednn::Layout plain;
+    std::unique_ptr<Storage> room;
     dnnl::memory memory;
   };
 

@@ -1,4 +1,5 @@
 // The host's part of the CUDA backend, as far as it needs no GPU.
+#include <cublasLt.h>
 #include <doctest/doctest.h>
 
 #include <set>
@@ -56,6 +57,17 @@ TEST_CASE("cuda: the key of an algorithm tells apart all that decides on it") {
   // The same alignment elsewhere is the same problem.
   add([&](auto&, auto& pointers) { pointers.a = at(1536); });
   CHECK(keys.size() == 13);
+}
+
+TEST_CASE("cuda: cuBLASLt answers once it is asked, without a GPU, too") {
+  CHECK(cublasLtGetStatusString(CUBLAS_STATUS_NOT_SUPPORTED) !=
+        cublasLtGetStatusString(CUBLAS_STATUS_SUCCESS));
+  cublasLtMatrixLayout_t layout = nullptr;
+  REQUIRE(cublasLtMatrixLayoutCreate(&layout, CUDA_R_32F, 2, 3, 2) == CUBLAS_STATUS_SUCCESS);
+  const int32_t count = 5;
+  CHECK(cublasLtMatrixLayoutSetAttribute(layout, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &count, sizeof count) ==
+        CUBLAS_STATUS_SUCCESS);
+  CHECK(cublasLtMatrixLayoutDestroy(layout) == CUBLAS_STATUS_SUCCESS);
 }
 
 }  // namespace dinomaly
