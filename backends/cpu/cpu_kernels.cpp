@@ -11,7 +11,7 @@ namespace {
 
 // The heap. Large blocks begin on a huge page and ask for them: fewer page faults and TLB misses.
 // Small blocks come from the heap. Large ones are mapped, in huge pages where the system has them, so that a
-// released one leaves no hole in the heap: a loaded ViT-S takes 60 MB less.
+// released one goes back to the system and leaves no hole in the heap.
 class SystemSource final : public MemorySource {
  public:
   void* acquire(size_t bytes) override {
