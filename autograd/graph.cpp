@@ -38,8 +38,8 @@ class Drawing {
     for (const VariableState* leaf : leaves_) result += box(*leaf);
     for (const auto& [order, state] : ops_) result += ellipse(*state);
     for (const auto& [order, state] : ops_) {
-      for (const Variable& input : state->node->inputs) {
-        if (input.defined()) result += fmt::format("  {} -> {};\n", id(*input.state()), id(*state));
+      for (const auto& input : state->node->inputs) {
+        if (input) result += fmt::format("  {} -> {};\n", id(*input), id(*state));
       }
     }
     return result + "}\n";
@@ -53,8 +53,8 @@ class Drawing {
       const VariableState* state = waiting.back();
       waiting.pop_back();
       if (!state->node || !ops_.emplace(state->node->order, state).second) continue;
-      for (const Variable& input : state->node->inputs) {
-        if (input.defined()) waiting.push_back(input.state().get());
+      for (const auto& input : state->node->inputs) {
+        if (input) waiting.push_back(input.get());
       }
     }
   }
@@ -62,8 +62,8 @@ class Drawing {
   void number(const Variable& root) {
     for (const auto& [order, state] : ops_) {
       ids_[state] = fmt::format("op{}", ids_.size() - leaves_.size() + 1);
-      for (const Variable& input : state->node->inputs) {
-        if (input.defined()) add_leaf(*input.state());
+      for (const auto& input : state->node->inputs) {
+        if (input) add_leaf(*input);
       }
     }
     add_leaf(*root.state());
@@ -73,7 +73,7 @@ class Drawing {
     if (state.node || ids_.contains(&state)) return;
     leaves_.push_back(&state);
     ids_[&state] = fmt::format("leaf{}", leaves_.size());
-    leaf_storages_.insert(state.value.storage().get());
+    if (const auto held = state.held.lock()) leaf_storages_.insert(held->value.storage().get());
   }
 
   const std::string& id(const VariableState& state) const { return ids_.at(&state); }
@@ -82,8 +82,8 @@ class Drawing {
     const auto name = names_.find(&leaf);
     const std::string kind = leaf.released ? "released" : leaf.requires_grad ? "leaf" : "constant";
     return fmt::format("  {} [shape=box, label=\"{}\\n{} {}\"];\n", id(leaf),
-                       name == names_.end() ? kind : quoted(name->second), leaf.value.shape(),
-                       leaf.value.dtype());
+                       name == names_.end() ? kind : quoted(name->second), leaf.shape,
+                       leaf.dtype);
   }
 
   std::string ellipse(const VariableState& state) const {
@@ -95,7 +95,7 @@ class Drawing {
     std::string memory = fmt::format("saved {}", bytes_text(saved));
     if (of_leaves != 0) memory += fmt::format(", of it {} leaves", bytes_text(of_leaves));
     return fmt::format("  {} [label=\"{}\\n{} {}\\n{}\"];\n", id(state), quoted(state.node->name),
-                       state.value.shape(), state.value.dtype(), memory);
+                       state.shape, state.dtype, memory);
   }
 
   // What the backward function holds: the memory that is copied, as handles, when the function is.

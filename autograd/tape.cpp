@@ -34,8 +34,8 @@ Tensor finish(VariableState& state, bool keep) {
   const std::vector<HookEntry> hooks = state.hooks;  // a hook may remove itself or others
   for (const HookEntry& entry : hooks) {
     gradient = entry.hook(gradient);
-    check(gradient.defined() && gradient.shape() == state.value.shape(),
-          "hook: returned a gradient of {} for {}", gradient.shape(), state.value.shape());
+    check(gradient.defined() && gradient.shape() == state.shape,
+          "hook: returned a gradient of {} for {}", gradient.shape(), state.shape);
   }
   if (keep && state.grad.defined()) {
     state.grad = state.grad + gradient;
@@ -62,9 +62,8 @@ class Walk {
     for (auto& state : leaves_) state->pending = {};
   }
 
-  void add(const Variable& variable, Tensor contribution) {
-    const std::shared_ptr<VariableState>& state = variable.state();
-    if (around_ != nullptr && is_older(*state)) return around_->add(variable, std::move(contribution));
+  void add(const std::shared_ptr<VariableState>& state, Tensor contribution) {
+    if (around_ != nullptr && is_older(*state)) return around_->add(state, std::move(contribution));
     check(!state->released, "backward: this part of the graph was already released by an earlier backward()");
     if (!state->pending.defined()) {
       if (state->node)
@@ -111,10 +110,10 @@ class Walk {
     check(gradients.size() == node.inputs.size(), "{}: backward gave {} gradients for {} inputs", node.name,
           gradients.size(), node.inputs.size());
     for (size_t i = 0; i < gradients.size(); ++i) {
-      const Variable& input = node.inputs[i];
-      if (!gradients[i].defined() || !input.defined() || !input.requires_grad()) continue;
-      check(gradients[i].shape() == input.shape(), "{}: backward gave a gradient of {} for input {} of {}",
-            node.name, gradients[i].shape(), i, input.shape());
+      const std::shared_ptr<VariableState>& input = node.inputs[i];
+      if (!gradients[i].defined() || !input || !input->requires_grad) continue;
+      check(gradients[i].shape() == input->shape, "{}: backward gave a gradient of {} for input {} of {}",
+            node.name, gradients[i].shape(), i, input->shape);
       if (DetectAnomaly::enabled()) check_gradient(node.name, i, gradients[i], node.called_at);
       add(input, std::move(gradients[i]));
     }
@@ -135,26 +134,26 @@ thread_local Walk* Walk::running_ = nullptr;
 
 Node::~Node() {
   // Dropping an input may destroy its node, which comes here again: the outermost call does all the work.
-  thread_local std::vector<Variable> waiting;
+  thread_local std::vector<std::shared_ptr<VariableState>> waiting;
   thread_local bool emptying = false;
   --live_nodes;
-  for (Variable& input : inputs) waiting.push_back(std::move(input));
+  for (auto& input : inputs) waiting.push_back(std::move(input));
   if (emptying) return;
   emptying = true;
   while (!waiting.empty()) {
-    const Variable last = std::move(waiting.back());
+    const std::shared_ptr<VariableState> last = std::move(waiting.back());
     waiting.pop_back();
   }
   emptying = false;
 }
 
-void append_to_tape(const Variable& output, const char* name, std::vector<Variable> inputs,
+void append_to_tape(const Variable& output, const char* name, const std::vector<Variable>& inputs,
                     Backward backward) {
   auto node = std::make_unique<Node>();
   ++live_nodes;
   node->order = next_order++;
   node->name = name;
-  node->inputs = std::move(inputs);
+  for (const Variable& input : inputs) node->inputs.push_back(input.state());
   node->backward = std::move(backward);
   if (DetectAnomaly::enabled()) node->called_at = call_stack();
   output.state()->node = std::move(node);
@@ -173,7 +172,7 @@ void Variable::backward(Tensor gradient) const {
   NoGrad no_recording;
   const PhaseGuard phase(Phase::backward);
   Walk walk;
-  walk.add(*this, std::move(gradient));
+  walk.add(state(), std::move(gradient));
   walk.run();
   walk.finish_leaves();
 }
@@ -185,7 +184,7 @@ std::vector<Tensor> gradients_of(const Variable& output, Tensor gradient,
         "gradients_of: a gradient of {} for a variable of {}", gradient.shape(), output.shape());
   NoGrad no_recording;
   Walk walk(*Walk::running(), inputs);
-  walk.add(output, std::move(gradient));
+  walk.add(output.state(), std::move(gradient));
   walk.run();
   std::vector<Tensor> gradients;
   for (const Variable& input : inputs) {
@@ -195,9 +194,9 @@ std::vector<Tensor> gradients_of(const Variable& output, Tensor gradient,
   return gradients;
 }
 
-Variable non_differentiable(const char* name, Tensor value, std::vector<Variable> inputs) {
+Variable non_differentiable(const char* name, Tensor value, const std::vector<Variable>& inputs) {
   const size_t count = inputs.size();
-  return record(name, std::move(value), std::move(inputs), [name, count](const Tensor&) {
+  return record(name, std::move(value), inputs, [name, count](const Tensor&) {
     fail("{}: has no gradient; call it in no_grad or use the differentiable form", name);
     return Gradients(count);
   });

@@ -30,7 +30,7 @@ struct Node {
 
   uint64_t order = 0;  // creation order: greater than that of every input
   const char* name = "";
-  std::vector<Variable> inputs;
+  std::vector<std::shared_ptr<VariableState>> inputs;  // null: undefined
   Backward backward;
   CallStack called_at;  // empty unless anomalies are looked for
 };
@@ -40,9 +40,12 @@ struct HookEntry {
   Hook hook;
 };
 
-// What the handles of one variable share.
+// A variable as the tape sees it: all but the value, which belongs to those who hold a handle and to those ops
+// that saved it. What no backward needs is free as soon as the forward pass has let go of it.
 struct VariableState {
-  Tensor value;
+  std::weak_ptr<HeldValue> held;
+  Shape shape;
+  Dtype dtype = Dtype::f32;
   bool requires_grad = false;
   bool retain_grad = false;
   bool released = false;       // a non-leaf whose entry backward() has passed
@@ -52,8 +55,28 @@ struct VariableState {
   Tensor pending;  // the sum of the contributions so far, while backward() is on its way here
 };
 
+// What the handles of one variable share.
+struct HeldValue {
+  Tensor value;
+  std::shared_ptr<VariableState> state;
+  std::function<Tensor()> again;  // see record()
+};
+
+// An input as an op's backward keeps it: its value, or, where that is cheap to make again from what the op
+// that made it saved anyway, only how.
+class Saved {
+ public:
+  Saved() = default;  // nothing
+  explicit Saved(const Variable& x) : again_(x.again()), value_(again_ ? Tensor() : x.value()) {}
+  Tensor get() const { return again_ ? again_() : value_; }
+
+ private:
+  std::function<Tensor()> again_;
+  Tensor value_;
+};
+
 // Gives `output` its entry on the tape.
-void append_to_tape(const Variable& output, const char* name, std::vector<Variable> inputs,
+void append_to_tape(const Variable& output, const char* name, const std::vector<Variable>& inputs,
                     Backward backward);
 
 // For a backward that records a graph of its own and walks it: the gradients of the leaves `inputs`, given
@@ -71,20 +94,26 @@ int64_t tape_size();
 // (no_grad), else a variable with an entry on the tape. `backward` maps dy to the inputs' gradients, in the
 // order of `inputs`; what it captures is the saved state. It captures Tensors, never the output Variable
 // (that would be a reference cycle).
+//
+// `again`, where given, makes `value` anew, bit for bit, from what `backward` has captured too, at a cost
+// that does not count beside a matrix product: what takes the output as its input then need not keep it.
 template <class Function>
-Variable record(const char* name, Tensor value, std::vector<Variable> inputs, Function backward) {
+Variable record(const char* name, Tensor value, const std::vector<Variable>& inputs, Function backward,
+                std::function<Tensor()> again = {}) {
   if (DetectAnomaly::enabled()) check_output(name, value);
   bool needed = false;
   if (GradMode::enabled()) {
     for (const Variable& input : inputs) needed = needed || (input.defined() && input.requires_grad());
   }
   Variable output(std::move(value), needed);
-  if (needed) append_to_tape(output, name, std::move(inputs), Backward(std::move(backward)));
+  if (!needed) return output;
+  append_to_tape(output, name, inputs, Backward(std::move(backward)));
+  output.set_again(std::move(again));
   return output;
 }
 
 // The output of a fast path without backward: throws "NAME: has no gradient" if one is asked of it.
-Variable non_differentiable(const char* name, Tensor value, std::vector<Variable> inputs);
+Variable non_differentiable(const char* name, Tensor value, const std::vector<Variable>& inputs);
 
 inline Kernels& kernels_for(const Variable& variable) { return kernels_for(variable.device()); }
 

@@ -11,16 +11,39 @@ VariableState& state_of(const Variable& variable) {
   check(variable.defined(), "the variable is undefined");
   return *variable.state();
 }
+
+void hold(HeldValue& held, Tensor value) {
+  held.value = std::move(value);
+  held.state->shape = held.value.shape();
+  held.state->dtype = held.value.dtype();
+}
 }  // namespace
 
-Variable::Variable(Tensor value, bool requires_grad) : state_(std::make_shared<VariableState>()) {
+Variable::Variable(Tensor value, bool requires_grad) : held_(std::make_shared<HeldValue>()) {
   check(!requires_grad || is_floating(value.dtype()), "a variable of {} cannot require a gradient",
         value.dtype());
-  state_->value = std::move(value);
-  state_->requires_grad = requires_grad;
+  held_->state = std::make_shared<VariableState>();
+  held_->state->held = held_;
+  held_->state->requires_grad = requires_grad;
+  hold(*held_, std::move(value));
 }
 
-const Tensor& Variable::value() const { return state_of(*this).value; }
+const std::shared_ptr<VariableState>& Variable::state() const {
+  static const std::shared_ptr<VariableState> none;
+  return held_ ? held_->state : none;
+}
+
+const Tensor& Variable::value() const {
+  check(defined(), "the variable is undefined");
+  return held_->value;
+}
+
+const std::function<Tensor()>& Variable::again() const {
+  check(defined(), "the variable is undefined");
+  return held_->again;
+}
+
+void Variable::set_again(std::function<Tensor()> again) const { held_->again = std::move(again); }
 
 bool Variable::requires_grad() const { return state_of(*this).requires_grad; }
 
@@ -31,16 +54,16 @@ void Variable::set_requires_grad(bool on) const {
   check(!on || is_floating(dtype()), "a variable of {} cannot require a gradient", dtype());
   // From now on the value may be changed in place: it must not be a mapped file's memory, nor may a backend
   // go on using what it packed of the frozen value.
-  if (on && !state_->requires_grad && state_->value.defined()) state_->value = state_->value.clone();
-  state_->requires_grad = on;
+  if (on && !requires_grad() && value().defined()) held_->value = value().clone();
+  state()->requires_grad = on;
 }
 
 void Variable::set_value(Tensor value) const {
   check(is_leaf(), "set_value: not a leaf");
-  check(!state_->requires_grad || is_floating(value.dtype()), "a variable of {} cannot require a gradient",
+  check(!requires_grad() || is_floating(value.dtype()), "a variable of {} cannot require a gradient",
         value.dtype());
-  state_->value = std::move(value);
-  state_->grad = {};
+  hold(*held_, std::move(value));
+  state()->grad = {};
 }
 
 const Tensor& Variable::grad() const { return state_of(*this).grad; }
@@ -53,15 +76,15 @@ void Variable::set_grad(Tensor gradient) const {
 
 void Variable::retain_grad() const {
   check(requires_grad(), "retain_grad: the variable requires no gradient");
-  state_->retain_grad = true;
+  state()->retain_grad = true;
 }
 
 HookHandle Variable::register_hook(Hook hook) const {
   static std::atomic<uint64_t> next_id{1};
   check(requires_grad(), "register_hook: the variable requires no gradient");
   const uint64_t id = next_id++;
-  state_->hooks.push_back({id, std::move(hook)});
-  return HookHandle(state_, id);
+  state()->hooks.push_back({id, std::move(hook)});
+  return HookHandle(state(), id);
 }
 
 void HookHandle::remove() {

@@ -14,6 +14,7 @@ namespace dinomaly {
 using Hook = std::function<Tensor(const Tensor& gradient)>;
 
 struct VariableState;
+struct HeldValue;
 
 // Takes a hook away again; does nothing if it is already gone. May be called inside the hook itself.
 class HookHandle {
@@ -34,7 +35,7 @@ class Variable {
   // A leaf. requires_grad needs a floating dtype.
   Variable(Tensor value, bool requires_grad = false);
 
-  bool defined() const { return state_ != nullptr; }
+  bool defined() const { return held_ != nullptr; }
   const Tensor& value() const;
   const Shape& shape() const { return value().shape(); }
   Dtype dtype() const { return value().dtype(); }
@@ -69,11 +70,13 @@ class Variable {
   // The part of the tape that was walked is released: a second backward() through it throws.
   void backward(Tensor gradient = {}) const;
 
-  const std::shared_ptr<VariableState>& state() const { return state_; }
-  explicit Variable(std::shared_ptr<VariableState> state) : state_(std::move(state)) {}
+  // For ops (tape.h).
+  const std::shared_ptr<VariableState>& state() const;
+  const std::function<Tensor()>& again() const;
+  void set_again(std::function<Tensor()> again) const;
 
  private:
-  std::shared_ptr<VariableState> state_;
+  std::shared_ptr<HeldValue> held_;
 };
 
 }  // namespace dinomaly

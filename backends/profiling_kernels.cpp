@@ -101,6 +101,7 @@ class ProfilingKernels : public Kernels {
 
   Device device() const override { return inner_.device(); }
   CachingAllocator& allocator() override { return inner_.allocator(); }
+  void trim() override { inner_.trim(); }
   void synchronize() override { inner_.synchronize(); }
   // Each call is waited for, so there is nothing to record.
   std::unique_ptr<Recording> record(const std::function<void()>&) override { return nullptr; }

@@ -57,7 +57,9 @@ Workload::Workload(const BenchOptions& options) : options_(options), encoder_(di
   const Config& used = model_->config();
   optimizer_ = std::make_unique<StableAdamW>(
       model_->trained_parameters(), AdamOptions{used.beta1, used.beta2, used.adam_eps, used.weight_decay});
-  if (options.kept_features) kept_ = model_->encode(pictures_);
+  if (!options.kept_features) return;
+  kept_ = model_->encode(pictures_);
+  kernels_for(options.device).trim();  // as a training run does: the encoder has done its work
 }
 
 void Workload::load(const SafeTensors& file) {
@@ -120,11 +122,11 @@ AnomalyMaps Workload::infer() {
 
 Tensor Workload::train_loss() {
   const Config& config = model_->config();
+  for (const Variable& parameter : model_->trained_parameters()) parameter.zero_grad();
   const Features features = kept_.bottleneck_input.defined() ? kept_ : model_->encode(pictures_);
   const Reconstruction reconstruction = model_->reconstruct(features, dropout_);
   const Variable loss =
       hard_mining_cosine_loss(reconstruction, mining_share(config, step_in_schedule), config.mining_factor);
-  for (const Variable& parameter : model_->trained_parameters()) parameter.zero_grad();
   loss.backward();
   return loss.value();
 }

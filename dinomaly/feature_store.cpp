@@ -182,6 +182,7 @@ void FeatureStore::compute(const Dinomaly& model, const std::vector<Sample>& sam
     }
     begin = end;
   }
+  kernels_for(device_).trim();  // the encoder rests while the decoder is trained
 }
 
 size_t FeatureStore::bytes() const {

@@ -58,9 +58,9 @@ void Trainer::load_inputs() {
 
 void Trainer::compute() {
   const Config& config = model_.config();
+  optimizer_.zero_grad();  // before the forward pass, which needs their memory
   const Reconstruction reconstruction = model_.reconstruct(inputs_.batch, dropout_);
   const Variable loss = hard_mining_cosine_loss(reconstruction, inputs_.mined_points, config.mining_factor);
-  optimizer_.zero_grad();
   loss.backward();
   loss_ = loss.value();
   norm_and_clip_ = norm_and_clip_factor(parameters_, config.clip_norm);

@@ -73,6 +73,7 @@ void Module::load_state_dict(const std::map<std::string, Tensor>& values, const 
   for (auto& [name, parameter] : wanted) {
     const Tensor value = values.at(name).to(parameter.device()).to(parameter.dtype());
     parameter.set_value(parameter.requires_grad() ? value.clone() : value);
+    if (parameter.requires_grad()) value.storage()->evict();  // the trained copy is all that is needed
   }
   kernels_for(Device::cpu()).allocator().release_cached();
 }

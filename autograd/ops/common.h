@@ -1,7 +1,7 @@
 // Small helpers shared by the op files.
 #pragma once
 
-#include "autograd/variable.h"
+#include "autograd/tape.h"
 #include "tensor/tensor.h"
 
 namespace dinomaly {
@@ -10,6 +10,8 @@ inline bool wants_gradient(const Variable& x) { return x.defined() && x.requires
 
 // What to capture: the value if a gradient that somebody wants needs it, else nothing.
 inline Tensor saved_if(bool needed, const Variable& x) { return needed ? x.value() : Tensor(); }
+// The same for an activation, which may be cheaper to make again than to keep.
+inline Saved saved_activation_if(bool needed, const Variable& x) { return needed ? Saved(x) : Saved(); }
 
 // The dtype of statistics about tensors of `dtype`: Wide<T> of tensor/dtype.h at run time.
 inline Dtype wide(Dtype dtype) { return dtype == Dtype::f64 ? Dtype::f64 : Dtype::f32; }

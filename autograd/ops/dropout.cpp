@@ -1,6 +1,7 @@
 // y = x m / (1 - p), m_i = 1 where uniform number i of the generator's stream is >= p, else 0 (Srivastava et
 // al., 2014). x of any shape. dx = dy m / (1 - p): the same function of dy. Saved: seed and offset, from
-// which the mask is made again; not the mask.
+// which the mask is made again; not the mask. y can be made
+// again where x is a leaf, which somebody keeps, or can be made again itself.
 #include "autograd/ops/common.h"
 #include "autograd/ops/ops.h"
 
@@ -17,8 +18,10 @@ Variable dropout(const Variable& x, double p, Generator& generator) {
     kernels_for(dense).dropout(dense, p, seed, offset, output);
     return output;
   };
-  return record("dropout", apply(x.value()), {x},
-                [apply](const Tensor& dy) -> Gradients { return apply(dy); });
+  std::function<Tensor()> again;
+  if (x.is_leaf() || x.again()) again = [apply, x = Saved(x)] { return apply(x.get()); };
+  return record(
+      "dropout", apply(x.value()), {x}, [apply](const Tensor& dy) -> Gradients { return apply(dy); }, again);
 }
 
 }  // namespace dinomaly

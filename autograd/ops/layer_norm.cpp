@@ -4,7 +4,8 @@
 // With g = dy * weight:
 //   dx = rstd * (g - mean(g) - xhat * mean(g * xhat)),  dweight = sum of dy * xhat,  dbias = sum of dy over
 //   rows.
-// Saved: x, weight, and mean and rstd of every row.
+// Saved: x, weight, and mean and rstd of every row; with the bias y is made again from them, so that the
+// product which follows need not keep it.
 #include "autograd/ops/common.h"
 #include "autograd/ops/ops.h"
 
@@ -18,20 +19,23 @@ Variable layer_norm(const Variable& x, const Variable& weight, const Variable& b
   check(weight.shape() == width && bias.shape() == width, "layer_norm: weight {} and bias {} do not fit x {}",
         weight.shape(), bias.shape(), x.shape());
   const Tensor rows = as_rows(x.value());
-  const Tensor scale = weight.value().contiguous();
-  const Tensor y = Tensor::empty_like(rows);
+  const Tensor scale = weight.value().contiguous(), shift = bias.value().contiguous();
   const Tensor mean = Tensor::empty({rows.size(0)}, wide(x.dtype()), x.device());
   const Tensor rstd = Tensor::empty_like(mean);
-  kernels_for(x).layer_norm(rows, scale, bias.value().contiguous(), eps, y, mean, rstd);
+  const auto normalise = [=, shape = x.shape()] {
+    const Tensor y = Tensor::empty_like(rows);
+    kernels_for(rows).layer_norm(rows, scale, shift, eps, y, mean, rstd);
+    return y.reshape(shape);
+  };
+  const Tensor y = normalise();
 
-  return record("layer_norm", y.reshape(x.shape()), {x, weight, bias},
-                [rows, scale, mean, rstd](const Tensor& dy) -> Gradients {
-                  const Tensor dx = Tensor::empty_like(rows);
-                  const Tensor dweight = Tensor::empty_like(scale), dbias = Tensor::empty_like(scale);
-                  kernels_for(dy).layer_norm_backward(as_rows(dy), rows, scale, mean, rstd, dx, dweight,
-                                                      dbias);
-                  return {dx.reshape(dy.shape()), dweight, dbias};
-                });
+  const auto backward = [=](const Tensor& dy) -> Gradients {
+    const Tensor dx = Tensor::empty_like(rows);
+    const Tensor dweight = Tensor::empty_like(scale), dbias = Tensor::empty_like(scale);
+    kernels_for(dy).layer_norm_backward(as_rows(dy), rows, scale, mean, rstd, dx, dweight, dbias);
+    return {dx.reshape(dy.shape()), dweight, dbias};
+  };
+  return record("layer_norm", y, {x, weight, bias}, backward, normalise);
 }
 
 }  // namespace dinomaly

@@ -1,7 +1,7 @@
 // y = x W^T + b over the last axis; all leading axes of x are rows of one matrix product with a fused bias.
 //   x (..., I), weight (O, I), bias (O) or undefined -> y (..., O)
 // dx = dy W,  dW = dy^T x,  db = sum of dy over the rows.
-// Saved: x if dW is wanted, W if dx is.
+// Saved: x (or how to make it) if dW is wanted, W if dx is.
 //
 // With a residual connection, y = r + s * (x W^T + b), the same holds with s * dy in place of dy, and dr =
 // dy. A scale that wants a gradient needs the branch's own value: then the ops stand one after the other.
@@ -54,11 +54,11 @@ Variable linear(const Variable& x, const Variable& weight, const Variable& bias,
   const bool need_x = wants_gradient(x), need_weight = wants_gradient(weight),
              need_bias = wants_gradient(bias), need_residual = wants_gradient(then.x);
   return record("linear", y.reshape(y_shape), {x, weight, bias, then.x},
-                [=, x_shape = x.shape(), x = saved_if(need_weight, x), weight = saved_if(need_x, weight),
+                [=, x_shape = x.shape(), x = saved_activation_if(need_weight, x), weight = saved_if(need_x, weight),
                  scale = saved_if(then.scale.defined(), then.scale)](const Tensor& dy) -> Gradients {
                   const Tensor rows = as_rows(scale.defined() ? dy * scale : dy);
                   return {need_x ? matmul(rows, false, weight, false).reshape(x_shape) : Tensor(),
-                          need_weight ? matmul(rows, true, as_rows(x), false) : Tensor(),
+                          need_weight ? matmul(rows, true, as_rows(x.get()), false) : Tensor(),
                           need_bias ? reduce(Reduce::sum, rows, {0}) : Tensor(),
                           need_residual ? dy : Tensor()};
                 });

@@ -3,7 +3,7 @@
 //   be undefined -> y (..., O)
 // With dz = s * dy:  dW2 = dz^T a,  db2 = sum of dz,  dh = (dz W2) * gelu'(h),
 //                    dW1 = dh^T x,  db1 = sum of dh,  dx = dh W1,  dr = dy.
-// Saved: x, h and the weights. a is made again from h: the hidden layer is the widest tensor of a block, and
+// Saved: x (or how to make it), h and the weights. a is made again from h: the hidden layer is the widest tensor of a block, and
 // as separate ops (linear, gelu, linear) both h and a would be kept. Where nothing is recorded, h is not
 // stored either.
 #include "autograd/ops/common.h"
@@ -19,11 +19,12 @@ struct Wanted {
   bool any_of_fc1() const { return x || weight1 || bias1; }
 };
 
-struct Saved {
-  Tensor x, h, weight1, weight2, scale;  // x and h as rows
+struct SavedState {
+  Saved x;
+  Tensor h, weight1, weight2, scale;  // h as rows
 };
 
-Gradients mlp_backward(const Tensor& dy, const Saved& saved, const Wanted& wanted) {
+Gradients mlp_backward(const Tensor& dy, const SavedState& saved, const Wanted& wanted) {
   const Tensor dz = as_rows(saved.scale.defined() ? dy * saved.scale : dy);
   Tensor dx, dweight1, dbias1, dweight2, dbias2;
   if (wanted.weight2) dweight2 = matmul(dz, true, unary(Unary::gelu, saved.h), false);
@@ -36,7 +37,7 @@ Gradients mlp_backward(const Tensor& dy, const Saved& saved, const Wanted& wante
       x_shape[-1] = saved.weight1.size(1);
       dx = matmul(dh, false, saved.weight1, false).reshape(x_shape);
     }
-    if (wanted.weight1) dweight1 = matmul(dh, true, saved.x, false);
+    if (wanted.weight1) dweight1 = matmul(dh, true, as_rows(saved.x.get()), false);
     if (wanted.bias1) dbias1 = reduce(Reduce::sum, dh, {0});
   }
   return {dx, dweight1, dbias1, dweight2, dbias2, wanted.residual ? dy : Tensor()};
@@ -63,7 +64,7 @@ Variable mlp(const Variable& x, const LinearWeights& fc1, const LinearWeights& f
   const Tensor y =
       linear_forward(recorded ? unary(Unary::gelu, h) : h, fc2, Epilogue::Activation::none, then);
 
-  const Saved saved{wanted.weight1 ? rows : Tensor(), h, saved_if(wanted.x, fc1.weight),
+  const SavedState saved{saved_activation_if(wanted.weight1, x), h, saved_if(wanted.x, fc1.weight),
                     saved_if(wanted.any_of_fc1(), fc2.weight), saved_if(then.scale.defined(), then.scale)};
   return record("mlp", y.reshape(y_shape), {x, fc1.weight, fc1.bias, fc2.weight, fc2.bias, then.x},
                 [saved, wanted](const Tensor& dy) { return mlp_backward(dy, saved, wanted); });

@@ -1,6 +1,7 @@
 // Elementwise y = f(x) of any shape; dx = dy f'(x). f and f' of each function stand side by side in
 // backends/common/elementwise.h, as one functor for every device.
-// Saved: whichever of x and y the derivative is written in (both would double what an activation keeps).
+// Saved: whichever of x and y the derivative is written in (both would double what an activation keeps). From
+// a saved x, y can be made again.
 #include "autograd/ops/common.h"
 #include "autograd/ops/ops.h"
 
@@ -13,14 +14,16 @@ enum class Saves { x, y };
 Variable pointwise(const char* name, Unary op, const Variable& x, Saves saves, UnaryArgs args = {}) {
   check_alike(name, x);
   const Tensor y = unary(op, x.value(), args);
-  return record(name, y, {x},
-                [op, args, saved = saves == Saves::x ? x.value() : y](const Tensor& dy) -> Gradients {
-                  const Tensor dx = Tensor::empty(dy.shape(), dy.dtype(), dy.device());
-                  // The derivative reads one of the two only; the other argument is a placeholder of the same
-                  // shape.
-                  if (dx.numel() > 0) kernels_for(dy).unary_backward(op, dy, saved, saved, args, dx);
-                  return dx;
-                });
+  const Tensor saved = saves == Saves::x ? x.value() : y;
+  std::function<Tensor()> again;
+  if (saves == Saves::x) again = [=] { return unary(op, saved, args); };
+  const auto backward = [=](const Tensor& dy) -> Gradients {
+    const Tensor dx = Tensor::empty(dy.shape(), dy.dtype(), dy.device());
+    // The derivative reads one of the two only; the other argument is a placeholder of the same shape.
+    if (dx.numel() > 0) kernels_for(dy).unary_backward(op, dy, saved, saved, args, dx);
+    return dx;
+  };
+  return record(name, y, {x}, backward, again);
 }
 
 }  // namespace

@@ -9,7 +9,6 @@ namespace dinomaly {
 
 namespace {
 
-// The heap. Large blocks begin on a huge page and ask for them: fewer page faults and TLB misses.
 // Small blocks come from the heap. Large ones are mapped, in huge pages where the system has them, so that a
 // released one goes back to the system and leaves no hole in the heap.
 class SystemSource final : public MemorySource {

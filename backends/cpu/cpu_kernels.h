@@ -14,6 +14,7 @@ class CpuKernels final : public Kernels {
 
   Device device() const override { return Device::cpu(); }
   CachingAllocator& allocator() override { return allocator_; }
+  void trim() override;
   void synchronize() override {}
   std::unique_ptr<Recording> record(const std::function<void()>&) override { return nullptr; }
 

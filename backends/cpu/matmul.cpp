@@ -124,6 +124,11 @@ class PackedWeights {
     return memory;
   }
 
+  void clear() {
+    const std::lock_guard lock(mutex_);
+    copies_.clear();
+  }
+
  private:
   struct Copy {
     std::weak_ptr<Storage> source;
@@ -143,11 +148,15 @@ class PackedWeights {
   std::map<const void*, std::vector<Copy>> copies_;
 };
 
+PackedWeights& packed_weights() {
+  static PackedWeights copies;
+  return copies;
+}
+
 // False where this processor has no kernel for the dtype.
 bool run_onednn(const Product& p, const Tensor& a, const Tensor& b, const Tensor& out,
                 const Epilogue& epilogue, bool frozen_b) {
   static onednn::ProgramCache programs;
-  static PackedWeights packed_weights;
   const bool packed_b = packs(p, frozen_b);
   const auto program = programs.get(key_of(p, a, out, epilogue, packed_b),
                                     [&] { return make_program(p, a, out, epilogue, packed_b); });
@@ -162,7 +171,7 @@ bool run_onednn(const Product& p, const Tensor& a, const Tensor& b, const Tensor
   const onednn::Layout packed = program->layout_of(DNNL_ARG_WEIGHTS);
   std::optional<Storage> room;  // of a packed copy for this product alone
   if (frozen_b && packed_b) {
-    arguments.insert({DNNL_ARG_WEIGHTS, packed_weights.get(b, plain, packed)});
+    arguments.insert({DNNL_ARG_WEIGHTS, packed_weights().get(b, plain, packed)});
   } else if (packed != plain) {
     room.emplace(packed.get_size(), Device::cpu());
     const dnnl::memory copy(packed, onednn::engine(), room->data());
@@ -237,6 +246,11 @@ void fill_with_epilogue(const Tensor& out, const Epilogue& epilogue) {
 }
 
 }  // namespace
+
+void CpuKernels::trim() {
+  packed_weights().clear();
+  allocator().release_cached();
+}
 
 void CpuKernels::matmul(const Tensor& a, bool a_transposed, const Tensor& b, bool b_transposed,
                         const Tensor& out, const Epilogue& epilogue, bool frozen_b) {

@@ -75,6 +75,11 @@ CudaKernels::CudaKernels(int index)
       staging_(stream_),
       products_(stream_, wants_tf32()) {}
 
+void CudaKernels::trim() {
+  synchronize();
+  allocator().release_cached();
+}
+
 void CudaKernels::synchronize() { check_cuda(cudaStreamSynchronize(stream_), "synchronize"); }
 
 std::unique_ptr<Recording> CudaKernels::record(const std::function<void()>& work) {

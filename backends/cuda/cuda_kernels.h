@@ -23,6 +23,7 @@ class CudaKernels final : public Kernels {
 
   Device device() const override { return Device::cuda(index_); }
   CachingAllocator& allocator() override { return allocator_; }
+  void trim() override;
   void synchronize() override;
   std::unique_ptr<Recording> record(const std::function<void()>& work) override;
 

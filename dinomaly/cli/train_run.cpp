@@ -12,6 +12,7 @@
 #include "dinomaly/model_file.h"
 #include "dinomaly/sha256.h"
 #include "tensor/io/safetensors.h"
+#include "tensor/kernels.h"
 
 namespace dinomaly {
 
@@ -204,6 +205,7 @@ void TrainRun::checkpoint() {
 void TrainRun::validate() {
   log_steps(true);
   const Metrics mean = mean_metrics(evaluate_all(*model_, judged_));
+  kernels_for(options_.on).trim();  // the encoder rests again
   std::string row = std::to_string(trainer_.iteration());
   for (const std::string& name : metric_names()) row += fmt::format(",{:.9g}", metric_value(mean, name));
   validation_ += row + "\n";

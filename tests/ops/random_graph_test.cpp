@@ -156,14 +156,14 @@ TEST_CASE("random graphs have enough ops, and every seed draws another one") {
     for (const Tensor& tensor : random_leaves(0)) leaves.emplace_back(tensor, true);
     const Variable graph = random_graph(seed, leaves);
     values.insert(graph.value().item());
-    std::vector<Variable> waiting{graph};  // shared parts are met again, which is harmless for a set of names
+    std::vector<std::shared_ptr<VariableState>> waiting{graph.state()};  // shared parts are met again, which is harmless for a set of names
     for (int visits = 0; !waiting.empty() && visits < 500; ++visits) {
-      const Variable variable = waiting.back();
+      const std::shared_ptr<VariableState> state = waiting.back();
       waiting.pop_back();
-      if (!variable.state()->node) continue;
-      recorded.insert(variable.state()->node->name);
-      for (const Variable& input : variable.state()->node->inputs)
-        if (input.defined()) waiting.push_back(input);
+      if (!state->node) continue;
+      recorded.insert(state->node->name);
+      for (const auto& input : state->node->inputs)
+        if (input) waiting.push_back(input);
     }
   }
   CHECK(values.size() == 200);
