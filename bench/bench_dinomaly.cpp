@@ -13,6 +13,7 @@
 #include "bench/workload.h"
 #include "dinomaly/cli/program.h"
 #include "tensor/error.h"
+#include "tensor/profiler.h"
 
 using namespace dinomaly;
 using nlohmann::json;
@@ -57,6 +58,11 @@ static void measure(Workload& workload, const BenchOptions& options, Clock::time
   std::vector<double> seconds;
   for (int64_t i = 0; i < options.repeat; ++i) {
     seconds.push_back(time_one(workload) / static_cast<double>(options.batch));
+  }
+  if (options.profile) {
+    const Profiler profiler;
+    workload.run();
+    fmt::print(stderr, "{}", profiler.table());
   }
   std::sort(seconds.begin(), seconds.end());
   const size_t half = seconds.size() / 2;

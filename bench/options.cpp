@@ -59,6 +59,7 @@ BenchOptions parse_bench_options(int argc, char** argv) {
   app.add_option("--weights", options.weights, "a file of --save-weights instead of random weights");
   app.add_option("--save-weights", options.save_weights,
                  "write weights, pictures and what f32 computes from them (safetensors)");
+  app.add_flag("--profile", options.profile, "one more repetition, with each kernel's cost on stderr");
   app.add_flag("--serve", options.serve,
                "answer each line 'run' on stdin with one repetition and one line of JSON");
   try {

@@ -21,7 +21,7 @@ struct BenchOptions {
   int64_t repeat = 5;
   uint64_t seed = 1;
   bool kept_features = false;
-  bool serve = false;
+  bool serve = false, profile = false;
   std::optional<std::filesystem::path> weights, save_weights;
 
   nlohmann::json to_json() const;

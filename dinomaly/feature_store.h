@@ -1,14 +1,17 @@
-// The encoder's features of all training pictures, computed once: the encoder is frozen and sees no
-// augmentation, so a training step needs the bottleneck and the decoder only.
+// The encoder's features of all training pictures, each computed once: the encoder is frozen and sees no
+// augmentation, so that a training step needs the bottleneck and the decoder only.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "dinomaly/data/dataset.h"
+#include "dinomaly/data/loader.h"
+#include "dinomaly/kept_features.h"
 #include "dinomaly/model.h"
 
 namespace dinomaly {
@@ -20,39 +23,62 @@ struct FeatureOptions {
   std::filesystem::path folder = ".";
   // Where features are kept for later runs, under a name made of what they depend on (feature_key).
   std::optional<std::filesystem::path> cache = {};
-  bool bf16 = false;  // kept in half the bytes, and given back in the model's dtype
+  FeatureDtype dtype = FeatureDtype::model;
 };
 
+// A picture is encoded when it is first asked for, with those that follow it in the expected order, while the
+// next ones are read and decoded: training begins with its first batch and computes what it needs, when it needs
+// it, for as long as its first epoch lasts.
 class FeatureStore {
  public:
-  // Runs the encoder over all samples, `batch` at a time, and keeps what Dinomaly::encode() returns, in the
-  // model's dtype: per picture T D + groups h w D values. With a cache that knows them, nothing is computed.
-  // Throws InputError naming a picture that cannot be read, or a folder whose disk is full.
+  // Pictures are encoded `batch` at a time. With a cache that knows them, none is. `model` must outlive the
+  // store. Throws InputError naming a cache's folder that cannot be made.
   FeatureStore(const Dinomaly& model, const std::vector<Sample>& samples, int64_t batch,
                const FeatureOptions& options = {});
 
-  int64_t size() const { return all_.bottleneck_input.defined() ? all_.batch() : 0; }
-  size_t bytes() const;
-  // "in memory", "on cuda:0", "in a file", "from CACHE_FILE".
-  const std::string& place() const { return place_; }
-  // Those of the given pictures, in that order, in the model's dtype and on its device.
-  Features gather(const std::vector<int64_t>& indices) const;
+  int64_t size() const { return static_cast<int64_t>(samples_.size()); }
+  // The order in which pictures will be asked for; those it leaves out come last. Without it: 0, 1, 2, ...
+  void expect(const std::vector<int64_t>& order);
+  // What Dinomaly::encode() returns of the given pictures, in that order, in the model's dtype and on its device.
+  // Throws InputError naming a picture that cannot be read, or a folder whose disk is full.
+  Features gather(const std::vector<int64_t>& indices);
+  // Encodes whatever is not yet, and keeps it for later runs where there is a cache.
+  void complete();
+
+  bool is_complete() const { return computed_ == size(); }
+  // How many pictures are there, what they take, and where; and the seconds spent on encoding so far.
+  int64_t computed() const { return computed_; }
+  size_t bytes() const { return kept_.bytes(); }
+  const std::string& place() const { return kept_.place(); }
+  double seconds() const { return seconds_; }
 
  private:
-  bool load(const std::filesystem::path& path, int64_t count, size_t groups);
-  void save(const std::filesystem::path& path) const;
-  void compute(const Dinomaly& model, const std::vector<Sample>& samples, int64_t batch,
-               const FeatureOptions& options);
-  void make_room(const Features& first, int64_t count, const FeatureOptions& options);
+  bool load_cache(const std::filesystem::path& path);
+  void save_cache() const;
+  void encode_next();
+  void keep(const std::vector<int64_t>& indices, const Features& features);
+  void finish();
 
-  Features all_;
-  Dtype given_ = Dtype::f32;  // of what gather() returns
-  Device device_;             // the same
-  std::string place_;
+  const Dinomaly& model_;
+  std::vector<Sample> samples_;
+  int64_t batch_;
+  FeatureOptions options_;
+  std::filesystem::path cached_as_;  // empty: no cache
+  Dtype dtype_ = Dtype::f32;         // of what gather() returns
+  Device device_;                    // the same
+
+  KeptFeatures kept_;
+  std::vector<bool> is_kept_;
+  int64_t computed_ = 0;
+  double seconds_ = 0;
+  std::vector<int64_t> order_;  // of encoding
+  std::vector<Sample> ordered_;
+  size_t position_ = 0;  // in order_
+  std::unique_ptr<ImageLoader> loader_;
 };
 
 // SHA-256 of all that the features depend on: the pictures' bytes in their order, the encoder's weights, the
 // preprocessing and what the config says about the features, the dtypes. Reads every picture.
-std::string feature_key(const Dinomaly& model, const std::vector<Sample>& samples, bool bf16);
+std::string feature_key(const Dinomaly& model, const std::vector<Sample>& samples, FeatureDtype dtype);
 
 }  // namespace dinomaly

@@ -26,7 +26,7 @@ const Tensor& entry(const std::map<std::string, Tensor>& state, const std::strin
 
 }  // namespace
 
-Trainer::Trainer(Dinomaly& model, const FeatureStore& features, bool record)
+Trainer::Trainer(Dinomaly& model, FeatureStore& features, bool record)
     : model_(model),
       features_(features),
       sampler_(features.size(), model.config().batch, model.config().seed),
@@ -37,7 +37,14 @@ Trainer::Trainer(Dinomaly& model, const FeatureStore& features, bool record)
       learning_rate_(model.config().schedule()),
       device_(parameters_.at(0).device()),
       may_record_(record && !device_.is_cpu()),
-      numbers_(Tensor::empty({device_.is_cpu() ? 1 : steps_read_at_once, 2}, Dtype::f64, device_)) {}
+      numbers_(Tensor::empty({device_.is_cpu() ? 1 : steps_read_at_once, 2}, Dtype::f64, device_)) {
+  announce_order();
+}
+
+void Trainer::announce_order() {
+  const ShuffledSampler::State epoch = sampler_.state();
+  features_.expect({epoch.order.begin() + static_cast<std::ptrdiff_t>(epoch.position), epoch.order.end()});
+}
 
 // The next batch and all that changes from step to step.
 void Trainer::load_inputs() {

@@ -24,7 +24,7 @@ class Trainer {
  public:
   // Throws InputError where a batch is larger than the data.
   // record = false: every step is asked for kernel by kernel on a GPU, too.
-  Trainer(Dinomaly& model, const FeatureStore& features, bool record = true);
+  Trainer(Dinomaly& model, FeatureStore& features, bool record = true);
 
   int64_t iteration() const { return iteration_; }  // the next one
   bool done() const { return iteration_ >= model_.config().iterations; }
@@ -50,13 +50,15 @@ class Trainer {
     Tensor mined_points;  // (1) i64
   };
 
+  // Tells the features in which order they will be asked for.
+  void announce_order();
   void load_inputs();
   void compute();
   void replay();
   void read_numbers();
 
   Dinomaly& model_;
-  const FeatureStore& features_;
+  FeatureStore& features_;
   ShuffledSampler sampler_;
   Generator dropout_;
   std::vector<Variable> parameters_;

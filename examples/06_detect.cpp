@@ -43,7 +43,7 @@ static Config small_config() {
 }
 
 // The encoder is frozen: its features are computed once, and only bottleneck and decoder learn.
-static std::pair<double, double> train(Dinomaly& model, const FeatureStore& features) {
+static std::pair<double, double> train(Dinomaly& model, FeatureStore& features) {
   const Config& config = model.config();
   StableAdamW optimizer(model.trained_parameters(), {.eps = config.adam_eps});
   const WarmCosineSchedule learning_rate = config.schedule();
@@ -79,7 +79,8 @@ static int run() {
   const EncoderWeights encoder = small_encoder();
   Dinomaly model(encoder.config, small_config());
   load_encoder_weights(model.encoder(), encoder, "random encoder");
-  const auto [first, last] = train(model, FeatureStore(model, wood.train, 8));
+  FeatureStore features(model, wood.train, 8);
+  const auto [first, last] = train(model, features);
   fmt::print("the loss fell to less than half: {}\n", last < 0.5 * first ? "yes" : "no");
 
   const std::vector<float> scores = scores_of(model, wood.test);

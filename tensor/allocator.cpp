@@ -55,10 +55,11 @@ void* CachingAllocator::take_free(size_t size) {
   return block != nullptr ? block : take(free_);
 }
 
-void* CachingAllocator::allocate(size_t bytes) {
+void* CachingAllocator::allocate(size_t bytes, bool* cleared) {
   const size_t size = rounded(bytes);
   std::lock_guard lock(mutex_);
   void* block = take_free(size);
+  if (cleared != nullptr) *cleared = block == nullptr && source_->clears(size);
   if (block == nullptr) {
     ++counters_.system_calls;
     block = source_->acquire(size);

@@ -19,6 +19,8 @@ class MemorySource {
   // Memory of `bytes`, aligned to 64; null when there is none left.
   virtual void* acquire(size_t bytes) = 0;
   virtual void release(void* block, size_t bytes) = 0;
+  // Whether what acquire(bytes) gives is all zeros.
+  virtual bool clears(size_t) const { return false; }
   // Bytes that acquire() could still give; SIZE_MAX where only trying tells.
   virtual size_t available() const { return SIZE_MAX; }
   // What a user can do when acquire() has given nothing; empty: nothing is known.
@@ -44,8 +46,8 @@ class CachingAllocator {
 
   // At least `bytes` bytes, 64-aligned, not cleared. On exhaustion the cache is flushed and the request
   // repeated; then throws Error naming the request and the counters, or InputError if the source knows
-  // advice.
-  void* allocate(size_t bytes);
+  // advice. `cleared`, where given, tells whether the bytes are zeros already.
+  void* allocate(size_t bytes, bool* cleared = nullptr);
   // Gives back what allocate(bytes) returned.
   void deallocate(void* block, size_t bytes);
   // Bytes that can still be had: those of the source, and the cached ones; SIZE_MAX where only trying tells.

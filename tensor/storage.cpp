@@ -9,8 +9,8 @@
 
 namespace dinomaly {
 
-Storage::Storage(size_t bytes, Device device)
-    : data_(bytes == 0 ? nullptr : kernels_for(device).allocator().allocate(bytes)),
+Storage::Storage(size_t bytes, Device device, bool* cleared)
+    : data_(bytes == 0 ? nullptr : kernels_for(device).allocator().allocate(bytes, cleared)),
       bytes_(bytes),
       device_(device) {}
 

@@ -12,10 +12,11 @@ namespace dinomaly {
 
 class Storage {
  public:
-  // A block from the device's caching allocator, not cleared.
-  Storage(size_t bytes, Device device);
+  // A block from the device's caching allocator, not cleared; `cleared`, where given, tells whether it happens
+  // to be.
+  Storage(size_t bytes, Device device, bool* cleared = nullptr);
   // Memory owned by somebody else (a mapped file, a vector); `owner` is kept alive as long as the storage.
-  // `mapped`: the memory is a private mapping of a file.
+  // `mapped`: the memory is a mapping of a file.
   Storage(void* data, size_t bytes, Device device, std::shared_ptr<const void> owner, bool mapped = false)
       : data_(data), bytes_(bytes), device_(device), owner_(std::move(owner)), mapped_(mapped) {}
   ~Storage();
@@ -27,7 +28,8 @@ class Storage {
   Device device() const { return device_; }
 
   // Gives the pages of a mapped file back to the system, which reads them again when they are needed; does
-  // nothing to other memory. What was written into the mapping would be lost: only for data nobody writes.
+  // nothing to other memory. What was written into a private mapping would be lost: only for data that nobody
+  // writes, or that is written into the file (MAP_SHARED).
   void evict() const;
 
  private:

@@ -68,14 +68,18 @@ Tensor draw(const char* op, const Shape& shape, Dtype dtype, const Draw& next) {
 
 }  // namespace
 
-Tensor Tensor::empty(const Shape& shape, Dtype dtype, Device device) {
+Tensor Tensor::allocate(const Shape& shape, Dtype dtype, Device device, bool* cleared) {
   check_sizes("empty", shape, dtype);
   Tensor result;
   result.shape_ = shape;
   result.strides_ = contiguous_strides(shape);
   result.dtype_ = dtype;
-  result.storage_ = std::make_shared<Storage>(result.bytes(), device);
+  result.storage_ = std::make_shared<Storage>(result.bytes(), device, cleared);
   return result;
+}
+
+Tensor Tensor::empty(const Shape& shape, Dtype dtype, Device device) {
+  return allocate(shape, dtype, device, nullptr);
 }
 
 Tensor Tensor::full(const Shape& shape, double value, Dtype dtype, Device device) {
@@ -84,7 +88,14 @@ Tensor Tensor::full(const Shape& shape, double value, Dtype dtype, Device device
   return result;
 }
 
-Tensor Tensor::zeros(const Shape& shape, Dtype dtype, Device device) { return full(shape, 0, dtype, device); }
+// The system's memory comes as zeros, and costs nothing as long as nobody touches it: the weights of a model
+// that will be loaded anyway.
+Tensor Tensor::zeros(const Shape& shape, Dtype dtype, Device device) {
+  bool cleared = false;
+  const Tensor result = allocate(shape, dtype, device, &cleared);
+  if (!cleared) result.fill(0);
+  return result;
+}
 
 Tensor Tensor::ones(const Shape& shape, Dtype dtype, Device device) { return full(shape, 1, dtype, device); }
 

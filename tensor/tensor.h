@@ -37,7 +37,7 @@ class Tensor {
                         Dtype dtype = Dtype::f32);
   static Tensor normal(const Shape& shape, double mean, double std, Generator& generator,
                        Dtype dtype = Dtype::f32);
-  // Memory of somebody else, row-major, kept alive by `owner`; `mapped` if it is a private mapping of a file.
+  // Memory of somebody else, row-major, kept alive by `owner`; `mapped` if it is a mapping of a file.
   static Tensor wrap(void* data, const Shape& shape, Dtype dtype, std::shared_ptr<const void> owner,
                      Device device = {}, bool mapped = false);
 
@@ -93,6 +93,8 @@ class Tensor {
   std::vector<T> to_vector() const;
 
  private:
+  static Tensor allocate(const Shape& shape, Dtype dtype, Device device, bool* cleared);
+
   StorageHandle storage_;
   int64_t offset_ = 0;  // in elements
   Shape shape_;

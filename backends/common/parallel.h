@@ -4,6 +4,7 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 
 namespace dinomaly {
@@ -32,6 +33,20 @@ void parallel_for(int64_t count, int64_t grain, const Body& body, int64_t align 
     const int64_t end = std::min(begin + piece, count);
     if (begin < end) body(begin, end);
   }
+}
+
+// The same in pieces of `piece`, each for whichever thread is free: for long work whose result does not depend
+// on where pieces begin. A processor that is slow for a while, or that others use too, gets less to do.
+template <class Body>
+void parallel_pieces(int64_t count, int64_t piece, const Body& body) {
+  std::atomic<int64_t> next = 0;
+  const auto work = [&] {
+    for (int64_t begin; (begin = next.fetch_add(piece)) < count;) body(begin, std::min(begin + piece, count));
+  };
+  const int threads = omp_get_max_threads();
+  if (count <= piece || threads == 1 || omp_in_parallel()) return work();
+#pragma omp parallel num_threads(threads)
+  work();
 }
 
 // The grain in rows for rows of `width` elements.

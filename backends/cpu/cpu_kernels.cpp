@@ -31,6 +31,7 @@ class SystemSource final : public MemorySource {
     else
       munmap(block, mapped(bytes));
   }
+  bool clears(size_t bytes) const override { return bytes >= smallest_mapped; }
 
  private:
   static constexpr size_t huge_page = size_t{1} << 21, smallest_mapped = size_t{1} << 19;

@@ -1,7 +1,7 @@
 // out = residual + column_scale * act(op(a) op(b) + bias), all but the product fused into its store.
 //   op(a) (batch, M, K), op(b) (batch, K, N) -> out (batch, M, N)
-// f32 and bf16: oneDNN's matmul, which on the shapes of a training step is as fast as its sgemm or faster,
-// with either operand transposed. f64: Eigen, then a loop for the epilogue.
+// Many rows times one matrix: packed_product.h, where this processor has it. Other products of f32 and bf16:
+// oneDNN's matmul, with either operand transposed. f64: Eigen, then a loop for the epilogue.
 #include <mutex>
 #include <optional>
 
@@ -10,6 +10,7 @@
 #include "backends/cpu/cpu_kernels.h"
 #include "backends/cpu/gemm.h"
 #include "backends/cpu/onednn.h"
+#include "backends/cpu/packed_product.h"
 
 namespace dinomaly {
 
@@ -47,13 +48,11 @@ bool adds_to_out(const Epilogue& epilogue, const Tensor& out) {
   return epilogue.residual.defined() && epilogue.residual.raw_data() == out.raw_data();
 }
 
-// Whether b is reordered into the layout that oneDNN's kernel likes best before the product. That pays where
-// b is transposed (a weight (out, in)) and has many rows of a to work for: 222 instead of 185 GFLOP/s in f32
-// and 435 instead of 330 in bf16 for (3156, 384) x (384, 1536) on two Zen 4 cores; a frozen b is reordered
-// once.
+// Whether b is copied into the order that the product likes best before. That pays where it has many rows of a
+// to work for; a frozen b is copied once.
 bool packs(const Product& p, bool frozen_b) {
   constexpr int64_t many_rows = 1024;
-  return p.batch == 1 && (frozen_b || (p.b_transposed && p.m >= many_rows));
+  return p.batch == 1 && (frozen_b || p.m >= many_rows);
 }
 
 // Everything that decides on the machine code of a product.
@@ -103,25 +102,29 @@ onednn::Program make_program(const Product& p, const Tensor& a, const Tensor& ou
                              onednn::layout(shape, out.dtype()), onednn::attributes(post_ops));
 }
 
-// Copies of frozen weights in their packed layouts. A copy lives as long as the storage it was made of;
-// copies of dead storages go when the next one is made.
+// Copies of frozen weights in their packed layouts, made when a weight is used for the second time: new memory
+// for all of a ViT-B costs 0.3 s, which a program that looks at one picture need not wait for. A copy lives as
+// long as the storage it was made of; copies of dead storages go when the next one is made.
 class PackedWeights {
  public:
-  dnnl::memory get(const Tensor& b, const onednn::Layout& plain, const onednn::Layout& packed) {
-    if (plain == packed) return onednn::view(b, plain);
+  // The copy of b, seen as `plain`, in the layout `packed`, an empty one for packed_product.h's; null at the
+  // first time. At the second time, fill(room) makes it, `bytes` large.
+  template <class Fill>
+  void* get(const Tensor& b, const onednn::Layout& plain, const onednn::Layout& packed, size_t bytes,
+            const Fill& fill) {
     const std::lock_guard lock(mutex_);
-    for (const Copy& copy : copies_[b.raw_data()]) {
-      if (copy.source.lock() == b.storage() && copy.plain == plain && copy.memory.get_desc() == packed) {
-        return copy.memory;
-      }
+    Copy* copy = find(b, plain, packed);
+    if (copy == nullptr) {
+      drop_dead_copies();
+      copies_[b.raw_data()].push_back({b.storage(), plain, packed, nullptr});
+      return nullptr;
     }
-    drop_dead_copies();
-    auto room = std::make_unique<Storage>(packed.get_size(), Device::cpu());
-    const dnnl::memory memory(packed, onednn::engine(), room->data());
-    onednn::reorder(onednn::view(b, plain), memory);
-    copies_[b.raw_data()].push_back({b.storage(), plain, std::move(room), memory});
-    b.storage()->evict();  // a mapped checkpoint need not stand in memory twice
-    return memory;
+    if (copy->room == nullptr) {
+      copy->room = std::make_unique<Storage>(bytes, Device::cpu());
+      fill(copy->room->data());
+      b.storage()->evict();  // a mapped checkpoint need not stand in memory twice
+    }
+    return copy->room->data();
   }
 
   void clear() {
@@ -132,10 +135,16 @@ class PackedWeights {
  private:
   struct Copy {
     std::weak_ptr<Storage> source;
-    onednn::Layout plain;
-    std::unique_ptr<Storage> room;
-    dnnl::memory memory;
+    onednn::Layout plain, packed;
+    std::unique_ptr<Storage> room;  // null: used once
   };
+
+  Copy* find(const Tensor& b, const onednn::Layout& plain, const onednn::Layout& packed) {
+    for (Copy& copy : copies_[b.raw_data()]) {
+      if (copy.source.lock() == b.storage() && copy.plain == plain && copy.packed == packed) return &copy;
+    }
+    return nullptr;
+  }
 
   void drop_dead_copies() {
     for (auto entry = copies_.begin(); entry != copies_.end();) {
@@ -151,6 +160,17 @@ class PackedWeights {
 PackedWeights& packed_weights() {
   static PackedWeights copies;
   return copies;
+}
+
+void run_packed(const Product& p, const Tensor& a, const Tensor& b, const Tensor& out,
+                const Epilogue& epilogue, bool frozen_b) {
+  const size_t bytes = packed_bytes(b.dtype(), p.k, p.n);
+  const auto fill = [&](void* room) { pack(b, p.b_transposed, p.k, p.n, room); };
+  const onednn::Layout plain = operand(p, true, p.k, p.n, p.b_transposed, b.dtype());
+  const void* kept = frozen_b ? packed_weights().get(b, plain, {}, bytes, fill) : nullptr;
+  const Storage room(kept ? 0 : bytes, Device::cpu());  // of a copy for this product alone
+  if (kept == nullptr) fill(room.data());
+  packed_product(a, p.m, p.k, p.n, kept ? kept : room.data(), out, epilogue);
 }
 
 // False where this processor has no kernel for the dtype.
@@ -170,15 +190,15 @@ bool run_onednn(const Product& p, const Tensor& a, const Tensor& b, const Tensor
   const onednn::Layout plain = operand(p, p.b_shared, p.k, p.n, p.b_transposed, b.dtype());
   const onednn::Layout packed = program->layout_of(DNNL_ARG_WEIGHTS);
   std::optional<Storage> room;  // of a packed copy for this product alone
-  if (frozen_b && packed_b) {
-    arguments.insert({DNNL_ARG_WEIGHTS, packed_weights().get(b, plain, packed)});
-  } else if (packed != plain) {
-    room.emplace(packed.get_size(), Device::cpu());
-    const dnnl::memory copy(packed, onednn::engine(), room->data());
-    onednn::reorder(onednn::view(b, plain), copy);
-    arguments.insert({DNNL_ARG_WEIGHTS, copy});
-  } else {
+  const auto fill = [&](void* memory) {
+    onednn::reorder(onednn::view(b, plain), dnnl::memory(packed, onednn::engine(), memory));
+  };
+  if (packed == plain) {
     bind(DNNL_ARG_WEIGHTS, b);
+  } else {
+    void* copy = frozen_b ? packed_weights().get(b, plain, packed, packed.get_size(), fill) : nullptr;
+    if (copy == nullptr) fill(copy = room.emplace(packed.get_size(), Device::cpu()).data());
+    arguments.insert({DNNL_ARG_WEIGHTS, dnnl::memory(packed, onednn::engine(), copy)});
   }
   if (epilogue.bias.defined()) bind(DNNL_ARG_BIAS, epilogue.bias);
   int place = epilogue.activation == Epilogue::Activation::gelu ? 1 : 0;
@@ -260,6 +280,8 @@ void CpuKernels::matmul(const Tensor& a, bool a_transposed, const Tensor& b, boo
     fill_with_epilogue(out, epilogue);
   } else if (out.dtype() == Dtype::f64) {
     run_eigen(product, a, b, out, epilogue);
+  } else if (packs(product, frozen_b) && !a_transposed && has_packed_product(a.dtype(), product.m, product.k)) {
+    run_packed(product, a, b, out, epilogue, frozen_b);
   } else if (!run_onednn(product, a, b, out, epilogue, frozen_b)) {
     // A processor without bf16 products: they are taken in f32.
     const Tensor wide = Tensor::empty(out.shape(), Dtype::f32);

@@ -25,12 +25,14 @@ inline constexpr int64_t register_columns = 4 * 64 / static_cast<int64_t>(sizeof
 template <class E>
 inline constexpr int64_t register_pair = 1;
 
-// c (register_rows, register_columns) = a (register_rows, depth) b (depth, register_columns).
+// c (register_rows, register_columns) = a (register_rows, depth) b (depth, register_columns); with `add` the
+// product is added to c.
 // a and c have rows of a_stride and c_stride elements. b is contiguous, its rows in bundles of
 // register_pair<E>, the elements of one column side by side: (depth / pair, columns, pair). depth is a
 // multiple of the pair.
 template <class E, class W>
-void register_product(const E* a, int64_t a_stride, const E* b, int64_t depth, W* c, int64_t c_stride);
+void register_product(const E* a, int64_t a_stride, const E* b, int64_t depth, W* c, int64_t c_stride,
+                      bool add = false);
 
 // Rounds register_lanes sums to elements.
 inline constexpr int64_t register_lanes = 16;
@@ -89,10 +91,17 @@ inline void register_narrow(const float* from, BFloat16* to) {
 #endif
 
 template <class E, class W>
-void register_product(const E* a, int64_t a_stride, const E* b, int64_t depth, W* c, int64_t c_stride) {
+void register_product(const E* a, int64_t a_stride, const E* b, int64_t depth, W* c, int64_t c_stride,
+                      bool add) {
   using Lanes = RegisterLanes<E, W>;
   constexpr int64_t pair = register_pair<E>, columns = register_columns<W>, lanes = columns / 4;
   typename Lanes::Vector sums[register_rows][4] = {};
+  if (add) {
+#pragma GCC unroll 6
+    for (int64_t i = 0; i < register_rows; ++i) {
+      for (int64_t j = 0; j < 4; ++j) memcpy(&sums[i][j], c + i * c_stride + j * lanes, sizeof sums[i][j]);
+    }
+  }
   for (int64_t k = 0; k < depth; k += pair, b += columns * pair) {
     const auto b0 = Lanes::load(b), b1 = Lanes::load(b + lanes * pair);
     const auto b2 = Lanes::load(b + 2 * lanes * pair), b3 = Lanes::load(b + 3 * lanes * pair);

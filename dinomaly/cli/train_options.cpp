@@ -135,8 +135,8 @@ void check_options(const TrainOptions& options) {
               "--calibrate: '{}' is not one of good, f1, none", options.calibrate);
   check_input(options.false_alarm_rate > 0 && options.false_alarm_rate < 1,
               "--false-alarm-rate: {} is not between 0 and 1", options.false_alarm_rate);
-  check_input(options.feature_dtype == "model" || options.feature_dtype == "bf16",
-              "--feature-dtype: '{}' is neither model nor bf16", options.feature_dtype);
+  check_input(parse_feature_dtype(options.feature_dtype).has_value(),
+              "--feature-dtype: '{}' is not one of model, bf16, int8", options.feature_dtype);
 }
 
 }  // namespace
@@ -146,7 +146,8 @@ Dtype TrainOptions::dtype() const { return parse_dtype(precision); }
 FeatureOptions TrainOptions::features() const {
   const double machine = static_cast<double>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
   const double bytes = feature_memory > 0 ? feature_memory * 1e9 : machine / 2;
-  return {static_cast<size_t>(std::min(bytes, 1e18)), out, feature_cache, feature_dtype == "bf16"};
+  return {static_cast<size_t>(std::min(bytes, 1e18)), out, feature_cache,
+          parse_feature_dtype(feature_dtype).value()};
 }
 
 json TrainOptions::to_json() const {
@@ -234,7 +235,7 @@ void TrainFlags::add_command_flags(CLI::App& app) {
       "GB of features kept in memory; more go to a file in OUT (half of the machine's memory)");
   add(app, "--feature-cache", &TrainOptions::feature_cache, "folder where features are kept for later runs");
   add(app, "--feature-dtype", &TrainOptions::feature_dtype,
-      "model (as it computes) or bf16 (half the bytes)");
+      "model (as it computes), bf16 (half the bytes of f32) or int8 (a quarter)");
   add(app, "--calibrate", &TrainOptions::calibrate,
       "how the model's thresholds are found: good (from good pictures it has not been trained on; without "
       "any, "

@@ -41,7 +41,7 @@ struct TrainOptions {
   bool resume = false;
   double feature_memory = 0;  // GB; 0: half of the machine's
   std::optional<std::filesystem::path> feature_cache;
-  std::string feature_dtype = "model";  // or bf16
+  std::string feature_dtype = "model";  // or bf16, int8
   std::string calibrate = "none";  // how thresholds are found: good (of the command: by default), f1, none
   double false_alarm_rate = 0.01;
   bool per_category = false;  // thresholds of each category, too

@@ -37,16 +37,6 @@ json identity_of(const TrainOptions& options, const Config& config, const std::s
           {"threads", omp_get_max_threads()}};
 }
 
-FeatureStore compute_features(const Dinomaly& model, const Dataset& data, const TrainOptions& options,
-                              double& seconds) {
-  const Stopwatch watch;
-  FeatureStore features(model, training_samples(data), model.config().batch, options.features());
-  seconds = watch.seconds();
-  fmt::print("features of {} images: {:.1f} s, {:.0f} MB, {}\n", features.size(), seconds,
-             static_cast<double>(features.bytes()) / 1e6, features.place());
-  return features;
-}
-
 }  // namespace
 
 std::unique_ptr<Dinomaly> make_model(const TrainOptions& options, const EncoderWeights& encoder) {
@@ -102,7 +92,7 @@ TrainRun::TrainRun(const TrainOptions& options, const EncoderWeights& encoder,
       identity_(identity_of(options, model_->config(), encoder_hash, training_samples(data))),
       checkpoints_(out / "checkpoints"),
       earlier_(earlier_state()),
-      features_(compute_features(*model_, data, options, seconds_.features)),
+      features_(*model_, training_samples(data), model_->config().batch, options.features()),
       trainer_(*model_, features_) {
   for (const Category& category : data.categories) {
     test_.insert(test_.end(), category.test.begin(), category.test.end());
@@ -235,14 +225,23 @@ void TrainRun::log_steps(bool all) {
   }
 }
 
+void TrainRun::tell_features() {
+  log_->say(fmt::format("features of {} images: {:.1f} s, {:.0f} MB, {}", features_.computed(),
+                          features_.seconds(), static_cast<double>(features_.bytes()) / 1e6,
+                          features_.place()));
+}
+
 int TrainRun::train() {
   const StopSignal stop;
   const Stopwatch watch;
   const auto due = [&](int64_t every) { return every > 0 && trainer_.iteration() % every == 0; };
   if (!options_.keep_best.empty()) make_folder(out_ / "checkpoints");
+  if (features_.is_complete()) tell_features();
   while (!trainer_.done() && stop.number() == 0) {
+    const bool incomplete = !features_.is_complete();
     trainer_.advance();
     log_steps(false);
+    if (incomplete && (features_.is_complete() || trainer_.done())) tell_features();
     if (!judged_.categories.empty() && options_.eval_every > 0 &&
         (due(options_.eval_every) || trainer_.done())) {
       validate();
@@ -251,8 +250,10 @@ int TrainRun::train() {
   }
   log_steps(true);
   const bool stopped = !trainer_.done();
+  if (!stopped && options_.feature_cache) features_.complete();  // what this run did not need, later ones may
   if (options_.checkpoint_every > 0 || stopped) checkpoint();
-  seconds_.train = watch.seconds();
+  seconds_.features = features_.seconds();
+  seconds_.train = watch.seconds() - seconds_.features;
   if (stopped) {
     fmt::print("stopped after {} of {} iterations; --resume goes on\n", trainer_.iteration(),
                model_->config().iterations);

@@ -47,6 +47,8 @@ class TrainRun {
   void start();
   void load(const SavedState& saved);
   void log_steps(bool all);
+  // How long the features took, what they take, and where they are.
+  void tell_features();
   void validate();
   void checkpoint();
   void take_best();
@@ -61,7 +63,7 @@ class TrainRun {
   std::unique_ptr<Dinomaly> model_;
   nlohmann::json identity_;  // what a checkpoint must agree with
   CheckpointFolder checkpoints_;
-  std::optional<SavedState> earlier_;  // to go on from; read before the features, which take long
+  std::optional<SavedState> earlier_;  // to go on from; read before the features are begun
   FeatureStore features_;
   Trainer trainer_;
   std::unique_ptr<TrainingLog> log_;

@@ -62,6 +62,10 @@ void TrainingLog::print(int64_t step, double loss, double learning_rate) {
   loss_count_ = 0;
 }
 
+void TrainingLog::say(const std::string& line) const {
+  fmt::print("{}{}\n", terminal_ ? "\r\x1b[K" : "", line);
+}
+
 void TrainingLog::save() const { write_file(path_, text_); }
 
 void TrainingLog::finish() const {

@@ -32,6 +32,8 @@ class TrainingLog {
   void together(int64_t steps);
   // Throws Error where the loss is not a number.
   void tick(int64_t step, double loss, double learning_rate, double grad_norm);
+  // A line of its own between those of the iterations.
+  void say(const std::string& line) const;
   const std::string& text() const { return text_; }
   void save() const;
   void finish() const;

@@ -147,7 +147,7 @@ TEST_CASE(
   std::vector<float> values = map.to_vector<float>();
   std::sort(values.begin(), values.end());
   const float threshold = values[values.size() * 9 / 10];
-  const auto regions = line(fmt::format("--pixel-threshold {:.9g}", threshold)).at("regions");
+  const auto regions = line(fmt::format("--pixel-threshold {:.17g}", threshold)).at("regions");
   REQUIRE(!regions.empty());
   int64_t area = 0, largest = 0;
   for (const auto& region : regions) {
@@ -161,7 +161,7 @@ TEST_CASE(
   }
   CHECK(area == std::count_if(values.begin(), values.end(), [&](float value) { return value > threshold; }));
   CHECK(regions[0].at("peak").get<float>() == values.back());
-  CHECK(line(fmt::format("--pixel-threshold {:.9g} --min-area {}", threshold, largest + 1))
+  CHECK(line(fmt::format("--pixel-threshold {:.17g} --min-area {}", threshold, largest + 1))
             .at("regions")
             .empty());
 

@@ -99,12 +99,77 @@ TEST_CASE("kept features are the encoder's, picture by picture, group by group, 
   CHECK(kept.columns == fresh.columns);
 }
 
+TEST_CASE("kept features are computed as they are asked for, in the expected order, a batch at a time") {
+  const TemporaryFolder folder;
+  make_dataset(folder / "set", {.size = 64, .train = 7, .good = 1, .per_defect = 1, .categories = {"wood"}});
+  const std::vector<Sample> samples = read_mvtec(folder / "set").categories[0].train;
+  const auto model = small_model_with_its_own_numbers();
+  FeatureStore at_once(*model, samples, 2), later(*model, samples, 2);
+  at_once.complete();
+  CHECK(at_once.computed() == 7);
+  const auto numbers = [](FeatureStore& store, const std::vector<int64_t>& indices) {
+    const Features features = store.gather(indices);
+    auto all = features.bottleneck_input.to_vector<double>();
+    for (const Tensor& group : features.encoded) {
+      for (double x : group.to_vector<double>()) all.push_back(x);
+    }
+    return all;
+  };
+  const auto same = [&](const std::vector<int64_t>& indices) {
+    return numbers(later, indices) == numbers(at_once, indices);  // to the bit, whoever shared its batch
+  };
+  later.expect({5, 1, 3});
+  CHECK(later.computed() == 0);
+  CHECK(same({1}));
+  CHECK(later.computed() == 2);  // 5 and 1
+  CHECK(same({5, 1}));
+  CHECK(later.computed() == 2);
+  later.expect({6, 5, 4});  // 5 is there already
+  CHECK(same({4}));
+  CHECK(later.computed() == 4);
+  CHECK_FALSE(later.is_complete());
+  CHECK(same({0, 6, 2, 3}));
+  CHECK(later.computed() == 7);
+  CHECK(later.is_complete());
+  CHECK(later.bytes() == at_once.bytes());
+}
+
+TEST_CASE("kept features as int8 take a quarter of f32 and differ by half a step of each token at most") {
+  const TemporaryFolder folder;
+  make_dataset(folder / "set", {.size = 64, .train = 3, .good = 1, .per_defect = 1, .categories = {"wood"}});
+  const std::vector<Sample> samples = read_mvtec(folder / "set").categories[0].train;
+  const auto model = small_model_with_its_own_numbers();
+  model->to(Dtype::f32);
+  FeatureStore exact(*model, samples, 2);
+  const Features expected = exact.gather({0, 1, 2});
+  for (const size_t memory : {SIZE_MAX, size_t{1}}) {  // in memory, and in a file
+    FeatureStore small(*model, samples, 2,
+                       {.memory = memory, .folder = folder / "out", .dtype = FeatureDtype::int8});
+    const Features features = small.gather({0, 1, 2});
+    CHECK(small.place() == (memory == 1 ? "in a file" : "in memory"));
+    const auto width = static_cast<size_t>(expected.bottleneck_input.size(2));
+    CHECK(small.bytes() == exact.bytes() / 4 + exact.bytes() / width);  // the integers and the scales
+    const auto a = expected.encoded[1].to_vector<float>(), b = features.encoded[1].to_vector<float>();
+    REQUIRE(a.size() == b.size());
+    double worst = 0;
+    for (size_t token = 0; token < a.size(); token += width) {
+      float largest = 0;
+      for (size_t i = token; i < token + width; ++i) largest = std::max(largest, std::abs(a[i]));
+      for (size_t i = token; i < token + width; ++i) {
+        worst = std::max(worst, static_cast<double>(std::abs(a[i] - b[i]) / (largest / 127)));
+      }
+    }
+    CHECK(worst <= 0.5001);
+    CHECK(worst > 0.3);
+  }
+}
+
 TEST_CASE("trainer: each step draws a batch, mines, clips, and moves by the rate of this very step") {
   const TemporaryFolder folder;
   make_dataset(folder / "set", {.size = 64, .train = 5, .good = 1, .per_defect = 1, .categories = {"wood"}});
   const std::vector<Sample> samples = read_mvtec(folder / "set").categories[0].train;
   const auto model = small_model_with_its_own_numbers(), by_hand = small_model_with_its_own_numbers();
-  const FeatureStore features(*model, samples, 3);
+  FeatureStore features(*model, samples, 3);
   Trainer trainer(*model, features);
 
   ShuffledSampler sampler(5, 2, 7);

@@ -92,6 +92,23 @@ TEST_CASE("allocator: a source that knows what is left and what to do is asked")
   CHECK(kernels_for(Device::cpu()).allocator().available() == SIZE_MAX);
 }
 
+TEST_CASE("allocator: memory fresh from a source of zeros is told apart from what somebody has used") {
+  CachingAllocator& allocator = kernels_for(Device::cpu()).allocator();
+  constexpr size_t bytes = (size_t{5} << 20) + 12345;  // large: mapped, and of no other test's size
+  bool cleared = false;
+  void* block = allocator.allocate(bytes, &cleared);
+  CHECK(cleared);
+  CHECK(static_cast<const char*>(block)[bytes - 1] == 0);
+  std::fill_n(static_cast<char*>(block), bytes, 'x');
+  allocator.deallocate(block, bytes);
+  allocator.deallocate(allocator.allocate(bytes, &cleared), bytes);
+  CHECK_FALSE(cleared);
+  const Tensor used = Tensor::zeros({static_cast<int64_t>(bytes)}, Dtype::u8);
+  CHECK(used.data<uint8_t>()[bytes / 2] == 0);
+  allocator.deallocate(allocator.allocate(64, &cleared), 64);  // small: of the heap
+  CHECK_FALSE(cleared);
+}
+
 TEST_CASE("allocator: destroying it returns what it kept") {
   size_t out = 0;
   {

@@ -38,6 +38,7 @@ struct Training {
     model->to(device);
     const Dataset data = read_mvtec(folder / "data", {});
     features = std::make_unique<FeatureStore>(*model, training_samples(data), 4);
+    features->complete();  // the pictures go with the folder
   }
 };
 

@@ -1,0 +1,200 @@
+// Order of a packed b (k, n): panels of 64 columns, in each of them line after line (k), in each line column
+// after column; of bf16 two lines, side by side in each column, are one. Missing columns of the last panel are
+// zeros. A panel, up to 0.8 MB, stays in the second-level cache while all rows of a pass by.
+#include "backends/cpu/packed_product.h"
+
+#include <algorithm>
+#include <type_traits>
+#include <vector>
+
+#include "backends/common/parallel.h"
+#include "backends/common/vector_math.h"
+#include "backends/cpu/register_product.h"
+
+namespace dinomaly {
+
+namespace {
+
+constexpr int64_t panel_columns = register_columns<float>;
+#ifdef __AMX_BF16__
+constexpr bool multiplies_tiles = true;
+#else
+constexpr bool multiplies_tiles = false;
+#endif
+
+int64_t panels_of(int64_t n) { return (n + panel_columns - 1) / panel_columns; }
+
+template <class E>
+void pack_as(const E* b, bool transposed, int64_t k, int64_t n, E* packed) {
+  constexpr int64_t pair = register_pair<E>, few = 16;  // lines at a time, so that reads use whole cache lines
+  parallel_for(panels_of(n), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t panel = begin; panel < end; ++panel) {
+      const int64_t first = panel * panel_columns, columns = std::min(panel_columns, n - first);
+      E* const to = packed + first * k;
+      if (columns < panel_columns) std::fill_n(to, panel_columns * k, E{});
+      for (int64_t line = 0; line < k; line += few) {
+        for (int64_t c = 0; c < columns; ++c) {
+          const E* from = transposed ? b + (first + c) * k : b + first + c;
+          for (int64_t l = line; l < std::min(line + few, k); ++l) {
+            to[(l / pair * panel_columns + c) * pair + l % pair] = from[transposed ? l : l * n];
+          }
+        }
+      }
+    }
+  });
+}
+
+// A tile's sums: register_rows lines of panel_columns.
+using Tile = float[register_rows * panel_columns];
+
+// The epilogue. Its vectors are of f32 and filled up to whole panels, so that all loops over a tile are of a
+// fixed length: GELU over a whole tile at once takes half the time of one line after the other.
+template <class Out>
+struct Finish {
+  const float *bias = nullptr, *scale = nullptr;
+  const Out* residual = nullptr;  // (m, n)
+  bool gelu = false;
+
+  // What comes before the residual, for a tile that begins at column `first`.
+  void apply(Tile& sums, int64_t first) const {
+    if (bias != nullptr) by_column(sums, bias + first, [](float sum, float b) { return sum + b; });
+    if (gelu) {
+      for (float& sum : sums) sum *= vnormal(sum).cdf;
+    }
+    if (scale != nullptr) by_column(sums, scale + first, [](float sum, float s) { return sum * s; });
+  }
+
+  // Asks for the residual of the tile that begins at `start`: it is there when the product is done.
+  void prefetch(int64_t start, int64_t n) const {
+    if (residual == nullptr) return;
+    constexpr int64_t line = 64 / sizeof(Out);
+    for (int64_t i = 0; i < register_rows; ++i) {
+      for (int64_t j = 0; j < panel_columns; j += line) __builtin_prefetch(residual + start + i * n + j);
+    }
+  }
+
+  // out[j] = sums[j] (+ residual[j]) for `count` elements that begin at `start`.
+  template <bool whole_line>
+  void store_line(const float* sums, int64_t start, int64_t count, Out* out) const {
+    if (whole_line) count = panel_columns;
+    float line[panel_columns];
+    std::copy_n(sums, count, line);
+    if (residual != nullptr) {
+      for (int64_t j = 0; j < count; ++j) line[j] += static_cast<float>(residual[start + j]);
+    }
+    if constexpr (whole_line && std::is_same_v<Out, BFloat16>) {
+      for (int64_t j = 0; j < panel_columns; j += register_lanes) register_narrow(line + j, out + start + j);
+    } else {
+      for (int64_t j = 0; j < count; ++j) out[start + j] = static_cast<Out>(line[j]);
+    }
+  }
+
+ private:
+  template <class Function>
+  static void by_column(Tile& sums, const float* vector, const Function& function) {
+    for (int64_t i = 0; i < register_rows; ++i) {
+      float* line = sums + i * panel_columns;
+      for (int64_t j = 0; j < panel_columns; ++j) line[j] = function(line[j], vector[j]);
+    }
+  }
+};
+
+// Tiles [begin, end) of one panel, at most `most_tiles`. A depth of more than `most_depth` is taken in parts,
+// for all these tiles one part after the other, so that a part of the panel, 0.26 MB, and the tiles' sums,
+// 0.2 MB, stay in the second-level cache: (3156, 3072) x (3072, 768) gains 10 percent over whole depths.
+constexpr int64_t most_tiles = 128, most_depth = 1024;
+
+template <class E, class Out>
+void tiles_of_panel(const E* a, int64_t m, int64_t k, int64_t n, const E* packed, int64_t panel,
+                    int64_t begin, int64_t end, const Finish<Out>& finish, Tile* sums, Out* out) {
+  const int64_t first = panel * panel_columns, columns = std::min(panel_columns, n - first);
+  for (int64_t depth = 0; depth < k; depth += most_depth) {
+    const int64_t part = std::min(most_depth, k - depth);
+    const bool last = depth + part == k;
+    for (int64_t tile = begin; tile < end; ++tile) {
+      Tile& sum = sums[tile - begin];
+      const int64_t row = tile * register_rows;
+      const int64_t top = std::min(row, m - register_rows);  // the last tile begins among rows done before
+      if (last) finish.prefetch(top * n + first, n);
+      register_product(a + top * k + depth, k, packed + first * k + depth * panel_columns, part, sum,
+                       panel_columns, depth > 0);
+      if (!last) continue;
+      finish.apply(sum, first);
+      for (int64_t r = row; r < top + register_rows; ++r) {
+        const float* line = sum + (r - top) * panel_columns;
+        if (columns == panel_columns)
+          finish.template store_line<true>(line, r * n + first, columns, out);
+        else
+          finish.template store_line<false>(line, r * n + first, columns, out);
+      }
+    }
+  }
+}
+
+template <class E, class Out>
+void product_of(const E* a, int64_t m, int64_t k, int64_t n, const E* packed, const Finish<Out>& finish,
+                Out* out) {
+  const int64_t tiles = (m + register_rows - 1) / register_rows;
+  // Each panel in equal parts, some 16 for each thread in all, but none of less than some 30 us.
+  const int64_t wanted = panels_of(n) * tiles / (16 * omp_get_max_threads());
+  const int64_t parts = std::max<int64_t>(1, tiles / std::clamp(wanted, int64_t{16}, most_tiles));
+  const int64_t part = (tiles + parts - 1) / parts;
+  parallel_pieces(panels_of(n) * parts, 1, [&](int64_t piece, int64_t) {
+    const Storage room(sizeof(Tile) * static_cast<size_t>(part), Device::cpu());
+    const int64_t begin = piece % parts * part, end = std::min(begin + part, tiles);
+    tiles_of_panel(a, m, k, n, packed, piece / parts, begin, end, finish, static_cast<Tile*>(room.data()), out);
+  });
+}
+
+// x (n) in f32 and filled up to whole panels; nothing for nothing.
+std::vector<float> whole_panels(const Tensor& x, int64_t n) {
+  if (!x.defined()) return {};
+  std::vector<float> filled(static_cast<size_t>(panels_of(n) * panel_columns));
+  const Tensor wide = x.to(Dtype::f32);
+  std::copy_n(wide.data<float>(), n, filled.data());
+  return filled;
+}
+
+template <class E, class Out>
+void multiply(const Tensor& a, int64_t m, int64_t k, int64_t n, const void* packed, const Tensor& out,
+              const Epilogue& epilogue) {
+  const std::vector<float> bias = whole_panels(epilogue.bias, n), scale = whole_panels(epilogue.column_scale, n);
+  const Tensor residual = epilogue.residual.defined() ? epilogue.residual.to(out.dtype()) : Tensor();
+  const Finish<Out> finish{bias.empty() ? nullptr : bias.data(), scale.empty() ? nullptr : scale.data(),
+                           residual.defined() ? residual.data<Out>() : nullptr,
+                           epilogue.activation == Epilogue::Activation::gelu};
+  product_of(a.data<E>(), m, k, n, static_cast<const E*>(packed), finish, out.data<Out>());
+}
+
+}  // namespace
+
+bool has_packed_product(Dtype dtype, int64_t m, int64_t k) {
+  if (m < register_rows) return false;
+  if (dtype == Dtype::bf16) return has_register_product<BFloat16> && !multiplies_tiles && k % 2 == 0;
+  return dtype == Dtype::f32 && has_register_product<float>;
+}
+
+size_t packed_bytes(Dtype dtype, int64_t k, int64_t n) {
+  return static_cast<size_t>(panels_of(n) * panel_columns * k) * size_of(dtype);
+}
+
+void pack(const Tensor& b, bool transposed, int64_t k, int64_t n, void* packed) {
+  if (b.dtype() == Dtype::bf16)
+    pack_as(b.data<BFloat16>(), transposed, k, n, static_cast<BFloat16*>(packed));
+  else
+    pack_as(b.data<float>(), transposed, k, n, static_cast<float*>(packed));
+}
+
+void packed_product(const Tensor& a, int64_t m, int64_t k, int64_t n, const void* packed, const Tensor& out,
+                    const Epilogue& epilogue) {
+  if constexpr (has_register_product<float>) {
+    if (a.dtype() == Dtype::f32) return multiply<float, float>(a, m, k, n, packed, out, epilogue);
+  }
+  if constexpr (has_register_product<BFloat16>) {
+    if (out.dtype() == Dtype::f32) return multiply<BFloat16, float>(a, m, k, n, packed, out, epilogue);
+    return multiply<BFloat16, BFloat16>(a, m, k, n, packed, out, epilogue);
+  }
+  fail("packed_product: this processor has none for {}", a.dtype());
+}
+
+}  // namespace dinomaly
