@@ -29,7 +29,7 @@ void load_features(const Heads<T>& x, int64_t head, Wide<T>* features) {
     W* to = features + i * d;
 #pragma omp simd
     for (int64_t j = 0; j < d; ++j) {
-      const W below = vexp(from[j] < W(0) ? from[j] : W(0));
+      const W below = vexp_negative(from[j] < W(0) ? from[j] : W(0));
       to[j] = from[j] > W(0) ? from[j] + W(1) : below;
     }
   }

@@ -137,7 +137,7 @@ void product_of(const E* a, int64_t m, int64_t k, int64_t n, const E* packed, co
   const int64_t tiles = (m + register_rows - 1) / register_rows;
   // Each panel in equal parts, some 16 for each thread in all, but none of less than some 30 us.
   const int64_t wanted = panels_of(n) * tiles / (16 * omp_get_max_threads());
-  const int64_t parts = std::max<int64_t>(1, tiles / std::clamp(wanted, int64_t{16}, most_tiles));
+  const int64_t most = std::clamp(wanted, int64_t{16}, most_tiles), parts = (tiles + most - 1) / most;
   const int64_t part = (tiles + parts - 1) / parts;
   parallel_pieces(panels_of(n) * parts, 1, [&](int64_t piece, int64_t) {
     const Storage room(sizeof(Tile) * static_cast<size_t>(part), Device::cpu());
