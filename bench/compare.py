@@ -75,7 +75,8 @@ class Row:
         say(f"{self.name}: starting {peer}")
         try:
             worker = Worker(self.args, self.name, peer, timeout)
-        except (Failed, json.JSONDecodeError) as failure:
+            worker.ask("run", max(self.left(), 60))  # now it has all the memory it takes
+        except (Failed, KeyError, json.JSONDecodeError) as failure:
             say(f"{self.name}: {peer}: {failure}")
             self.results.setdefault(peer, {})["error"] = str(failure)
             return None
@@ -109,7 +110,6 @@ class Row:
                 worker.stop()
 
     def measure(self, workers):
-        self.turn(workers, counted=False)
         for worker in workers:
             worker.ask("reset", 20)
         # What later groups need is kept for them; one turn is always taken.

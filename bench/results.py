@@ -72,17 +72,35 @@ def document(args, rows, started, seconds, load):
     for row in rows.values():
         for result in row.values():
             versions.update(result.get("versions", {}))
-    return {
+    run = {
         "command": shlex.join(["python3", *sys.argv]),
         "date": started.strftime("%Y-%m-%d %H:%M"),
         "seconds": round(seconds),
         "load_before": round(load, 2),
-        "machine": machine(),
         "versions": versions,
+    }
+    doc = {
+        "machine": machine(),
         "threads": args.threads,
         "size": args.size,
+        "runs": {row: run for row in rows},
         "rows": rows,
     }
+    return with_earlier(doc, args.out / "results.json")
+
+
+def with_earlier(doc, path):
+    """Rows that this run has not measured stay as an earlier one on the same machine left them."""
+    try:
+        earlier = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return doc
+    if any(earlier.get(key) != doc[key] for key in ["machine", "threads", "size"]):
+        return doc
+    for key in ["runs", "rows"]:
+        both = {**earlier.get(key, {}), **doc[key]}
+        doc[key] = {row: both[row] for row in TITLES if row in both}
+    return doc
 
 
 def error_of(result):
@@ -132,19 +150,17 @@ def markdown(doc):
         "# The same work, here and elsewhere",
         "",
         f"{m['cpu']}, {m['cores']} cores ({', '.join(m['instructions'])}), {m['memory_gib']} GiB, {m['system']}; "
-        f"{doc['threads']} threads, {doc['size']} x {doc['size']} pixels; {doc['date']}, {doc['seconds']} s, "
-        f"load before the start {doc['load_before']}.",
-        "",
-        "Versions: " + ", ".join(f"{name} {version}" for name, version in sorted(doc["versions"].items())) + ".",
-        "",
-        f"`{doc['command']}`",
+        f"{doc['threads']} threads, {doc['size']} x {doc['size']} pixels.",
         "",
         "All programs load the same random weights and pictures, and take turns, one repetition each. `error` is the first "
         "result's distance from our f32: of the map, against the map's own spread; in training, of the gradient's norm "
         "without dropout (anomalib's layers have no bias and so another norm: of the loss). How the rest is measured stands in README.md.",
     ]
     for name, row in doc["rows"].items():
-        lines += ["", f"## {TITLES[name]}", "", *table(row)]
+        run = doc["runs"][name]
+        versions = ", ".join(f"{program} {version}" for program, version in sorted(run["versions"].items()))
+        lines += ["", f"## {TITLES[name]}", "", *table(row), "", f"`{run['command']}`, {run['date']}, load before the "
+                  f"start {run['load_before']}; {versions}."]  # fmt: skip
     return "\n".join(lines) + "\n"
 
 

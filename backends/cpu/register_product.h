@@ -25,14 +25,14 @@ inline constexpr int64_t register_columns = 4 * 64 / static_cast<int64_t>(sizeof
 template <class E>
 inline constexpr int64_t register_pair = 1;
 
-// c (register_rows, register_columns) = a (register_rows, depth) b (depth, register_columns); with `add` the
-// product is added to c.
+// c (register_rows, register_columns) = start + a (register_rows, depth) b (depth, register_columns). `start` is
+// null for zeros, or has rows of start_stride elements: c itself, or one row for all with a stride of 0.
 // a and c have rows of a_stride and c_stride elements. b is contiguous, its rows in bundles of
 // register_pair<E>, the elements of one column side by side: (depth / pair, columns, pair). depth is a
 // multiple of the pair.
 template <class E, class W>
 void register_product(const E* a, int64_t a_stride, const E* b, int64_t depth, W* c, int64_t c_stride,
-                      bool add = false);
+                      const W* start = nullptr, int64_t start_stride = 0);
 
 // Rounds register_lanes sums to elements.
 inline constexpr int64_t register_lanes = 16;
@@ -92,14 +92,16 @@ inline void register_narrow(const float* from, BFloat16* to) {
 
 template <class E, class W>
 void register_product(const E* a, int64_t a_stride, const E* b, int64_t depth, W* c, int64_t c_stride,
-                      bool add) {
+                      const W* start, int64_t start_stride) {
   using Lanes = RegisterLanes<E, W>;
   constexpr int64_t pair = register_pair<E>, columns = register_columns<W>, lanes = columns / 4;
   typename Lanes::Vector sums[register_rows][4] = {};
-  if (add) {
+  if (start != nullptr) {
 #pragma GCC unroll 6
     for (int64_t i = 0; i < register_rows; ++i) {
-      for (int64_t j = 0; j < 4; ++j) memcpy(&sums[i][j], c + i * c_stride + j * lanes, sizeof sums[i][j]);
+      for (int64_t j = 0; j < 4; ++j) {
+        memcpy(&sums[i][j], start + i * start_stride + j * lanes, sizeof sums[i][j]);
+      }
     }
   }
   for (int64_t k = 0; k < depth; k += pair, b += columns * pair) {
