@@ -127,8 +127,14 @@ class PackedWeights {
     return copy->room->data();
   }
 
+  // Afterwards neither copies nor, where they are mapped, the weights themselves stand in memory.
   void clear() {
     const std::lock_guard lock(mutex_);
+    for (const auto& [data, copies] : copies_) {
+      for (const Copy& copy : copies) {
+        if (const auto source = copy.source.lock()) source->evict();
+      }
+    }
     copies_.clear();
   }
 
