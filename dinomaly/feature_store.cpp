@@ -5,6 +5,7 @@
 #include <exception>
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <utility>
 
 #include "dinomaly/files.h"
 #include "dinomaly/sha256.h"
@@ -56,15 +57,15 @@ std::string feature_key(const Dinomaly& model, const std::vector<Sample>& sample
   return sha256_of(key.dump());
 }
 
-FeatureStore::FeatureStore(const Dinomaly& model, const std::vector<Sample>& samples, int64_t batch,
+FeatureStore::FeatureStore(const Dinomaly& model, std::vector<Sample> samples, int64_t batch,
                            const FeatureOptions& options)
     : model_(model),
-      samples_(samples),
+      samples_(std::move(samples)),
       batch_(batch),
       options_(options),
       dtype_(model.encoder().parameters().front().dtype()),
       device_(model.encoder().parameters().front().device()),
-      is_kept_(samples.size()) {
+      is_kept_(samples_.size()) {
   if (samples_.empty()) return;
   if (options_.cache) {
     make_folder(*options_.cache);
@@ -109,10 +110,8 @@ void FeatureStore::expect(const std::vector<int64_t>& order) {
   for (const int64_t index : order) append(index);
   for (int64_t index = 0; index < size(); ++index) append(index);
   loader_.reset();
-  ordered_.clear();
-  for (const int64_t index : order_) ordered_.push_back(samples_[static_cast<size_t>(index)]);
   position_ = 0;
-  loader_ = std::make_unique<ImageLoader>(ordered_, model_.config().image, batch_);
+  loader_ = std::make_unique<ImageLoader>(samples_, model_.config().image, batch_, order_);
 }
 
 void FeatureStore::encode_next() {
@@ -149,7 +148,6 @@ void FeatureStore::keep(const std::vector<int64_t>& indices, const Features& fea
 
 void FeatureStore::finish() {
   loader_.reset();
-  ordered_.clear();
   kernels_for(device_).trim();  // the encoder rests from now on
   if (!cached_as_.empty()) save_cache();
 }

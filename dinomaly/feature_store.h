@@ -33,7 +33,7 @@ class FeatureStore {
  public:
   // Pictures are encoded `batch` at a time. With a cache that knows them, none is. `model` must outlive the
   // store. Throws InputError naming a cache's folder that cannot be made.
-  FeatureStore(const Dinomaly& model, const std::vector<Sample>& samples, int64_t batch,
+  FeatureStore(const Dinomaly& model, std::vector<Sample> samples, int64_t batch,
                const FeatureOptions& options = {});
 
   int64_t size() const { return static_cast<int64_t>(samples_.size()); }
@@ -72,7 +72,6 @@ class FeatureStore {
   int64_t computed_ = 0;
   double seconds_ = 0;
   std::vector<int64_t> order_;  // of encoding
-  std::vector<Sample> ordered_;
   size_t position_ = 0;  // in order_
   std::unique_ptr<ImageLoader> loader_;
 };

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <exception>
+#include <numeric>
+#include <utility>
 
 #include "dinomaly/data/image.h"
 
@@ -9,20 +11,31 @@ namespace dinomaly {
 
 namespace {
 
-Tensor load_batch(const std::vector<Sample>& samples, size_t begin, size_t end, const ImageConfig& config) {
-  const Tensor images = Tensor::empty({static_cast<int64_t>(end - begin), 3, config.crop_h, config.crop_w});
-  for (size_t i = begin; i < end; ++i) {
-    images.select(0, static_cast<int64_t>(i - begin))
-        .copy_from(preprocess(load_image_rgb(samples[i].image), config));
-  }
-  return images;
+std::vector<int64_t> from_first_to_last(size_t count) {
+  std::vector<int64_t> order(count);
+  std::iota(order.begin(), order.end(), 0);
+  return order;
 }
 
 }  // namespace
 
 ImageLoader::ImageLoader(const std::vector<Sample>& samples, const ImageConfig& config, int64_t batch)
-    : samples_(samples), config_(config), batch_(static_cast<size_t>(batch)) {
+    : ImageLoader(samples, config, batch, from_first_to_last(samples.size())) {}
+
+ImageLoader::ImageLoader(const std::vector<Sample>& samples, const ImageConfig& config, int64_t batch,
+                         std::vector<int64_t> order)
+    : samples_(samples), config_(config), order_(std::move(order)), batch_(static_cast<size_t>(batch)) {
   start();
+}
+
+Tensor ImageLoader::load(size_t begin, size_t end) const {
+  const Tensor images = Tensor::empty({static_cast<int64_t>(end - begin), 3, config_.crop_h, config_.crop_w});
+  for (size_t i = begin; i < end; ++i) {
+    const Sample& sample = samples_.at(static_cast<size_t>(order_[i]));
+    images.select(0, static_cast<int64_t>(i - begin))
+        .copy_from(preprocess(load_image_rgb(sample.image), config_));
+  }
+  return images;
 }
 
 ImageLoader::~ImageLoader() {
@@ -30,17 +43,14 @@ ImageLoader::~ImageLoader() {
 }
 
 void ImageLoader::start() {
-  const size_t begin = position_, end = std::min(samples_.size(), position_ + batch_);
-  if (begin < end) {
-    ahead_ = std::async(std::launch::async,
-                        [this, begin, end] { return load_batch(samples_, begin, end, config_); });
-  }
+  const size_t begin = position_, end = std::min(order_.size(), position_ + batch_);
+  if (begin < end) ahead_ = std::async(std::launch::async, [this, begin, end] { return load(begin, end); });
 }
 
 Tensor ImageLoader::next() {
   check(!done(), "image loader: there is no further batch");
   Tensor images = ahead_.get();
-  position_ = std::min(samples_.size(), position_ + batch_);
+  position_ = std::min(order_.size(), position_ + batch_);
   start();
   return images;
 }

@@ -11,25 +11,30 @@
 
 namespace dinomaly {
 
-// Goes through `samples` in order, `batch` at a time (the last one may be smaller). While the caller computes
+// Goes through `samples`, `batch` at a time (the last one may be smaller), in their order or in a given one. While the caller computes
 // on one batch, a thread of the loader decodes the next: two batches of pictures are the most it holds.
 // Errors of a file are thrown by the next() that would have returned it. `samples` must outlive the loader.
 class ImageLoader {
  public:
   ImageLoader(const std::vector<Sample>& samples, const ImageConfig& config, int64_t batch);
+  // order: indices of samples; those it leaves out are not read.
+  ImageLoader(const std::vector<Sample>& samples, const ImageConfig& config, int64_t batch,
+              std::vector<int64_t> order);
   ~ImageLoader();
   ImageLoader(const ImageLoader&) = delete;
   ImageLoader& operator=(const ImageLoader&) = delete;
 
-  bool done() const { return position_ >= samples_.size(); }
+  bool done() const { return position_ >= order_.size(); }
   // (B, 3, crop_h, crop_w) f32.
   Tensor next();
 
  private:
   void start();
+  Tensor load(size_t begin, size_t end) const;
 
   const std::vector<Sample>& samples_;
   ImageConfig config_;
+  std::vector<int64_t> order_;
   size_t batch_, position_ = 0;
   std::future<Tensor> ahead_;
 };
