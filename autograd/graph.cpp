@@ -82,8 +82,7 @@ class Drawing {
     const auto name = names_.find(&leaf);
     const std::string kind = leaf.released ? "released" : leaf.requires_grad ? "leaf" : "constant";
     return fmt::format("  {} [shape=box, label=\"{}\\n{} {}\"];\n", id(leaf),
-                       name == names_.end() ? kind : quoted(name->second), leaf.shape,
-                       leaf.dtype);
+                       name == names_.end() ? kind : quoted(name->second), leaf.shape, leaf.dtype);
   }
 
   std::string ellipse(const VariableState& state) const {

@@ -34,8 +34,8 @@ Tensor finish(VariableState& state, bool keep) {
   const std::vector<HookEntry> hooks = state.hooks;  // a hook may remove itself or others
   for (const HookEntry& entry : hooks) {
     gradient = entry.hook(gradient);
-    check(gradient.defined() && gradient.shape() == state.shape,
-          "hook: returned a gradient of {} for {}", gradient.shape(), state.shape);
+    check(gradient.defined() && gradient.shape() == state.shape, "hook: returned a gradient of {} for {}",
+          gradient.shape(), state.shape);
   }
   if (keep && state.grad.defined()) {
     state.grad = state.grad + gradient;

@@ -40,8 +40,8 @@ struct HookEntry {
   Hook hook;
 };
 
-// A variable as the tape sees it: all but the value, which belongs to those who hold a handle and to those ops
-// that saved it. What no backward needs is free as soon as the forward pass has let go of it.
+// A variable as the tape sees it: all but the value, which belongs to those who hold a handle and to those
+// ops that saved it. What no backward needs is free as soon as the forward pass has let go of it.
 struct VariableState {
   std::weak_ptr<HeldValue> held;
   Shape shape;

@@ -120,8 +120,8 @@ void FeatureStore::encode_next() {
   const auto begin = order_.begin() + static_cast<std::ptrdiff_t>(position_);
   const std::vector<int64_t> indices(begin, begin + static_cast<std::ptrdiff_t>(count));
   const Tensor pictures = loader_->next();
-  // A run that is resumed meets the pictures in another order, and shall go on with the same bits. Products may
-  // round a row differently when it has other neighbours: a CPU takes each picture by itself, at 4
+  // A run that is resumed meets the pictures in another order, and shall go on with the same bits. Products
+  // may round a row differently when it has other neighbours: a CPU takes each picture by itself, at 4
   // percent more time (ViT-S, against 16 at a time); a GPU takes batches of one size.
   if (device_.is_cpu()) {
     for (size_t i = 0; i < count; ++i) {

@@ -27,8 +27,8 @@ struct FeatureOptions {
 };
 
 // A picture is encoded when it is first asked for, with those that follow it in the expected order, while the
-// next ones are read and decoded: training begins with its first batch and computes what it needs, when it needs
-// it, for as long as its first epoch lasts.
+// next ones are read and decoded: training begins with its first batch and computes what it needs, when it
+// needs it, for as long as its first epoch lasts.
 class FeatureStore {
  public:
   // Pictures are encoded `batch` at a time. With a cache that knows them, none is. `model` must outlive the
@@ -39,8 +39,8 @@ class FeatureStore {
   int64_t size() const { return static_cast<int64_t>(samples_.size()); }
   // The order in which pictures will be asked for; those it leaves out come last. Without it: 0, 1, 2, ...
   void expect(const std::vector<int64_t>& order);
-  // What Dinomaly::encode() returns of the given pictures, in that order, in the model's dtype and on its device.
-  // Throws InputError naming a picture that cannot be read, or a folder whose disk is full.
+  // What Dinomaly::encode() returns of the given pictures, in that order, in the model's dtype and on its
+  // device. Throws InputError naming a picture that cannot be read, or a folder whose disk is full.
   Features gather(const std::vector<int64_t>& indices);
   // Encodes whatever is not yet, and keeps it for later runs where there is a cache.
   void complete();
@@ -72,7 +72,7 @@ class FeatureStore {
   int64_t computed_ = 0;
   double seconds_ = 0;
   std::vector<int64_t> order_;  // of encoding
-  size_t position_ = 0;  // in order_
+  size_t position_ = 0;         // in order_
   std::unique_ptr<ImageLoader> loader_;
 };
 

@@ -98,7 +98,11 @@ std::optional<FeatureDtype> parse_feature_dtype(const std::string& name) {
 
 KeptFeatures::KeptFeatures(const Features& example, int64_t count, FeatureDtype dtype, Device device,
                            size_t memory, const fs::path& folder)
-    : dtype_(dtype), count_(count), grid_rows_(example.rows), grid_columns_(example.columns), memory_(memory) {
+    : dtype_(dtype),
+      count_(count),
+      grid_rows_(example.rows),
+      grid_columns_(example.columns),
+      memory_(memory) {
   const bool integers = dtype == FeatureDtype::int8;
   const Dtype kept = integers                      ? Dtype::u8
                      : dtype == FeatureDtype::bf16 ? Dtype::bf16
@@ -106,16 +110,21 @@ KeptFeatures::KeptFeatures(const Features& example, int64_t count, FeatureDtype 
   struct Room {
     Shape shape;
     Dtype dtype;
-    size_t bytes() const { return static_cast<size_t>(shape.numel()) * size_of(dtype); }
+    // Up to where the next one may begin.
+    size_t bytes() const {
+      constexpr size_t alignment = 64;
+      const size_t bytes = static_cast<size_t>(shape.numel()) * size_of(dtype);
+      return (bytes + alignment - 1) / alignment * alignment;
+    }
   };
+  const std::vector<Tensor> parts = parts_of(example);
   std::vector<Room> rooms;
-  for (const Tensor& part : parts_of(example)) rooms.push_back({with_rows(part, count), kept});
+  for (const Tensor& part : parts) rooms.push_back({with_rows(part, count), kept});
   if (integers) {
-    for (const Tensor& part : parts_of(example)) rooms.push_back({{count, part.size(1)}, Dtype::f32});
+    for (const Tensor& part : parts) rooms.push_back({{count, part.size(1)}, Dtype::f32});
   }
-  constexpr size_t alignment = 64;
   size_t total = 0;
-  for (const Room& room : rooms) total += (room.bytes() + alignment - 1) / alignment * alignment;
+  for (const Room& room : rooms) total += room.bytes();
   const bool on_gpu = !integers && fits_on_gpu(device, total), in_memory = on_gpu || total <= memory;
   place_ = on_gpu ? "on " + device.to_string() : in_memory ? "in memory" : "in a file";
   const std::shared_ptr<void> file = in_memory ? nullptr : map_nameless_file(folder, total);
@@ -125,10 +134,11 @@ KeptFeatures::KeptFeatures(const Features& example, int64_t count, FeatureDtype 
     tensors.push_back(in_memory ? Tensor::empty(room.shape, room.dtype, on_gpu ? device : Device::cpu())
                                 : Tensor::wrap(static_cast<std::byte*>(file.get()) + offset, room.shape,
                                                room.dtype, file, Device::cpu(), true));
-    offset += (room.bytes() + alignment - 1) / alignment * alignment;
+    offset += room.bytes();
   }
-  const size_t parts = parts_of(example).size();
-  for (size_t i = 0; i < parts; ++i) rows_.push_back({tensors[i], integers ? tensors[parts + i] : Tensor()});
+  for (size_t i = 0; i < parts.size(); ++i) {
+    rows_.push_back({tensors[i], integers ? tensors[parts.size() + i] : Tensor()});
+  }
 }
 
 KeptFeatures::KeptFeatures(const SafeTensors& file, int64_t count, size_t groups, FeatureDtype dtype,
@@ -158,13 +168,15 @@ KeptFeatures::KeptFeatures(const SafeTensors& file, int64_t count, size_t groups
 
 size_t KeptFeatures::bytes() const {
   size_t sum = 0;
-  for (const Rows& rows : rows_) sum += rows.values.bytes() + (rows.scales.defined() ? rows.scales.bytes() : 0);
+  for (const Rows& rows : rows_)
+    sum += rows.values.bytes() + (rows.scales.defined() ? rows.scales.bytes() : 0);
   return sum;
 }
 
 void KeptFeatures::put_row(Rows& rows, int64_t index, const Tensor& row) {
   if (dtype_ == FeatureDtype::int8)
-    quantise(row.to(Device::cpu()).to(Dtype::f32), rows.values.select(0, index), rows.scales.select(0, index));
+    quantise(row.to(Device::cpu()).to(Dtype::f32), rows.values.select(0, index),
+             rows.scales.select(0, index));
   else
     rows.values.select(0, index).copy_from(row);
 }

@@ -13,8 +13,8 @@
 
 namespace dinomaly {
 
-// model: as the encoder gives them. bf16: rounded, 2 bytes a number. int8: each token of D numbers as D integers
-// from -127 to 127 and one f32 scale, largest magnitude / 127.
+// model: as the encoder gives them. bf16: rounded, 2 bytes a number. int8: each token of D numbers as D
+// integers from -127 to 127 and one f32 scale, largest magnitude / 127.
 enum class FeatureDtype { model, bf16, int8 };
 // "model", "bf16", "int8".
 std::string name_of(FeatureDtype dtype);
@@ -23,10 +23,10 @@ std::optional<FeatureDtype> parse_feature_dtype(const std::string& name);
 class KeptFeatures {
  public:
   KeptFeatures() = default;
-  // Room for `count` pictures whose features are shaped as `example` and come from `device`. On a GPU while they
-  // take at most half of its free memory (not int8); else up to `memory` bytes in the host's memory; else in a
-  // mapped file without a name in `folder`, of which at most about `memory` bytes stay mapped in. Throws
-  // InputError naming a folder whose disk is full.
+  // Room for `count` pictures whose features are shaped as `example` and come from `device`. On a GPU while
+  // they take at most half of its free memory (not int8); else up to `memory` bytes in the host's memory;
+  // else in a mapped file without a name in `folder`, of which at most about `memory` bytes stay mapped in.
+  // Throws InputError naming a folder whose disk is full.
   KeptFeatures(const Features& example, int64_t count, FeatureDtype dtype, Device device, size_t memory,
                const std::filesystem::path& folder);
   // From a file of tensors(). Throws InputError where it holds anything else.

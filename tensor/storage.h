@@ -12,8 +12,8 @@ namespace dinomaly {
 
 class Storage {
  public:
-  // A block from the device's caching allocator, not cleared; `cleared`, where given, tells whether it happens
-  // to be.
+  // A block from the device's caching allocator, not cleared; `cleared`, where given, tells whether it
+  // happens to be.
   Storage(size_t bytes, Device device, bool* cleared = nullptr);
   // Memory owned by somebody else (a mapped file, a vector); `owner` is kept alive as long as the storage.
   // `mapped`: the memory is a mapping of a file.

@@ -53,15 +53,15 @@ Variable linear(const Variable& x, const Variable& weight, const Variable& bias,
 
   const bool need_x = wants_gradient(x), need_weight = wants_gradient(weight),
              need_bias = wants_gradient(bias), need_residual = wants_gradient(then.x);
-  return record("linear", y.reshape(y_shape), {x, weight, bias, then.x},
-                [=, x_shape = x.shape(), x = saved_activation_if(need_weight, x), weight = saved_if(need_x, weight),
-                 scale = saved_if(then.scale.defined(), then.scale)](const Tensor& dy) -> Gradients {
-                  const Tensor rows = as_rows(scale.defined() ? dy * scale : dy);
-                  return {need_x ? matmul(rows, false, weight, false).reshape(x_shape) : Tensor(),
-                          need_weight ? matmul(rows, true, as_rows(x.get()), false) : Tensor(),
-                          need_bias ? reduce(Reduce::sum, rows, {0}) : Tensor(),
-                          need_residual ? dy : Tensor()};
-                });
+  return record(
+      "linear", y.reshape(y_shape), {x, weight, bias, then.x},
+      [=, x_shape = x.shape(), x = saved_activation_if(need_weight, x), weight = saved_if(need_x, weight),
+       scale = saved_if(then.scale.defined(), then.scale)](const Tensor& dy) -> Gradients {
+        const Tensor rows = as_rows(scale.defined() ? dy * scale : dy);
+        return {need_x ? matmul(rows, false, weight, false).reshape(x_shape) : Tensor(),
+                need_weight ? matmul(rows, true, as_rows(x.get()), false) : Tensor(),
+                need_bias ? reduce(Reduce::sum, rows, {0}) : Tensor(), need_residual ? dy : Tensor()};
+      });
 }
 
 }  // namespace dinomaly

@@ -3,9 +3,9 @@
 //   be undefined -> y (..., O)
 // With dz = s * dy:  dW2 = dz^T a,  db2 = sum of dz,  dh = (dz W2) * gelu'(h),
 //                    dW1 = dh^T x,  db1 = sum of dh,  dx = dh W1,  dr = dy.
-// Saved: x (or how to make it), h and the weights. a is made again from h: the hidden layer is the widest tensor of a block, and
-// as separate ops (linear, gelu, linear) both h and a would be kept. Where nothing is recorded, h is not
-// stored either.
+// Saved: x (or how to make it), h and the weights. a is made again from h: the hidden layer is the widest
+// tensor of a block, and as separate ops (linear, gelu, linear) both h and a would be kept. Where nothing is
+// recorded, h is not stored either.
 #include "autograd/ops/common.h"
 #include "autograd/ops/linear.h"
 #include "autograd/ops/ops.h"
@@ -65,7 +65,8 @@ Variable mlp(const Variable& x, const LinearWeights& fc1, const LinearWeights& f
       linear_forward(recorded ? unary(Unary::gelu, h) : h, fc2, Epilogue::Activation::none, then);
 
   const SavedState saved{saved_activation_if(wanted.weight1, x), h, saved_if(wanted.x, fc1.weight),
-                    saved_if(wanted.any_of_fc1(), fc2.weight), saved_if(then.scale.defined(), then.scale)};
+                         saved_if(wanted.any_of_fc1(), fc2.weight),
+                         saved_if(then.scale.defined(), then.scale)};
   return record("mlp", y.reshape(y_shape), {x, fc1.weight, fc1.bias, fc2.weight, fc2.bias, then.x},
                 [saved, wanted](const Tensor& dy) { return mlp_backward(dy, saved, wanted); });
 }

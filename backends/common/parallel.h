@@ -35,16 +35,16 @@ void parallel_for(int64_t count, int64_t grain, const Body& body, int64_t align 
   }
 }
 
-// The same in pieces of `piece`, each for whichever thread is free: for long work whose result does not depend
-// on where pieces begin. A processor that is slow for a while, or that others use too, gets less to do.
+// Calls body(task) for each task in [0, count), on whichever thread is free: for long tasks that do not
+// depend on each other. A processor that is slow for a while, or that others use too, gets less to do.
 template <class Body>
-void parallel_pieces(int64_t count, int64_t piece, const Body& body) {
+void parallel_tasks(int64_t count, const Body& body) {
   std::atomic<int64_t> next = 0;
   const auto work = [&] {
-    for (int64_t begin; (begin = next.fetch_add(piece)) < count;) body(begin, std::min(begin + piece, count));
+    for (int64_t task; (task = next.fetch_add(1)) < count;) body(task);
   };
   const int threads = omp_get_max_threads();
-  if (count <= piece || threads == 1 || omp_in_parallel()) return work();
+  if (count <= 1 || threads == 1 || omp_in_parallel()) return work();
 #pragma omp parallel num_threads(threads)
   work();
 }

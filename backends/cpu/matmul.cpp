@@ -48,8 +48,8 @@ bool adds_to_out(const Epilogue& epilogue, const Tensor& out) {
   return epilogue.residual.defined() && epilogue.residual.raw_data() == out.raw_data();
 }
 
-// Whether b is copied into the order that the product likes best before. That pays where it has many rows of a
-// to work for; a frozen b is copied once.
+// Whether b is copied into the order that the product likes best before. That pays where it has many rows of
+// a to work for; a frozen b is copied once.
 bool packs(const Product& p, bool frozen_b) {
   constexpr int64_t many_rows = 1024;
   return p.batch == 1 && (frozen_b || p.m >= many_rows);
@@ -102,9 +102,9 @@ onednn::Program make_program(const Product& p, const Tensor& a, const Tensor& ou
                              onednn::layout(shape, out.dtype()), onednn::attributes(post_ops));
 }
 
-// Copies of frozen weights in their packed layouts, made when a weight is used for the second time: new memory
-// for all of a ViT-B costs 0.3 s, which a program that looks at one picture need not wait for. A copy lives as
-// long as the storage it was made of; copies of dead storages go when the next one is made.
+// Copies of frozen weights in their packed layouts, made when a weight is used for the second time: new
+// memory for all of a ViT-B costs 0.3 s, which a program that looks at one picture need not wait for. A copy
+// lives as long as the storage it was made of; copies of dead storages go when the next one is made.
 class PackedWeights {
  public:
   // The copy of b, seen as `plain`, in the layout `packed`, an empty one for packed_product.h's; null at the
@@ -286,7 +286,8 @@ void CpuKernels::matmul(const Tensor& a, bool a_transposed, const Tensor& b, boo
     fill_with_epilogue(out, epilogue);
   } else if (out.dtype() == Dtype::f64) {
     run_eigen(product, a, b, out, epilogue);
-  } else if (packs(product, frozen_b) && !a_transposed && has_packed_product(a.dtype(), product.m, product.k)) {
+  } else if (packs(product, frozen_b) && !a_transposed &&
+             has_packed_product(a.dtype(), product.m, product.k)) {
     run_packed(product, a, b, out, epilogue, frozen_b);
   } else if (!run_onednn(product, a, b, out, epilogue, frozen_b)) {
     // A processor without bf16 products: they are taken in f32.

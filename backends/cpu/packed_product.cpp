@@ -1,6 +1,6 @@
 // Order of a packed b (k, n): panels of 64 columns, in each of them line after line (k), in each line column
-// after column; of bf16 two lines, side by side in each column, are one. Missing columns of the last panel are
-// zeros. A panel, up to 0.8 MB, stays in the second-level cache while all rows of a pass by.
+// after column; of bf16 two lines, side by side in each column, are one. Missing columns of the last panel
+// are zeros. A panel, up to 0.8 MB, stays in the second-level cache while all rows of a pass by.
 #include "backends/cpu/packed_product.h"
 
 #include <algorithm>
@@ -26,7 +26,8 @@ int64_t panels_of(int64_t n) { return (n + panel_columns - 1) / panel_columns; }
 
 template <class E>
 void pack_as(const E* b, bool transposed, int64_t k, int64_t n, E* packed) {
-  constexpr int64_t pair = register_pair<E>, few = 16;  // lines at a time, so that reads use whole cache lines
+  constexpr int64_t pair = register_pair<E>,
+                    few = 16;  // lines at a time, so that reads use whole cache lines
   parallel_for(panels_of(n), 1, [&](int64_t begin, int64_t end) {
     for (int64_t panel = begin; panel < end; ++panel) {
       const int64_t first = panel * panel_columns, columns = std::min(panel_columns, n - first);
@@ -48,17 +49,14 @@ void pack_as(const E* b, bool transposed, int64_t k, int64_t n, E* packed) {
 using Tile = float[register_rows * panel_columns];
 
 // x cdf(x), cdf the normal distribution's: 0.5 + x P(x^2) / Q(x^2) between -5.5 and 5.5, a minimax fit of |x|
-// times its error (Lawson's iteration). Off by at most 2e-6, in sums that products of f32 round by as much, in a
-// third of the time of vnormal(), whose tail is exact: (789, 384) x (384, 1536) with it takes 7 percent less.
+// times its error (Lawson's iteration). Off by at most 2e-6, in sums that products of f32 round by as much,
+// in a third of the time of vnormal(), whose tail is exact: (789, 384) x (384, 1536) with it takes 7 percent
+// less.
 inline float fast_gelu(float x) {
-  constexpr float p[] = {0.39894204807f,  0.035062478669f,  0.0047563266771f,
+  constexpr float p[] = {0.39894204807f, 0.035062478669f,   0.0047563266771f,
                          0.00018194158f, 6.5141263132e-06f, 2.222164639e-08f};
-  constexpr float q[] = {1.0f,
-                         0.25455260041f,
-                         0.029351729741f,
-                         0.0019575258514f,
-                         7.8255335342e-05f,
-                         1.1942831059e-06f};
+  constexpr float q[] = {
+      1.0f, 0.25455260041f, 0.029351729741f, 0.0019575258514f, 7.8255335342e-05f, 1.1942831059e-06f};
   constexpr float most = 5.5f;
   const float low = x < -most ? -most : x, inside = low > most ? most : low;
   const float square = inside * inside;
@@ -153,10 +151,11 @@ void product_of(const E* a, int64_t m, int64_t k, int64_t n, const E* packed, co
   const int64_t wanted = panels_of(n) * tiles / (16 * omp_get_max_threads());
   const int64_t most = std::clamp(wanted, int64_t{16}, most_tiles), parts = (tiles + most - 1) / most;
   const int64_t part = (tiles + parts - 1) / parts;
-  parallel_pieces(panels_of(n) * parts, 1, [&](int64_t piece, int64_t) {
+  parallel_tasks(panels_of(n) * parts, [&](int64_t task) {
     const Storage room(sizeof(Tile) * static_cast<size_t>(part), Device::cpu());
-    const int64_t begin = piece % parts * part, end = std::min(begin + part, tiles);
-    tiles_of_panel(a, m, k, n, packed, piece / parts, begin, end, finish, static_cast<Tile*>(room.data()), out);
+    const int64_t begin = task % parts * part, end = std::min(begin + part, tiles);
+    tiles_of_panel(a, m, k, n, packed, task / parts, begin, end, finish, static_cast<Tile*>(room.data()),
+                   out);
   });
 }
 
@@ -172,7 +171,8 @@ std::vector<float> whole_panels(const Tensor& x, int64_t n) {
 template <class E, class Out>
 void multiply(const Tensor& a, int64_t m, int64_t k, int64_t n, const void* packed, const Tensor& out,
               const Epilogue& epilogue) {
-  const std::vector<float> bias = whole_panels(epilogue.bias, n), scale = whole_panels(epilogue.column_scale, n);
+  const std::vector<float> bias = whole_panels(epilogue.bias, n),
+                           scale = whole_panels(epilogue.column_scale, n);
   const Tensor residual = epilogue.residual.defined() ? epilogue.residual.to(out.dtype()) : Tensor();
   const Finish<Out> finish{bias.empty() ? nullptr : bias.data(), scale.empty() ? nullptr : scale.data(),
                            residual.defined() ? residual.data<Out>() : nullptr,

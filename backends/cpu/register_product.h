@@ -25,8 +25,8 @@ inline constexpr int64_t register_columns = 4 * 64 / static_cast<int64_t>(sizeof
 template <class E>
 inline constexpr int64_t register_pair = 1;
 
-// c (register_rows, register_columns) = start + a (register_rows, depth) b (depth, register_columns). `start` is
-// null for zeros, or has rows of start_stride elements: c itself, or one row for all with a stride of 0.
+// c (register_rows, register_columns) = start + a (register_rows, depth) b (depth, register_columns). `start`
+// is null for zeros, or has rows of start_stride elements: c itself, or one row for all with a stride of 0.
 // a and c have rows of a_stride and c_stride elements. b is contiguous, its rows in bundles of
 // register_pair<E>, the elements of one column side by side: (depth / pair, columns, pair). depth is a
 // multiple of the pair.

@@ -227,8 +227,8 @@ void TrainRun::log_steps(bool all) {
 
 void TrainRun::tell_features() {
   log_->say(fmt::format("features of {} images: {:.1f} s, {:.0f} MB, {}", features_.computed(),
-                          features_.seconds(), static_cast<double>(features_.bytes()) / 1e6,
-                          features_.place()));
+                        features_.seconds(), static_cast<double>(features_.bytes()) / 1e6,
+                        features_.place()));
 }
 
 int TrainRun::train() {

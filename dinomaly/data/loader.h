@@ -11,9 +11,10 @@
 
 namespace dinomaly {
 
-// Goes through `samples`, `batch` at a time (the last one may be smaller), in their order or in a given one. While the caller computes
-// on one batch, a thread of the loader decodes the next: two batches of pictures are the most it holds.
-// Errors of a file are thrown by the next() that would have returned it. `samples` must outlive the loader.
+// Goes through `samples`, `batch` at a time (the last one may be smaller), in their order or in a given one.
+// While the caller computes on one batch, a thread of the loader decodes the next: two batches of pictures
+// are the most it holds. Errors of a file are thrown by the next() that would have returned it. `samples`
+// must outlive the loader.
 class ImageLoader {
  public:
   ImageLoader(const std::vector<Sample>& samples, const ImageConfig& config, int64_t batch);

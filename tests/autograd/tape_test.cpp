@@ -140,7 +140,8 @@ TEST_CASE("the tape keeps what ops saved and nothing else, and gives it back as 
   CHECK(allocator.counters().live_bytes < live - 45 * x.value().bytes());
 }
 
-TEST_CASE("a product keeps how its input is made where that is cheap, and has the same gradients bit for bit") {
+TEST_CASE(
+    "a product keeps how its input is made where that is cheap, and has the same gradients bit for bit") {
   CachingAllocator& allocator = kernels_for(Device::cpu()).allocator();
   Generator generator(8);
   const auto draw = [&](const Shape& shape) {

@@ -16,7 +16,8 @@ struct Problem {
   bool transposed, gelu, with_vectors, with_residual;
 };
 
-// Rows that fill tiles of 6 or do not, columns that fill panels of 64 or do not, depths beyond one part (1024).
+// Rows that fill tiles of 6 or do not, columns that fill panels of 64 or do not, depths beyond one part
+// (1024).
 const std::vector<Problem> problems = {
     {6, 2, 1, false, false, false, false},    {7, 8, 64, true, true, true, true},
     {23, 48, 65, true, true, true, false},    {131, 1024, 96, false, false, true, true},
@@ -55,7 +56,8 @@ Both multiply(const Problem& p, Dtype dtype, Dtype out_dtype, bool in_place) {
                 widened(epilogue.residual)};
   if (p.with_residual) wide.residual = wide.residual.unsqueeze(0);
   const Tensor expected = Tensor::empty({1, p.m, p.n}, Dtype::f64);
-  kernels_for(a).matmul(widened(a).unsqueeze(0), false, widened(b).unsqueeze(0), p.transposed, expected, wide);
+  kernels_for(a).matmul(widened(a).unsqueeze(0), false, widened(b).unsqueeze(0), p.transposed, expected,
+                        wide);
 
   const Tensor packed =
       Tensor::empty({static_cast<int64_t>(packed_bytes(dtype, p.k, p.n))}, Dtype::u8, Device::cpu());
@@ -105,7 +107,8 @@ TEST_CASE("packed product: a row has the same bits alone with others, and with o
   CHECK(part.to_vector<float>() == whole.slice(0, 20, 27).to_vector<float>());
 }
 
-TEST_CASE("packed product: a frozen weight gives the same bits at its first use, its second, and after trim()") {
+TEST_CASE(
+    "packed product: a frozen weight gives the same bits at its first use, its second, and after trim()") {
   Generator generator(2);
   Kernels& kernels = kernels_for(Device::cpu());
   for (const Dtype dtype : {Dtype::f32, Dtype::bf16}) {

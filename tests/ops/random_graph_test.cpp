@@ -156,7 +156,8 @@ TEST_CASE("random graphs have enough ops, and every seed draws another one") {
     for (const Tensor& tensor : random_leaves(0)) leaves.emplace_back(tensor, true);
     const Variable graph = random_graph(seed, leaves);
     values.insert(graph.value().item());
-    std::vector<std::shared_ptr<VariableState>> waiting{graph.state()};  // shared parts are met again, which is harmless for a set of names
+    std::vector<std::shared_ptr<VariableState>> waiting{
+        graph.state()};  // shared parts are met again, which is harmless for a set of names
     for (int visits = 0; !waiting.empty() && visits < 500; ++visits) {
       const std::shared_ptr<VariableState> state = waiting.back();
       waiting.pop_back();
