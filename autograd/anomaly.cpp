@@ -13,7 +13,7 @@
 #include <memory>
 #include <optional>
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -152,4 +152,4 @@ void check_gradient(const char* op, size_t input, const Tensor& gradient, const 
          forward.empty() ? "called before the detector was switched on" : call_text(forward));
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

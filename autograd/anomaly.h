@@ -6,7 +6,7 @@
 
 #include "tensor/tensor.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace detail {
 inline constinit thread_local int anomaly_detectors = 0;
@@ -40,4 +40,4 @@ void check_output(const char* op, const Tensor& output);
 // The same for a gradient of an op that was called at `forward`.
 void check_gradient(const char* op, size_t input, const Tensor& gradient, const CallStack& forward);
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -1,12 +1,12 @@
 #include "autograd/grad_mode.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 thread_local bool enabled = true;
 }
 
-bool GradMode::enabled() { return dinomaly::enabled; }
-void GradMode::set(bool on) { dinomaly::enabled = on; }
+bool GradMode::enabled() { return nabla::enabled; }
+void GradMode::set(bool on) { nabla::enabled = on; }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -1,7 +1,7 @@
 // Whether ops are recorded. On by default, per thread.
 #pragma once
 
-namespace dinomaly {
+namespace nabla {
 
 class GradMode {
  public:
@@ -40,4 +40,4 @@ decltype(auto) no_grad(Function&& function) {
   return function();
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

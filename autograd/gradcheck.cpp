@@ -5,7 +5,7 @@
 
 #include "autograd/grad_mode.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -58,4 +58,4 @@ double gradcheck(const std::function<Variable(const std::vector<Variable>&)>& fu
   return worst;
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

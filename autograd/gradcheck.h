@@ -7,7 +7,7 @@
 #include "autograd/variable.h"
 #include "tensor/random.h"
 
-namespace dinomaly {
+namespace nabla {
 
 // Compares the gradient of L = sum(c * function(inputs)), c a cotangent drawn from the standard normal
 // distribution, with central differences (L(x + h) - L(x - h)) / 2h in float64, for every element of every
@@ -19,4 +19,4 @@ namespace dinomaly {
 double gradcheck(const std::function<Variable(const std::vector<Variable>&)>& function,
                  const std::vector<Tensor>& inputs, Generator& generator, double tolerance = 1e-6);
 
-}  // namespace dinomaly
+}  // namespace nabla

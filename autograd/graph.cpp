@@ -5,7 +5,7 @@
 
 #include "autograd/tape.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -117,4 +117,4 @@ std::string to_graphviz(const Variable& root, const std::vector<std::pair<std::s
   return Drawing(root, names).text();
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

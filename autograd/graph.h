@@ -1,4 +1,4 @@
-// The tape as a picture.
+// The tape as an image.
 #pragma once
 
 #include <string>
@@ -7,7 +7,7 @@
 
 #include "autograd/variable.h"
 
-namespace dinomaly {
+namespace nabla {
 
 // What `root` was made of, in the language of Graphviz (`dot -Tsvg`): an ellipse for each recorded op, with
 // name, shape and dtype of its output, and the bytes its backward keeps in memory; a box for each variable
@@ -20,4 +20,4 @@ namespace dinomaly {
 std::string to_graphviz(const Variable& root,
                         const std::vector<std::pair<std::string, Variable>>& names = {});
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -8,7 +8,7 @@
 #include "tensor/ops.h"
 #include "tensor/profiler.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -202,4 +202,4 @@ Variable non_differentiable(const char* name, Tensor value, const std::vector<Va
   });
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

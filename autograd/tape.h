@@ -15,7 +15,7 @@
 #include "autograd/variable.h"
 #include "tensor/kernels.h"
 
-namespace dinomaly {
+namespace nabla {
 
 // The gradients of an op's inputs, in their order; an undefined one means none.
 struct Gradients : std::vector<Tensor> {
@@ -117,4 +117,4 @@ Variable non_differentiable(const char* name, Tensor value, const std::vector<Va
 
 inline Kernels& kernels_for(const Variable& variable) { return kernels_for(variable.device()); }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -4,7 +4,7 @@
 
 #include "autograd/tape.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 VariableState& state_of(const Variable& variable) {
@@ -94,4 +94,4 @@ void HookHandle::remove() {
 
 Variable Variable::detach() const { return Variable(value()); }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -8,7 +8,7 @@
 
 #include "tensor/tensor.h"
 
-namespace dinomaly {
+namespace nabla {
 
 // Sees the gradient of a variable, summed over all its uses, and returns what takes its place.
 using Hook = std::function<Tensor(const Tensor& gradient)>;
@@ -79,4 +79,4 @@ class Variable {
   std::shared_ptr<HeldValue> held_;
 };
 
-}  // namespace dinomaly
+}  // namespace nabla

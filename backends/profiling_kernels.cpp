@@ -7,7 +7,7 @@
 
 #include "tensor/profiler.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -278,4 +278,4 @@ Kernels& profiled(Kernels& kernels) {
   return *decorator;
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -3,9 +3,9 @@
 
 #include "tensor/kernels.h"
 
-namespace dinomaly {
+namespace nabla {
 
 // The decorator of `kernels`, made at the first call and never destroyed. `kernels` must live as long.
 Kernels& profiled(Kernels& kernels);
 
-}  // namespace dinomaly
+}  // namespace nabla

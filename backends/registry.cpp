@@ -7,7 +7,7 @@
 #include "backends/cuda/cuda_registry.h"
 #endif
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -31,4 +31,4 @@ Kernels& kernels_for(Device device) {
   return Profiler::running() ? profiled(kernels) : kernels;
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

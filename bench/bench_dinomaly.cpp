@@ -11,6 +11,7 @@
 
 #include "bench/process.h"
 #include "bench/workload.h"
+#include "dinomaly/base/framework.h"
 #include "dinomaly/cli/program.h"
 #include "tensor/error.h"
 #include "tensor/profiler.h"
@@ -31,7 +32,7 @@ static void answer(const json& line) {
 }
 
 // The first line out: {"check", "first_result_seconds", "peak_rss_mb"}; then one for each line in.
-//   run   -> {"seconds"}: of one repetition, all pictures
+//   run   -> {"seconds"}: of one repetition, all images
 //   reset -> {}: the peak starts anew
 //   peak  -> {"peak_rss_mb"}
 static void serve(Workload& workload, Clock::time_point start) {

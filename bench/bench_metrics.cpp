@@ -4,8 +4,9 @@
 #include <vector>
 
 #include "bench/process.h"
+#include "dinomaly/base/framework.h"
 #include "dinomaly/cli/program.h"
-#include "dinomaly/metrics/aupro.h"
+#include "dinomaly/evaluation/aupro.h"
 #include "tensor/error.h"
 #include "tensor/tensor.h"
 

@@ -16,6 +16,7 @@
 
 #include "bench/options.h"
 #include "bench/peak.h"
+#include "dinomaly/base/framework.h"
 #include "tensor/error.h"
 #include "tensor/kernels.h"
 
@@ -23,7 +24,7 @@ using namespace dinomaly;
 
 namespace {
 
-// One picture of 392 x 392 pixels.
+// One image of 392 x 392 pixels.
 constexpr int64_t side = 28, patches = side * side, tokens = patches + 5, pixels = 392, map_size = 256;
 
 struct Shapes {

@@ -223,10 +223,10 @@ class StableAdamW(torch.optim.Optimizer):
 
 
 def load(arch, tensors):
-    """A model with the weights that bench_dinomaly --save-weights wrote, for pictures of the size it wrote."""
+    """A model with the weights that bench_dinomaly --save-weights wrote, for images of the size it wrote."""
     model = Dinomaly(arch)
     weights = {name: t for name, t in tensors.items() if not name.startswith(("input/", "expect/"))}
     model.load_state_dict(weights)
-    side = tensors["input/pictures"].shape[-1] // PATCH
+    side = tensors["input/images"].shape[-1] // PATCH
     model.encoder.table = model.encoder.positions(side).detach().contiguous()
     return model.eval()

@@ -17,12 +17,12 @@ def plain_cosine_similarity(a, b, dim):
 
 def export(args):
     tensors = load_file(args.weights)
-    model, pictures = dinomaly_torch.load(args.arch, tensors), tensors["input/pictures"]
-    target = pathlib.Path(args.models) / f"{args.arch}-{pictures.shape[-1]}-b{len(pictures)}"
+    model, images = dinomaly_torch.load(args.arch, tensors), tensors["input/images"]
+    target = pathlib.Path(args.models) / f"{args.arch}-{images.shape[-1]}-b{len(images)}"
     target.parent.mkdir(parents=True, exist_ok=True)
     with torch.inference_mode():
         try:
-            torch.onnx.export(model, (pictures,), f"{target}.onnx", dynamo=True, external_data=False, optimize=True)
+            torch.onnx.export(model, (images,), f"{target}.onnx", dynamo=True, external_data=False, optimize=True)
             print(f"{target}.onnx")
         except Exception as error:  # the other runtime may still work
             print(f"ONNX export failed: {error}", file=sys.stderr)
@@ -30,7 +30,7 @@ def export(args):
         import openvino
 
         dinomaly_torch.cosine_similarity = plain_cosine_similarity
-        openvino.save_model(openvino.convert_model(model, example_input=pictures), f"{target}.xml", compress_to_fp16=False)
+        openvino.save_model(openvino.convert_model(model, example_input=images), f"{target}.xml", compress_to_fp16=False)
         print(f"{target}.xml")
     except Exception as error:
         print(f"OpenVINO conversion failed: {error}", file=sys.stderr)

@@ -2,7 +2,7 @@
 // and of attention. Norms, activations and everything else that is one pass over memory count nothing.
 #pragma once
 
-#include "dinomaly/config.h"
+#include "dinomaly/model/config.h"
 #include "dinomaly/weights/encoder_weights.h"
 
 namespace dinomaly {
@@ -13,7 +13,7 @@ struct Flops {
   double reconstruct_backward = 0;  // the gradients of all products but the bottleneck's input
 };
 
-// Of one picture of `rows` x `columns` patches; `config` is complete.
+// Of one image of `rows` x `columns` patches; `config` is complete.
 Flops flops_of(const EncoderConfig& encoder, const Config& config, int64_t rows, int64_t columns);
 
 }  // namespace dinomaly

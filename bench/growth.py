@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""How cost grows: batch, size, architecture, threads, and the number of training pictures. Writes GROWTH.md.
+"""How cost grows: batch, size, architecture, threads, and the number of training images. Writes GROWTH.md.
 
     growth.py                         everything, one axis at a time, about 25 minutes on two cores
     growth.py --axes batch,images --repeat 2 --limit 60
@@ -44,7 +44,7 @@ def bench(args, work, **changes):
 def table(first, runs):
     """`runs`: (label, result). Cost and arithmetic are also given as multiples of the first line's."""
     lines = [
-        f"| {first} | ms a picture | GFLOP a picture | GFLOP/s | times the first: ms | GFLOP | peak MB |",
+        f"| {first} | ms an image | GFLOP an image | GFLOP/s | times the first: ms | GFLOP | peak MB |",
         "|---|---|---|---|---|---|---|",
     ]
     base = next((result for _, result in runs if "error" not in result), None)
@@ -110,9 +110,9 @@ def run_measured(command, limit):
 
 
 def images_axis(args):
-    """Trainings whose features outgrow --feature-memory: what each further picture costs in memory and time."""
-    lines = ["", f"## Training pictures: an epoch, at most {MOST_STEPS} steps, --feature-memory {FEATURE_GB} (ViT-S, 56 pixels a side, batch 64)", "",
-             "| pictures | encoded | features MB | where | encoding s | training s | peak MB |",
+    """Trainings whose features outgrow --feature-memory: what each further image costs in memory and time."""
+    lines = ["", f"## Training images: an epoch, at most {MOST_STEPS} steps, --feature-memory {FEATURE_GB} (ViT-S, 56 pixels a side, batch 64)", "",
+             "| images | encoded | features MB | where | encoding s | training s | peak MB |",
              "|---|---|---|---|---|---|---|"]  # fmt: skip
     with tempfile.TemporaryDirectory(dir=args.build.parent) as folder:
         folder = pathlib.Path(folder)
@@ -126,7 +126,7 @@ def images_axis(args):
             print(f"images {count}", flush=True)
             data = folder / str(count)
             data.mkdir()
-            for i in range(count):  # the same fifty pictures, each under many names
+            for i in range(count):  # the same fifty images, each under many names
                 os.link(drawn[i % len(drawn)], data / f"{i:06}.png")
             steps = min(count // 64, MOST_STEPS)
             train = [args.build / "dinomaly", "train", data, f"--encoder={encoder}", f"--threads={args.threads}",

@@ -40,25 +40,25 @@ nlohmann::json BenchOptions::to_json() const {
 }
 
 BenchOptions parse_bench_options(int argc, char** argv) {
-  CLI::App app{"Times Dinomaly with random weights: pictures to maps and scores, or one training step"};
+  CLI::App app{"Times Dinomaly with random weights: images to maps and scores, or one training step"};
   BenchOptions options;
   std::string work, precision = "f32", device = "cpu";
   app.footer("Example: bench_dinomaly infer --arch base --batch 1 --threads 2 --repeat 10");
   app.add_option("WORK", work, "infer or train")->required();
   app.add_option("--arch", options.arch, "small, base or large")->capture_default_str();
   app.add_option("--size", options.size, "pixels a side, a multiple of 14")->capture_default_str();
-  app.add_option("--batch", options.batch, "pictures")->capture_default_str()->check(CLI::Range(1, 4096));
+  app.add_option("--batch", options.batch, "images")->capture_default_str()->check(CLI::Range(1, 4096));
   app.add_option("--precision", precision, "f32 or bf16")->capture_default_str();
   add_device_flags(app, device);
   app.add_option("--threads", options.threads, "0: one a processor")->check(CLI::Range(0, 1024));
   app.add_option("--repeat", options.repeat, "repetitions that count, after one that does not")
       ->capture_default_str()
       ->check(CLI::Range(1, 1000000));
-  app.add_option("--seed", options.seed, "of weights and pictures")->capture_default_str();
+  app.add_option("--seed", options.seed, "of weights and images")->capture_default_str();
   app.add_flag("--kept-features", options.kept_features, "train: run the encoder once, before the clock");
   app.add_option("--weights", options.weights, "a file of --save-weights instead of random weights");
   app.add_option("--save-weights", options.save_weights,
-                 "write weights, pictures and what f32 computes from them (safetensors)");
+                 "write weights, images and what f32 computes from them (safetensors)");
   app.add_flag("--profile", options.profile, "one more repetition, with each kernel's cost on stderr");
   app.add_flag("--serve", options.serve,
                "answer each line 'run' on stdin with one repetition and one line of JSON");

@@ -53,8 +53,8 @@ class Runtime:
 
     def __init__(self, args):
         known = numpy_tensors(args.weights, ("input/", "expect/"))
-        self.pictures, self.known = known["input/pictures"], known
-        self.model = pathlib.Path(args.models) / f"{args.arch}-{self.pictures.shape[-1]}-b{len(self.pictures)}"
+        self.images, self.known = known["input/images"], known
+        self.model = pathlib.Path(args.models) / f"{args.arch}-{self.images.shape[-1]}-b{len(self.images)}"
 
     def check(self):
         anomaly_map, score = self.run()
@@ -78,7 +78,7 @@ class OnnxRuntime(Runtime):
         self.name = self.session.get_inputs()[0].name
 
     def run(self):
-        return self.session.run(None, {self.name: self.pictures})
+        return self.session.run(None, {self.name: self.images})
 
 
 class OpenVino(Runtime):
@@ -95,7 +95,7 @@ class OpenVino(Runtime):
         self.compiled = openvino.Core().compile_model(f"{self.model}.xml", "CPU", options)
 
     def run(self):
-        result = self.compiled([self.pictures])
+        result = self.compiled([self.images])
         return result[0], result[1]
 
 
@@ -115,7 +115,7 @@ class Torch:
         from safetensors.torch import load_file
 
         tensors = load_file(args.weights)
-        self.pictures = tensors["input/pictures"].clone().to(args.device)
+        self.images = tensors["input/images"].clone().to(args.device)
         self.known = {name: t.numpy().copy() for name, t in tensors.items() if name.startswith("expect/")}
         self.model = self.build(tensors).to(args.device)
         del tensors
@@ -143,7 +143,7 @@ class Torch:
 
     def encode_batch(self):
         with self.torch.no_grad(), self.precision():
-            return self.encode(self.pictures)
+            return self.encode(self.images)
 
     def loss(self):
         from dinomaly_torch import hard_mining_loss
@@ -162,7 +162,7 @@ class Torch:
 
     def infer(self):
         with self.torch.inference_mode(), self.precision():
-            return self.forward(self.pictures)
+            return self.forward(self.images)
 
     def run(self):
         if self.args.work == "infer":
@@ -204,7 +204,7 @@ class Anomalib(Torch):
 
         self.versions.update(anomalib=__import__("importlib.metadata", fromlist=["version"]).version("anomalib"))
         self.versions.update(timm=timm.__version__)
-        create, size = timm.create_model, self.pictures.shape[-1]
+        create, size = timm.create_model, self.images.shape[-1]
 
         def offline(name, **options):  # nothing is downloaded; the position table is made for this size
             return create(name, **{**options, "pretrained": False, "img_size": size})
@@ -257,12 +257,12 @@ class Anomalib(Torch):
 
     def infer(self):
         with self.torch.inference_mode():
-            batch = self.model(self.pictures)
+            batch = self.model(self.images)
         return batch.anomaly_map[:, 0], batch.pred_score
 
     def loss(self):
         self.model.train()  # it has no loss in eval mode
-        return self.model(self.pictures, global_step=5000)
+        return self.model(self.images, global_step=5000)
 
     def check(self):
         drops = [m for m in self.model.modules() if isinstance(m, self.torch.nn.Dropout) and m.p > 0]

@@ -11,7 +11,7 @@ import sys
 TITLES = {
     "infer-base-32": "Inference, ViT-B, batch 32",
     "train-base-16": "Training step, ViT-B, batch 16",
-    "infer-small": "Inference, ViT-S, batch 1: picture to map and score",
+    "infer-small": "Inference, ViT-S, batch 1: image to map and score",
     "infer-base": "Inference, ViT-B, batch 1",
     "train-small": "Training step, ViT-S, batch 4",
     "train-base": "Training step, ViT-B, batch 4",
@@ -122,7 +122,7 @@ def number(value, digits):
 
 def table(row):
     lines = [
-        "| program | precision | s a picture, min | median | relative to ours f32 | peak MB running | peak MB with start "
+        "| program | precision | s an image, min | median | relative to ours f32 | peak MB running | peak MB with start "
         "| first result s | error |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
@@ -152,7 +152,7 @@ def markdown(doc):
         f"{m['cpu']}, {m['cores']} cores ({', '.join(m['instructions'])}), {m['memory_gib']} GiB, {m['system']}; "
         f"{doc['threads']} threads, {doc['size']} x {doc['size']} pixels.",
         "",
-        "All programs load the same random weights and pictures, and take turns, one repetition each. `error` is the first "
+        "All programs load the same random weights and images, and take turns, one repetition each. `error` is the first "
         "result's distance from our f32: of the map, against the map's own spread; in training, of the gradient's norm "
         "without dropout (anomalib's layers have no bias and so another norm: of the loss). How the rest is measured stands in README.md.",
     ]

@@ -4,7 +4,8 @@
 
 #include "autograd/grad_mode.h"
 #include "bench/flops.h"
-#include "dinomaly/loss.h"
+#include "dinomaly/base/framework.h"
+#include "dinomaly/model/loss.h"
 #include "nn/init.h"
 #include "nn/optim/clip_grad_norm.h"
 #include "tensor/ops.h"
@@ -47,18 +48,18 @@ Workload::Workload(const BenchOptions& options) : options_(options), encoder_(di
       if (name.ends_with(".gamma")) tensor = Tensor::uniform(tensor.shape(), 0.1, 0.5, generator);
     }
     load_encoder_weights(model_->encoder(), weights, "random weights");
-    pictures_ = Tensor::normal({options.batch, 3, options.size, options.size}, 0, 1, generator);
+    images_ = Tensor::normal({options.batch, 3, options.size, options.size}, 0, 1, generator);
   }
   if (options.save_weights) save(*options.save_weights);
   model_->to(options.precision);
   model_->to(options.device);
-  pictures_ = pictures_.to(options.device);
+  images_ = images_.to(options.device);
   if (!options.train) return;
   const Config& used = model_->config();
   optimizer_ = std::make_unique<StableAdamW>(
       model_->trained_parameters(), AdamOptions{used.beta1, used.beta2, used.adam_eps, used.weight_decay});
   if (!options.kept_features) return;
-  kept_ = model_->encode(pictures_);
+  kept_ = model_->encode(images_);
   kernels_for(options.device).trim();  // as a training run does: the encoder has done its work
 }
 
@@ -70,11 +71,10 @@ void Workload::load(const SafeTensors& file) {
     weights[name] = file.get(name);
   }
   model_->load_state_dict(weights, source);
-  pictures_ = file.get("input/pictures");
+  images_ = file.get("input/images");
   const Shape wanted{options_.batch, 3, options_.size, options_.size};
-  check_input(pictures_.shape() == wanted && pictures_.dtype() == Dtype::f32,
-              "{}: its pictures are {} of {}, not {} of f32", source, pictures_.shape(), pictures_.dtype(),
-              wanted);
+  check_input(images_.shape() == wanted && images_.dtype() == Dtype::f32,
+              "{}: its images are {} of {}, not {} of f32", source, images_.shape(), images_.dtype(), wanted);
   const auto optional = [&](const std::string& name, const Shape& shape) {
     if (!file.contains(name)) return Tensor();
     const Tensor value = file.get(name);
@@ -90,7 +90,7 @@ void Workload::load(const SafeTensors& file) {
 
 void Workload::save(const std::filesystem::path& path) {
   NamedTensors tensors = model_->state_dict();
-  tensors.emplace_back("input/pictures", pictures_);
+  tensors.emplace_back("input/images", images_);
   if (options_.train) {
     model_->eval();
     const double loss = train_loss().item();
@@ -101,7 +101,7 @@ void Workload::save(const std::filesystem::path& path) {
   } else {
     NoGrad no_recording;
     model_->eval();
-    const Reconstruction reconstruction = model_->reconstruct(model_->encode(pictures_), dropout_);
+    const Reconstruction reconstruction = model_->reconstruct(model_->encode(images_), dropout_);
     const AnomalyMaps maps = anomaly_maps(reconstruction, options_.size, options_.size, model_->config());
     Config mirrored = model_->config();  // anomalib continues the map by its mirror image before it blurs
     mirrored.blur_reflects = true;
@@ -116,14 +116,14 @@ void Workload::save(const std::filesystem::path& path) {
 AnomalyMaps Workload::infer() {
   NoGrad no_recording;
   model_->eval();
-  const Reconstruction reconstruction = model_->reconstruct(model_->encode(pictures_), dropout_);
+  const Reconstruction reconstruction = model_->reconstruct(model_->encode(images_), dropout_);
   return anomaly_maps(reconstruction, options_.size, options_.size, model_->config());
 }
 
 Tensor Workload::train_loss() {
   const Config& config = model_->config();
   for (const Variable& parameter : model_->trained_parameters()) parameter.zero_grad();
-  const Features features = kept_.bottleneck_input.defined() ? kept_ : model_->encode(pictures_);
+  const Features features = kept_.bottleneck_input.defined() ? kept_ : model_->encode(images_);
   const Reconstruction reconstruction = model_->reconstruct(features, dropout_);
   const Variable loss =
       hard_mining_cosine_loss(reconstruction, mining_share(config, step_in_schedule), config.mining_factor);

@@ -5,7 +5,8 @@
 #include <nlohmann/json.hpp>
 
 #include "bench/options.h"
-#include "dinomaly/anomaly_map.h"
+#include "dinomaly/base/framework.h"
+#include "dinomaly/model/anomaly_map.h"
 #include "nn/optim/optimizer.h"
 #include "tensor/io/safetensors.h"
 
@@ -13,7 +14,7 @@ namespace dinomaly {
 
 class Workload {
  public:
-  // Random or loaded weights and pictures. With --save-weights the file is written here, with what f32
+  // Random or loaded weights and images. With --save-weights the file is written here, with what f32
   // computes. Throws InputError for a file that does not fit the options.
   explicit Workload(const BenchOptions& options);
 
@@ -42,7 +43,7 @@ class Workload {
   std::unique_ptr<Dinomaly> model_;
   std::unique_ptr<StableAdamW> optimizer_;
   Generator dropout_;
-  Tensor pictures_;
+  Tensor images_;
   Features kept_;
   Expected expected_;
   int steps_ = 0;

@@ -23,7 +23,7 @@
 
 #include "tensor/ops.h"
 
-using namespace dinomaly;
+using namespace nabla;
 
 static std::string elements(const Tensor& x) {
   return fmt::format("{}", fmt::join(x.to_vector<double>(), " "));

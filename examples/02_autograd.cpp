@@ -14,7 +14,7 @@
 #include "autograd/gradcheck.h"
 #include "autograd/ops/ops.h"
 
-using namespace dinomaly;
+using namespace nabla;
 
 static Variable scalar(double value) { return {Tensor::full({}, value), true}; }
 

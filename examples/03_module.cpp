@@ -19,7 +19,7 @@
 #include "nn/optim/schedule.h"
 #include "tensor/io/safetensors.h"
 
-using namespace dinomaly;
+using namespace nabla;
 
 // A module declares its parts in its constructor; their names are the keys of its state_dict.
 class Network : public Module {

@@ -5,9 +5,9 @@
 // Expected output:
 //   Before training: accuracy below 45 %
 //   After 200 steps: accuracy above 90 %
-#include "dinomaly/data/canvas.h"
-#include "dinomaly/data/sampler.h"
-#include "dinomaly/preprocess.h"
+#include "dinomaly/image/preprocess.h"
+#include "dinomaly/synthetic/canvas.h"
+#include "dinomaly/training/sampler.h"
 #include "nn/init.h"
 #include "nn/optim/optimizer.h"
 #include "nn/optim/schedule.h"
@@ -34,9 +34,9 @@ static Image draw(int64_t label, Generator& generator) {
   return canvas.photograph(generator);
 }
 
-struct Pictures {
+struct LabelledImages {
   Tensor images, labels;  // (N, 3, side, side) f32, (N) i64
-  Pictures(int64_t count, Generator generator)
+  LabelledImages(int64_t count, Generator generator)
       : images(Tensor::empty({count, 3, side, side})), labels(Tensor::empty({count}, Dtype::i64)) {
     for (int64_t i = 0; i < count; ++i) {
       labels.data<int64_t>()[i] = i % classes;
@@ -72,15 +72,15 @@ struct Classifier : Module {
   }
 };
 
-// The share of pictures the model has never trained on that it names rightly.
-static double accuracy(const Classifier& model, const Pictures& pictures) {
+// The share of images the model has never trained on that it names rightly.
+static double accuracy(const Classifier& model, const LabelledImages& data) {
   NoGrad no_recording;
-  const Tensor guess = argmax(model(pictures.images).value());
-  return reduce(Reduce::mean, compare(Compare::equal, guess, pictures.labels).to(Dtype::f32)).item();
+  const Tensor guess = argmax(model(data.images).value());
+  return reduce(Reduce::mean, compare(Compare::equal, guess, data.labels).to(Dtype::f32)).item();
 }
 
 int main() {
-  const Pictures training(1024, Generator(1)), unseen(256, Generator(2));
+  const LabelledImages training(1024, Generator(1)), unseen(256, Generator(2));
   const Classifier model{Generator(3)};
   fmt::print("Before training: accuracy {} 45 %\n", accuracy(model, unseen) < 0.45 ? "below" : "above");
   AdamW optimizer(model.parameters());

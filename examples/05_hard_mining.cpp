@@ -12,13 +12,13 @@
 #include <cmath>
 
 #include "autograd/ops/ops.h"
-#include "dinomaly/loss.h"
+#include "dinomaly/model/loss.h"
 
 using namespace dinomaly;
 
 constexpr int64_t points = 8;
 
-// Two pictures of four points each; point i of the decoder's is turned away from the encoder's (1, 0) by
+// Two images of four points each; point i of the decoder's is turned away from the encoder's (1, 0) by
 // angle (i + 1) * 0.175.
 static Tensor decoder_features() {
   std::vector<float> values;

@@ -11,14 +11,14 @@
 
 #include <filesystem>
 
-#include "dinomaly/anomaly_map.h"
 #include "dinomaly/cli/program.h"
 #include "dinomaly/data/loader.h"
-#include "dinomaly/data/procedural.h"
-#include "dinomaly/data/sampler.h"
-#include "dinomaly/feature_store.h"
-#include "dinomaly/loss.h"
-#include "dinomaly/metrics/ranking.h"
+#include "dinomaly/evaluation/ranking.h"
+#include "dinomaly/model/anomaly_map.h"
+#include "dinomaly/model/loss.h"
+#include "dinomaly/synthetic/procedural.h"
+#include "dinomaly/training/feature_store.h"
+#include "dinomaly/training/sampler.h"
 #include "nn/optim/clip_grad_norm.h"
 #include "nn/optim/optimizer.h"
 
@@ -62,7 +62,7 @@ static std::pair<double, double> train(Dinomaly& model, FeatureStore& features) 
   return {first, last};
 }
 
-// A picture's score: how badly the decoder rebuilds the worst spots of what the encoder sees.
+// An image's score: how badly the decoder rebuilds the worst spots of what the encoder sees.
 static std::vector<float> scores_of(Dinomaly& model, const std::vector<Sample>& samples) {
   model.eval();
   NoGrad no_recording;

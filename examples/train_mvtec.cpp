@@ -1,14 +1,14 @@
-// Trains Dinomaly on pictures in MVTec AD's layout and judges it: the whole paper in one loop.
+// Trains Dinomaly on images in MVTec AD's layout and judges it: the whole paper in one loop.
 //
 //   train_mvtec --data MVTEC --categories bottle,pill --encoder dinov2_vits14_reg4.safetensors --out out
 //
-// Without --data it draws its own pictures, without --encoder it takes a random one. It ends with a table of
+// Without --data it draws its own images, without --encoder it takes a random one. It ends with a table of
 // metrics; OUT gets metrics.json, log.csv, model.safetensors and heatmaps/CATEGORY/DEFECT_ID.png.
 // `dinomaly train` does the same with checkpoints, validations and one model a category where asked.
+#include "dinomaly/base/files.h"
 #include "dinomaly/cli/program.h"
 #include "dinomaly/cli/train_run.h"
-#include "dinomaly/files.h"
-#include "dinomaly/model_file.h"
+#include "dinomaly/model/model_file.h"
 
 using namespace dinomaly;
 
@@ -39,7 +39,7 @@ static int run(int argc, char** argv) {
   RunSeconds seconds;
   FeatureStore features(*model, training_samples(dataset), options.config.batch);
   const Stopwatch train_watch;
-  train(*model, features, options.out / "log.csv");  // encodes the pictures as it meets them
+  train(*model, features, options.out / "log.csv");  // encodes the images as it meets them
   seconds.features = features.seconds();
   seconds.train = train_watch.seconds() - seconds.features;
   fmt::print("features of {} images: {:.1f} s, {:.0f} MB\n", features.computed(), seconds.features,

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <vector>
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 template <class Draw>
@@ -30,4 +30,4 @@ void xavier_uniform(const Variable& weight, Generator& generator) {
   fill_with(weight, [&] { return bound * (2 * generator.uniform() - 1); });
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -1,6 +1,6 @@
 #include "nn/layers.h"
 
-namespace dinomaly {
+namespace nabla {
 
 Linear::Linear(int64_t in, int64_t out, bool with_bias) {
   weight = parameter("weight", Tensor::zeros({out, in}));
@@ -42,4 +42,4 @@ Variable PatchEmbed::operator()(const Variable& images) const {
   return transpose(reshape(grid, {grid.size(0), grid.size(1), -1}), 1, 2);
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

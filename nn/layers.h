@@ -6,7 +6,7 @@
 #include "autograd/ops/ops.h"
 #include "nn/module.h"
 
-namespace dinomaly {
+namespace nabla {
 
 // y = x W^T + b; weight (out, in), bias (out). Starts at zero: see init.h.
 class Linear : public Module {
@@ -62,7 +62,7 @@ class Conv2d : public Module {
   Conv2dArgs args_;
 };
 
-// A picture cut into patches, each projected to a token: x (B, 3, H, W) -> (B, H/patch * W/patch, width),
+// An image cut into patches, each projected to a token: x (B, 3, H, W) -> (B, H/patch * W/patch, width),
 // row-major. H and W must be multiples of the patch.
 class PatchEmbed : public Module {
  public:
@@ -75,4 +75,4 @@ class PatchEmbed : public Module {
   int64_t patch_;
 };
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -6,7 +6,7 @@
 #include "tensor/io/printable.h"
 #include "tensor/kernels.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -95,4 +95,4 @@ void Module::set_requires_grad(bool on) {
   for (auto& parameter : parameters()) parameter.set_requires_grad(on);
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -9,7 +9,7 @@
 
 #include "autograd/variable.h"
 
-namespace dinomaly {
+namespace nabla {
 
 using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
 
@@ -62,4 +62,4 @@ class Module {
   bool training_ = true;
 };
 
-}  // namespace dinomaly
+}  // namespace nabla

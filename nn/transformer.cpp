@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 void check_heads(const char* layer, int64_t width, int64_t heads) {
@@ -24,4 +24,4 @@ LinearAttention::LinearAttention(int64_t width, int64_t heads, double eps)
   check_heads("linear_attention", width, heads);
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -3,7 +3,7 @@
 
 #include "nn/layers.h"
 
-namespace dinomaly {
+namespace nabla {
 
 // The layers below are branches of a block: with `then` they add themselves to its residual stream.
 
@@ -74,4 +74,4 @@ class LinearAttention : public Module {
   double eps_;
 };
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds, and trains a detector on pictures the program draws itself: a table of metrics,
+# Installs what is missing, builds, and trains a detector on images the program draws itself: a table of metrics,
 # and heatmaps in build/demo/heatmaps. Further flags go to train_mvtec and win: demo.sh --iterations 50
 set -euo pipefail
 cd "$(dirname "$0")/.."

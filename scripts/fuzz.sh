@@ -25,7 +25,7 @@ build-fuzz/bin/write_fuzz_seeds "$work"
 
 export OMP_NUM_THREADS=1 ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1
 export UBSAN_OPTIONS=print_stacktrace=1
-# A picture may claim 2^26 pixels: 1.3 GB while it is decoded, and 40 s with sanitizers.
+# An image may claim 2^26 pixels: 1.3 GB while it is decoded, and 40 s with sanitizers.
 limits=(-rss_limit_mb=4096 -malloc_limit_mb=2048 -timeout=120)
 status=0
 for target in "${targets[@]}"; do

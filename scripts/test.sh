@@ -3,7 +3,7 @@
 #   test.sh                      all tests, in build/
 #   test.sh --sanitize           the same under AddressSanitizer, LeakSanitizer and UndefinedBehaviorSanitizer, in
 #                                build-sanitize/; what libgomp and oneDNN keep for the whole run is no leak
-#   test.sh --sanitize=thread    what the programs do on threads of their own (doctest's suite "threads": pictures read
+#   test.sh --sanitize=thread    what the programs do on threads of their own (doctest's suite "threads": images read
 #                                ahead, the allocator), under ThreadSanitizer, in build-thread/. ThreadSanitizer does not
 #                                see how libgomp synchronises, so OpenMP runs on one thread there.
 set -euo pipefail

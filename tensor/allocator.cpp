@@ -10,7 +10,7 @@
 #include <sanitizer/asan_interface.h>
 #endif
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -148,4 +148,4 @@ void CachingAllocator::reset_peak() {
   counters_.peak_bytes = counters_.live_bytes;
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-namespace dinomaly {
+namespace nabla {
 
 // Where the blocks come from: the system's heap, or a GPU driver.
 class MemorySource {
@@ -85,4 +85,4 @@ class CachingAllocator {
   MemoryCounters counters_;
 };
 
-}  // namespace dinomaly
+}  // namespace nabla

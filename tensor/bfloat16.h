@@ -11,7 +11,7 @@
 #define DINOMALY_HOST_DEVICE
 #endif
 
-namespace dinomaly {
+namespace nabla {
 
 struct BFloat16 {
   uint16_t bits = 0;
@@ -33,4 +33,4 @@ struct BFloat16 {
   }
 };
 
-}  // namespace dinomaly
+}  // namespace nabla

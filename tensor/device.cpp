@@ -4,7 +4,7 @@
 
 #include "tensor/error.h"
 
-namespace dinomaly {
+namespace nabla {
 
 Device parse_device(std::string_view text) {
   if (text == "cpu") return Device::cpu();
@@ -19,4 +19,4 @@ Device parse_device(std::string_view text) {
   fail_input("unknown device '{}': expected cpu, cuda or cuda:N (programs also take auto)", text);
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace dinomaly {
+namespace nabla {
 
 struct Device {
   enum class Type { cpu, cuda };
@@ -24,12 +24,12 @@ struct Device {
 // "cpu", "cuda" or "cuda:N"; anything else throws InputError.
 Device parse_device(std::string_view text);
 
-}  // namespace dinomaly
+}  // namespace nabla
 
 template <>
-struct fmt::formatter<dinomaly::Device> : fmt::formatter<std::string> {
+struct fmt::formatter<nabla::Device> : fmt::formatter<std::string> {
   template <class Context>
-  auto format(const dinomaly::Device& device, Context& context) const {
+  auto format(const nabla::Device& device, Context& context) const {
     return fmt::formatter<std::string>::format(device.to_string(), context);
   }
 };

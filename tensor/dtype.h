@@ -11,7 +11,7 @@
 #include "tensor/bfloat16.h"
 #include "tensor/error.h"
 
-namespace dinomaly {
+namespace nabla {
 
 // f32 and bf16 to compute, f64 (CPU only) for gradient checks, i64 and u8 for indices, labels and masks.
 enum class Dtype { f32, f64, bf16, i64, u8 };
@@ -107,12 +107,12 @@ decltype(auto) visit_floating(Dtype dtype, Function&& function) {
   return function(float{});
 }
 
-}  // namespace dinomaly
+}  // namespace nabla
 
 template <>
-struct fmt::formatter<dinomaly::Dtype> : fmt::formatter<std::string_view> {
+struct fmt::formatter<nabla::Dtype> : fmt::formatter<std::string_view> {
   template <class Context>
-  auto format(dinomaly::Dtype dtype, Context& context) const {
-    return fmt::formatter<std::string_view>::format(dinomaly::name_of(dtype), context);
+  auto format(nabla::Dtype dtype, Context& context) const {
+    return fmt::formatter<std::string_view>::format(nabla::name_of(dtype), context);
   }
 };

@@ -7,7 +7,7 @@
 #include <string>
 #include <utility>
 
-namespace dinomaly {
+namespace nabla {
 
 // A broken contract: a wrong shape, dtype or state. The message names the op and what it was given.
 class Error : public std::runtime_error {
@@ -43,4 +43,4 @@ void check_input(bool ok, fmt::format_string<Args...> format, Args&&... args) {
   if (!ok) fail_input(format, std::forward<Args>(args)...);
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

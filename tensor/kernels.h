@@ -14,7 +14,7 @@
 #include "tensor/allocator.h"
 #include "tensor/tensor.h"
 
-namespace dinomaly {
+namespace nabla {
 
 // Elementwise functions of one tensor; a and b are the scalars of UnaryArgs. Their formulas and derivatives
 // stand in backends/common/elementwise.h, one functor each.
@@ -214,4 +214,4 @@ class Kernels {
 Kernels& kernels_for(Device device);
 inline Kernels& kernels_for(const Tensor& tensor) { return kernels_for(tensor.device()); }
 
-}  // namespace dinomaly
+}  // namespace nabla

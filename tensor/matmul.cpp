@@ -1,7 +1,7 @@
 // The batch rules of matmul; the product itself is the backend's.
 #include "tensor/ops.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -63,4 +63,4 @@ Tensor matmul(const Tensor& a, bool a_transposed, const Tensor& b, bool b_transp
   return result;
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -3,7 +3,7 @@
 #include <array>
 #include <cmath>
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -105,7 +105,7 @@ Tensor binary(Binary op, const Tensor& a, const Tensor& b) {
 
 Tensor unary(Unary op, const Tensor& x, UnaryArgs args) {
   check(x.defined() && is_floating(x.dtype()), "unary: expected a floating tensor, got {}",
-        x.defined() ? dinomaly::name_of(x.dtype()) : "an undefined one");
+        x.defined() ? nabla::name_of(x.dtype()) : "an undefined one");
   Tensor result = Tensor::empty_like(x);
   if (result.numel() > 0) kernels_for(x).unary(op, x, args, result);
   return result;
@@ -262,4 +262,4 @@ Tensor gather_rows(const Tensor& x, const std::vector<int64_t>& indices) {
   return result;
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -7,7 +7,7 @@
 #include "tensor/kernels.h"
 #include "tensor/tensor.h"
 
-namespace dinomaly {
+namespace nabla {
 
 // Elementwise with broadcasting. Both operands share dtype and device; errors name the op and both shapes.
 Tensor binary(Binary op, const Tensor& a, const Tensor& b);
@@ -50,4 +50,4 @@ Tensor cat(const std::vector<Tensor>& parts, int axis);
 // Rows of x along axis 0, in the order of `indices`.
 Tensor gather_rows(const Tensor& x, const std::vector<int64_t>& indices);
 
-}  // namespace dinomaly
+}  // namespace nabla

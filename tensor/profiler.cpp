@@ -7,7 +7,7 @@
 
 #include "tensor/error.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -74,4 +74,4 @@ std::string Profiler::table() const {
   return text + fmt::format("{:<44}{:>11.3f}\n", "all kernels", total * 1e3);
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

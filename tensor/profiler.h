@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace dinomaly {
+namespace nabla {
 
 // Whether the kernels of this thread work for a backward walk. The tape says so.
 enum class Phase { forward, backward };
@@ -61,4 +61,4 @@ class Profiler {
   static void add(const char* kernel, Phase phase, double seconds, double flops, double bytes);
 };
 
-}  // namespace dinomaly
+}  // namespace nabla

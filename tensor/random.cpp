@@ -3,7 +3,7 @@
 #include <cmath>
 #include <numbers>
 
-namespace dinomaly {
+namespace nabla {
 
 double Generator::normal() {
   const double radius = std::sqrt(-2.0 * std::log1p(-uniform()));
@@ -19,4 +19,4 @@ uint64_t Generator::below(uint64_t bound) {
   }
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

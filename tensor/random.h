@@ -6,7 +6,7 @@
 
 #include "tensor/bfloat16.h"
 
-namespace dinomaly {
+namespace nabla {
 
 struct Philox4 {
   uint32_t word[4];
@@ -68,4 +68,4 @@ class Generator {
   uint64_t offset_;
 };
 
-}  // namespace dinomaly
+}  // namespace nabla

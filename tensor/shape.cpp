@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace dinomaly {
+namespace nabla {
 
 void Shape::insert(int axis, int64_t size) {
   check(axis >= 0 && axis <= rank_, "shape: cannot insert axis {} into {}", axis, to_string());
@@ -39,4 +39,4 @@ Shape broadcast_shapes(const char* op, const Shape& a, const Shape& b) {
   return result;
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -11,7 +11,7 @@
 
 #include "tensor/error.h"
 
-namespace dinomaly {
+namespace nabla {
 
 class Shape {
  public:
@@ -79,12 +79,12 @@ Strides contiguous_strides(const Shape& shape);
 // axis). Throws "op: ..." with both shapes where there is none.
 Shape broadcast_shapes(const char* op, const Shape& a, const Shape& b);
 
-}  // namespace dinomaly
+}  // namespace nabla
 
 template <>
-struct fmt::formatter<dinomaly::Shape> : fmt::formatter<std::string> {
+struct fmt::formatter<nabla::Shape> : fmt::formatter<std::string> {
   template <class Context>
-  auto format(const dinomaly::Shape& shape, Context& context) const {
+  auto format(const nabla::Shape& shape, Context& context) const {
     return fmt::formatter<std::string>::format(shape.to_string(), context);
   }
 };

@@ -7,7 +7,7 @@
 
 #include "tensor/kernels.h"
 
-namespace dinomaly {
+namespace nabla {
 
 Storage::Storage(size_t bytes, Device device, bool* cleared)
     : data_(bytes == 0 ? nullptr : kernels_for(device).allocator().allocate(bytes, cleared)),
@@ -27,4 +27,4 @@ void Storage::evict() const {
   if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

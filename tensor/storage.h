@@ -8,7 +8,7 @@
 
 #include "tensor/device.h"
 
-namespace dinomaly {
+namespace nabla {
 
 class Storage {
  public:
@@ -83,4 +83,4 @@ class StorageHandle {
   std::shared_ptr<Storage> storage_;
 };
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -6,7 +6,7 @@
 
 #include "tensor/kernels.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -309,4 +309,4 @@ double Tensor::item() const {
   return visit(dtype_, [&](auto type) { return static_cast<double>(*local.data<decltype(type)>()); });
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -12,7 +12,7 @@
 #include "tensor/shape.h"
 #include "tensor/storage.h"
 
-namespace dinomaly {
+namespace nabla {
 
 class Tensor {
  public:
@@ -127,4 +127,4 @@ std::vector<T> Tensor::to_vector() const {
   return std::vector<T>(begin, begin + source.numel());
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -12,7 +12,7 @@
 #include "nn/module.h"
 #include "tensor/io/safetensors.h"
 
-namespace dinomaly {
+namespace nabla {
 
 // |x - expected|_2 / |expected|_2, absolute where expected is 0; a NaN of x stays one. Both have the same
 // shape.
@@ -58,4 +58,4 @@ inline void check_module(const std::string& name, Module& module,
   }
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

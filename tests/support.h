@@ -12,7 +12,7 @@
 #include "tensor/error.h"
 #include "tensor/kernels.h"
 
-namespace dinomaly {
+namespace nabla {
 
 // Counted and shown by scripts/test.sh.
 inline void skip(const std::string& why) { fmt::print("SKIPPED: {}\n", why); }
@@ -31,7 +31,7 @@ inline bool has_cuda(const std::string& what) {
   return found;
 }
 
-// The folder of reference bundles and real pictures that may stand beside the sources (or where
+// The folder of reference bundles and real images that may stand beside the sources (or where
 // DINOMALY_SHARED points); none where it is absent.
 inline std::optional<std::filesystem::path> shared_folder() {
   const char* override_path = std::getenv("DINOMALY_SHARED");
@@ -78,4 +78,4 @@ inline bool one_line_with(const std::string& message, const std::string& part) {
   return message.find(part) != std::string::npos && message.find('\n') == std::string::npos;
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

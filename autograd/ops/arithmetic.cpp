@@ -10,7 +10,7 @@
 #include "autograd/ops/common.h"
 #include "autograd/ops/ops.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -84,4 +84,4 @@ Variable affine(const Variable& x, double scale, double shift) {
                 [scale](const Tensor& dy) -> Gradients { return scale * dy; });
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -10,7 +10,7 @@
 #include "autograd/ops/ops.h"
 #include "autograd/ops/packed_heads.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -61,4 +61,4 @@ Variable packed_attention(const Variable& qkv_in, int64_t heads, double scale) {
                 });
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

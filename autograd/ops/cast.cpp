@@ -3,7 +3,7 @@
 #include "autograd/ops/common.h"
 #include "autograd/ops/ops.h"
 
-namespace dinomaly {
+namespace nabla {
 
 Variable cast(const Variable& x, Dtype dtype) {
   check(is_floating(x.dtype()) && is_floating(dtype), "cast: {} to {}: both must be floating", x.dtype(),
@@ -12,4 +12,4 @@ Variable cast(const Variable& x, Dtype dtype) {
                 [from = x.dtype()](const Tensor& dy) -> Gradients { return dy.to(from); });
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -3,7 +3,7 @@
 #include "autograd/ops/common.h"
 #include "autograd/ops/ops.h"
 
-namespace dinomaly {
+namespace nabla {
 
 Variable cat(const std::vector<Variable>& parts, int axis) {
   check(!parts.empty(), "cat: nothing to join");
@@ -42,4 +42,4 @@ Variable stack(const std::vector<Variable>& parts, int axis) {
   return cat(slabs, at);
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -4,7 +4,7 @@
 #include "autograd/tape.h"
 #include "tensor/tensor.h"
 
-namespace dinomaly {
+namespace nabla {
 
 inline bool wants_gradient(const Variable& x) { return x.defined() && x.requires_grad(); }
 
@@ -36,4 +36,4 @@ void check_alike(const char* op, const Variable& x, const Others&... others) {
   (agree(others), ...);
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

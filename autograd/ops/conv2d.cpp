@@ -8,7 +8,7 @@
 #include "autograd/ops/common.h"
 #include "autograd/ops/ops.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -64,4 +64,4 @@ Variable conv2d(const Variable& x, const Variable& weight, const Variable& bias,
                 });
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -5,7 +5,7 @@
 #include "autograd/ops/common.h"
 #include "autograd/ops/ops.h"
 
-namespace dinomaly {
+namespace nabla {
 
 Variable cosine_similarity(const Variable& a, const Variable& b, double eps) {
   check_alike("cosine_similarity", a, b);
@@ -28,4 +28,4 @@ Variable cosine_similarity(const Variable& a, const Variable& b, double eps) {
                 });
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -4,7 +4,7 @@
 #include "autograd/ops/common.h"
 #include "autograd/ops/ops.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -42,4 +42,4 @@ Variable cross_entropy(const Variable& logits, const Tensor& labels) {
                 });
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -5,7 +5,7 @@
 #include "autograd/ops/common.h"
 #include "autograd/ops/ops.h"
 
-namespace dinomaly {
+namespace nabla {
 
 Variable dropout(const Variable& x, double p, Generator& generator) {
   check_alike("dropout", x);
@@ -24,4 +24,4 @@ Variable dropout(const Variable& x, double p, Generator& generator) {
       "dropout", apply(x.value()), {x}, [apply](const Tensor& dy) -> Gradients { return apply(dy); }, again);
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

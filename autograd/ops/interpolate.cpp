@@ -6,7 +6,7 @@
 #include "autograd/ops/common.h"
 #include "autograd/ops/ops.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -41,4 +41,4 @@ Variable interpolate(const Variable& x, int64_t height, int64_t width, const Int
                 });
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -9,7 +9,7 @@
 #include "autograd/ops/common.h"
 #include "autograd/ops/ops.h"
 
-namespace dinomaly {
+namespace nabla {
 
 Variable layer_norm(const Variable& x, const Variable& weight, const Variable& bias, double eps) {
   check_alike("layer_norm", x, weight, bias);
@@ -38,4 +38,4 @@ Variable layer_norm(const Variable& x, const Variable& weight, const Variable& b
   return record("layer_norm", y, {x, weight, bias}, backward, normalise);
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

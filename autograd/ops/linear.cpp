@@ -13,7 +13,7 @@
 #include "autograd/ops/common.h"
 #include "autograd/ops/ops.h"
 
-namespace dinomaly {
+namespace nabla {
 
 void check_linear(const char* op, const Shape& x, const LinearWeights& layer) {
   check(x.rank() >= 1 && layer.weight.shape().rank() == 2 && x.back() == layer.weight.size(1),
@@ -64,4 +64,4 @@ Variable linear(const Variable& x, const Variable& weight, const Variable& bias,
       });
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

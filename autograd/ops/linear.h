@@ -3,7 +3,7 @@
 
 #include "autograd/ops/ops.h"
 
-namespace dinomaly {
+namespace nabla {
 
 // Throws "op: ..." unless x (..., I) fits weight (O, I) and bias (O).
 void check_linear(const char* op, const Shape& x, const LinearWeights& layer);
@@ -13,4 +13,4 @@ void check_residual(const char* op, const Shape& y, const Residual& then);
 Tensor linear_forward(const Tensor& x_rows, const LinearWeights& layer, Epilogue::Activation activation,
                       const Residual& then);
 
-}  // namespace dinomaly
+}  // namespace nabla

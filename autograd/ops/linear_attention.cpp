@@ -9,7 +9,7 @@
 #include "autograd/ops/ops.h"
 #include "autograd/ops/packed_heads.h"
 
-namespace dinomaly {
+namespace nabla {
 
 Variable linear_attention(const Variable& q_in, const Variable& k_in, const Variable& v_in, double eps) {
   check_alike("linear_attention", q_in, k_in, v_in);
@@ -46,4 +46,4 @@ Variable packed_linear_attention(const Variable& qkv_in, int64_t heads, double e
   });
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

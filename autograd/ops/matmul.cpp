@@ -6,7 +6,7 @@
 #include "autograd/ops/common.h"
 #include "autograd/ops/ops.h"
 
-namespace dinomaly {
+namespace nabla {
 
 Variable matmul(const Variable& a, const Variable& b, bool a_transposed, bool b_transposed) {
   check_alike("matmul", a, b);
@@ -28,4 +28,4 @@ Variable matmul(const Variable& a, const Variable& b, bool a_transposed, bool b_
       });
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

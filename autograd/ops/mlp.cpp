@@ -10,7 +10,7 @@
 #include "autograd/ops/linear.h"
 #include "autograd/ops/ops.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -71,4 +71,4 @@ Variable mlp(const Variable& x, const LinearWeights& fc1, const LinearWeights& f
                 [saved, wanted](const Tensor& dy) { return mlp_backward(dy, saved, wanted); });
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

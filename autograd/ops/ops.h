@@ -9,7 +9,7 @@
 #include "tensor/kernels.h"
 #include "tensor/ops.h"
 
-namespace dinomaly {
+namespace nabla {
 
 // arithmetic.cpp: elementwise with broadcasting.
 Variable add(const Variable& a, const Variable& b);
@@ -109,4 +109,4 @@ Variable interpolate(const Variable& x, int64_t height, int64_t width, const Int
 // cosine_similarity.cpp: over the last axis; each norm clamped at eps from below, as torch does.
 Variable cosine_similarity(const Variable& a, const Variable& b, double eps = 1e-8);
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -3,7 +3,7 @@
 
 #include "tensor/tensor.h"
 
-namespace dinomaly {
+namespace nabla {
 
 struct PackedHeads {
   Tensor q, k, v;  // (B, H, N, d), views
@@ -32,4 +32,4 @@ inline PackedHeads split_heads(const Tensor& qkv, int64_t heads) {
 // The attention kernels take any strides but the last, which must be 1.
 inline Tensor with_dense_rows(const Tensor& x) { return x.strides()[-1] == 1 ? x : x.contiguous(); }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -5,7 +5,7 @@
 #include "autograd/ops/common.h"
 #include "autograd/ops/ops.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -51,4 +51,4 @@ Variable clamp(const Variable& x, double low, double high) {
   return pointwise("clamp", Unary::clamp, x, Saves::x, {low, high});
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

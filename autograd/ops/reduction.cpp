@@ -5,7 +5,7 @@
 #include "autograd/ops/common.h"
 #include "autograd/ops/ops.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -44,4 +44,4 @@ Variable max(const Variable& x, const std::vector<int>& axes, bool keep) {
   });
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

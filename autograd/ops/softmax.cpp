@@ -6,7 +6,7 @@
 #include "autograd/ops/common.h"
 #include "autograd/ops/ops.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -28,4 +28,4 @@ Variable normalised(const char* name, const Variable& x, bool logarithm) {
 Variable softmax(const Variable& x) { return normalised("softmax", x, false); }
 Variable log_softmax(const Variable& x) { return normalised("log_softmax", x, true); }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -4,7 +4,7 @@
 //   slice: dx = 0, and dy at the elements taken      expand: dx = dy summed over the repeated axes
 #include "autograd/ops/ops.h"
 
-namespace dinomaly {
+namespace nabla {
 
 Variable reshape(const Variable& x, const Shape& shape) {
   return record("reshape", x.value().reshape(shape), {x},
@@ -37,4 +37,4 @@ Variable expand(const Variable& x, const Shape& shape) {
                 [shape = x.shape()](const Tensor& dy) -> Gradients { return sum_to(dy, shape); });
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -5,7 +5,7 @@
 
 #include "tensor/bfloat16.h"
 
-namespace dinomaly {
+namespace nabla {
 
 // What elements of T are computed in: bf16 in float, everything else as it is.
 template <class T>
@@ -21,4 +21,4 @@ DINOMALY_HOST_DEVICE inline void store(T& place, Value value) {
     place = static_cast<T>(value);
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

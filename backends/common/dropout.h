@@ -7,7 +7,7 @@
 
 #include "tensor/bfloat16.h"
 
-namespace dinomaly {
+namespace nabla {
 
 // The smallest k that is kept, for p in [0, 1]; 2^24 (none) for p = 1.
 inline uint32_t dropout_threshold(double p) { return static_cast<uint32_t>(std::ceil(p * 0x1p24)); }
@@ -16,4 +16,4 @@ DINOMALY_HOST_DEVICE inline bool dropout_keeps(uint32_t word, uint32_t threshold
   return (word >> 8) >= threshold;
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

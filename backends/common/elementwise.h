@@ -8,7 +8,7 @@
 #include "backends/common/vector_math.h"
 #include "tensor/kernels.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace elementwise {
 
@@ -267,4 +267,4 @@ void visit_compare(Compare op, Function&& function) {
   }
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -6,7 +6,7 @@
 
 #include "tensor/kernels.h"
 
-namespace dinomaly {
+namespace nabla {
 
 // How one axis of m inputs becomes n outputs.
 struct InterpolateAxis {
@@ -65,4 +65,4 @@ DINOMALY_HOST_DEVICE inline InterpolationTaps interpolation_taps(const Interpola
           {cubic_far(1 + t), cubic_near(t), cubic_near(1 - t), cubic_far(2 - t)}};
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -7,7 +7,7 @@
 #include <atomic>
 #include <cstdint>
 
-namespace dinomaly {
+namespace nabla {
 
 // Elements of work below which starting the other threads costs more than it saves.
 inline constexpr int64_t parallel_grain = 32768;
@@ -54,4 +54,4 @@ inline int64_t row_grain(int64_t width) {
   return std::max<int64_t>(1, parallel_grain / std::max<int64_t>(width, 1));
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

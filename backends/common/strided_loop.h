@@ -8,7 +8,7 @@
 
 #include "tensor/shape.h"
 
-namespace dinomaly {
+namespace nabla {
 
 template <int count>
 struct StridedLoop {
@@ -48,4 +48,4 @@ StridedLoop<count> strided_loop(const Shape& shape, const std::array<Strides, co
   return loop;
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

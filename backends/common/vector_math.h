@@ -10,7 +10,7 @@
 
 #include "tensor/bfloat16.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace vector_math {
 
@@ -134,4 +134,4 @@ DINOMALY_HOST_DEVICE inline NormalValues<double> vnormal(double x) {
   return {0.5 * std::erfc(-0.70710678118654752440 * x), 0.39894228040143267794 * std::exp(-0.5 * x * x)};
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

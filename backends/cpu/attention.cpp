@@ -14,7 +14,7 @@
 #include "backends/cpu/gemm.h"
 #include "backends/cpu/heads.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -171,4 +171,4 @@ void CpuKernels::attention_backward(const Tensor& dout, const Tensor& q, const T
   });
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

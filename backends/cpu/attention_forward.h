@@ -13,7 +13,7 @@
 #include "backends/cpu/heads.h"
 #include "backends/cpu/register_product.h"
 
-namespace dinomaly {
+namespace nabla {
 
 inline int64_t rounded_up(int64_t count, int64_t step) { return (count + step - 1) / step * step; }
 
@@ -168,4 +168,4 @@ void attention_forward(const Heads<T>& q, const Heads<T>& k, const Heads<T>& v, 
   });
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -10,7 +10,7 @@
 #include "backends/cpu/gemm.h"
 #include "backends/cpu/onednn.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -210,4 +210,4 @@ void CpuKernels::conv2d_backward_weight(const Tensor& dy, const Tensor& x, const
   run(Direction::backward_weight, {x, dweight, {}, dy, args});
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

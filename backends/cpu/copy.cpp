@@ -7,7 +7,7 @@
 #include "backends/cpu/cpu_kernels.h"
 #include "backends/cpu/strided.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -128,4 +128,4 @@ void CpuKernels::fill(const Tensor& out, double value) {
   });
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -10,7 +10,7 @@
 #include "backends/common/parallel.h"
 #include "backends/cpu/cpu_kernels.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -89,4 +89,4 @@ void CpuKernels::cosine_similarity_backward(const Tensor& dout, const Tensor& a,
   });
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

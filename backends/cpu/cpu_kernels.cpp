@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <cstdlib>
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -45,4 +45,4 @@ class SystemSource final : public MemorySource {
 
 CpuKernels::CpuKernels() : allocator_(std::make_unique<SystemSource>()) {}
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -6,7 +6,7 @@
 
 #include "tensor/kernels.h"
 
-namespace dinomaly {
+namespace nabla {
 
 class CpuKernels final : public Kernels {
  public:
@@ -74,4 +74,4 @@ class CpuKernels final : public Kernels {
   CachingAllocator allocator_;
 };
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -9,7 +9,7 @@
 #include "backends/common/vector_math.h"
 #include "backends/cpu/cpu_kernels.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -80,4 +80,4 @@ void CpuKernels::cross_entropy_backward(const Tensor& dloss, const Tensor& proba
   });
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -4,7 +4,7 @@
 #include "backends/common/parallel.h"
 #include "backends/cpu/cpu_kernels.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -49,4 +49,4 @@ void CpuKernels::dropout(const Tensor& x, double p, uint64_t seed, uint64_t offs
   });
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

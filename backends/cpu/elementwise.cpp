@@ -8,7 +8,7 @@
 #include "backends/cpu/cpu_kernels.h"
 #include "backends/cpu/strided.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -115,4 +115,4 @@ void CpuKernels::where(const Tensor& condition, const Tensor& a, const Tensor& b
   });
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -10,7 +10,7 @@
 
 #include "tensor/error.h"
 
-namespace dinomaly {
+namespace nabla {
 
 void gemm(bool a_transposed, bool b_transposed, int64_t m, int64_t n, int64_t k, float alpha, const float* a,
           int64_t lda, const float* b, int64_t ldb, float beta, float* c, int64_t ldc) {
@@ -41,4 +41,4 @@ void gemm(bool a_transposed, bool b_transposed, int64_t m, int64_t n, int64_t k,
     out.noalias() += alpha * left * right;
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-namespace dinomaly {
+namespace nabla {
 
 // c (m, n) = alpha op(a) op(b) + beta c, op(a) of (m, k), op(b) of (k, n). A `transposed` operand is stored
 // with its axes exchanged. The ld are the steps from row to row, at least the stored row's length. With
@@ -14,4 +14,4 @@ void gemm(bool a_transposed, bool b_transposed, int64_t m, int64_t n, int64_t k,
 void gemm(bool a_transposed, bool b_transposed, int64_t m, int64_t n, int64_t k, double alpha,
           const double* a, int64_t lda, const double* b, int64_t ldb, double beta, double* c, int64_t ldc);
 
-}  // namespace dinomaly
+}  // namespace nabla

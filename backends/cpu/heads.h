@@ -9,7 +9,7 @@
 #include "backends/common/convert.h"
 #include "tensor/kernels.h"
 
-namespace dinomaly {
+namespace nabla {
 
 template <class W>
 struct Matrix {
@@ -103,4 +103,4 @@ class Heads {
   int64_t heads_, length_, width_;
 };
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -8,7 +8,7 @@
 #include "backends/common/parallel.h"
 #include "backends/cpu/cpu_kernels.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -117,4 +117,4 @@ void CpuKernels::interpolate_backward(const Tensor& dy, const InterpolateArgs& a
   });
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

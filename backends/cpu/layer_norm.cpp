@@ -9,7 +9,7 @@
 #include "backends/common/parallel.h"
 #include "backends/cpu/cpu_kernels.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -111,4 +111,4 @@ void CpuKernels::layer_norm_backward(const Tensor& dy, const Tensor& x, const Te
   });
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -14,7 +14,7 @@
 #include "backends/cpu/gemm.h"
 #include "backends/cpu/heads.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -185,4 +185,4 @@ void CpuKernels::linear_attention_backward(const Tensor& dout, const Tensor& q, 
   });
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

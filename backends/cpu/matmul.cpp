@@ -12,7 +12,7 @@
 #include "backends/cpu/onednn.h"
 #include "backends/cpu/packed_product.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -103,7 +103,7 @@ onednn::Program make_program(const Product& p, const Tensor& a, const Tensor& ou
 }
 
 // Copies of frozen weights in their packed layouts, made when a weight is used for the second time: new
-// memory for all of a ViT-B costs 0.3 s, which a program that looks at one picture need not wait for. A copy
+// memory for all of a ViT-B costs 0.3 s, which a program that looks at one image need not wait for. A copy
 // lives as long as the storage it was made of; copies of dead storages go when the next one is made.
 class PackedWeights {
  public:
@@ -299,4 +299,4 @@ void CpuKernels::matmul(const Tensor& a, bool a_transposed, const Tensor& b, boo
   }
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

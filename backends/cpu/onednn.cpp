@@ -2,7 +2,7 @@
 
 #include <utility>
 
-namespace dinomaly::onednn {
+namespace nabla::onednn {
 
 namespace {
 
@@ -191,4 +191,4 @@ std::shared_ptr<const Program> ProgramCache::get(const Key& key, const std::func
   return place->second;
 }
 
-}  // namespace dinomaly::onednn
+}  // namespace nabla::onednn

@@ -14,7 +14,7 @@
 
 #include "tensor/kernels.h"
 
-namespace dinomaly::onednn {
+namespace nabla::onednn {
 
 using Layout = dnnl::memory::desc;
 using Arguments = std::unordered_map<int, dnnl::memory>;  // keys: DNNL_ARG_SRC and so on
@@ -84,4 +84,4 @@ class ProgramCache {
   std::map<Key, std::shared_ptr<const Program>> programs_;
 };
 
-}  // namespace dinomaly::onednn
+}  // namespace nabla::onednn

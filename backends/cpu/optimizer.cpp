@@ -8,7 +8,7 @@
 #include "backends/common/parallel.h"
 #include "backends/cpu/cpu_kernels.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -185,4 +185,4 @@ void CpuKernels::stable_adamw(std::span<const AdamSlot> slots, const StableAdamW
   });
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

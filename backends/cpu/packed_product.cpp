@@ -11,7 +11,7 @@
 #include "backends/common/vector_math.h"
 #include "backends/cpu/register_product.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -211,4 +211,4 @@ void packed_product(const Tensor& a, int64_t m, int64_t k, int64_t n, const void
   fail("packed_product: this processor has none for {}", a.dtype());
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -10,7 +10,7 @@
 
 #include "tensor/kernels.h"
 
-namespace dinomaly {
+namespace nabla {
 
 // Whether packed_product() can multiply (m, k) by (k, n) of `dtype`, and is the best choice: f32 and bf16
 // where the processor has vectors of 512 bits for them, but not bf16 where it multiplies whole tiles (AMX:
@@ -27,4 +27,4 @@ void pack(const Tensor& b, bool transposed, int64_t k, int64_t n, void* packed);
 void packed_product(const Tensor& a, int64_t m, int64_t k, int64_t n, const void* packed, const Tensor& out,
                     const Epilogue& epilogue);
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -12,7 +12,7 @@
 #include "backends/common/parallel.h"
 #include "backends/cpu/cpu_kernels.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -153,4 +153,4 @@ void CpuKernels::arg_max(const Tensor& x, const Tensor& out) {
   });
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

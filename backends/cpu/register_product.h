@@ -13,7 +13,7 @@
 #include <immintrin.h>
 #endif
 
-namespace dinomaly {
+namespace nabla {
 
 inline constexpr int64_t register_rows = 6;
 
@@ -124,4 +124,4 @@ void register_product(const E* a, int64_t a_stride, const E* b, int64_t depth, W
 
 #endif
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -8,7 +8,7 @@
 #include "backends/common/vector_math.h"
 #include "backends/cpu/cpu_kernels.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -75,4 +75,4 @@ void CpuKernels::softmax_backward(const Tensor& dy, const Tensor& y, bool logari
   });
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

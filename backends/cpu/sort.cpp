@@ -7,7 +7,7 @@
 #include "backends/common/parallel.h"
 #include "backends/cpu/cpu_kernels.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -78,4 +78,4 @@ void CpuKernels::kth_largest(const Tensor& x, const Tensor& k, const Tensor& out
   out.copy_from(values.select(0, 0).slice(0, count - 1, count));
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -8,7 +8,7 @@
 #include "backends/common/parallel.h"
 #include "backends/common/strided_loop.h"
 
-namespace dinomaly {
+namespace nabla {
 
 // Calls body(index, offsets, length) for the runs of the elements [begin, end) in row-major order: `index` is
 // the first element's number, `offsets` its places; the next ones follow at run_strides().
@@ -46,4 +46,4 @@ void parallel_for_each_run(const StridedLoop<count>& loop, const Body& body) {
       16);
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-namespace dinomaly {
+namespace nabla {
 
 // Beyond `capacity` the entry that has not been asked for the longest goes. Not thread safe.
 template <class Value>
@@ -48,4 +48,4 @@ class AlgorithmCache {
   int64_t made_ = 0;
 };
 
-}  // namespace dinomaly
+}  // namespace nabla

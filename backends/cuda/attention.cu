@@ -15,7 +15,7 @@
 #include "backends/cuda/cuda_kernels.h"
 #include "backends/cuda/heads.cuh"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -288,4 +288,4 @@ void CudaKernels::attention_backward(const Tensor& dout, const Tensor& q, const 
   });
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

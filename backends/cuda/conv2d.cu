@@ -9,7 +9,7 @@
 #include "backends/cuda/cuda_kernels.h"
 #include "backends/cuda/launch.cuh"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -93,7 +93,7 @@ __global__ void data_kernel(Geometry g, int64_t count, const T* dy, const T* wei
   }
 }
 
-// One block an element of the weight: the sum over all pictures and places. To tune: as above.
+// One block an element of the weight: the sum over all images and places. To tune: as above.
 template <class T>
 __global__ void weight_kernel(Geometry g, const T* dy, const T* x, T* dweight) {
   const int64_t at = blockIdx.x;
@@ -166,4 +166,4 @@ void CudaKernels::conv2d_backward_weight(const Tensor& dy, const Tensor& x, cons
   });
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -7,7 +7,7 @@
 #include "backends/cuda/cuda_kernels.h"
 #include "backends/cuda/launch.cuh"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -89,4 +89,4 @@ void CudaKernels::fill(const Tensor& out, double value) {
   });
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -8,7 +8,7 @@
 #include "backends/cuda/cuda_kernels.h"
 #include "backends/cuda/launch.cuh"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -41,7 +41,7 @@ __device__ double through_norm(double dcos, double cosine, double norm, double c
   return norm > 0 ? -dcos * cosine / clamped / norm : 0;
 }
 
-// One block a row. To tune: long rows (a whole picture's features) by several blocks; short ones by a warp;
+// One block a row. To tune: long rows (a whole image's features) by several blocks; short ones by a warp;
 // the distance, its mining threshold and the loss in one kernel.
 template <class T>
 __global__ void forward_kernel(const T* a, const T* b, int64_t n, double eps, T* out) {
@@ -84,4 +84,4 @@ void CudaKernels::cosine_similarity_backward(const Tensor& dout, const Tensor& a
   });
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

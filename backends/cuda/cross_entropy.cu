@@ -9,7 +9,7 @@
 #include "backends/cuda/cuda_kernels.h"
 #include "backends/cuda/launch.cuh"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -67,4 +67,4 @@ void CudaKernels::cross_entropy_backward(const Tensor& dloss, const Tensor& prob
   });
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

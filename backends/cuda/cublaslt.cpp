@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -167,4 +167,4 @@ bool CublasLt::run(const MatmulProblem& problem, const MatmulPointers& pointers,
   return true;
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -9,7 +9,7 @@
 #include "backends/cuda/algorithm_cache.h"
 #include "tensor/tensor.h"
 
-namespace dinomaly {
+namespace nabla {
 
 // out (batch, m, n) = op(a) op(b) [+ addend] [+ bias], all dense and row-major. op(a) is (batch, m, k), op(b)
 // (batch, k, n); a transposed operand is stored with its last two axes exchanged, a shared one has no batch.
@@ -55,4 +55,4 @@ class CublasLt {
   AlgorithmCache<Plan> plans_;
 };
 
-}  // namespace dinomaly
+}  // namespace nabla

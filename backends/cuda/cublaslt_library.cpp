@@ -7,7 +7,7 @@
 
 #include "tensor/error.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -30,9 +30,9 @@ Result call(Result (*)(Parameters...), const char* name, Parameters... arguments
 
 }  // namespace
 
-}  // namespace dinomaly
+}  // namespace nabla
 
-using dinomaly::call;
+using nabla::call;
 
 extern "C" {
 

@@ -1,6 +1,6 @@
 #include "backends/cuda/cuda.h"
 
-namespace dinomaly {
+namespace nabla {
 
 void check_cuda(cudaError_t result, const char* op) {
   if (result == cudaSuccess) return;
@@ -44,9 +44,9 @@ std::string no_kernel_image_text(Device device, const std::string& name, int maj
 std::string memory_advice(Device device, size_t free_bytes, size_t total_bytes) {
   constexpr double giga = 1e9;
   return fmt::format(
-      "device {} has {:.2f} of {:.2f} GB free; a smaller --batch, smaller pictures or bf16 (half the bytes) "
+      "device {} has {:.2f} of {:.2f} GB free; a smaller --batch, smaller images or bf16 (half the bytes) "
       "need less",
       device, static_cast<double>(free_bytes) / giga, static_cast<double>(total_bytes) / giga);
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

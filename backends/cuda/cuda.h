@@ -8,7 +8,7 @@
 #include "tensor/device.h"
 #include "tensor/error.h"
 
-namespace dinomaly {
+namespace nabla {
 
 // Throws Error "OP: CUDA: what the runtime says" unless `result` is success.
 void check_cuda(cudaError_t result, const char* op);
@@ -24,4 +24,4 @@ std::string no_kernel_image_text(Device device, const std::string& name, int maj
 // What to do when the memory of a GPU does not suffice.
 std::string memory_advice(Device device, size_t free_bytes, size_t total_bytes);
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -3,7 +3,7 @@
 
 #include "backends/cuda/cuda_kernels.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -86,4 +86,4 @@ std::unique_ptr<Recording> CudaKernels::record(const std::function<void()>& work
   return std::make_unique<CudaRecording>(recording_, work, staging_, allocator_, device(), stream_);
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

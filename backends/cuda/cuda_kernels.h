@@ -11,7 +11,7 @@
 #include "backends/cuda/staging.h"
 #include "tensor/kernels.h"
 
-namespace dinomaly {
+namespace nabla {
 
 // Whether this program holds code that the calling thread's current GPU can run.
 bool has_code_for_current_device();
@@ -115,4 +115,4 @@ void visit_computed(const char* op, Dtype dtype, const Function& function) {
   function(float{});
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -7,7 +7,7 @@
 #include "backends/cuda/cuda.h"
 #include "backends/cuda/cuda_kernels.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -52,4 +52,4 @@ Kernels& cuda_kernels(int index) {
   return *backend;
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

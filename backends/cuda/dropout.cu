@@ -3,7 +3,7 @@
 #include "backends/cuda/cuda_kernels.h"
 #include "backends/cuda/launch.cuh"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -35,4 +35,4 @@ void CudaKernels::dropout(const Tensor& x, double p, uint64_t seed, uint64_t off
   });
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -6,7 +6,7 @@
 #include "backends/cuda/cuda_kernels.h"
 #include "backends/cuda/launch.cuh"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -106,4 +106,4 @@ void CudaKernels::where(const Tensor& condition, const Tensor& a, const Tensor& 
   });
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -6,7 +6,7 @@
 #include "backends/cuda/launch.cuh"
 #include "tensor/tensor.h"
 
-namespace dinomaly {
+namespace nabla {
 
 // Passed to kernels by value; the tensor must outlive them on the stream.
 template <class T>
@@ -74,4 +74,4 @@ int tile_rows(const char* op, int64_t width, const Bytes& bytes) {
   fail("{}: heads of width {} do not fit into a GPU's shared memory", op, width);
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

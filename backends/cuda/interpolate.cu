@@ -5,7 +5,7 @@
 #include "backends/cuda/cuda_kernels.h"
 #include "backends/cuda/launch.cuh"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -78,4 +78,4 @@ void CudaKernels::interpolate_backward(const Tensor& dy, const InterpolateArgs& 
   copy(result, dx);
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -8,7 +8,7 @@
 #include "backends/cuda/cuda.h"
 #include "backends/cuda/shared_memory.cuh"
 
-namespace dinomaly {
+namespace nabla {
 
 inline constexpr int block_threads = 256;
 
@@ -82,4 +82,4 @@ __device__ inline Value block_reduce(Value value, Op op) {
   return result;
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -9,7 +9,7 @@
 #include "backends/cuda/cuda_kernels.h"
 #include "backends/cuda/launch.cuh"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -123,4 +123,4 @@ void CudaKernels::layer_norm_backward(const Tensor& dy, const Tensor& x, const T
   });
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -14,7 +14,7 @@
 #include "backends/cuda/cuda_kernels.h"
 #include "backends/cuda/heads.cuh"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -224,4 +224,4 @@ void CudaKernels::linear_attention_backward(const Tensor& dout, const Tensor& q,
   });
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -7,7 +7,7 @@
 #include "backends/cuda/cuda_kernels.h"
 #include "backends/cuda/launch.cuh"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -88,4 +88,4 @@ void CudaKernels::matmul(const Tensor& a, bool a_transposed, const Tensor& b, bo
   if (more) add_epilogue(product, epilogue, out);
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

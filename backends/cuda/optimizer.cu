@@ -9,7 +9,7 @@
 #include "backends/cuda/cuda_kernels.h"
 #include "backends/cuda/launch.cuh"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -210,4 +210,4 @@ void CudaKernels::stable_adamw(std::span<const AdamSlot> slots, const StableAdam
          rates.data<float>());
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

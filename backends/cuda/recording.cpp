@@ -1,6 +1,6 @@
 #include "backends/cuda/recording.h"
 
-namespace dinomaly {
+namespace nabla {
 
 CudaRecording::CudaRecording(CudaRecording*& recording, const std::function<void()>& work, Staging& staging,
                              CachingAllocator& allocator, Device device, cudaStream_t stream)
@@ -61,4 +61,4 @@ void CudaRecording::replay(uint64_t random_blocks) {
   check_cuda(cudaGraphLaunch(program_, stream_), "replay");
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -7,7 +7,7 @@
 #include "backends/cuda/staging.h"
 #include "tensor/kernels.h"
 
-namespace dinomaly {
+namespace nabla {
 
 class CudaRecording final : public Recording {
  public:
@@ -37,4 +37,4 @@ class CudaRecording final : public Recording {
   cudaGraphExec_t program_ = nullptr;
 };
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -8,7 +8,7 @@
 #include "backends/cuda/cuda_kernels.h"
 #include "backends/cuda/launch.cuh"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -139,4 +139,4 @@ void CudaKernels::arg_max(const Tensor& x, const Tensor& out) {
   });
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

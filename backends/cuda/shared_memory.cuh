@@ -1,7 +1,7 @@
 // A header of its own, since this one declaration is beyond C++: tests/backends/cuda_emulator has another one.
 #pragma once
 
-namespace dinomaly {
+namespace nabla {
 
 // The dynamic shared memory of the running block, as large as launch() was told; not cleared.
 __device__ inline float* shared_memory() {
@@ -9,4 +9,4 @@ __device__ inline float* shared_memory() {
   return memory;
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

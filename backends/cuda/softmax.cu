@@ -7,7 +7,7 @@
 #include "backends/cuda/cuda_kernels.h"
 #include "backends/cuda/launch.cuh"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -63,4 +63,4 @@ void CudaKernels::softmax_backward(const Tensor& dy, const Tensor& y, bool logar
   });
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -10,7 +10,7 @@
 #include "backends/cuda/cuda_kernels.h"
 #include "backends/cuda/launch.cuh"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -155,4 +155,4 @@ void CudaKernels::kth_largest(const Tensor& x, const Tensor& k, const Tensor& ou
   });
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-namespace dinomaly {
+namespace nabla {
 
 void Staging::make(Buffer& buffer) {
   check_cuda(cudaMallocHost(&buffer.memory, buffer_bytes), "copy");
@@ -26,4 +26,4 @@ void Staging::to_device(const void* host, void* device, size_t bytes) {
   }
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

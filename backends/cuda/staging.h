@@ -7,7 +7,7 @@
 
 #include "backends/cuda/cuda.h"
 
-namespace dinomaly {
+namespace nabla {
 
 // Two pinned buffers that take turns: one is filled while the other one travels. Thread safe.
 class Staging {
@@ -34,4 +34,4 @@ class Staging {
   size_t next_ = 0;
 };
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -3,11 +3,13 @@
 #include <cmath>
 #include <memory>
 
+#include "dinomaly/base/files.h"
+#include "dinomaly/base/framework.h"
+#include "dinomaly/base/json_text.h"
+#include "dinomaly/base/progress.h"
 #include "dinomaly/cli/commands.h"
 #include "dinomaly/cli/detector_flags.h"
-#include "dinomaly/files.h"
-#include "dinomaly/json_text.h"
-#include "dinomaly/report/progress.h"
+#include "dinomaly/inference/calibrate.h"
 #include "tensor/io/safetensors.h"
 
 namespace dinomaly {
@@ -22,7 +24,7 @@ struct Options {
   CalibrationOptions calibration;
 };
 
-// The pictures to look at. Those the model was trained on would promise too much: test pictures go first.
+// The images to look at. Those the model was trained on would promise too much: test images go first.
 std::vector<Sample> choose(const Options& options, const Dataset& dataset) {
   check_input(options.split == "auto" || options.split == "test" || options.split == "train",
               "--split: '{}' is not one of auto, test, train", options.split);
@@ -35,11 +37,10 @@ std::vector<Sample> choose(const Options& options, const Dataset& dataset) {
   for (const Sample& sample : test) good = good || !sample.anomalous;
   if (options.split == "test" || (options.split == "auto" && good)) return test;
   if (options.split == "auto") {
-    fmt::print(
-        stderr,
-        "{}: no good test pictures; taking the training ones. If the model was trained on them, expect "
-        "more false alarms than stated\n",
-        options.data.data);
+    fmt::print(stderr,
+               "{}: no good test images; taking the training ones. If the model was trained on them, expect "
+               "more false alarms than stated\n",
+               options.data.data);
   }
   return train;
 }
@@ -59,21 +60,21 @@ void print(const Calibration& calibration, const std::string& out) {
   const auto row = [](const std::string& name, const Thresholds& thresholds) {
     fmt::print("{:<16}{:>12.6f}{:>12.6f}\n", name, thresholds.image, thresholds.pixel);
   };
-  fmt::print("{:<16}{:>12}{:>12}\n", "threshold of", "pictures", "pixels");
+  fmt::print("{:<16}{:>12}{:>12}\n", "threshold of", "images", "pixels");
   for (const auto& [name, thresholds] : calibration.categories) row(name, thresholds);
   row("all", calibration.all);
   if (calibration.method == CalibrationMethod::good) {
     fmt::print(
-        "from {} good pictures: a further good one is called anomalous with probability {:.4g} at most\n",
-        calibration.good_pictures, calibration.promised_rate);
+        "from {} good images: a further good one is called anomalous with probability {:.4g} at most\n",
+        calibration.good_images, calibration.promised_rate);
     if (calibration.promised_rate > calibration.false_alarm_rate * 1.0001) {
       fmt::print(
-          "(a rate of {:.4g} would need {:.0f} good pictures; each threshold is the largest value seen)\n",
+          "(a rate of {:.4g} would need {:.0f} good images; each threshold is the largest value seen)\n",
           calibration.false_alarm_rate, std::ceil(1 / calibration.false_alarm_rate - 1 - 1e-9));
     }
   } else {
-    fmt::print("the largest F1 on {} good and {} anomalous pictures\n", calibration.good_pictures,
-               calibration.anomalous_pictures);
+    fmt::print("the largest F1 on {} good and {} anomalous images\n", calibration.good_images,
+               calibration.anomalous_images);
   }
   fmt::print("written to {}\n", out);
 }
@@ -132,16 +133,16 @@ void add_calibrate(CLI::App& app, Work& work) {
   add_data_flags(*command, options->data);
   command
       ->add_option("--method", options->method,
-                   "good (good pictures alone) or f1 (the largest F1 on labelled ones)")
+                   "good (good images alone) or f1 (the largest F1 on labelled ones)")
       ->capture_default_str();
   command
       ->add_option("--false-alarm-rate", options->calibration.false_alarm_rate,
-                   "share of good pictures that may be called anomalous")
+                   "share of good images that may be called anomalous")
       ->capture_default_str();
   command->add_flag("--per-category", options->calibration.per_category, "thresholds of each category, too");
   command
       ->add_option("--split", options->split,
-                   "which pictures: test, train, or auto (test where it has good ones)")
+                   "which images: test, train, or auto (test where it has good ones)")
       ->capture_default_str();
   command->add_option("--out", options->out, "the model file to write; MODEL itself without it");
   command->add_flag("--json", options->as_json, "tell the thresholds as one JSON object");

@@ -2,8 +2,10 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 
+#include "dinomaly/base/files.h"
+#include "dinomaly/base/framework.h"
 #include "dinomaly/cli/commands.h"
-#include "dinomaly/files.h"
+#include "dinomaly/model/detector_weights.h"
 #include "dinomaly/weights/encoder_naming.h"
 #include "tensor/error.h"
 #include "tensor/io/safetensors.h"
@@ -31,7 +33,7 @@ void add_convert(CLI::App& app, Work& work) {
                   "{}: safetensors files are written, no pickles: name it NAME.safetensors",
                   options->out.string());
       constexpr int64_t any_heads = 1;  // the names do not depend on them
-      const EncoderWeights weights = load_encoder(load_checkpoint(options->in), any_heads);
+      const EncoderWeights weights = load_encoder(load_weights_file(options->in), any_heads);
       const NamedTensors named = named_as(weights, naming);
       prepare_target(options->out);
       save_safetensors(options->out, named, {{"format", "pt"}});

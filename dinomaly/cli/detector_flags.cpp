@@ -17,7 +17,7 @@ void add_detector_flags(CLI::App& command, DetectorFlags& flags) {
       .add_option("--heads", flags.heads,
                   "attention heads of a file that does not say; width / 64 without it")
       ->check(CLI::Range(int64_t{0}, int64_t{4096}));
-  command.add_option("--batch", flags.batch, "pictures the model sees at a time")
+  command.add_option("--batch", flags.batch, "images the model sees at a time")
       ->capture_default_str()
       ->check(CLI::Range(int64_t{1}, int64_t{4096}));
   command
@@ -63,7 +63,7 @@ Dataset open_labelled_data(const DataFlags& flags) {
 }
 
 void add_tiling_flags(CLI::App& command, Tiling& tiling) {
-  command.add_option("--tile", tiling.size, "judge large pictures in tiles of so many pixels a side");
+  command.add_option("--tile", tiling.size, "judge large images in tiles of so many pixels a side");
   command.add_option("--overlap", tiling.overlap,
                      "pixels that neighbouring tiles share, at most half a tile");
 }

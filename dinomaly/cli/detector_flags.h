@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "dinomaly/data/dataset.h"
-#include "dinomaly/model_file.h"
+#include "dinomaly/model/model_file.h"
 
 namespace CLI {
 class App;
@@ -33,9 +33,9 @@ struct DataFlags {
 // DATA, --categories, --layout.
 void add_data_flags(CLI::App& command, DataFlags& flags);
 
-// Lists the data set's pictures. Throws InputError.
+// Lists the data set's images. Throws InputError.
 Dataset open_data(const DataFlags& flags);
-// The same; each category must have good and anomalous test pictures, each of which is decoded once to find
+// The same; each category must have good and anomalous test images, each of which is decoded once to find
 // damaged files before the work, not after it.
 Dataset open_labelled_data(const DataFlags& flags);
 

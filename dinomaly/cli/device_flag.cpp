@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "dinomaly/base/framework.h"
 #include "tensor/kernels.h"
 
 namespace dinomaly {

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "dinomaly/base/framework.h"
 #include "tensor/device.h"
 
 namespace CLI {

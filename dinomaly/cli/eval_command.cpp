@@ -2,14 +2,14 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 
+#include "dinomaly/base/files.h"
+#include "dinomaly/base/json_text.h"
+#include "dinomaly/base/progress.h"
 #include "dinomaly/cli/commands.h"
 #include "dinomaly/cli/detector_flags.h"
-#include "dinomaly/data/tiff_map.h"
-#include "dinomaly/evaluate_official.h"
-#include "dinomaly/files.h"
-#include "dinomaly/json_text.h"
-#include "dinomaly/picture_stream.h"
-#include "dinomaly/report/progress.h"
+#include "dinomaly/evaluation/evaluate_official.h"
+#include "dinomaly/image/tiff_map.h"
+#include "dinomaly/inference/image_stream.h"
 #include "dinomaly/report/table.h"
 
 namespace dinomaly {
@@ -23,18 +23,18 @@ struct Options {
   Tiling tiling;
 };
 
-// Every map at its picture's own size, in the order of the samples.
+// Every map at its image's own size, in the order of the samples.
 void predict_all(const Predictor& predictor, const std::vector<Sample>& samples, int64_t batch,
                  const std::function<void(const Sample&, const Tensor&)>& take) {
   size_t next = 0, done = 0;
-  PictureStream stream(
+  ImageStream stream(
       [&](std::stop_token) {
         return next < samples.size() ? std::optional(samples[next++].image) : std::nullopt;
       },
       [&](const Image& rgb) { return predictor.inputs(rgb); });
-  for (auto pictures = stream.next(batch); !pictures.empty(); pictures = stream.next(batch)) {
-    for (const Picture& picture : pictures) check_input(picture.error.empty(), "{}", picture.error);
-    for (const Prediction& prediction : predictor.predict(pictures)) take(samples[done++], prediction.map);
+  for (auto images = stream.next(batch); !images.empty(); images = stream.next(batch)) {
+    for (const InputImage& image : images) check_input(image.error.empty(), "{}", image.error);
+    for (const Prediction& prediction : predictor.predict(images)) take(samples[done++], prediction.map);
   }
 }
 
@@ -70,7 +70,7 @@ MetricsTable evaluate_model(const Options& options, const Dataset& dataset) {
   std::vector<CategoryResult> results;
   for (const Category& category : dataset.categories) {
     results.push_back(evaluate(*detector.model, category, options.detector.batch,
-                               [&](int64_t pictures) { progress.advance(pictures); }));
+                               [&](int64_t images) { progress.advance(images); }));
     results.back().maps = results.back().masks = {};  // only the numbers are wanted
   }
   return paper_table(results);
@@ -92,7 +92,7 @@ int run(const Options& options) {
               "--protocol: '{}' is not one of paper, official", options.protocol);
   validate(options.tiling);
   check_input(options.protocol == "official" || !options.tiling.on() || !options.maps.empty(),
-              "--tile: the paper's protocol judges pictures as a whole; use --protocol official");
+              "--tile: the paper's protocol judges images as a whole; use --protocol official");
   std::error_code ignored;
   const bool judges_maps = std::filesystem::is_directory(options.detector.model, ignored);
   check_input(!judges_maps || options.maps.empty(), "--export-maps: {} are maps already",
@@ -132,7 +132,7 @@ void add_eval(CLI::App& app, Work& work) {
   command->add_option("--json", options->json, "file for the numbers");
   command->add_option("--csv", options->csv, "file for the numbers");
   command->add_option("--export-maps", options->maps,
-                      "folder for maps at the pictures' size, DIR/CATEGORY/test/DEFECT/ID.tiff");
+                      "folder for maps at the images' size, DIR/CATEGORY/test/DEFECT/ID.tiff");
   add_tiling_flags(*command, options->tiling);
   command->callback([options, &work] { work = [options] { return run(*options); }; });
 }

@@ -2,9 +2,10 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 
+#include "dinomaly/base/files.h"
+#include "dinomaly/base/framework.h"
 #include "dinomaly/cli/commands.h"
-#include "dinomaly/files.h"
-#include "dinomaly/weights/detector_export.h"
+#include "dinomaly/model/detector_export.h"
 #include "tensor/error.h"
 
 namespace dinomaly {

@@ -2,9 +2,10 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 
+#include "dinomaly/base/framework.h"
+#include "dinomaly/base/json_text.h"
 #include "dinomaly/cli/commands.h"
-#include "dinomaly/json_text.h"
-#include "dinomaly/weights/describe_file.h"
+#include "dinomaly/report/describe_file.h"
 #include "tensor/error.h"
 
 namespace dinomaly {

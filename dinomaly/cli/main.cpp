@@ -1,6 +1,7 @@
-// The program `dinomaly`: from a checkpoint and a folder of pictures to a decision.
+// The program `dinomaly`: from a checkpoint and a folder of images to a decision.
 #include <CLI/CLI.hpp>
 
+#include "dinomaly/base/framework.h"
 #include "dinomaly/cli/commands.h"
 #include "dinomaly/cli/program.h"
 #include "tensor/error.h"
@@ -21,7 +22,7 @@ int main(int argc, char** argv) {
     CLI::App app{"Multi-class unsupervised anomaly detection (Dinomaly, CVPR 2025)", "dinomaly"};
     app.set_version_flag("--version", DINOMALY_VERSION, "Print the version and exit");
     app.footer(
-        "Examples, from pictures to a decision:\n"
+        "Examples, from images to a decision:\n"
         "  dinomaly train parts --encoder dinov2_vits14_reg4_pretrain.pth --out out\n"
         "  dinomaly predict out/model.safetensors new/ --out results\n"
         "  dinomaly report out/model.safetensors parts --out report.html\n"

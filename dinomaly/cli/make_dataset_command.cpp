@@ -2,8 +2,9 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 
+#include "dinomaly/base/framework.h"
 #include "dinomaly/cli/commands.h"
-#include "dinomaly/data/procedural.h"
+#include "dinomaly/synthetic/procedural.h"
 #include "tensor/error.h"
 
 namespace dinomaly {
@@ -15,7 +16,7 @@ void add_make_dataset(CLI::App& app, Work& work) {
   };
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("make-dataset", "draw a small data set in MVTec AD's layout");
-  command->footer("Example: dinomaly make-dataset pictures --categories weave,flange --train 100 --seed 7");
+  command->footer("Example: dinomaly make-dataset images --categories weave,flange --train 100 --seed 7");
   command
       ->add_option("DIR", options->directory,
                    "the folder to make; one drawn earlier with other options is replaced")

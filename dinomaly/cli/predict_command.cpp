@@ -1,18 +1,19 @@
-// dinomaly predict MODEL PICTURES: scores, decisions, regions, overlays, maps.
+// dinomaly predict MODEL IMAGES: scores, decisions, regions, overlays, maps.
 #include <CLI/CLI.hpp>
 #include <future>
 #include <memory>
 
+#include "dinomaly/base/files.h"
+#include "dinomaly/base/framework.h"
+#include "dinomaly/base/json_text.h"
+#include "dinomaly/base/progress.h"
 #include "dinomaly/cli/commands.h"
 #include "dinomaly/cli/detector_flags.h"
-#include "dinomaly/cli/picture_source.h"
+#include "dinomaly/cli/image_source.h"
 #include "dinomaly/cli/program.h"
 #include "dinomaly/cli/stop_signal.h"
-#include "dinomaly/files.h"
-#include "dinomaly/json_text.h"
-#include "dinomaly/picture_stream.h"
+#include "dinomaly/inference/image_stream.h"
 #include "dinomaly/report/prediction_output.h"
-#include "dinomaly/report/progress.h"
 #include "tensor/io/printable.h"
 
 namespace dinomaly {
@@ -88,18 +89,18 @@ class Writer {
         names_(options.inputs, options.watched),
         progress_(progress) {}
 
-  Outcome write(const std::vector<Picture>& pictures, const std::vector<Prediction>& predictions) {
+  Outcome write(const std::vector<InputImage>& images, const std::vector<Prediction>& predictions) {
     Outcome outcome;
     size_t next = 0;
-    for (const Picture& picture : pictures) {
+    for (const InputImage& image : images) {
       Verdict verdict;
-      if (picture.error.empty()) {
-        verdict = write_prediction(picture, predictions[next++], names_(picture.path), output_);
+      if (image.error.empty()) {
+        verdict = write_prediction(image, predictions[next++], names_(image.path), output_);
       } else {
-        verdict.path = picture.path;
-        verdict.error = picture.error;
+        verdict.path = image.path;
+        verdict.error = image.error;
         progress_.make_room();
-        fmt::print(stderr, "dinomaly: {}\n", one_line(picture.error));
+        fmt::print(stderr, "dinomaly: {}\n", one_line(image.error));
         outcome.damaged = true;
       }
       outcome.anomalous = outcome.anomalous || verdict.anomalous;
@@ -126,7 +127,7 @@ class Writer {
   Progress& progress_;
 };
 
-Outcome predict_all(const Predictor& predictor, PictureStream& stream, Writer& writer, int64_t batch) {
+Outcome predict_all(const Predictor& predictor, ImageStream& stream, Writer& writer, int64_t batch) {
   Outcome total;
   std::future<Outcome> writing;
   const auto finish = [&] {
@@ -135,23 +136,23 @@ Outcome predict_all(const Predictor& predictor, PictureStream& stream, Writer& w
     total.anomalous = total.anomalous || outcome.anomalous;
     total.damaged = total.damaged || outcome.damaged;
   };
-  for (auto pictures = stream.next(batch); !pictures.empty(); pictures = stream.next(batch)) {
-    std::vector<Picture> whole;
-    for (const Picture& picture : pictures) {
-      if (picture.error.empty()) whole.push_back(picture);
+  for (auto images = stream.next(batch); !images.empty(); images = stream.next(batch)) {
+    std::vector<InputImage> whole;
+    for (const InputImage& image : images) {
+      if (image.error.empty()) whole.push_back(image);
     }
     std::vector<Prediction> predictions = predictor.predict(whole);
     finish();
     writing = std::async(std::launch::async,
-                         [&writer, pictures = std::move(pictures), predictions = std::move(predictions)] {
-                           return writer.write(pictures, predictions);
+                         [&writer, images = std::move(images), predictions = std::move(predictions)] {
+                           return writer.write(images, predictions);
                          });
   }
   finish();
   return total;
 }
 
-// Files written into the watched folder would be taken for new pictures.
+// Files written into the watched folder would be taken for new images.
 void check_folders(const Options& options) {
   if (options.watched.empty() || options.out.empty()) return;
   std::error_code ignored;
@@ -162,7 +163,7 @@ void check_folders(const Options& options) {
 int run(const Options& options) {
   check_input(options.min_area >= 1, "--min-area: {} is not positive", options.min_area);
   parse_map_format(options.maps);
-  PictureSource source(options.inputs, options.watched);
+  ImageSource source(options.inputs, options.watched);
   if (!options.out.empty()) make_folder(options.out);
   check_folders(options);
   const Detector detector = open_detector(options.detector);
@@ -177,9 +178,9 @@ int run(const Options& options) {
   {
     Progress progress("predict", source.total());
     Writer writer(options, output, progress);
-    PictureStream stream([&](std::stop_token stop) { return source.next(stop); },
-                         [&](const Image& rgb) { return predictor.inputs(rgb); },
-                         static_cast<size_t>(2 * options.detector.batch));
+    ImageStream stream([&](std::stop_token stop) { return source.next(stop); },
+                       [&](const Image& rgb) { return predictor.inputs(rgb); },
+                       static_cast<size_t>(2 * options.detector.batch));
     outcome = predict_all(predictor, stream, writer, options.detector.batch);
   }
   // A watch sees files in the making and is ended on purpose: they were reported, and are no failure.
@@ -194,40 +195,38 @@ int run(const Options& options) {
 
 void add_predict(CLI::App& app, Work& work) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("predict", "judge pictures: score, decision, regions, overlay, map");
+  CLI::App* command = app.add_subcommand("predict", "judge images: score, decision, regions, overlay, map");
   command->footer(
-      "Exit status: 0 done, 1 a picture is anomalous (with --fail-on-anomaly), 2 a picture could not be "
+      "Exit status: 0 done, 1 an image is anomalous (with --fail-on-anomaly), 2 an image could not be "
       "read, 130 or 143 stopped by SIGINT or SIGTERM\n"
       "Examples:\n"
       "  dinomaly predict model.safetensors part.png --out results\n"
-      "  dinomaly predict model.safetensors pictures/ --json --maps tiff --out results > results.jsonl\n"
+      "  dinomaly predict model.safetensors images/ --json --maps tiff --out results > results.jsonl\n"
       "  find /data -name '*.png' | dinomaly predict model.safetensors - --fail-on-anomaly\n"
       "  dinomaly predict model.safetensors sheet.png --tile 512 --overlap 128 --out results\n"
       "  dinomaly predict model.safetensors --watch incoming --out results\n"
-      "Pictures are taken as their pixels lie in the file: an orientation in EXIF turns neither picture nor "
+      "Images are taken as their pixels lie in the file: an orientation in EXIF turns neither image nor "
       "map.");
   add_detector_flags(*command, options->detector);
-  command->add_option("PICTURES", options->inputs, "files, folders, or - for paths on standard input");
+  command->add_option("IMAGES", options->inputs, "files, folders, or - for paths on standard input");
   command->add_option(
       "--watch", options->watched,
-      "judge pictures as they arrive in this folder, until Ctrl-C; name it among PICTURES, too, for those "
+      "judge images as they arrive in this folder, until Ctrl-C; name it among IMAGES, too, for those "
       "already in it");
   command->add_option("--out", options->out, "folder for overlays and maps");
   command
-      ->add_option("--maps", options->maps,
-                   "raw maps of the pictures' size: none, tiff (32-bit float) or npy")
+      ->add_option("--maps", options->maps, "raw maps of the images' size: none, tiff (32-bit float) or npy")
       ->capture_default_str();
   command->add_flag("--no-overlay", options->no_overlay, "write no overlays");
-  command->add_flag("--json", options->json, "a line of JSON a picture instead of text");
-  command->add_flag("--fail-on-anomaly", options->fail_on_anomaly,
-                    "exit status 1 if any picture is anomalous");
+  command->add_flag("--json", options->json, "a line of JSON an image instead of text");
+  command->add_flag("--fail-on-anomaly", options->fail_on_anomaly, "exit status 1 if any image is anomalous");
   command->add_option("--threshold", options->threshold,
                       "scores above are anomalous; the calibration's without it");
   command->add_option("--pixel-threshold", options->pixel_threshold, "map values above form regions");
   command->add_option("--category", options->category,
                       "the thresholds of this category (calibrate --per-category)");
   command->add_option("--min-area", options->min_area, "pixels a region must have")->capture_default_str();
-  command->add_option("--tile", options->tile, "judge large pictures in tiles of so many pixels a side");
+  command->add_option("--tile", options->tile, "judge large images in tiles of so many pixels a side");
   command->add_option("--overlap", options->overlap, "pixels neighbouring tiles share; a quarter of a tile");
   command->callback([options, &work] { work = [options] { return run(*options); }; });
 }

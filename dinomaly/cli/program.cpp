@@ -8,6 +8,7 @@
 #include <new>
 #include <system_error>
 
+#include "dinomaly/base/framework.h"
 #include "tensor/error.h"
 #include "tensor/io/printable.h"
 

@@ -3,11 +3,11 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "dinomaly/base/files.h"
+#include "dinomaly/base/progress.h"
 #include "dinomaly/cli/commands.h"
 #include "dinomaly/cli/detector_flags.h"
-#include "dinomaly/files.h"
 #include "dinomaly/report/html_report.h"
-#include "dinomaly/report/progress.h"
 
 namespace dinomaly {
 
@@ -17,7 +17,7 @@ struct Options {
   DetectorFlags detector;
   DataFlags data;
   std::string out, log, title;
-  int64_t pictures = 200;
+  int64_t images = 200;
 };
 
 // The log asked for, otherwise the one `train` has left beside the model, if any.
@@ -37,7 +37,7 @@ int run(const Options& options) {
   input.config = detector.config();
   input.model = std::filesystem::path(options.detector.model).filename().string();
   input.title = options.title.empty() ? "Anomaly detection report" : options.title;
-  input.pictures = options.pictures;
+  input.images = options.images;
   prepare_target(options.out);
   int64_t total = 0;
   for (const Category& category : input.dataset.categories) {
@@ -47,7 +47,7 @@ int run(const Options& options) {
     Progress progress("report", total);
     for (const Category& category : input.dataset.categories) {
       input.results.push_back(evaluate(*detector.model, category, options.detector.batch,
-                                       [&](int64_t pictures) { progress.advance(pictures); }));
+                                       [&](int64_t images) { progress.advance(images); }));
     }
   }
   const std::string page = report_page(report_data(input));
@@ -61,7 +61,7 @@ int run(const Options& options) {
 void add_report(CLI::App& app, Work& work) {
   auto options = std::make_shared<Options>();
   CLI::App* command =
-      app.add_subcommand("report", "one HTML file: metrics, curves, a threshold to drag, pictures");
+      app.add_subcommand("report", "one HTML file: metrics, curves, a threshold to drag, images");
   command->footer(
       "Examples:\n"
       "  dinomaly report model.safetensors mvtec --out report.html\n"
@@ -72,7 +72,7 @@ void add_report(CLI::App& app, Work& work) {
   command->add_option("--log", options->log,
                       "the training log, for the loss curve; log.csv beside MODEL without it");
   command->add_option("--title", options->title, "heading of the report");
-  command->add_option("--pictures", options->pictures, "pictures in the gallery, the worst ones")
+  command->add_option("--images", options->images, "images in the gallery, the worst ones")
       ->capture_default_str()
       ->check(CLI::Range(int64_t{0}, int64_t{100000}));
   command->callback([options, &work] { work = [options] { return run(*options); }; });

@@ -1,11 +1,11 @@
-// dinomaly train DATA: from a folder of pictures to a detector.
+// dinomaly train DATA: from a folder of images to a detector.
 #include <CLI/CLI.hpp>
 #include <memory>
 
+#include "dinomaly/base/files.h"
+#include "dinomaly/base/json_text.h"
 #include "dinomaly/cli/commands.h"
 #include "dinomaly/cli/train_run.h"
-#include "dinomaly/files.h"
-#include "dinomaly/json_text.h"
 #include "dinomaly/weights/encoder_hash.h"
 
 namespace dinomaly {
@@ -58,7 +58,7 @@ int train(TrainOptions options) {
 }  // namespace
 
 void add_train(CLI::App& app, Work& work) {
-  CLI::App* command = app.add_subcommand("train", "train a detector on pictures of good parts");
+  CLI::App* command = app.add_subcommand("train", "train a detector on images of good parts");
   command->footer(
       "OUT gets config.json, log.csv, model.safetensors and, where test images are labelled, metrics.json "
       "and "

@@ -5,8 +5,9 @@
 #include "dinomaly/data/folders.h"
 #include "dinomaly/data/layout.h"
 #include "dinomaly/data/loader.h"
-#include "dinomaly/data/procedural.h"
-#include "dinomaly/dinov2.h"
+#include "dinomaly/model/detector_weights.h"
+#include "dinomaly/model/dinov2.h"
+#include "dinomaly/synthetic/procedural.h"
 
 namespace dinomaly {
 
@@ -20,11 +21,11 @@ void check_batch(const TrainOptions& options, const Dataset& dataset) {
     all += count, fewest = std::min(fewest, count);
   }
   const int64_t images = options.separate ? fewest : all;
-  check_input(options.config.batch <= images,
-              "--batch: {} pictures a batch, but there are {} training images", options.config.batch, images);
+  check_input(options.config.batch <= images, "--batch: {} images a batch, but there are {} training images",
+              options.config.batch, images);
 }
 
-// Thresholds come from good pictures that were not trained on.
+// Thresholds come from good images that were not trained on.
 void keep_back_good(Dataset& dataset) {
   for (Category& category : dataset.categories) {
     const auto good = [](const Sample& sample) { return !sample.anomalous; };
@@ -63,7 +64,7 @@ Dataset open_dataset(const TrainOptions& options) {
 }
 
 EncoderWeights open_encoder(const TrainOptions& options) {
-  if (options.encoder) return load_encoder(load_checkpoint(*options.encoder), options.heads);
+  if (options.encoder) return load_encoder(load_weights_file(*options.encoder), options.heads);
   fmt::print(
       "no --encoder: its weights are random (seed {}); expect coarse defects to be found, no fine ones\n",
       options.config.seed);

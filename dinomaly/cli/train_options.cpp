@@ -6,9 +6,9 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include "dinomaly/base/files.h"
 #include "dinomaly/cli/device_flag.h"
 #include "dinomaly/data/layout.h"
-#include "dinomaly/files.h"
 #include "dinomaly/report/results.h"
 
 namespace dinomaly {
@@ -188,7 +188,7 @@ TrainFlags::TrainFlags(CLI::App& app, Program program) : program_(program) {
   add(app, command ? "DATA" : "--data", &TrainOptions::data,
       "folder in the layout of MVTec AD, VisA, Real-IAD, MPDD or BTAD, a CSV of images, or a plain folder of "
       "good "
-      "images; without it, pictures drawn by the program");
+      "images; without it, images drawn by the program");
   add(app, "--layout", &TrainOptions::layout,
       "auto (told by the files), mvtec, visa-raw, visa, real-iad, btad, csv or folder");
   add(app, "--categories", &TrainOptions::categories, "a,b: which categories; all without it");
@@ -214,10 +214,10 @@ void TrainFlags::add_model_flags(CLI::App& app) {
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   app.add_option("--resize", resize_, "pixels, N or HEIGHTxWIDTH (448)");
   app.add_option("--crop", crop_, "pixels of the centre crop, N or HEIGHTxWIDTH (392)");
-  app.add_option("--mean", mean_, "r,g,b the pictures are normalised by (ImageNet's)");
+  app.add_option("--mean", mean_, "r,g,b the images are normalised by (ImageNet's)");
   app.add_option("--std", std_, "r,g,b (ImageNet's)");
   add_config(app, "--iterations", &Config::iterations, "training steps (10000; anomalib 5000)");
-  add_config(app, "--batch", &Config::batch, "pictures a step (16)");
+  add_config(app, "--batch", &Config::batch, "images a step (16)");
   add_config(app, "--seed", &Config::seed, "of initial weights, order and dropout (1)");
 }
 
@@ -237,11 +237,11 @@ void TrainFlags::add_command_flags(CLI::App& app) {
   add(app, "--feature-dtype", &TrainOptions::feature_dtype,
       "model (as it computes), bf16 (half the bytes of f32) or int8 (a quarter)");
   add(app, "--calibrate", &TrainOptions::calibrate,
-      "how the model's thresholds are found: good (from good pictures it has not been trained on; without "
+      "how the model's thresholds are found: good (from good images it has not been trained on; without "
       "any, "
-      "every fifth is kept back), f1 (labelled test pictures) or none (good)");
+      "every fifth is kept back), f1 (labelled test images) or none (good)");
   add(app, "--false-alarm-rate", &TrainOptions::false_alarm_rate,
-      "share of good pictures that may be called anomalous (0.01)");
+      "share of good images that may be called anomalous (0.01)");
   add(app, "--per-category", &TrainOptions::per_category, "thresholds of each category, too");
   add(app, "--slim", &TrainOptions::slim, "save the model without the encoder, which then goes with it");
 }

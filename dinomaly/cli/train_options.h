@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "dinomaly/config.h"
 #include "dinomaly/data/dataset.h"
-#include "dinomaly/feature_store.h"
+#include "dinomaly/model/config.h"
+#include "dinomaly/training/feature_store.h"
 #include "dinomaly/weights/encoder_weights.h"
 
 namespace CLI {
@@ -89,7 +89,7 @@ class TrainFlags {
 TrainOptions parse_train_options(int argc, char** argv, const std::string& description);
 
 // The data set asked for, and a line on what it is; without --data the procedural one, made under
-// OUT/dataset. Every picture but the training ones, which are read next anyway (with --separate, of the first
+// OUT/dataset. Every image but the training ones, which are read next anyway (with --separate, of the first
 // model only), is decoded once to find damaged files.
 Dataset open_dataset(const TrainOptions& options);
 

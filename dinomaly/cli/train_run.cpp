@@ -4,13 +4,15 @@
 
 #include <cmath>
 
+#include "dinomaly/base/files.h"
+#include "dinomaly/base/framework.h"
+#include "dinomaly/base/json_text.h"
+#include "dinomaly/base/sha256.h"
 #include "dinomaly/cli/stop_signal.h"
-#include "dinomaly/dinov2.h"
-#include "dinomaly/evaluate.h"
-#include "dinomaly/files.h"
-#include "dinomaly/json_text.h"
-#include "dinomaly/model_file.h"
-#include "dinomaly/sha256.h"
+#include "dinomaly/evaluation/evaluate.h"
+#include "dinomaly/inference/calibrate.h"
+#include "dinomaly/model/dinov2.h"
+#include "dinomaly/model/model_file.h"
 #include "tensor/io/safetensors.h"
 #include "tensor/kernels.h"
 
@@ -102,9 +104,9 @@ TrainRun::TrainRun(const TrainOptions& options, const EncoderWeights& encoder,
 }
 
 // The state that --resume goes on from. Without it nothing may be there that a new run would destroy.
-std::optional<SavedState> TrainRun::earlier_state() const {
+std::optional<Checkpoint> TrainRun::earlier_state() const {
   make_folder(out_);
-  std::optional<SavedState> saved = checkpoints_.latest();
+  std::optional<Checkpoint> saved = checkpoints_.latest();
   if (options_.resume) {
     if (saved) check_same_run(*saved);
     return saved;
@@ -134,7 +136,7 @@ void TrainRun::start() {
   earlier_.reset();
 }
 
-void TrainRun::check_same_run(const SavedState& saved) const {
+void TrainRun::check_same_run(const Checkpoint& saved) const {
   const json then = json::parse(saved.text("identity"), nullptr, false);
   check_input(then.is_object() && then.contains("config") && then["config"].is_object(),
               "{}: not the checkpoint of a training run", saved.path.string());
@@ -163,7 +165,7 @@ void TrainRun::check_same_run(const SavedState& saved) const {
   }
 }
 
-void TrainRun::load(const SavedState& saved) {
+void TrainRun::load(const Checkpoint& saved) {
   trainer_.load_state(saved.tensors, saved.path.string());
   validation_ = saved.text("validation");
   const json best = json::parse(saved.text("best"), nullptr, false);
@@ -274,7 +276,7 @@ void TrainRun::take_best() {
              iteration == best.metadata().end() ? "?" : iteration->second, options_.keep_best, *best_);
 }
 
-// None where the pictures for it are missing: the model is worth keeping all the same.
+// None where the images for it are missing: the model is worth keeping all the same.
 std::optional<Calibration> TrainRun::find_thresholds() {
   if (options_.calibrate == "none") return std::nullopt;
   CalibrationOptions how;
@@ -284,8 +286,8 @@ std::optional<Calibration> TrainRun::find_thresholds() {
   how.batch = model_->config().batch;
   try {
     const Calibration found = calibrate(*model_, test_, how);
-    fmt::print("thresholds: pictures {:.6f}, pixels {:.6f}, from {} good and {} anomalous pictures",
-               found.all.image, found.all.pixel, found.good_pictures, found.anomalous_pictures);
+    fmt::print("thresholds: images {:.6f}, pixels {:.6f}, from {} good and {} anomalous images",
+               found.all.image, found.all.pixel, found.good_images, found.anomalous_images);
     if (how.method == CalibrationMethod::good)
       fmt::print("; expect at most {:.2g} of good ones to be called anomalous", found.promised_rate);
     fmt::print("\n");

@@ -7,19 +7,19 @@
 #include <string>
 #include <vector>
 
-#include "dinomaly/calibration.h"
-#include "dinomaly/checkpoint.h"
 #include "dinomaly/cli/train_options.h"
+#include "dinomaly/model/calibration.h"
 #include "dinomaly/report/results.h"
-#include "dinomaly/report/training_log.h"
-#include "dinomaly/trainer.h"
+#include "dinomaly/training/checkpoint.h"
+#include "dinomaly/training/trainer.h"
+#include "dinomaly/training/training_log.h"
 
 namespace dinomaly {
 
 // The model the options describe, with the encoder's weights, in the precision and on the device asked for.
 std::unique_ptr<Dinomaly> make_model(const TrainOptions& options, const EncoderWeights& encoder);
 
-// The categories that can be judged, pictures at least; says which cannot, and why.
+// The categories that can be judged, images at least; says which cannot, and why.
 Dataset judged_part(const Dataset& dataset);
 
 std::vector<CategoryResult> evaluate_all(Dinomaly& model, const Dataset& judged);
@@ -42,10 +42,10 @@ class TrainRun {
   const RunSeconds& seconds() const { return seconds_; }
 
  private:
-  std::optional<SavedState> earlier_state() const;
-  void check_same_run(const SavedState& saved) const;
+  std::optional<Checkpoint> earlier_state() const;
+  void check_same_run(const Checkpoint& saved) const;
   void start();
-  void load(const SavedState& saved);
+  void load(const Checkpoint& saved);
   void log_steps(bool all);
   // How long the features took, what they take, and where they are.
   void tell_features();
@@ -63,7 +63,7 @@ class TrainRun {
   std::unique_ptr<Dinomaly> model_;
   nlohmann::json identity_;  // what a checkpoint must agree with
   CheckpointFolder checkpoints_;
-  std::optional<SavedState> earlier_;  // to go on from; read before the features are begun
+  std::optional<Checkpoint> earlier_;  // to go on from; read before the features are begun
   FeatureStore features_;
   Trainer trainer_;
   std::unique_ptr<TrainingLog> log_;

@@ -2,7 +2,8 @@
 
 #include <csv.h>
 
-#include "dinomaly/files.h"
+#include "dinomaly/base/files.h"
+#include "dinomaly/base/framework.h"
 #include "tensor/error.h"
 #include "tensor/io/printable.h"
 

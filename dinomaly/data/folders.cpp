@@ -4,7 +4,8 @@
 #include <system_error>
 #include <tuple>
 
-#include "dinomaly/data/picture_files.h"
+#include "dinomaly/base/framework.h"
+#include "dinomaly/image/image_files.h"
 #include "tensor/error.h"
 #include "tensor/io/printable.h"
 
@@ -54,18 +55,6 @@ void put_in_order(std::vector<Sample>& samples, const std::string& source) {
 
 }  // namespace
 
-bool is_folder(const fs::path& path) {
-  std::error_code error;
-  return fs::is_directory(path, error);
-}
-
-std::string lower(std::string text) {
-  for (char& letter : text) {
-    if (letter >= 'A' && letter <= 'Z') letter += 'a' - 'A';
-  }
-  return text;
-}
-
 fs::path entry_named(const fs::path& parent, const std::string& name) {
   std::error_code error;
   if (fs::exists(parent / name, error) || !is_folder(parent)) return parent / name;
@@ -86,7 +75,7 @@ std::map<std::string, fs::path> images_of(const fs::path& folder) {
   std::map<std::string, fs::path> images;
   for (const fs::directory_entry& entry : entries(folder)) {
     std::error_code error;
-    if (!is_picture_name(entry.path())) continue;
+    if (!is_image_name(entry.path())) continue;
     check_no_dead_link(entry.path());
     if (!entry.is_regular_file(error)) continue;
     const auto [known, added] = images.emplace(entry.path().stem().string(), entry.path());

@@ -8,14 +8,10 @@
 #include <string>
 #include <vector>
 
+#include "dinomaly/base/files.h"
 #include "dinomaly/data/dataset.h"
 
 namespace dinomaly {
-
-bool is_folder(const std::filesystem::path& path);
-
-// A-Z become a-z; other letters stay.
-std::string lower(std::string text);
 
 // parent/name, or the entry of `parent` that differs from it in upper and lower case only ("Train" for
 // "train"): what came from a disk that does not tell them apart. parent/name where there is neither.

@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "dinomaly/base/framework.h"
 #include "dinomaly/data/folders.h"
 #include "tensor/error.h"
 

@@ -1,4 +1,4 @@
-// A plain folder of pictures.
+// A plain folder of images.
 #pragma once
 
 #include <filesystem>

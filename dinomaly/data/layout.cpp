@@ -4,6 +4,7 @@
 #include <array>
 #include <functional>
 
+#include "dinomaly/base/framework.h"
 #include "dinomaly/data/folders.h"
 #include "dinomaly/data/image_folder.h"
 #include "dinomaly/data/listed.h"

@@ -3,9 +3,10 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "dinomaly/base/files.h"
+#include "dinomaly/base/framework.h"
 #include "dinomaly/data/csv.h"
 #include "dinomaly/data/folders.h"
-#include "dinomaly/files.h"
 #include "tensor/error.h"
 #include "tensor/io/printable.h"
 
@@ -61,7 +62,7 @@ std::string row_source(const fs::path& file, size_t row) {
   return fmt::format("{}: row {}", file.string(), row + 2);
 }
 
-// The folder with the pictures of Real-IAD.
+// The folder with the images of Real-IAD.
 fs::path real_iad_images(const fs::path& root) {
   for (const char* name : {"realiad_1024", "realiad_512", "realiad_256", "realiad_raw"}) {
     if (is_folder(root / name)) return root / name;

@@ -5,7 +5,7 @@
 #include <numeric>
 #include <utility>
 
-#include "dinomaly/data/image.h"
+#include "dinomaly/image/image.h"
 
 namespace dinomaly {
 

@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 
+#include "dinomaly/base/framework.h"
 #include "dinomaly/data/folders.h"
 #include "tensor/error.h"
 

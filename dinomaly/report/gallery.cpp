@@ -6,9 +6,9 @@
 #include <numeric>
 
 #include "dinomaly/data/loader.h"
-#include "dinomaly/picture_map.h"
+#include "dinomaly/image/image_map.h"
+#include "dinomaly/image/resize.h"
 #include "dinomaly/report/overlay.h"
-#include "dinomaly/resize.h"
 
 namespace dinomaly {
 
@@ -38,16 +38,16 @@ struct Entry {
   Tensor map;  // (S, S)
 };
 
-struct Pictures {
+struct SampleViews {
   std::string image, overlay, mask;
 };
 
-Pictures draw(const Entry& entry, const HtmlReportInput& input, const ColourScale& colours,
-              double pixel_threshold) {
+SampleViews draw(const Entry& entry, const HtmlReportInput& input, const ColourScale& colours,
+                 double pixel_threshold) {
   const Image rgb = load_image_rgb(entry.sample->image);
   const Image seen = resize_and_crop(rgb, input.config.image);
   const Tensor map = resize_map(entry.map, seen.width, seen.height);
-  Pictures result;
+  SampleViews result;
   result.image = jpeg_uri(shrink(seen));
   result.overlay =
       jpeg_uri(shrink(draw_overlay(seen, map, {0, 0, seen.width, seen.height}, colours, pixel_threshold)));
@@ -59,7 +59,7 @@ Pictures draw(const Entry& entry, const HtmlReportInput& input, const ColourScal
   return result;
 }
 
-// By how much a picture is on the wrong side of the threshold; negative on the right one.
+// By how much an image is on the wrong side of the threshold; negative on the right one.
 double error_of(double score, bool anomalous, double threshold) {
   return anomalous ? threshold - score : score - threshold;
 }
@@ -87,23 +87,22 @@ void add_gallery(json& samples, const HtmlReportInput& input, const ColourScale&
       entries.push_back({&test[i], input.results[c].maps.select(0, static_cast<int64_t>(i))});
     }
   }
-  check(entries.size() == samples.size(), "gallery: {} samples of {} pictures", samples.size(),
-        entries.size());
+  check(entries.size() == samples.size(), "gallery: {} samples of {} images", samples.size(), entries.size());
   std::vector<size_t> order(entries.size());
   std::iota(order.begin(), order.end(), size_t{0});
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
     return error_of(samples[a]["score"], samples[a]["bad"], threshold) >
            error_of(samples[b]["score"], samples[b]["bad"], threshold);
   });
-  order.resize(std::min(order.size(), static_cast<size_t>(input.pictures)));
+  order.resize(std::min(order.size(), static_cast<size_t>(input.images)));
 
   const double pixel_threshold = input.calibration ? input.calibration->all.pixel : INFINITY;
-  std::vector<Pictures> pictures(order.size());
+  std::vector<SampleViews> views(order.size());
   std::exception_ptr failure;
 #pragma omp parallel for schedule(dynamic)
   for (size_t i = 0; i < order.size(); ++i) {
     try {  // an exception must not leave the parallel region
-      pictures[i] = draw(entries[order[i]], input, colours, pixel_threshold);
+      views[i] = draw(entries[order[i]], input, colours, pixel_threshold);
     } catch (...) {
 #pragma omp critical
       if (!failure) failure = std::current_exception();
@@ -112,9 +111,9 @@ void add_gallery(json& samples, const HtmlReportInput& input, const ColourScale&
   if (failure) std::rethrow_exception(failure);
   for (size_t i = 0; i < order.size(); ++i) {
     json& sample = samples[order[i]];
-    sample["image"] = std::move(pictures[i].image);
-    sample["overlay"] = std::move(pictures[i].overlay);
-    if (!pictures[i].mask.empty()) sample["mask"] = std::move(pictures[i].mask);
+    sample["image"] = std::move(views[i].image);
+    sample["overlay"] = std::move(views[i].overlay);
+    if (!views[i].mask.empty()) sample["mask"] = std::move(views[i].mask);
   }
 }
 

@@ -1,4 +1,4 @@
-// The pictures of a report.
+// The images of a report.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -11,9 +11,9 @@ namespace dinomaly {
 // RFC 4648, with padding.
 std::string base64(const std::string& bytes);
 
-// Adds to `samples` (all test pictures of the input's categories, in order) "image", "overlay" and, for those
+// Adds to `samples` (all test images of the input's categories, in order) "image", "overlay" and, for those
 // with a mask, "mask": data URIs of at most 320 pixels a side, of the crop that the model saw. Only the
-// input.pictures worst ones get them: misses and false alarms by their distance from the threshold, then
+// input.images worst ones get them: misses and false alarms by their distance from the threshold, then
 // those that came closest to being one.
 void add_gallery(nlohmann::json& samples, const HtmlReportInput& input, const ColourScale& colours,
                  double threshold);

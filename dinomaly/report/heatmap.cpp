@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "dinomaly/base/framework.h"
 #include "tensor/error.h"
 
 namespace dinomaly {
@@ -10,7 +11,7 @@ namespace dinomaly {
 namespace {
 
 constexpr int64_t separator = 2;  // pixels
-// How much of the third panel is colour; the rest is the picture, so that one sees where the colour lies.
+// How much of the third panel is colour; the rest is the image, so that one sees where the colour lies.
 constexpr double colour_share = 0.7;
 
 uint8_t to_byte(double value) { return static_cast<uint8_t>(std::clamp(value, 0.0, 255.0) + 0.5); }
@@ -56,16 +57,16 @@ Image draw_heatmap(const Image& rgb, const Tensor& mask, const Tensor& map, doub
   const std::vector<float> values = map.to_vector<float>();
   const std::vector<uint8_t> marks = mask.defined() ? mask.to_vector<uint8_t>() : std::vector<uint8_t>{};
 
-  Image picture(3 * rgb.width + 2 * separator, rgb.height, 3);
-  std::fill(picture.pixels.begin(), picture.pixels.end(), uint8_t{255});
+  Image image(3 * rgb.width + 2 * separator, rgb.height, 3);
+  std::fill(image.pixels.begin(), image.pixels.end(), uint8_t{255});
   for (int64_t y = 0; y < rgb.height; ++y) {
-    std::copy_n(rgb.row(y), rgb.width * 3, picture.row(y));
+    std::copy_n(rgb.row(y), rgb.width * 3, image.row(y));
     for (int64_t x = 0; x < rgb.width; ++x) {
       bool marked = false;
       if (!marks.empty()) {
         marked = marks[(y * mask.size(0) / rgb.height) * mask.size(1) + x * mask.size(1) / rgb.width] > 0;
       }
-      std::fill_n(picture.at(rgb.width + separator + x, y), 3, static_cast<uint8_t>(marked ? 255 : 0));
+      std::fill_n(image.at(rgb.width + separator + x, y), 3, static_cast<uint8_t>(marked ? 255 : 0));
 
       const double value =
           bilinear(values.data(), map.size(0), map.size(1), source_place(y, rgb.height, map.size(0)),
@@ -73,11 +74,11 @@ Image draw_heatmap(const Image& rgb, const Tensor& mask, const Tensor& map, doub
       const std::array<uint8_t, 3> colour = heat_colour((value - low) / (high - low));
       const uint8_t* seen = rgb.at(x, y);
       const double grey = 0.299 * seen[0] + 0.587 * seen[1] + 0.114 * seen[2];
-      uint8_t* out = picture.at(2 * (rgb.width + separator) + x, y);
+      uint8_t* out = image.at(2 * (rgb.width + separator) + x, y);
       for (int c = 0; c < 3; ++c) out[c] = to_byte(colour_share * colour[c] + (1 - colour_share) * grey);
     }
   }
-  return picture;
+  return image;
 }
 
 void save_heatmap(const std::filesystem::path& path, const Image& rgb, const Tensor& mask, const Tensor& map,

@@ -1,11 +1,12 @@
-// Anomaly maps as pictures.
+// Anomaly maps as images.
 #pragma once
 
 #include <array>
 #include <cstdint>
 #include <filesystem>
 
-#include "dinomaly/data/image.h"
+#include "dinomaly/base/framework.h"
+#include "dinomaly/image/image.h"
 #include "tensor/tensor.h"
 
 namespace dinomaly {
@@ -14,11 +15,11 @@ namespace dinomaly {
 // stays ordered in grey. The course is that of matplotlib's "inferno".
 std::array<uint8_t, 3> heat_colour(double value);
 
-// Three panels of the picture's size side by side, thin white lines between them: the picture, its mask
-// (white on black), and the map's colours over the faded picture. `rgb` is the picture as the model saw it
+// Three panels of the image's size side by side, thin white lines between them: the image, its mask
+// (white on black), and the map's colours over the faded image. `rgb` is the image as the model saw it
 // (resize_and_crop); `mask` (h, w) u8, above 0 = anomalous, undefined = nothing is; `map` (h, w) f32,
 // stretched bilinearly. `low` and `high` are the values of the first and last colour, the same for all
-// pictures of a run; low < high.
+// images of a run; low < high.
 Image draw_heatmap(const Image& rgb, const Tensor& mask, const Tensor& map, double low, double high);
 
 // draw_heatmap as a PNG, written whole or not at all; throws InputError where it cannot.

@@ -3,7 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "dinomaly/json_text.h"
+#include "dinomaly/base/json_text.h"
+#include "dinomaly/inference/calibrate.h"
 #include "dinomaly/report/gallery.h"
 #include "dinomaly/report/report_template.h"
 #include "dinomaly/report/results.h"
@@ -83,12 +84,12 @@ std::vector<uint8_t> labels_of(const Category& category) {
 
 json threshold_json(const HtmlReportInput& input, double threshold) {
   json own = json::object();
-  std::string origin = "the largest F1 on these pictures";
+  std::string origin = "the largest F1 on these images";
   if (input.calibration) {
     for (const auto& [name, thresholds] : input.calibration->categories) own[name] = thresholds.image;
     origin = input.calibration->method == CalibrationMethod::good
-                 ? fmt::format("calibration on {} good pictures: at most {:.1f} % false alarms",
-                               input.calibration->good_pictures, 100 * input.calibration->promised_rate)
+                 ? fmt::format("calibration on {} good images: at most {:.1f} % false alarms",
+                               input.calibration->good_images, 100 * input.calibration->promised_rate)
                  : "calibration by the largest F1";
   }
   return {{"value", threshold}, {"categories", own}, {"origin", origin}};

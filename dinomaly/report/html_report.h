@@ -1,4 +1,4 @@
-// One self-contained HTML file about a trained model: metrics, curves, a threshold to play with, pictures.
+// One self-contained HTML file about a trained model: metrics, curves, a threshold to play with, images.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -6,10 +6,10 @@
 #include <string>
 #include <vector>
 
-#include "dinomaly/calibration.h"
 #include "dinomaly/data/dataset.h"
-#include "dinomaly/evaluate.h"
-#include "dinomaly/metrics/curves.h"
+#include "dinomaly/evaluation/curves.h"
+#include "dinomaly/evaluation/evaluate.h"
+#include "dinomaly/model/calibration.h"
 
 namespace dinomaly {
 
@@ -19,11 +19,11 @@ struct HtmlReportInput {
   Dataset dataset;
   std::vector<CategoryResult> results;  // of the dataset's categories, in order
   std::optional<Calibration> calibration;
-  Curve loss;              // (iteration, loss); may be empty
-  int64_t pictures = 200;  // at most so many in the gallery, those judged worst at the threshold
+  Curve loss;            // (iteration, loss); may be empty
+  int64_t images = 200;  // at most so many in the gallery, those judged worst at the threshold
 };
 
-// Everything the page shows, as the page's script reads it. The gallery's pictures are data URIs.
+// Everything the page shows, as the page's script reads it. The gallery's images are data URIs.
 nlohmann::json report_data(const HtmlReportInput& input);
 
 // The page. Nothing in `data` can end the script element it is put into.

@@ -2,7 +2,7 @@
 #include <cstdlib>
 #include <sstream>
 
-#include "dinomaly/files.h"
+#include "dinomaly/base/files.h"
 #include "dinomaly/report/html_report.h"
 
 namespace dinomaly {

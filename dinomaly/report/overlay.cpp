@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "dinomaly/base/framework.h"
 #include "dinomaly/report/heatmap.h"
 #include "tensor/error.h"
 
@@ -33,18 +34,16 @@ bool on_contour(const float* values, const Box& seen, int64_t width, int64_t x, 
 Image draw_overlay(const Image& rgb, const Tensor& map, const Box& seen, const ColourScale& colours,
                    double threshold) {
   check(rgb.channels == 3 && map.shape() == Shape({rgb.height, rgb.width}),
-        "overlay: a map of {} on a picture of {} x {} x {}", map.shape(), rgb.height, rgb.width,
-        rgb.channels);
+        "overlay: a map of {} on an image of {} x {} x {}", map.shape(), rgb.height, rgb.width, rgb.channels);
   check(colours.low < colours.high, "overlay: the scale from {} to {} is empty", colours.low, colours.high);
   const Tensor dense = map.contiguous();
   const float* values = dense.data<float>();
-  const int64_t reach =
-      1 + std::max(rgb.width, rgb.height) / 800;  // a line one can see in large pictures too
-  Image picture = rgb;
+  const int64_t reach = 1 + std::max(rgb.width, rgb.height) / 800;  // a line one can see in large images too
+  Image image = rgb;
 #pragma omp parallel for schedule(static)
   for (int64_t y = 0; y < rgb.height; ++y) {
     for (int64_t x = 0; x < rgb.width; ++x) {
-      uint8_t* pixel = picture.at(x, y);
+      uint8_t* pixel = image.at(x, y);
       if (x < seen.x || y < seen.y || x >= seen.x + seen.width || y >= seen.y + seen.height) {
         std::fill_n(pixel, 3, to_byte(grey_of(pixel)));
       } else if (on_contour(values, seen, rgb.width, x, y, threshold, reach)) {
@@ -57,7 +56,7 @@ Image draw_overlay(const Image& rgb, const Tensor& map, const Box& seen, const C
       }
     }
   }
-  return picture;
+  return image;
 }
 
 }  // namespace dinomaly

@@ -3,8 +3,9 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "dinomaly/data/npy_map.h"
-#include "dinomaly/data/tiff_map.h"
+#include "dinomaly/base/framework.h"
+#include "dinomaly/image/npy_map.h"
+#include "dinomaly/image/tiff_map.h"
 #include "dinomaly/report/overlay.h"
 #include "tensor/error.h"
 #include "tensor/io/printable.h"
@@ -41,12 +42,12 @@ MapFormat parse_map_format(const std::string& name) {
   fail_input("--maps: '{}' is not one of none, tiff, npy", name);
 }
 
-Verdict write_prediction(const Picture& picture, const Prediction& prediction, const fs::path& name,
+Verdict write_prediction(const InputImage& image, const Prediction& prediction, const fs::path& name,
                          const OutputOptions& options) {
   Verdict verdict;
-  verdict.path = picture.path;
-  verdict.width = picture.rgb.width;
-  verdict.height = picture.rgb.height;
+  verdict.path = image.path;
+  verdict.width = image.rgb.width;
+  verdict.height = image.rgb.height;
   verdict.score = prediction.score;
   verdict.threshold = options.image_threshold;
   verdict.anomalous = options.image_threshold && prediction.score > *options.image_threshold;
@@ -57,7 +58,7 @@ Verdict write_prediction(const Picture& picture, const Prediction& prediction, c
   if (options.folder.empty()) return verdict;
   if (options.overlays) {
     verdict.overlay = with_suffix(options.folder, name, "_overlay.png");
-    save_png(verdict.overlay, draw_overlay(picture.rgb, prediction.map, prediction.seen, options.colours,
+    save_png(verdict.overlay, draw_overlay(image.rgb, prediction.map, prediction.seen, options.colours,
                                            options.pixel_threshold.value_or(INFINITY)));
   }
   if (options.maps != MapFormat::none) {

@@ -7,8 +7,9 @@
 #include <optional>
 #include <string>
 
-#include "dinomaly/calibration.h"
-#include "dinomaly/regions.h"
+#include "dinomaly/image/regions.h"
+#include "dinomaly/inference/predict.h"
+#include "dinomaly/model/calibration.h"
 
 namespace dinomaly {
 
@@ -24,7 +25,7 @@ struct OutputOptions {
   int64_t smallest_region = 1;  // pixels
 };
 
-// One picture's outcome.
+// One image's outcome.
 struct Verdict {
   std::filesystem::path path, overlay, map;  // empty where none was written
   int64_t width = 0, height = 0;
@@ -32,12 +33,12 @@ struct Verdict {
   std::optional<double> threshold;
   bool anomalous = false;
   std::vector<Region> regions;
-  std::string error;  // not empty: the picture could not be read
+  std::string error;  // not empty: the image could not be read
 };
 
 // Decides, finds the regions and writes FOLDER/NAME_overlay.png and FOLDER/NAME.tiff or .npy, each whole or
 // not at all. `name` may hold folders.
-Verdict write_prediction(const Picture& picture, const Prediction& prediction,
+Verdict write_prediction(const InputImage& image, const Prediction& prediction,
                          const std::filesystem::path& name, const OutputOptions& options);
 
 // {"image", "width", "height", "score", "threshold", "anomalous", "regions": [{"box": [x, y, width, height],

@@ -1,13 +1,13 @@
-// The outcome of a run: numbers for people and programs, and pictures.
+// The outcome of a run: numbers for people and programs, and images.
 #pragma once
 
 #include <filesystem>
 #include <string>
 #include <vector>
 
-#include "dinomaly/calibration.h"
-#include "dinomaly/config.h"
-#include "dinomaly/evaluate.h"
+#include "dinomaly/evaluation/evaluate.h"
+#include "dinomaly/model/calibration.h"
+#include "dinomaly/model/config.h"
 
 namespace dinomaly {
 
@@ -16,7 +16,7 @@ struct RunSeconds {
 };
 
 // One colour scale for all maps of a run: from the smallest value of any map to the 99.5th percentile of the
-// pictures' largest values.
+// images' largest values.
 ColourScale colour_scale(const std::vector<CategoryResult>& results);
 
 // The mean over categories of each number.
@@ -34,7 +34,7 @@ void print_metrics(const std::vector<CategoryResult>& results);
 void write_metrics(const std::filesystem::path& path, const std::vector<CategoryResult>& results,
                    const Config& config, const RunSeconds& seconds);
 
-// DIR/CATEGORY/DEFECT_ID.png for every test picture: picture, mask and map side by side, all with
+// DIR/CATEGORY/DEFECT_ID.png for every test image: image, mask and map side by side, all with
 // colour_scale(results).
 void write_heatmaps(const std::filesystem::path& directory, const std::vector<CategoryResult>& results,
                     const Dataset& dataset, const Config& config);

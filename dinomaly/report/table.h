@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "dinomaly/evaluate.h"
-#include "dinomaly/evaluate_official.h"
+#include "dinomaly/evaluation/evaluate.h"
+#include "dinomaly/evaluation/evaluate_official.h"
 
 namespace dinomaly {
 

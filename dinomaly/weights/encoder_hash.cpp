@@ -2,7 +2,8 @@
 
 #include <algorithm>
 
-#include "dinomaly/sha256.h"
+#include "dinomaly/base/framework.h"
+#include "dinomaly/base/sha256.h"
 #include "tensor/error.h"
 #include "tensor/io/mapped_file.h"
 

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <string>
 
+#include "dinomaly/base/framework.h"
 #include "nn/module.h"
 #include "tensor/dtype.h"
 

@@ -6,6 +6,7 @@
 #include <set>
 #include <string_view>
 
+#include "dinomaly/base/framework.h"
 #include "tensor/io/printable.h"
 #include "tensor/ops.h"
 

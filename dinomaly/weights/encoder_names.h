@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "dinomaly/base/framework.h"
 #include "tensor/tensor.h"
 
 namespace dinomaly {

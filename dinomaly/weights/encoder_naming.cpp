@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "dinomaly/base/framework.h"
 #include "tensor/ops.h"
 
 namespace dinomaly {

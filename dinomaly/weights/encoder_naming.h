@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "dinomaly/base/framework.h"
 #include "dinomaly/weights/encoder_weights.h"
 #include "nn/module.h"
 

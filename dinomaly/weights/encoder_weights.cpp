@@ -5,7 +5,6 @@
 #include <set>
 #include <string_view>
 
-#include "dinomaly/weights/detector_weights.h"
 #include "dinomaly/weights/encoder_names.h"
 #include "dinomaly/weights/key_report.h"
 
@@ -127,11 +126,6 @@ EncoderWeights load_encoder(const Tensors& tensors, const std::string& source, i
     if (name.starts_with(prefix)) encoder[name.substr(prefix.size())] = tensor;
   }
   return load_named(encoder, source, heads);
-}
-
-EncoderWeights load_encoder(const Checkpoint& file, int64_t heads) {
-  if (heads == 0 && holds_detector(file)) heads = read_detector(file).heads;
-  return load_encoder(file.tensors, file.source(), heads);
 }
 
 }  // namespace dinomaly

@@ -8,7 +8,8 @@
 #include <utility>
 #include <vector>
 
-#include "dinomaly/weights/checkpoint.h"
+#include "dinomaly/base/framework.h"
+#include "dinomaly/weights/weights_file.h"
 #include "tensor/tensor.h"
 
 namespace dinomaly {
@@ -53,6 +54,5 @@ struct EncoderWeights {
 EncoderWeights load_encoder(const std::map<std::string, Tensor>& tensors, const std::string& source,
                             int64_t heads = 0);
 // The same from a file; where that is a trained detector which says its heads, 0 means those.
-EncoderWeights load_encoder(const Checkpoint& file, int64_t heads = 0);
 
 }  // namespace dinomaly

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "dinomaly/base/framework.h"
 #include "tensor/io/printable.h"
 
 namespace dinomaly {

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "dinomaly/base/framework.h"
 #include "tensor/tensor.h"
 
 namespace dinomaly {

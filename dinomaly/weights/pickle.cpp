@@ -4,6 +4,7 @@
 #include <cstring>
 #include <unordered_map>
 
+#include "dinomaly/base/framework.h"
 #include "dinomaly/weights/pickle_opcodes.h"
 #include "tensor/error.h"
 

@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "dinomaly/base/framework.h"
 #include "tensor/error.h"
 #include "tensor/io/printable.h"
 

@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "dinomaly/base/framework.h"
 #include "tensor/io/mapped_file.h"
 
 namespace dinomaly {

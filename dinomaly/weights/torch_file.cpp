@@ -1,5 +1,6 @@
 #include "dinomaly/weights/torch_file.h"
 
+#include "dinomaly/base/framework.h"
 #include "dinomaly/weights/torch_tensors.h"
 #include "tensor/io/printable.h"
 
@@ -98,7 +99,7 @@ class JsonWriter {
   int written_ = 0;
 };
 
-void read_tensors(const Pickle& pickle, const PickleNode& dict, TorchTensors& reader, Checkpoint& result) {
+void read_tensors(const Pickle& pickle, const PickleNode& dict, TorchTensors& reader, WeightsFile& result) {
   for (size_t i = *dict_begin(pickle, dict); i + 1 < dict.items.size(); i += 2) {
     const PickleNode &key = pickle.nodes[dict.items[i]], &value = pickle.nodes[dict.items[i + 1]];
     const std::string name = key.kind == Kind::text ? std::string(key.text) : describe(pickle, key);
@@ -115,10 +116,10 @@ void read_tensors(const Pickle& pickle, const PickleNode& dict, TorchTensors& re
 
 }  // namespace
 
-Checkpoint load_torch_file(const std::filesystem::path& path) {
-  Checkpoint result;
+WeightsFile load_torch_file(const std::filesystem::path& path) {
+  WeightsFile result;
   result.path = path;
-  result.format = Checkpoint::Format::torch_zip;
+  result.format = WeightsFile::Format::torch_zip;
   const StoredZip zip(path);
   const std::string pickle_path = zip.find_ending(pickle_name);
   check_input(!pickle_path.empty(), "{}: a zip archive, but none of PyTorch's: no {} in it", result.source(),

@@ -3,7 +3,7 @@
 
 #include <filesystem>
 
-#include "dinomaly/weights/checkpoint.h"
+#include "dinomaly/weights/weights_file.h"
 
 namespace dinomaly {
 
@@ -12,6 +12,6 @@ namespace dinomaly {
 // Nothing in the pickle is run: what is no tensor is named in `skipped`. Throws InputError naming the file
 // for a damaged archive, a pickle that is no dict of tensors, tensors that reach outside their storage, and
 // more than four times the file's bytes of tensors.
-Checkpoint load_torch_file(const std::filesystem::path& path);
+WeightsFile load_torch_file(const std::filesystem::path& path);
 
 }  // namespace dinomaly

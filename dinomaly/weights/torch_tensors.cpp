@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "dinomaly/base/framework.h"
 #include "tensor/io/printable.h"
 #include "tensor/io/raw_tensor.h"
 

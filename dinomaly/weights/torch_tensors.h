@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "dinomaly/base/framework.h"
 #include "dinomaly/weights/pickle.h"
 #include "dinomaly/weights/stored_zip.h"
 #include "tensor/tensor.h"

@@ -5,7 +5,7 @@
 #include "tensor/kernels.h"
 #include "tensor/ops.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 std::vector<Tensor> gradients_of(const std::vector<Variable>& parameters) {
@@ -44,4 +44,4 @@ double clip_grad_norm(const std::vector<Variable>& parameters, double max_norm) 
   return norm;
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -5,7 +5,7 @@
 
 #include "autograd/variable.h"
 
-namespace dinomaly {
+namespace nabla {
 
 // The L2 norm of all gradients together, accumulated in f64; parameters without a gradient count 0.
 double grad_norm(const std::vector<Variable>& parameters);
@@ -18,4 +18,4 @@ double clip_factor(double norm, double max_norm);
 // Scales the gradients in place and returns their norm before that.
 double clip_grad_norm(const std::vector<Variable>& parameters, double max_norm);
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -4,7 +4,7 @@
 
 #include "tensor/ops.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 // State is kept in f32 where the parameter is narrower.
@@ -172,4 +172,4 @@ void StableAdamW::update(const Tensor& gradient_scale) {
   kernels_for(active[0].parameter).stable_adamw(active, args, rate_and_step_, gradient_scale);
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -10,7 +10,7 @@
 #include "nn/module.h"
 #include "tensor/kernels.h"
 
-namespace dinomaly {
+namespace nabla {
 
 class Optimizer {
  public:
@@ -92,4 +92,4 @@ class StableAdamW : public Optimizer {
   Tensor rate_and_step_;         // (2) of f64, on the parameters' device
 };
 
-}  // namespace dinomaly
+}  // namespace nabla

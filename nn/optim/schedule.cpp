@@ -3,7 +3,7 @@
 #include <cmath>
 #include <numbers>
 
-namespace dinomaly {
+namespace nabla {
 
 double WarmCosineSchedule::operator()(int64_t step) const {
   if (step >= total_steps) return final;
@@ -15,4 +15,4 @@ double WarmCosineSchedule::operator()(int64_t step) const {
   return final + 0.5 * (peak - final) * (1 + std::cos(std::numbers::pi * progress));
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

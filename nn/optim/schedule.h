@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-namespace dinomaly {
+namespace nabla {
 
 // Linear warm-up, then half a cosine: step s < warmup_steps of `peak * s / (warmup_steps - 1)` (the first
 // step has 0, the last one the peak), then final + (peak - final) / 2 * (1 + cos(pi * (s - warmup) / (total -
@@ -15,4 +15,4 @@ struct WarmCosineSchedule {
   double operator()(int64_t step) const;
 };
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -10,7 +10,7 @@
 
 #include "tensor/error.h"
 
-namespace dinomaly {
+namespace nabla {
 
 AtomicFile::AtomicFile(const std::filesystem::path& target) : target_(target) {
   static std::atomic<int> counter = 0;
@@ -56,4 +56,4 @@ void AtomicFile::fail_with_errno() const {
   fail_input("{}: cannot be written: {}", target_.string(), std::strerror(errno));
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

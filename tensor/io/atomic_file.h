@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <filesystem>
 
-namespace dinomaly {
+namespace nabla {
 
 // Writes to a temporary name in the target's folder; commit() syncs and renames it to the target. Without
 // commit() (an exception, say) the temporary file is removed and the target stays as it was.
@@ -26,4 +26,4 @@ class AtomicFile {
   int descriptor_ = -1;
 };
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -10,7 +10,7 @@
 
 #include "tensor/error.h"
 
-namespace dinomaly {
+namespace nabla {
 namespace {
 
 struct Descriptor {
@@ -42,4 +42,4 @@ MappedFile::~MappedFile() {
   if (data_ != nullptr) munmap(data_, size_);
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

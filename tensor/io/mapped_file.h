@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <memory>
 
-namespace dinomaly {
+namespace nabla {
 
 // A private mapping of a whole file: writing to it changes this process's pages only. The file must not
 // shrink while it is mapped (replacing it by a rename is safe).
@@ -27,4 +27,4 @@ class MappedFile {
   size_t size_;
 };
 
-}  // namespace dinomaly
+}  // namespace nabla

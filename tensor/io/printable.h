@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-namespace dinomaly {
+namespace nabla {
 
 // `text` on one line: control characters become '?'.
 inline std::string one_line(std::string text) {
@@ -21,4 +21,4 @@ inline std::string printable(std::string_view text) {
   return text.size() > longest ? result + "..." : result;
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

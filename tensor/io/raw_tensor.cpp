@@ -5,7 +5,7 @@
 #include <map>
 #include <string>
 
-namespace dinomaly {
+namespace nabla {
 namespace {
 
 float float_from_half(uint16_t half) {
@@ -73,4 +73,4 @@ Tensor raw_tensor(std::byte* data, const Shape& shape, std::string_view dtype,
   return as_is(data, shape, found->second, std::move(owner));
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -7,7 +7,7 @@
 
 #include "tensor/tensor.h"
 
-namespace dinomaly {
+namespace nabla {
 
 // Dtypes as safetensors spells them. Bytes of one element; 0 if the name is unknown.
 uint64_t element_bytes(std::string_view dtype);
@@ -21,4 +21,4 @@ bool is_supported_dtype(std::string_view dtype);
 Tensor raw_tensor(std::byte* data, const Shape& shape, std::string_view dtype,
                   std::shared_ptr<const void> owner);
 
-}  // namespace dinomaly
+}  // namespace nabla

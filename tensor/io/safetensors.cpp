@@ -14,7 +14,7 @@
 #include "tensor/io/printable.h"
 #include "tensor/io/raw_tensor.h"
 
-namespace dinomaly {
+namespace nabla {
 namespace {
 
 static_assert(std::endian::native == std::endian::little, "the format is little-endian, and so is this code");
@@ -264,4 +264,4 @@ void save_safetensors(const std::filesystem::path& path,
   file.commit();
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

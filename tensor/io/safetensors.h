@@ -14,7 +14,7 @@
 #include "tensor/io/mapped_file.h"
 #include "tensor/tensor.h"
 
-namespace dinomaly {
+namespace nabla {
 
 // A file of named tensors, memory mapped. Copies share the mapping. The whole header is checked by load(), so
 // that what get() reads lies inside the file.
@@ -64,4 +64,4 @@ void save_safetensors(const std::filesystem::path& path,
                       const std::vector<std::pair<std::string, Tensor>>& tensors,
                       const std::map<std::string, std::string>& metadata = {});
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -6,11 +6,11 @@
 #include <cstdlib>
 #include <limits>
 
-#include "autograd/checkpoint.h"
+#include "autograd/activation_checkpoint.h"
 #include "autograd/ops/ops.h"
 #include "tests/support.h"
 
-using namespace dinomaly;
+using namespace nabla;
 
 namespace {
 
@@ -75,7 +75,7 @@ TEST_CASE("a backward that gives infinity is named with the line of the forward 
 TEST_CASE("a checkpoint's second run is watched, too, and names the op inside") {
   const Variable x = leaf({4, 0});
   const DetectAnomaly guard;
-  const Variable y = checkpoint(
+  const Variable y = activation_checkpoint(
       [](const std::vector<Variable>& in) {
         return sqrt(in[0]);  // the line looked for
       },

@@ -5,7 +5,7 @@
 
 #include "autograd/ops/ops.h"
 
-namespace dinomaly {
+namespace nabla {
 namespace {
 
 // 3 x, whose backward claims `slope`.
@@ -38,4 +38,4 @@ TEST_CASE("gradcheck notices a gradient that never arrives, and wants f64") {
                        Error);
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

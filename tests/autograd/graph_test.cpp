@@ -6,12 +6,12 @@
 #include <cstdlib>
 #include <fstream>
 
-#include "autograd/checkpoint.h"
+#include "autograd/activation_checkpoint.h"
 #include "autograd/ops/ops.h"
 #include "tensor/profiler.h"
 #include "tests/support.h"
 
-using namespace dinomaly;
+using namespace nabla;
 
 namespace {
 
@@ -66,8 +66,9 @@ TEST_CASE("a block saved twice by an op counts once, and equal graphs give equal
 TEST_CASE("a checkpoint keeps its inputs only; a leaf alone and a released variable are boxes") {
   const Variable x = ones({5, 50});
   const auto deep = [](const std::vector<Variable>& in) { return exp(sigmoid(tanh(in[0] * 2.0))); };
-  CHECK(to_graphviz(checkpoint(deep, {x * 3.0})).find("checkpoint\\n(5, 50) f32\\nsaved 1.0 kB\"") !=
-        std::string::npos);
+  CHECK(
+      to_graphviz(activation_checkpoint(deep, {x * 3.0})).find("checkpoint\\n(5, 50) f32\\nsaved 1.0 kB\"") !=
+      std::string::npos);
   CHECK(to_graphviz(x) == "digraph tape {\n  leaf1 [shape=box, label=\"leaf\\n(5, 50) f32\"];\n}\n");
   const Variable middle = x * 1.0;
   sum(middle).backward();
@@ -101,7 +102,7 @@ TEST_CASE("kernels of a backward walk, a checkpoint's second run among them, are
   Profiler profiler;
   const auto product = [w](const std::vector<Variable>& in) { return matmul(in[0], w); };
   matmul(x, w).backward(Tensor::ones({4, 8}));
-  checkpoint(product, {x}).backward(Tensor::ones({4, 8}));
+  activation_checkpoint(product, {x}).backward(Tensor::ones({4, 8}));
   matmul(x, w);
   const double once = 2.0 * 4 * 6 * 8;
   int rows = 0;

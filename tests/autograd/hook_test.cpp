@@ -6,7 +6,7 @@
 
 #include "autograd/ops/ops.h"
 
-using namespace dinomaly;
+using namespace nabla;
 
 namespace {
 Variable scalar(double value) { return Variable(Tensor::full({1}, value, Dtype::f64), true); }

@@ -3,7 +3,7 @@
 
 #include "autograd/ops/ops.h"
 
-using namespace dinomaly;
+using namespace nabla;
 
 namespace {
 Variable leaf(const std::vector<double>& values) {

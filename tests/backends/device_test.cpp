@@ -6,7 +6,7 @@
 #include "tensor/kernels.h"
 #include "tests/support.h"
 
-namespace dinomaly {
+namespace nabla {
 
 TEST_CASE("devices: a GPU that is not there is one line with its name") {
   const std::string fault = input_error([] { kernels_for(Device::cuda(999)); });
@@ -50,4 +50,4 @@ TEST_CASE("algorithm cache: what could not be made is not kept, and what is in u
   CHECK(*held == 7);
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

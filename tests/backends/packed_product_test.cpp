@@ -7,7 +7,7 @@
 #include "tensor/ops.h"
 #include "tests/support.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -137,4 +137,4 @@ TEST_CASE("packed product: too few rows, odd depths of bf16 and other dtypes are
   CHECK_FALSE(has_packed_product(Dtype::f64, 64, 64));
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

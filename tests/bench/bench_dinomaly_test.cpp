@@ -4,7 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "dinomaly/files.h"
+#include "dinomaly/base/files.h"
+#include "dinomaly/base/framework.h"
 #include "tensor/io/safetensors.h"
 #include "tests/support.h"
 
@@ -75,7 +76,7 @@ TEST_CASE("saved weights give the same scores and losses again, and serve takes 
     REQUIRE(run(folder, work + shape + "--repeat 1 --save-weights " + file).status == 0);
     const SafeTensors saved = SafeTensors::load(file);
     CHECK(saved.contains("encoder.blocks.11.ls2.gamma"));
-    CHECK(saved.shape("input/pictures") == Shape{2, 3, 28, 28});
+    CHECK(saved.shape("input/images") == Shape{2, 3, 28, 28});
     const Outcome outcome =
         run(folder, work + shape + "--serve --weights " + file, "run\nreset\npeak\njump\n");
     REQUIRE_MESSAGE(outcome.status == 0, outcome.error);

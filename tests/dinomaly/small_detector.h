@@ -3,7 +3,7 @@
 
 #include <memory>
 
-#include "dinomaly/model.h"
+#include "dinomaly/model/model.h"
 
 namespace dinomaly {
 

@@ -3,7 +3,7 @@
 
 #include <memory>
 
-#include "dinomaly/model.h"
+#include "dinomaly/model/model.h"
 #include "tests/dinomaly/tiny_encoder.h"
 
 namespace dinomaly {

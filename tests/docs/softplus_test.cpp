@@ -6,7 +6,7 @@
 
 #include "tests/ops/op_case.h"
 
-namespace dinomaly {
+namespace nabla {
 
 TEST_CASE("docs/add_an_op.md gives softplus and its case") {
   const auto& cases = OpCase::all();
@@ -18,4 +18,4 @@ TEST_CASE("docs/add_an_op.md gives softplus and its case") {
   CHECK(relative_error(got.gradients[0], Tensor::from<double>({0, 0.5, 1}, {3})) < 1e-6);
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -1,7 +1,8 @@
 // What the fuzzers have found worth keeping (corpus/TARGET, minimised), and their seeds, once each.
 #include <doctest/doctest.h>
 
-#include "dinomaly/files.h"
+#include "dinomaly/base/files.h"
+#include "dinomaly/base/framework.h"
 #include "tests/fuzz/targets.h"
 #include "tests/support.h"
 

@@ -1,12 +1,13 @@
 #include <stdexcept>
 
-#include "dinomaly/calibration.h"
+#include "dinomaly/base/files.h"
+#include "dinomaly/base/framework.h"
+#include "dinomaly/base/json_text.h"
 #include "dinomaly/cli/train_options.h"
-#include "dinomaly/data/image.h"
-#include "dinomaly/data/tiff_map.h"
-#include "dinomaly/files.h"
-#include "dinomaly/json_text.h"
-#include "dinomaly/model_file.h"
+#include "dinomaly/image/image.h"
+#include "dinomaly/image/tiff_map.h"
+#include "dinomaly/inference/calibrate.h"
+#include "dinomaly/model/model_file.h"
 #include "dinomaly/weights/stored_zip.h"
 #include "tensor/io/safetensors.h"
 #include "tests/dinomaly/png.h"
@@ -60,7 +61,7 @@ Seeds safetensors_seeds(const TemporaryFolder& folder) {
 Seeds torch_seeds(bool whole) {
   Seeds seeds;
   for (const auto& entry :
-       fs::directory_iterator(fs::path(DINOMALY_SOURCE_DIR) / "tests/dinomaly/checkpoints")) {
+       fs::directory_iterator(fs::path(DINOMALY_SOURCE_DIR) / "tests/dinomaly/weights/checkpoints")) {
     const std::string bytes = read_file(entry.path(), most_bytes), name = entry.path().stem().string();
     if (!bytes.starts_with("PK")) continue;
     if (whole) {

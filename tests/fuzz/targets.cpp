@@ -4,15 +4,16 @@
 #include <fstream>
 #include <stdexcept>
 
-#include "dinomaly/calibration.h"
+#include "dinomaly/base/framework.h"
+#include "dinomaly/base/json_text.h"
 #include "dinomaly/cli/train_options.h"
-#include "dinomaly/data/image.h"
 #include "dinomaly/data/listed.h"
-#include "dinomaly/data/tiff_map.h"
-#include "dinomaly/json_text.h"
-#include "dinomaly/model_file.h"
+#include "dinomaly/image/image.h"
+#include "dinomaly/image/tiff_map.h"
+#include "dinomaly/inference/calibrate.h"
+#include "dinomaly/model/model_file.h"
+#include "dinomaly/report/describe_file.h"
 #include "dinomaly/report/html_report.h"
-#include "dinomaly/weights/describe_file.h"
 #include "dinomaly/weights/pickle.h"
 #include "tests/support.h"
 
@@ -22,13 +23,13 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// A folder for the inputs of this process, with two pictures that lists may name.
+// A folder for the inputs of this process, with two images that lists may name.
 class Scratch {
  public:
   Scratch() {
-    const std::string picture = encode_png(Image(3, 2, 3));
+    const std::string png = encode_png(Image(3, 2, 3));
     for (const char* name : {"a.png", "b.png", "realiad_1024/part/a.png", "realiad_1024/part/b.png"}) {
-      put(name, picture);
+      put(name, png);
     }
   }
   // Without the sync of write_file(): thousands of times a second.
@@ -78,7 +79,7 @@ void pickle(std::string_view bytes) {
 }
 
 void image(std::string_view bytes) {
-  const fs::path path = scratch().put("picture", with_right_checksums(bytes));
+  const fs::path path = scratch().put("image", with_right_checksums(bytes));
   ImageConfig size;
   size.resize_h = 9, size.resize_w = 11, size.crop_h = 7, size.crop_w = 8;
   reads([&] {

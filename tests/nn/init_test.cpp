@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace dinomaly {
+namespace nabla {
 namespace {
 
 struct Moments {
@@ -73,4 +73,4 @@ TEST_CASE("initialisers: the same seed gives the same values in every dtype") {
   CHECK(a.value().to_vector<float>() != b.value().to_vector<float>());
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -4,7 +4,7 @@
 #include "tests/module_case.h"
 #include "tests/support.h"
 
-namespace dinomaly {
+namespace nabla {
 namespace {
 
 // A layer of one argument, against PyTorch's case of that name.
@@ -84,4 +84,4 @@ TEST_CASE("dropout: a share p is zero, the rest grows to keep the mean, and eval
   CHECK(generator.offset() == before);
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

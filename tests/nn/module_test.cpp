@@ -6,7 +6,7 @@
 #include "nn/transformer.h"
 #include "tests/support.h"
 
-namespace dinomaly {
+namespace nabla {
 namespace {
 
 struct Leaf : Module {
@@ -136,4 +136,4 @@ TEST_CASE("module: set_requires_grad stops and starts the recording") {
   CHECK((tree.right.scale * 2.0).requires_grad());
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

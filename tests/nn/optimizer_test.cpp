@@ -5,7 +5,7 @@
 #include "tests/module_case.h"
 #include "tests/support.h"
 
-namespace dinomaly {
+namespace nabla {
 namespace {
 
 // Takes the steps of a case and compares the parameters after each with PyTorch's. With gradient_scale s the
@@ -160,4 +160,4 @@ TEST_CASE("clip_grad_norm: PyTorch's norm and gradients") {
   CHECK(grad_norm({Variable(Tensor::ones({2}), true)}) == 0);
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

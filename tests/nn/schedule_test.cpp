@@ -2,7 +2,7 @@
 
 #include "tests/module_case.h"
 
-namespace dinomaly {
+namespace nabla {
 
 TEST_CASE("schedule: numpy's linspace and cosine at both ends, at the seam and after the last step") {
   int64_t compared = 0;
@@ -33,4 +33,4 @@ TEST_CASE(
   CHECK(brief(30) == 2e-4);
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -2,7 +2,7 @@
 
 #include "tests/ops/op_case.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -64,4 +64,4 @@ TEST_CASE("operators with numbers mean affine") {
   CHECK((3 - x).value().to_vector<double>() == std::vector<double>{2, 1});
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -2,7 +2,7 @@
 
 #include "tests/ops/op_case.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -51,4 +51,4 @@ TEST_CASE("attention does not change with a constant added to a row's scores") {
   }
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -2,7 +2,7 @@
 
 #include "tests/ops/op_case.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -29,4 +29,4 @@ TEST_CASE("cast: value and gradient have the dtype of their side") {
   CHECK_THROWS_WITH_AS(cast(x, Dtype::i64), doctest::Contains("cast: f64 to i64"), Error);
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

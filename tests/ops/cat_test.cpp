@@ -2,7 +2,7 @@
 
 #include "tests/ops/op_case.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -23,4 +23,4 @@ OpCase stack_last{"cat.stack_last", {{2, 3}, {2, 3}}, [](Inputs in) { return sta
 
 }  // namespace
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -2,7 +2,7 @@
 
 #include "tests/ops/op_case.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -50,4 +50,4 @@ TEST_CASE("conv2d refuses strides and paddings that mean nothing") {
       "conv2d: 0 groups do not divide the channels of x (1, 1, 3, 3) and weight (1, 1, 2, 2)", Error);
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -2,7 +2,7 @@
 
 #include "tests/ops/op_case.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -29,4 +29,4 @@ TEST_CASE("rows of zeros have similarity 0 and finite gradients") {
   for (double gradient : got.gradients[0].to_vector<double>()) CHECK(gradient == doctest::Approx(0.5e8));
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

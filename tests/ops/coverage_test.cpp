@@ -11,7 +11,7 @@
 
 #include "tests/ops/op_case.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -152,4 +152,4 @@ TEST_CASE("every OpCase has its own name and its own numbers") {
   }
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

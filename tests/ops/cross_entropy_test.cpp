@@ -2,7 +2,7 @@
 
 #include "tests/ops/op_case.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -34,4 +34,4 @@ TEST_CASE("cross_entropy refuses labels that name no class") {
                        "cross_entropy: labels (2) of f32 do not fit logits (2, 3)", Error);
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

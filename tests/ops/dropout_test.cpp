@@ -2,7 +2,7 @@
 
 #include "tests/ops/op_case.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -43,4 +43,4 @@ TEST_CASE("dropout keeps the share and the mean it says") {
   CHECK_THROWS_WITH_AS(dropout(x, -0.5, generator), "dropout: the probability -0.5 is not in [0, 1)", Error);
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

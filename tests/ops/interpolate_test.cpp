@@ -2,7 +2,7 @@
 
 #include "tests/ops/op_case.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -12,20 +12,20 @@ OpFunction resize(int64_t height, int64_t width, const InterpolateArgs& args) {
 
 constexpr auto nearest = InterpolateMode::nearest, bilinear = InterpolateMode::bilinear,
                bicubic = InterpolateMode::bicubic;
-const Shapes picture{{2, 3, 5}};
+const Shapes image{{2, 3, 5}};
 const OpOptions options{.also = {{{1, 1}}, {{2, 1, 9, 4}}, {{1, 17, 3}}, {{0, 3, 3}}},
                         .wrong = {{{{5}}, "interpolate: x of (5) is not (..., H, W)"},
                                   {{{2, 0, 3}}, "interpolate: x of (2, 0, 3) is not (..., H, W)"}}};
 
-OpCase nearest_up{"interpolate.nearest", picture, resize(7, 9, {.mode = nearest}), options};
-OpCase nearest_down{"interpolate.nearest_down", picture, resize(2, 3, {.mode = nearest})};
-OpCase bilinear_up{"interpolate.bilinear", picture, resize(7, 4, {.mode = bilinear}), options};
-OpCase bilinear_corners{"interpolate.bilinear_corners", picture,
+OpCase nearest_up{"interpolate.nearest", image, resize(7, 9, {.mode = nearest}), options};
+OpCase nearest_down{"interpolate.nearest_down", image, resize(2, 3, {.mode = nearest})};
+OpCase bilinear_up{"interpolate.bilinear", image, resize(7, 4, {.mode = bilinear}), options};
+OpCase bilinear_corners{"interpolate.bilinear_corners", image,
                         resize(7, 4, {.mode = bilinear, .align_corners = true}), options};
-OpCase bilinear_to_one{"interpolate.bilinear_to_one", picture,
+OpCase bilinear_to_one{"interpolate.bilinear_to_one", image,
                        resize(1, 6, {.mode = bilinear, .align_corners = true})};
-OpCase bicubic_up{"interpolate.bicubic", picture, resize(7, 4, {.mode = bicubic}), options};
-OpCase bicubic_corners{"interpolate.bicubic_corners", picture,
+OpCase bicubic_up{"interpolate.bicubic", image, resize(7, 4, {.mode = bicubic}), options};
+OpCase bicubic_corners{"interpolate.bicubic_corners", image,
                        resize(4, 8, {.mode = bicubic, .align_corners = true}), options};
 // An explicit scale that is not exactly m / n, as position tables are resized: (n + 0.1) / m in torch's
 // terms.
@@ -45,4 +45,4 @@ TEST_CASE("interpolate refuses empty targets and aligned corners without corners
                        "interpolate: align_corners has no meaning for nearest", Error);
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

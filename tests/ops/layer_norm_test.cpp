@@ -2,7 +2,7 @@
 
 #include "tests/ops/op_case.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -34,4 +34,4 @@ TEST_CASE("layer_norm of more rows than one thread takes has the gradients of it
   for (size_t i = 0; i < 3; ++i) CHECK(relative_error(got.gradients[i], expected.gradients[i]) <= 1e-12);
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -2,7 +2,7 @@
 
 #include "tests/ops/op_case.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -30,4 +30,4 @@ OpCase packed_linear_attention_case{
 
 }  // namespace
 
-}  // namespace dinomaly
+}  // namespace nabla

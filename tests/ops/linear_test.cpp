@@ -4,7 +4,7 @@
 #include "tests/ops/op_case.h"
 #include "tests/support.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -70,4 +70,4 @@ TEST_CASE("linear: a frozen weight of a mapped file is given back to the system 
   CHECK(weight.value().to_vector<float>() == saved.to_vector<float>());
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

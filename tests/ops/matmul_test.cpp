@@ -2,7 +2,7 @@
 
 #include "tests/ops/op_case.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -29,4 +29,4 @@ OpCase shared_a_both{"matmul.shared_a_transposed", {{5, 3}, {2, 4, 5}}, product(
 
 }  // namespace
 
-}  // namespace dinomaly
+}  // namespace nabla

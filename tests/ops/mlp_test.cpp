@@ -2,7 +2,7 @@
 
 #include "tests/ops/op_case.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -34,4 +34,4 @@ OpCase mlp_scaled_residual{"add.scaled_mlp", {{3, 5}, {7, 5}, {7}, {4, 7}, {4}, 
 
 }  // namespace
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -6,7 +6,7 @@
 
 #include "tensor/io/safetensors.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -100,4 +100,4 @@ double relative_error(const Tensor& actual, const Tensor& expected) {
   return largest > 0 ? difference / largest : difference;
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -14,7 +14,7 @@
 
 #include "autograd/ops/ops.h"
 
-namespace dinomaly {
+namespace nabla {
 
 using Inputs = const std::vector<Variable>&;
 using OpFunction = std::function<Variable(Inputs)>;
@@ -76,4 +76,4 @@ std::vector<Tensor> converted(const std::vector<Tensor>& tensors, Dtype dtype, D
 // NaN.
 double relative_error(const Tensor& actual, const Tensor& expected);
 
-}  // namespace dinomaly
+}  // namespace nabla

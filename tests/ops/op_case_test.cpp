@@ -9,7 +9,7 @@
 #include "autograd/tape.h"
 #include "tests/support.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -268,4 +268,4 @@ TEST_CASE("wrong shapes are named in the error") {
   });
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -2,7 +2,7 @@
 
 #include "tests/ops/op_case.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -49,4 +49,4 @@ TEST_CASE("pointwise functions refuse integers, and clamp crossed bounds") {
                        "clamp: the lower bound 1 is above the upper bound -1", Error);
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -8,7 +8,7 @@
 #include "autograd/tape.h"
 #include "tests/ops/op_case.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -206,4 +206,4 @@ TEST_CASE("the gradient of a sum is the sum of the gradients") {
   }
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -2,7 +2,7 @@
 
 #include "tests/ops/op_case.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -56,4 +56,4 @@ TEST_CASE("an axis given twice is refused") {
                        "sum: axis -1 is given twice for shape (2, 3)", Error);
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

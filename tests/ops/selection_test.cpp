@@ -3,7 +3,7 @@
 
 #include "tests/ops/op_case.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -56,4 +56,4 @@ TEST_CASE("comparisons agree with PyTorch, broadcasting") {
                        "compare: shapes (2, 3, 4) and (5) do not broadcast", Error);
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

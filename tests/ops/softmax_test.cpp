@@ -2,7 +2,7 @@
 
 #include "tests/ops/op_case.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -39,4 +39,4 @@ TEST_CASE("softmax, its logarithm and the cross entropy do not change with a con
   }
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

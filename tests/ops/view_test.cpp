@@ -2,7 +2,7 @@
 
 #include "tests/ops/op_case.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -63,4 +63,4 @@ TEST_CASE("views share storage with what they look at") {
   CHECK(reshape(x, {3, 2}).value().storage() == x.value().storage());
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -2,7 +2,7 @@
 
     python3 make_model.py        (torch, numpy, safetensors)
 
-A case holds pictures, weights (under "p.") and what follows from them: the target blocks' outputs, both sides of the
+A case holds images, weights (under "p.") and what follows from them: the target blocks' outputs, both sides of the
 comparison, maps and scores, and with hard mining the loss and the gradients of all trained weights. Inputs and weights
 are exact in bfloat16 and kept so.
 """

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "dinomaly/base/framework.h"
 #include "tensor/io/safetensors.h"
 
 namespace dinomaly {

@@ -2,7 +2,7 @@
 #include <cstring>
 
 #include "bundle.h"
-#include "dinomaly/preprocess.h"
+#include "dinomaly/image/preprocess.h"
 
 namespace dinomaly {
 

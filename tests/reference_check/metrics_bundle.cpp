@@ -1,6 +1,6 @@
 #include "bundle.h"
-#include "dinomaly/metrics/aupro.h"
-#include "dinomaly/metrics/metrics.h"
+#include "dinomaly/evaluation/aupro.h"
+#include "dinomaly/evaluation/metrics.h"
 
 namespace dinomaly {
 

@@ -1,8 +1,10 @@
 #include "autograd/ops/ops.h"
 #include "bundle.h"
-#include "dinomaly/anomaly_map.h"
-#include "dinomaly/loss.h"
-#include "dinomaly/model.h"
+#include "dinomaly/base/framework.h"
+#include "dinomaly/model/anomaly_map.h"
+#include "dinomaly/model/detector_weights.h"
+#include "dinomaly/model/loss.h"
+#include "dinomaly/model/model.h"
 #include "nn/optim/clip_grad_norm.h"
 #include "nn/optim/optimizer.h"
 
@@ -113,7 +115,7 @@ void check_training(Dinomaly& model, const SafeTensors& bundle, const json& bund
 void check_model_bundle(const SafeTensors& bundle, const json& bundle_config, const CheckOptions& options,
                         Verdict& verdict) {
   const EncoderWeights encoder =
-      load_encoder(load_checkpoint(bundle.path()), bundle_config.at("heads").get<int64_t>());
+      load_encoder(load_weights_file(bundle.path()), bundle_config.at("heads").get<int64_t>());
   Dinomaly model(encoder.config, config_of(bundle_config, bundle.shape("images")));
   load_weights(model, bundle, encoder);
   model.to(options.dtype);

@@ -8,7 +8,7 @@
 #include "tensor/error.h"
 #include "tensor/kernels.h"
 
-using namespace dinomaly;
+using namespace nabla;
 
 namespace {
 

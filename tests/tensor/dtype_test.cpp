@@ -7,7 +7,7 @@
 
 #include "tensor/device.h"
 
-using namespace dinomaly;
+using namespace nabla;
 
 TEST_CASE("dtype: names there and back, sizes") {
   for (Dtype dtype : {Dtype::f32, Dtype::f64, Dtype::bf16, Dtype::i64, Dtype::u8}) {

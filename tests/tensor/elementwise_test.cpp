@@ -7,7 +7,7 @@
 
 #include "tensor/ops.h"
 
-using namespace dinomaly;
+using namespace nabla;
 
 namespace {
 

@@ -8,7 +8,7 @@
 #include "tensor/ops.h"
 #include "tests/support.h"
 
-using namespace dinomaly;
+using namespace nabla;
 
 namespace {
 

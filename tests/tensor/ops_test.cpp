@@ -3,7 +3,7 @@
 
 #include <doctest/doctest.h>
 
-using namespace dinomaly;
+using namespace nabla;
 
 namespace {
 

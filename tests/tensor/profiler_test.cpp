@@ -8,7 +8,7 @@
 #include "tensor/kernels.h"
 #include "tensor/ops.h"
 
-using namespace dinomaly;
+using namespace nabla;
 
 namespace {
 const KernelCost* find(const std::vector<KernelCost>& costs, const std::string& name) {

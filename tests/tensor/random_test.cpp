@@ -7,7 +7,7 @@
 
 #include "tensor/tensor.h"
 
-using namespace dinomaly;
+using namespace nabla;
 
 namespace {
 

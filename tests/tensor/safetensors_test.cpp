@@ -10,7 +10,7 @@
 
 #include "tests/support.h"
 
-namespace dinomaly {
+namespace nabla {
 namespace {
 
 namespace fs = std::filesystem;
@@ -241,4 +241,4 @@ TEST_CASE("safetensors: a save that fails leaves what was there") {
 }
 
 }  // namespace
-}  // namespace dinomaly
+}  // namespace nabla

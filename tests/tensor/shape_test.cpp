@@ -2,7 +2,7 @@
 
 #include <doctest/doctest.h>
 
-using namespace dinomaly;
+using namespace nabla;
 
 TEST_CASE("shape: sizes, negative axes and numel") {
   Shape shape{2, 3, 5};

@@ -4,7 +4,7 @@
 
 #include <limits>
 
-using namespace dinomaly;
+using namespace nabla;
 
 TEST_CASE("tensor: making one") {
   CHECK(Tensor::full({2, 2}, 1.5).to_vector<float>() == std::vector<float>(4, 1.5f));

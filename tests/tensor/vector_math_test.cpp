@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <limits>
 
-using namespace dinomaly;
+using namespace nabla;
 
 namespace {
 

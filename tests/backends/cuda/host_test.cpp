@@ -8,7 +8,7 @@
 #include "backends/cuda/cuda.h"
 #include "tests/support.h"
 
-namespace dinomaly {
+namespace nabla {
 
 TEST_CASE("cuda: an error names the op and what the runtime says") {
   check_cuda(cudaSuccess, "softmax");
@@ -70,4 +70,4 @@ TEST_CASE("cuda: cuBLASLt answers once it is asked, without a GPU, too") {
   CHECK(cublasLtMatrixLayoutDestroy(layout) == CUBLAS_STATUS_SUCCESS);
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

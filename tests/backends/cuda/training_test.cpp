@@ -4,8 +4,8 @@
 #include <functional>
 
 #include "dinomaly/data/mvtec.h"
-#include "dinomaly/data/procedural.h"
-#include "dinomaly/trainer.h"
+#include "dinomaly/synthetic/procedural.h"
+#include "dinomaly/training/trainer.h"
 #include "tensor/ops.h"
 #include "tests/dinomaly/tiny_encoder.h"
 #include "tests/support.h"
@@ -13,7 +13,7 @@
 namespace dinomaly {
 namespace {
 
-// Eight pictures, a short schedule in which the learning rate and the share of mined points change at each
+// Eight images, a short schedule in which the learning rate and the share of mined points change at each
 // step.
 struct Training {
   std::unique_ptr<Dinomaly> model;
@@ -38,7 +38,7 @@ struct Training {
     model->to(device);
     const Dataset data = read_mvtec(folder / "data", {});
     features = std::make_unique<FeatureStore>(*model, training_samples(data), 4);
-    features->complete();  // the pictures go with the folder
+    features->complete();  // the images go with the folder
   }
 };
 

@@ -8,7 +8,7 @@
 
 namespace {
 
-using dinomaly::BFloat16;
+using nabla::BFloat16;
 
 float load(const void* data, cudaDataType_t type, int64_t at) {
   return type == CUDA_R_16BF ? static_cast<float>(static_cast<const BFloat16*>(data)[at])
@@ -17,9 +17,9 @@ float load(const void* data, cudaDataType_t type, int64_t at) {
 
 void keep(void* data, cudaDataType_t type, int64_t at, double value) {
   if (type == CUDA_R_16BF)
-    dinomaly::store(static_cast<BFloat16*>(data)[at], value);
+    nabla::store(static_cast<BFloat16*>(data)[at], value);
   else
-    dinomaly::store(static_cast<float*>(data)[at], value);
+    nabla::store(static_cast<float*>(data)[at], value);
 }
 
 struct Problem {

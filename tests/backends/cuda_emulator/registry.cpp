@@ -6,7 +6,7 @@
 #include "backends/profiling_kernels.h"
 #include "tensor/profiler.h"
 
-namespace dinomaly {
+namespace nabla {
 
 namespace {
 
@@ -31,4 +31,4 @@ Kernels& kernels_for(Device device) {
   return Profiler::running() ? profiled(kernels) : kernels;
 }
 
-}  // namespace dinomaly
+}  // namespace nabla

@@ -1,7 +1,7 @@
 // write_fuzz_seeds DIR: the files every target begins with, in DIR/TARGET.
 #include <filesystem>
 
-#include "dinomaly/files.h"
+#include "dinomaly/base/files.h"
 #include "tests/fuzz/targets.h"
 
 int main(int argc, char** argv) {

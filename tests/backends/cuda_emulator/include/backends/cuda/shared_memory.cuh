@@ -3,8 +3,8 @@
 
 #include <cuda_runtime.h>
 
-namespace dinomaly {
+namespace nabla {
 
 inline float* shared_memory() { return emulator::dynamic_shared(); }
 
-}  // namespace dinomaly
+}  // namespace nabla

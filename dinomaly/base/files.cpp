@@ -1,0 +1,101 @@
+#include "dinomaly/base/files.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <fstream>
+#include <regex>
+#include <system_error>
+#include <vector>
+
+#include "dinomaly/base/framework.h"
+#include "tensor/error.h"
+#include "tensor/io/atomic_file.h"
+
+namespace dinomaly {
+
+namespace fs = std::filesystem;
+
+std::string read_file(const fs::path& path, uint64_t max_bytes) {
+  std::error_code error;
+  const fs::file_status status = fs::status(path, error);
+  check_input(fs::exists(status), "{}: no such file", path.string());
+  // Opening a pipe would block, and a device has no end.
+  check_input(fs::is_regular_file(status), "{}: not a regular file", path.string());
+  const uint64_t size = fs::file_size(path, error);
+  check_input(!error, "{}: cannot read: {}", path.string(), error.message());
+  check_input(size <= max_bytes, "{}: {} bytes are more than the limit of {}", path.string(), size,
+              max_bytes);
+
+  std::ifstream stream(path, std::ios::binary);
+  check_input(stream.is_open(), "{}: cannot open for reading", path.string());
+  std::string bytes(size, '\0');
+  stream.read(bytes.data(), static_cast<std::streamsize>(size));
+  check_input(static_cast<uint64_t>(stream.gcount()) == size, "{}: cannot read all {} bytes", path.string(),
+              size);
+  return bytes;
+}
+
+void write_file(const fs::path& path, std::string_view bytes) {
+  std::error_code error;
+  if (path.has_parent_path()) fs::create_directories(path.parent_path(), error);
+  check_input(!error, "{}: cannot make its folder: {}", path.string(), error.message());
+  AtomicFile file(path);
+  file.write(bytes.data(), bytes.size());
+  file.commit();
+}
+
+fs::path temporary_name(const fs::path& path) {
+  static std::atomic<uint64_t> count{0};
+  const std::string name = fmt::format(".{}.{}-{}.tmp", path.filename().string(), getpid(), count++);
+  return path.parent_path() / name;
+}
+
+void remove_temporaries(const fs::path& folder) {
+  static const std::regex temporary(R"(.+\.([0-9]{1,9})-[0-9]+\.tmp)");
+  std::error_code error;
+  std::vector<fs::path> found;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    std::smatch parts;
+    std::error_code ignored;
+    if (!it->is_regular_file(ignored) || !std::regex_match(name, parts, temporary)) continue;
+    const pid_t writer = std::stoi(parts[1]);
+    if (writer == getpid() || (kill(writer, 0) != 0 && errno == ESRCH)) found.push_back(it->path());
+  }
+  for (const fs::path& path : found) fs::remove(path, error);
+}
+
+void make_folder(const std::filesystem::path& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  check_input(!error && std::filesystem::is_directory(path), "{}: cannot make this folder: {}", path.string(),
+              error ? error.message() : "a file stands there");
+  check_input(access(path.c_str(), W_OK) == 0, "{}: cannot write into this folder", path.string());
+}
+
+void prepare_target(const fs::path& path) {
+  const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
+  std::error_code error;
+  fs::create_directories(folder, error);
+  check_input(!error && fs::is_directory(folder, error), "{}: cannot make its folder: {}", path.string(),
+              error ? error.message() : "a file stands there");
+  check_input(access(folder.c_str(), W_OK) == 0, "{}: cannot write into its folder", path.string());
+  check_input(!fs::is_directory(path, error), "{}: a folder stands there", path.string());
+}
+
+bool is_folder(const fs::path& path) {
+  std::error_code error;
+  return fs::is_directory(path, error);
+}
+
+std::string lower(std::string text) {
+  for (char& letter : text) {
+    if (letter >= 'A' && letter <= 'Z') letter += 'a' - 'A';
+  }
+  return text;
+}
+
+}  // namespace dinomaly

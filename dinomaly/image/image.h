@@ -1,0 +1,49 @@
+// 8-bit images, read from PNG, JPEG and BMP files and written as PNG.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace dinomaly {
+
+// Rows from the top, channels interleaved: 1 (grey) or 3 (RGB).
+struct Image {
+  int64_t width = 0, height = 0, channels = 0;
+  std::vector<uint8_t> pixels;  // height * width * channels
+
+  Image() = default;
+  Image(int64_t width, int64_t height, int64_t channels)
+      : width(width),
+        height(height),
+        channels(channels),
+        pixels(static_cast<size_t>(width * height * channels)) {}
+
+  uint8_t* row(int64_t y) { return pixels.data() + y * width * channels; }
+  const uint8_t* row(int64_t y) const { return pixels.data() + y * width * channels; }
+  uint8_t* at(int64_t x, int64_t y) { return row(y) + x * channels; }
+  const uint8_t* at(int64_t x, int64_t y) const { return row(y) + x * channels; }
+  bool operator==(const Image&) const = default;
+};
+
+// What PIL's convert("RGB") gives: grey repeated, alpha dropped, palettes resolved; of 16 bits the high byte.
+// The kind of file is told by its first bytes, not by its name. Throws InputError naming the file and what is
+// wrong with it: no such file, another format, cut short, damaged, CMYK, wider or higher than 32768, more
+// than 2^26 pixels.
+Image load_image_rgb(const std::filesystem::path& path);
+
+// One channel, as PIL's convert("L"): (19595 R + 38470 G + 7471 B + 32768) >> 16. Same errors.
+Image load_grey(const std::filesystem::path& path);
+
+// A mask that belongs to an image of width x height; also throws InputError where its size is another one,
+// since nothing could say which pixels it means.
+Image load_mask(const std::filesystem::path& path, int64_t width, int64_t height);
+
+std::string encode_png(const Image& image);
+// quality from 1 to 100. Transparency and metadata there are none.
+std::string encode_jpeg(const Image& image, int quality);
+// encode_png to a file, written whole or not at all; throws InputError where it cannot.
+void save_png(const std::filesystem::path& path, const Image& image);
+
+}  // namespace dinomaly

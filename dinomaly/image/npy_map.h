@@ -1,0 +1,15 @@
+// Anomaly maps as NumPy arrays.
+#pragma once
+
+#include <filesystem>
+
+#include "dinomaly/base/framework.h"
+#include "tensor/tensor.h"
+
+namespace dinomaly {
+
+// map (h, w) f32 on the CPU, as numpy.save writes it: format 1.0, '<f4', C order. Written whole or not at
+// all; throws InputError naming the file.
+void save_npy_map(const std::filesystem::path& path, const Tensor& map);
+
+}  // namespace dinomaly

@@ -1,0 +1,89 @@
+#include "dinomaly/image/preprocess.h"
+
+#include <cmath>
+
+#include "dinomaly/base/framework.h"
+#include "dinomaly/image/resize.h"
+#include "tensor/error.h"
+
+namespace dinomaly {
+
+namespace {
+
+constexpr int64_t max_size = 16384;
+
+ResizeWindow window_of(const ImageConfig& config) {
+  validate(config);
+  return {.resize_h = config.resize_h,
+          .resize_w = config.resize_w,
+          .top = centre_crop_offset(config.resize_h, config.crop_h),
+          .left = centre_crop_offset(config.resize_w, config.crop_w),
+          .crop_h = config.crop_h,
+          .crop_w = config.crop_w};
+}
+
+}  // namespace
+
+void validate(const ImageConfig& config) {
+  const auto legal = [](int64_t size) { return size >= 1 && size <= max_size; };
+  check_input(legal(config.resize_h) && legal(config.resize_w), "resize: {} x {} is not within 1..{}",
+              config.resize_h, config.resize_w, max_size);
+  check_input(legal(config.crop_h) && legal(config.crop_w), "crop: {} x {} is not within 1..{}",
+              config.crop_h, config.crop_w, max_size);
+  check_input(config.crop_h <= config.resize_h && config.crop_w <= config.resize_w,
+              "crop: {} x {} does not fit into images resized to {} x {}", config.crop_h, config.crop_w,
+              config.resize_h, config.resize_w);
+  for (int c = 0; c < 3; ++c) {
+    check_input(std::isfinite(config.mean[c]), "mean: {} is not a number", config.mean[c]);
+    check_input(std::isfinite(config.std[c]) && config.std[c] > 0, "std: {} is not positive", config.std[c]);
+  }
+}
+
+int64_t centre_crop_offset(int64_t resized, int64_t crop) {
+  const int64_t margin = resized - crop;
+  const int64_t half = margin / 2;
+  return margin % 2 == 0 ? half : half + half % 2;
+}
+
+Tensor preprocess(const Image& rgb, const ImageConfig& config) {
+  check(rgb.channels == 3 && rgb.width > 0 && rgb.height > 0, "preprocess: an image of {} x {} x {}",
+        rgb.height, rgb.width, rgb.channels);
+  const ResizeWindow window = window_of(config);
+  const Tensor result = Tensor::empty({3, config.crop_h, config.crop_w});
+  const int64_t area = config.crop_h * config.crop_w;
+  const auto fill = [&](int c, auto value_of) {
+    float* plane = result.data<float>() + c * area;
+    const float mean = config.mean[c], std = config.std[c];
+    for (int64_t i = 0; i < area; ++i) plane[i] = (value_of(i * 3 + c) - mean) / std;
+  };
+  if (config.pipeline == ImagePipeline::pil) {
+    const Image small = resize_pil(rgb, window);
+    for (int c = 0; c < 3; ++c) {
+      fill(c, [&](int64_t i) { return static_cast<float>(small.pixels[i]) / 255.0f; });
+    }
+  } else {
+    const std::vector<float> small = resize_torch(rgb, window);
+    for (int c = 0; c < 3; ++c) fill(c, [&](int64_t i) { return small[i]; });
+  }
+  return result;
+}
+
+Image resize_and_crop(const Image& image, const ImageConfig& config) {
+  return resize_pil(image, window_of(config));
+}
+
+Tensor preprocess_mask(const Image& grey, const ImageConfig& config, int64_t map_size) {
+  check(grey.channels == 1 && grey.width > 0 && grey.height > 0, "preprocess_mask: an image of {} x {} x {}",
+        grey.height, grey.width, grey.channels);
+  check_input(map_size >= 1 && map_size <= max_size, "map size: {} is not within 1..{}", map_size, max_size);
+  const Image small = resize_and_crop(grey, config);
+  const Tensor result = Tensor::empty({map_size, map_size}, Dtype::u8);
+  uint8_t* out = result.data<uint8_t>();
+  for (int64_t y = 0; y < map_size; ++y) {
+    const uint8_t* row = small.row(y * config.crop_h / map_size);
+    for (int64_t x = 0; x < map_size; ++x) *out++ = row[x * config.crop_w / map_size] > 0;
+  }
+  return result;
+}
+
+}  // namespace dinomaly

@@ -1,0 +1,61 @@
+#include "dinomaly/image/regions.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "dinomaly/base/framework.h"
+#include "dinomaly/image/connected_components.h"
+#include "tensor/error.h"
+
+namespace dinomaly {
+
+std::vector<Region> find_regions(const Tensor& map, const Box& seen, double threshold, int64_t smallest) {
+  check(map.rank() == 2 && seen.x >= 0 && seen.y >= 0 && seen.width >= 0 && seen.height >= 0 &&
+            seen.x + seen.width <= map.size(1) && seen.y + seen.height <= map.size(0),
+        "find_regions: the box at ({}, {}) of {} x {} is not inside a map of {}", seen.x, seen.y, seen.width,
+        seen.height, map.shape());
+  const Tensor inside =
+      map.slice(0, seen.y, seen.y + seen.height).slice(1, seen.x, seen.x + seen.width).contiguous();
+  const float* values = inside.data<float>();
+  std::vector<uint8_t> mask(static_cast<size_t>(inside.numel()));
+  for (size_t i = 0; i < mask.size(); ++i) mask[i] = values[i] > threshold;
+
+  const Regions components = connected_components(mask, seen.height, seen.width);
+  std::vector<Region> regions(components.sizes.size());
+  std::vector<int64_t> right(regions.size()), bottom(regions.size());
+  for (int64_t y = 0, i = 0; y < seen.height; ++y) {
+    for (int64_t x = 0; x < seen.width; ++x, ++i) {
+      const int32_t label = components.labels[static_cast<size_t>(i)];
+      if (label == 0) continue;
+      const size_t r = static_cast<size_t>(label - 1);
+      Region& region = regions[r];
+      if (region.area == 0) {
+        region.box = {x, y, 0, 0};
+        region.peak = -INFINITY;
+        right[r] = x;
+      }
+      ++region.area;
+      region.box.x = std::min(region.box.x, x);
+      right[r] = std::max(right[r], x);
+      bottom[r] = y;  // rows come in order
+      region.centroid_x += static_cast<double>(x);
+      region.centroid_y += static_cast<double>(y);
+      if (values[i] > region.peak) region.peak = values[i], region.peak_x = x, region.peak_y = y;
+    }
+  }
+  for (size_t r = 0; r < regions.size(); ++r) {
+    Region& region = regions[r];
+    region.box.width = right[r] - region.box.x + 1;
+    region.box.height = bottom[r] - region.box.y + 1;
+    region.box.x += seen.x, region.box.y += seen.y;
+    region.peak_x += seen.x, region.peak_y += seen.y;
+    region.centroid_x = region.centroid_x / static_cast<double>(region.area) + static_cast<double>(seen.x);
+    region.centroid_y = region.centroid_y / static_cast<double>(region.area) + static_cast<double>(seen.y);
+  }
+  std::erase_if(regions, [&](const Region& region) { return region.area < smallest; });
+  std::stable_sort(regions.begin(), regions.end(),
+                   [](const Region& a, const Region& b) { return a.peak > b.peak; });
+  return regions;
+}
+
+}  // namespace dinomaly

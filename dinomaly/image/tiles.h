@@ -1,0 +1,48 @@
+// Large images as overlapping tiles, each judged as an image of its own, and their maps put together
+// without a seam.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "dinomaly/base/framework.h"
+#include "dinomaly/image/image_map.h"
+#include "tensor/tensor.h"
+
+namespace dinomaly {
+
+// Tiles of size x size pixels of the original image, neighbours sharing at least `overlap` pixels.
+struct Tiling {
+  int64_t size = 0;  // 0: no tiles, the image as a whole
+  int64_t overlap = 0;
+
+  bool on() const { return size > 0; }
+  bool operator==(const Tiling&) const = default;
+};
+
+// Throws InputError unless the tiling is off or 16 <= size <= 32768 and 0 <= overlap <= size / 2.
+void validate(const Tiling& tiling);
+
+// The tiles that cover an image, in reading order, evenly spaced. An axis shorter than a tile has one tile
+// as long as the axis. Throws InputError for more than 65536 tiles.
+std::vector<Box> tile_boxes(int64_t width, int64_t height, const Tiling& tiling);
+
+// The weighted mean of the maps of all tiles. A tile's weight falls linearly to nothing over the overlap with
+// its neighbours, so that the map does not jump where a tile begins or ends.
+class TileBlend {
+ public:
+  TileBlend(int64_t width, int64_t height, const Tiling& tiling);
+  const std::vector<Box>& boxes() const { return boxes_; }
+  // map (box.height, box.width) f32 of one of boxes(); each is to be added once.
+  void add(const Box& box, const Tensor& map);
+  // (height, width) f32.
+  const Tensor& result() const { return sum_; }
+
+ private:
+  Tiling tiling_;
+  std::vector<Box> boxes_;
+  std::vector<float> row_weights_, column_weights_;  // summed over the tiles
+  Tensor sum_;
+};
+
+}  // namespace dinomaly

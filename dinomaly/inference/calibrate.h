@@ -1,0 +1,42 @@
+// Finds the thresholds of a model on images it has not been trained on.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "dinomaly/data/dataset.h"
+#include "dinomaly/inference/predict.h"
+#include "dinomaly/model/calibration.h"
+
+namespace dinomaly {
+
+struct CalibrationOptions {
+  CalibrationMethod method = CalibrationMethod::good;
+  double false_alarm_rate = 0.01;
+  bool per_category = false;  // thresholds of each category besides those of all
+  Tiling tiling;
+  int64_t batch = 16;
+  std::function<void()> progress;  // called after each image
+};
+
+// Runs the model over the samples. `good` uses the normal ones only: the threshold of images is a quantile
+// of their scores, that of pixels a quantile of their maps' largest values, so that the stated rate of good
+// images shows a region at all. `f1` needs both kinds; pixels of images without masks are not counted,
+// and without any mask the threshold of pixels is that of `good`. Throws InputError where the images it
+// needs are missing and for a rate outside (0, 1).
+Calibration calibrate(Dinomaly& model, const std::vector<Sample>& samples,
+                      const CalibrationOptions& options = {});
+
+// The k-th smallest score with k = ceil((n + 1)(1 - rate)), at most n: if the scores are exchangeable with a
+// further one, that one is above it with probability at most (n + 1 - k) / (n + 1) (split conformal
+// prediction). Throws InputError without scores.
+double good_quantile(std::vector<float> scores, double rate);
+double promised_rate(int64_t count, double rate);
+
+// The threshold of "score > threshold" with the largest F1: half way between the last score called anomalous
+// and the next lower one. Throws InputError if a class is absent or a score not finite.
+double best_f1_threshold(std::span<const float> scores, std::span<const uint8_t> labels);
+
+}  // namespace dinomaly

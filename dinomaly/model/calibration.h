@@ -1,0 +1,57 @@
+// What turns raw scores into decisions: the thresholds of a model and the colour scale of its maps. They are
+// stored in the model's file; scores and maps themselves are never changed by them. inference/calibrate.h
+// finds them.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+
+#include "dinomaly/image/tiles.h"
+
+namespace dinomaly {
+
+enum class CalibrationMethod {
+  good,  // from good images alone, for a stated rate of false alarms
+  f1,    // the largest F1 on labelled images
+};
+CalibrationMethod parse_calibration_method(const std::string& name);  // "good" or "f1", else InputError
+std::string name_of(CalibrationMethod method);
+
+// An image is judged anomalous if its score is above `image`, a pixel if its value is above `pixel`.
+struct Thresholds {
+  double image = 0, pixel = 0;
+  bool operator==(const Thresholds&) const = default;
+};
+
+// The values that heatmaps show as their first and last colour.
+struct ColourScale {
+  double low = 0, high = 0.5;
+  bool operator==(const ColourScale&) const = default;
+};
+
+struct Calibration {
+  CalibrationMethod method = CalibrationMethod::good;
+  double false_alarm_rate = 0.01;  // as asked for
+  // What so few good images can promise: a further one is above a threshold with at most this probability.
+  // Larger than false_alarm_rate where there are fewer than 1 / rate - 1 of them. `good` only.
+  double promised_rate = 0;
+  int64_t good_images = 0, anomalous_images = 0;
+  Tiling tiling = {};
+  ColourScale colours = {};  // from what is usual on good images to twice as far as the threshold of pixels
+  Thresholds all = {};
+  std::map<std::string, Thresholds> categories = {};
+
+  // Of the category where it has its own, otherwise those of all.
+  const Thresholds& of(const std::string& category) const;
+  nlohmann::json to_json() const;
+  // Throws InputError naming `source` for anything to_json() cannot have written.
+  static Calibration from_json(const nlohmann::json& value, const std::string& source);
+  // The same as text, as a model file's metadata holds it under "calibration".
+  std::string to_text() const;
+  static Calibration from_text(const std::string& text, const std::string& source);
+  bool operator==(const Calibration&) const = default;
+};
+
+}  // namespace dinomaly

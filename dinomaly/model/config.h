@@ -1,0 +1,84 @@
+// Every constant of Dinomaly that a published implementation names, with that implementation's value.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "dinomaly/base/framework.h"
+#include "dinomaly/image/preprocess.h"
+#include "nn/optim/schedule.h"
+
+namespace dinomaly {
+
+// The two public implementations, which differ in the marked fields: the authors' code, and Intel's anomalib
+// v2.
+enum class Preset { paper, anomalib };
+
+struct Config {
+  Preset preset = Preset::paper;
+
+  // Encoder. Empty target blocks: the published ones for the depth (12: 2..9; 24: 4, 6, .., 18), otherwise
+  // the eight in the middle.
+  std::vector<int64_t> target_blocks;
+  bool remove_class_token = false;   // drop CLS and registers before the bottleneck
+  bool context_recentering = false;  // patch tokens minus CLS, per target feature; prefix tokens dropped
+
+  // Bottleneck and decoder.
+  double dropout = 0.2;          // 0.4 for multi-class Real-IAD
+  bool bottleneck_bias = true;   // anomalib: false
+  bool decoder_mlp_bias = true;  // anomalib: false
+  int64_t decoder_depth = 8;
+  double decoder_norm_eps = 1e-8;
+  double linear_attention_eps = 0;  // 1e-6 is the authors' cure for NaN
+  double init_std = 0.01, init_cut = 0.03;
+  // Which target blocks and which (reversed) decoder blocks are fused. Empty: the two halves.
+  std::vector<std::vector<int64_t>> encoder_groups, decoder_groups;
+
+  // Loss: the easiest share of the points, growing linearly over mining_steps, gets mining_factor of its
+  // gradient.
+  double mining_share = 0.9;
+  int64_t mining_steps = 1000;
+  double mining_factor = 0.1;
+
+  // Optimisation.
+  int64_t iterations = 10000;  // anomalib: 5000
+  int64_t batch = 16;
+  uint64_t seed = 1;
+  double learning_rate = 2e-3, final_learning_rate = 2e-4;
+  int64_t warmup_steps = 100;
+  double beta1 = 0.9, beta2 = 0.999;
+  double adam_eps = 1e-10;  // anomalib: 1e-8
+  double weight_decay = 1e-4;
+  double clip_norm = 0.1;
+
+  // Images.
+  ImageConfig image;
+
+  // Map and score.
+  int64_t map_size = 256;
+  int64_t blur_size = 5;
+  double blur_sigma = 4;
+  bool blur_reflects = false;  // what lies outside the map: zeros, or its mirror image (anomalib)
+  double score_ratio = 0.01;   // the score is the mean of that share of the largest values; 0: the largest
+
+  static Config with_preset(Preset preset);
+  WarmCosineSchedule schedule() const {
+    return {learning_rate, final_learning_rate, warmup_steps, iterations};
+  }
+
+  // Fills what was left empty and throws InputError for values that make no sense with an encoder of that
+  // depth and patch.
+  void complete(int64_t encoder_depth, int64_t patch);
+
+  // All fields under their names. update_from_json changes the named fields only; throws InputError naming
+  // `source` for unknown names, wrong types and another preset than this one.
+  nlohmann::json to_json() const;
+  void update_from_json(const nlohmann::json& values, const std::string& source);
+};
+
+Preset parse_preset(const std::string& name);  // "paper" or "anomalib"; anything else throws InputError
+std::string name_of(Preset preset);
+
+}  // namespace dinomaly

@@ -1,0 +1,20 @@
+// A detector trained here as one of the other implementations loads it.
+#pragma once
+
+#include <filesystem>
+
+#include "dinomaly/model/model_file.h"
+
+namespace dinomaly {
+
+// Writes a safetensors file.
+//   authors: the state dict of their ViTill (encoder under Meta's names). Needs the preset `paper`.
+//   anomalib: the state dict of its Lightning module Dinomaly (version 2.7), its post-processor's statistics
+//   unset (NaN). Needs the preset `anomalib`.
+// The encoder's final norm and mask token, which neither implementation runs, are the identity and zeros.
+// Target blocks, groups and image sizes are arguments of their constructors: the metadata holds them under
+// "config". Throws InputError for a detector of the other preset (its arithmetic differs), and if the file
+// cannot be written.
+void export_detector(const std::filesystem::path& path, const Detector& detector, DetectorKind target);
+
+}  // namespace dinomaly

@@ -1,0 +1,167 @@
+#include "dinomaly/model/detector_weights.h"
+
+#include <charconv>
+#include <set>
+#include <string_view>
+
+#include "dinomaly/base/framework.h"
+#include "dinomaly/weights/key_report.h"
+#include "tensor/io/printable.h"
+
+namespace dinomaly {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::string_view anchor = "bottleneck.0.fc1.weight";
+
+std::set<std::string> detector_prefixes(const WeightsFile& file) {
+  std::set<std::string> prefixes;
+  for (const auto& [name, tensor] : file.tensors) {
+    if (!name.ends_with(anchor)) continue;
+    const std::string prefix = name.substr(0, name.size() - anchor.size());
+    if (prefix.empty() || prefix.ends_with('.')) prefixes.insert(prefix);
+  }
+  return prefixes;
+}
+
+// Counts the blocks there are, so that a stray high index cannot make the model deep.
+int64_t count_decoder_blocks(const std::map<std::string, Tensor>& trained) {
+  constexpr std::string_view start = "decoder.";
+  std::set<std::string_view> indices;
+  for (const auto& [name, tensor] : trained) {
+    if (!name.starts_with(start)) continue;
+    const std::string_view rest = std::string_view(name).substr(start.size());
+    indices.insert(rest.substr(0, rest.find('.')));
+  }
+  return static_cast<int64_t>(indices.size());
+}
+
+void split(const WeightsFile& file, const std::string& prefix, DetectorWeights& result) {
+  for (const auto& [name, tensor] : file.tensors) {
+    if (!name.starts_with(prefix)) continue;
+    const std::string own = name.substr(prefix.size());
+    if (own.starts_with("encoder."))
+      result.encoder[own.substr(std::string_view("encoder.").size())] = tensor;
+    else if (own.starts_with("bottleneck.") || own.starts_with("decoder."))
+      result.trained[own] = tensor;
+    else if (own != "gaussian_blur.kernel")  // anomalib's, computed from the options here
+      result.strangers.push_back(name);
+  }
+}
+
+void read_own(const WeightsFile& file, DetectorWeights& result) {
+  const auto text = [&](const char* key) {
+    const auto found = file.metadata.find(key);
+    check_input(found != file.metadata.end(), "{}: its metadata has no '{}'", file.source(), key);
+    return found->second;
+  };
+  const json config = json::parse(text("config"), nullptr, false);
+  check_input(config.is_object() && config.contains("preset") && config["preset"].is_string(),
+              "{}: the 'config' of its metadata is no JSON object with a preset", file.source());
+  result.config = Config::with_preset(parse_preset(config["preset"].get<std::string>()));
+  result.config.update_from_json(config, file.source());
+  const std::string heads = text("heads");
+  const auto [end, error] = std::from_chars(heads.data(), heads.data() + heads.size(), result.heads);
+  check_input(error == std::errc() && end == heads.data() + heads.size() && result.heads > 0,
+              "{}: the 'heads' of its metadata are '{}'", file.source(), printable(heads));
+}
+
+// anomalib's names for what a Lightning checkpoint says; null is its way of saying "the default".
+void apply_hyper_parameters(const json& hyper, const std::string& source, Config& config) {
+  static const std::map<std::string, std::string> names{{"bottleneck_dropout", "dropout"},
+                                                        {"target_layers", "target_blocks"},
+                                                        {"fuse_layer_encoder", "encoder_groups"},
+                                                        {"fuse_layer_decoder", "decoder_groups"},
+                                                        {"remove_class_token", "remove_class_token"},
+                                                        {"use_context_recentering", "context_recentering"}};
+  json values = json::object();
+  for (const auto& [theirs, ours] : names) {
+    if (hyper.is_object() && hyper.contains(theirs) && !hyper[theirs].is_null()) values[ours] = hyper[theirs];
+  }
+  config.update_from_json(values, source + ": hyper_parameters");
+}
+
+void read_foreign(const WeightsFile& file, DetectorWeights& result) {
+  const bool bottleneck_bias = result.trained.contains("bottleneck.0.fc1.bias");
+  result.config = Config::with_preset(bottleneck_bias ? Preset::paper : Preset::anomalib);
+  result.config.bottleneck_bias = bottleneck_bias;
+  result.config.decoder_mlp_bias = result.trained.contains("decoder.0.mlp.fc1.bias");
+  result.config.decoder_depth = count_decoder_blocks(result.trained);
+  apply_hyper_parameters(file.hyper_parameters, file.source(), result.config);
+}
+
+}  // namespace
+
+bool is_training_state(const WeightsFile& file) {
+  const auto kind = file.metadata.find("kind");
+  return kind != file.metadata.end() && kind->second == training_state_kind;
+}
+
+bool holds_detector(const WeightsFile& file) { return !detector_prefixes(file).empty(); }
+
+DetectorWeights read_detector(const WeightsFile& file) {
+  check_input(!is_training_state(file),
+              "{}: the state of a training run, no finished model; train --resume goes on from it",
+              file.source());
+  const std::set<std::string> prefixes = detector_prefixes(file);
+  check_input(!prefixes.empty(), "{}: no trained Dinomaly in it (no {} among {} tensors)", file.source(),
+              anchor, file.tensors.size());
+  check_input(prefixes.size() == 1, "{}: {} models in it, under '{}' and '{}'", file.source(),
+              prefixes.size(), printable(*prefixes.begin()), printable(*prefixes.rbegin()));
+  DetectorWeights result;
+  split(file, *prefixes.begin(), result);
+  const std::string prefix = *prefixes.begin();
+  const auto found = file.metadata.find("kind");
+  const std::string saved_as = found == file.metadata.end() ? "" : found->second;
+  result.kind = prefix.empty() ? DetectorKind::authors : DetectorKind::anomalib;
+  if (saved_as == own_kind) result.kind = DetectorKind::own;
+  if (saved_as.starts_with(own_kind))
+    read_own(file, result);
+  else
+    read_foreign(file, result);
+  return result;
+}
+
+EncoderWeights load_encoder(const WeightsFile& file, int64_t heads) {
+  if (heads == 0 && holds_detector(file)) heads = read_detector(file).heads;
+  return load_encoder(file.tensors, file.source(), heads);
+}
+
+void check_trained(const DetectorWeights& weights, int64_t width, const std::string& source) {
+  const Config& config = weights.config;
+  NamedShapes expected;
+  const auto add_linear = [&](const std::string& name, int64_t in, int64_t out, bool bias) {
+    expected.emplace_back(name + ".weight", Shape{out, in});
+    if (bias) expected.emplace_back(name + ".bias", Shape{out});
+  };
+  const auto add_norm = [&](const std::string& name) {
+    expected.emplace_back(name + ".weight", Shape{width});
+    expected.emplace_back(name + ".bias", Shape{width});
+  };
+  const int64_t blocks = count_decoder_blocks(weights.trained);
+  check_input(config.decoder_depth == blocks, "{}: decoder_depth is {}, but the file has {} decoder blocks",
+              source, config.decoder_depth, blocks);
+  add_linear("bottleneck.0.fc1", width, 4 * width, config.bottleneck_bias);
+  add_linear("bottleneck.0.fc2", 4 * width, width, config.bottleneck_bias);
+  for (int64_t block = 0; block < config.decoder_depth; ++block) {
+    const std::string prefix = fmt::format("decoder.{}.", block);
+    add_norm(prefix + "norm1");
+    add_linear(prefix + "attn.qkv", width, 3 * width, true);
+    add_linear(prefix + "attn.proj", width, width, true);
+    add_norm(prefix + "norm2");
+    add_linear(prefix + "mlp.fc1", width, 4 * width, config.decoder_mlp_bias);
+    add_linear(prefix + "mlp.fc2", 4 * width, width, config.decoder_mlp_bias);
+  }
+  check_tensors(weights.trained, expected, source,
+                fmt::format("not a whole Dinomaly ({} preset) for an encoder of width {}",
+                            name_of(config.preset), width),
+                {}, weights.strangers);
+}
+
+std::string name_of(DetectorKind kind) {
+  if (kind == DetectorKind::own) return "dinomaly.cpp";
+  return kind == DetectorKind::authors ? "authors" : "anomalib";
+}
+
+}  // namespace dinomaly

@@ -1,0 +1,107 @@
+#include "dinomaly/model/dinov2.h"
+
+#include <cmath>
+
+#include "autograd/ops/ops.h"
+#include "dinomaly/base/framework.h"
+#include "nn/init.h"
+
+namespace dinomaly {
+
+namespace {
+constexpr double norm_eps = 1e-6;
+}
+
+EncoderBlock::EncoderBlock(const EncoderConfig& config)
+    : norm1_(add<LayerNorm>("norm1", config.width, norm_eps)),
+      attn_(add<Attention>("attn", config.width, config.heads)),
+      ls1_(config.layer_scale ? &add<LayerScale>("ls1", config.width) : nullptr),
+      norm2_(add<LayerNorm>("norm2", config.width, norm_eps)) {
+  if (config.ffn == EncoderConfig::Ffn::mlp)
+    mlp_ = &add<Mlp>("mlp", config.width, config.hidden);
+  else
+    mlp_ = &add<SwiGLU>("mlp", config.width, config.hidden);
+  if (config.layer_scale) ls2_ = &add<LayerScale>("ls2", config.width);
+}
+
+Variable EncoderBlock::operator()(const Variable& x) const {
+  const Variable middle = attn_(norm1_(x), {x, ls1_ ? ls1_->gamma : Variable()});
+  return (*mlp_)(norm2_(middle), {middle, ls2_ ? ls2_->gamma : Variable()});
+}
+
+DinoV2::DinoV2(const EncoderConfig& config, Preset preset)
+    : config_(config),
+      preset_(preset),
+      patch_embed_(add<PatchEmbed>("patch_embed", config.patch, config.width)) {
+  const int64_t positions = config.grid_h * config.grid_w + (config.cls_in_position_table ? 1 : 0);
+  cls_token_ = parameter("cls_token", Tensor::zeros({1, 1, config.width}));
+  pos_embed_ = parameter("pos_embed", Tensor::zeros({1, positions, config.width}));
+  if (config.registers > 0) {
+    register_tokens_ = parameter("register_tokens", Tensor::zeros({1, config.registers, config.width}));
+  }
+  for (int64_t i = 0; i < config.depth; ++i)
+    blocks_.push_back(&add<EncoderBlock>(fmt::format("blocks.{}", i), config));
+}
+
+// The patches' rows of the position table, interpolated to another grid: (1, rows * columns, D).
+Variable DinoV2::position_table(int64_t rows, int64_t columns) const {
+  const int64_t prefix = config_.cls_in_position_table ? 1 : 0;
+  const Variable patches = slice(pos_embed_, 1, prefix, pos_embed_.size(1));
+  if (rows == config_.grid_h && columns == config_.grid_w) return patches;
+  InterpolateArgs args{.mode = InterpolateMode::bicubic};
+  if (preset_ == Preset::paper) {  // the authors' guard against rounding: n + 0.1 instead of n
+    args.scale_y = static_cast<double>(config_.grid_h) / (static_cast<double>(rows) + 0.1);
+    args.scale_x = static_cast<double>(config_.grid_w) / (static_cast<double>(columns) + 0.1);
+  }
+  const Variable grid = reshape(transpose(patches, 1, 2), {1, config_.width, config_.grid_h, config_.grid_w});
+  const Variable resized = interpolate(grid, rows, columns, args);
+  return transpose(reshape(resized, {1, config_.width, rows * columns}), 1, 2);
+}
+
+// Tokens [CLS, registers, patches]; positions are added before the registers come in.
+Variable DinoV2::embed(const Variable& images) const {
+  const int64_t batch = images.size(0);
+  const Variable patches = patch_embed_(images);
+  const Variable table = position_table(images.size(2) / config_.patch, images.size(3) / config_.patch);
+  Variable cls = cls_token_;
+  if (config_.cls_in_position_table) cls = cls + slice(pos_embed_, 1, 0, 1);
+  std::vector<Variable> parts{expand(cls, {batch, 1, config_.width})};
+  if (config_.registers > 0)
+    parts.push_back(expand(register_tokens_, {batch, config_.registers, config_.width}));
+  parts.push_back(patches + table);
+  return cat(parts, 1);
+}
+
+void DinoV2::features(const Variable& images, const std::vector<int64_t>& targets,
+                      const std::function<void(size_t, const Variable&)>& sink) const {
+  Variable x = embed(images);
+  size_t next = 0;
+  for (int64_t i = 0; next < targets.size(); ++i) {
+    check(i < config_.depth, "dinov2: target block {} of an encoder of {} blocks", targets[next],
+          config_.depth);
+    x = (*blocks_[static_cast<size_t>(i)])(x);
+    if (targets[next] == i) sink(next++, x);
+  }
+}
+
+void load_encoder_weights(DinoV2& encoder, const EncoderWeights& weights, const std::string& source) {
+  encoder.load_state_dict({weights.tensors.begin(), weights.tensors.end()}, source);
+  encoder.set_requires_grad(false);
+  encoder.eval();
+}
+
+// Projections as a fresh ViT has them (Xavier); a small position table, so that content decides; LayerScale
+// is left out. Such features are random projections of what a patch and its surroundings look like.
+EncoderWeights random_encoder(const EncoderConfig& config, Generator& generator) {
+  DinoV2 model(config, Preset::paper);
+  for (auto& [name, parameter] : model.named_parameters()) {
+    if (name == "cls_token" || name == "register_tokens" || name == "pos_embed") {
+      truncated_normal(parameter, 0.02, 0.04, generator);
+    } else if (parameter.shape().rank() >= 2) {
+      xavier_uniform(parameter, generator);
+    }
+  }
+  return {config, model.state_dict()};
+}
+
+}  // namespace dinomaly

@@ -1,0 +1,61 @@
+// The frozen encoder: a DINOv2 vision transformer (Oquab et al. 2023; registers: Darcet et al. 2024).
+#pragma once
+
+#include <functional>
+#include <map>
+#include <mutex>
+#include <utility>
+
+#include "dinomaly/base/framework.h"
+#include "dinomaly/model/config.h"
+#include "dinomaly/weights/encoder_weights.h"
+#include "nn/transformer.h"
+
+namespace dinomaly {
+
+// x += ls1(attn(norm1(x))); x += ls2(mlp(norm2(x))).
+class EncoderBlock : public Module {
+ public:
+  explicit EncoderBlock(const EncoderConfig& config);
+  Variable operator()(const Variable& x) const;
+
+ private:
+  LayerNorm& norm1_;
+  Attention& attn_;
+  LayerScale* ls1_ = nullptr;  // null: identity
+  LayerNorm& norm2_;
+  FeedForward* mlp_;
+  LayerScale* ls2_ = nullptr;
+};
+
+class DinoV2 : public Module {
+ public:
+  // `preset` chooses how the position table is interpolated.
+  DinoV2(const EncoderConfig& config, Preset preset);
+  const EncoderConfig& config() const { return config_; }
+  int64_t prefix_tokens() const { return 1 + config_.registers; }
+
+  // images (B, 3, H, W), normalised, sides multiples of the patch. Calls sink(i, x) with the raw output x (B,
+  // T, D) of block targets[i], T = 1 + registers + H/patch * W/patch, in order; blocks after the last one are
+  // not run.
+  void features(const Variable& images, const std::vector<int64_t>& targets,
+                const std::function<void(size_t, const Variable&)>& sink) const;
+
+ private:
+  Variable embed(const Variable& images) const;
+  Variable position_table(int64_t rows, int64_t columns) const;
+
+  EncoderConfig config_;
+  Preset preset_;
+  Variable cls_token_, pos_embed_, register_tokens_;
+  PatchEmbed& patch_embed_;
+  std::vector<EncoderBlock*> blocks_;
+};
+
+// A frozen encoder with the weights of a checkpoint.
+void load_encoder_weights(DinoV2& encoder, const EncoderWeights& weights, const std::string& source);
+
+// Weights for a program without a checkpoint: random, but such that features still tell textures apart.
+EncoderWeights random_encoder(const EncoderConfig& config, Generator& generator);
+
+}  // namespace dinomaly

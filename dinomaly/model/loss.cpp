@@ -1,0 +1,62 @@
+#include "dinomaly/model/loss.h"
+
+#include <algorithm>
+
+#include "autograd/ops/ops.h"
+#include "dinomaly/base/framework.h"
+#include "tensor/kernels.h"
+#include "tensor/ops.h"
+
+namespace dinomaly {
+
+double mining_share(const Config& config, int64_t step) {
+  const double ramp =
+      config.mining_share * static_cast<double>(step) / static_cast<double>(config.mining_steps);
+  return std::min(ramp, config.mining_share);
+}
+
+namespace {
+
+// (B, N, 1): `factor` at the easy points, 1 elsewhere.
+Tensor gradient_weights(const Tensor& encoded, const Tensor& decoded, const Tensor& k, double factor) {
+  const Tensor distance =
+      no_grad([&] { return 1.0 - cosine_similarity(Variable(encoded), Variable(decoded)); }).value();
+  const Tensor threshold = Tensor::empty({1}, distance.dtype(), distance.device());
+  kernels_for(distance).kth_largest(distance.flatten(), k, threshold);
+  const Tensor easy = compare(Compare::less, distance, threshold).unsqueeze(-1);
+  const Tensor one = Tensor::ones({1}, decoded.dtype(), decoded.device());
+  return where(easy, one * factor, one);
+}
+
+Variable group_loss(const Tensor& encoded, const Variable& decoded, const Tensor& k, double factor) {
+  const Tensor weights = gradient_weights(encoded, decoded.value(), k, factor);
+  if (decoded.requires_grad()) {
+    decoded.register_hook([weights](const Tensor& gradient) { return gradient * weights; });
+  }
+  const Shape flat{encoded.size(0), encoded.size(1) * encoded.size(2)};
+  return 1.0 - mean(cosine_similarity(Variable(encoded.reshape(flat)), reshape(decoded, flat)));
+}
+
+}  // namespace
+
+int64_t mined_points(int64_t points, double p) {
+  return std::max<int64_t>(1, static_cast<int64_t>(static_cast<double>(points) * (1 - p)));
+}
+
+Variable hard_mining_cosine_loss(const Reconstruction& reconstruction, double p, double factor) {
+  const Tensor& encoded = reconstruction.encoded.at(0);
+  const double k = static_cast<double>(mined_points(encoded.size(0) * encoded.size(1), p));
+  return hard_mining_cosine_loss(reconstruction, Tensor::full({1}, k, Dtype::i64, encoded.device()), factor);
+}
+
+Variable hard_mining_cosine_loss(const Reconstruction& reconstruction, const Tensor& k, double factor) {
+  const size_t groups = reconstruction.encoded.size();
+  Variable loss;
+  for (size_t g = 0; g < groups; ++g) {
+    const Variable one = group_loss(reconstruction.encoded[g], reconstruction.decoded[g], k, factor);
+    loss = loss.defined() ? loss + one : one;
+  }
+  return loss * (1.0 / static_cast<double>(groups));
+}
+
+}  // namespace dinomaly

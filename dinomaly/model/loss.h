@@ -1,0 +1,26 @@
+// Dinomaly's loss: global cosine distance whose gradient is weakened at points that are already reconstructed
+// well.
+#pragma once
+
+#include "dinomaly/model/config.h"
+#include "dinomaly/model/model.h"
+
+namespace dinomaly {
+
+// The share p of easy points at `step`, counted from 0: min(share * step / steps, share), in double.
+double mining_share(const Config& config, int64_t step);
+
+// Per group, with encoder features e and decoder features d, both (B, N, D):
+//   point distance = 1 - cos(e, d) over D, (B, N), without gradient;
+//   k = max(1, int(B N (1 - p))), threshold = the k-th largest point distance of the whole batch;
+//   loss = mean over images of 1 - cos(e, d) over all of N D;
+//   a hook on d multiplies the gradient by `factor` at points with distance < threshold.
+// Returns the mean over groups, a scalar. The hook changes the gradient, never the value.
+Variable hard_mining_cosine_loss(const Reconstruction& reconstruction, double p, double factor);
+// k of that for batches of `points` = B N.
+int64_t mined_points(int64_t points, double p);
+// The same with k (1) i64 on the features' device in place of p: read when the work is done, not when it is
+// asked for, so that a recorded step can have another k each time.
+Variable hard_mining_cosine_loss(const Reconstruction& reconstruction, const Tensor& k, double factor);
+
+}  // namespace dinomaly

@@ -1,0 +1,132 @@
+#include "dinomaly/model/model.h"
+
+#include <algorithm>
+
+#include "autograd/ops/ops.h"
+#include "dinomaly/base/framework.h"
+#include "nn/init.h"
+#include "tensor/ops.h"
+
+namespace dinomaly {
+
+namespace {
+
+Config completed(Config config, const EncoderConfig& encoder) {
+  config.complete(encoder.depth, encoder.patch);
+  return config;
+}
+
+// A running mean: the sum of what came and the count it will be divided by.
+struct Mean {
+  Tensor sum;
+  int64_t count = 0;
+
+  void add(const Tensor& x) {
+    if (sum.defined())
+      add_(sum, x);
+    else
+      sum = x.clone();
+    ++count;
+  }
+  Tensor value() const { return sum * (1.0 / static_cast<double>(count)); }
+};
+
+}  // namespace
+
+Bottleneck::Bottleneck(int64_t width, const Config& config)
+    : fc1_(add<Linear>("0.fc1", width, 4 * width, config.bottleneck_bias)),
+      fc2_(add<Linear>("0.fc2", 4 * width, width, config.bottleneck_bias)),
+      dropout_(add<Dropout>("drop", config.dropout)) {}
+
+Variable Bottleneck::operator()(const Variable& x, Generator& generator) const {
+  const Variable hidden = dropout_(gelu(fc1_(dropout_(x, generator))), generator);
+  return dropout_(fc2_(hidden), generator);
+}
+
+DecoderBlock::DecoderBlock(int64_t width, int64_t heads, const Config& config)
+    : norm1_(add<LayerNorm>("norm1", width, config.decoder_norm_eps)),
+      attn_(add<LinearAttention>("attn", width, heads, config.linear_attention_eps)),
+      norm2_(add<LayerNorm>("norm2", width, config.decoder_norm_eps)),
+      mlp_(add<Mlp>("mlp", width, 4 * width, config.decoder_mlp_bias)) {}
+
+Variable DecoderBlock::operator()(const Variable& x) const {
+  const Variable middle = attn_(norm1_(x), {x, {}});
+  return mlp_(norm2_(middle), {middle, {}});
+}
+
+Dinomaly::Dinomaly(const EncoderConfig& encoder, Config config, Start start)
+    : config_(completed(std::move(config), encoder)),
+      encoder_(add<DinoV2>("encoder", encoder, config_.preset)),
+      bottleneck_(add<Bottleneck>("bottleneck", encoder.width, config_)) {
+  for (int64_t i = 0; i < config_.decoder_depth; ++i) {
+    decoder_.push_back(
+        &add<DecoderBlock>(fmt::format("decoder.{}", i), encoder.width, encoder.heads, config_));
+  }
+  if (start == Start::loaded) return;
+  Generator generator(config_.seed);
+  for (const Variable& parameter : trained_parameters()) {  // biases and norms keep their 0 and 1
+    if (parameter.shape().rank() == 2)
+      truncated_normal(parameter, config_.init_std, config_.init_cut, generator);
+  }
+}
+
+std::vector<std::pair<std::string, Variable>> Dinomaly::named_trained_parameters() const {
+  auto named = named_parameters();
+  std::erase_if(named, [](const auto& entry) { return entry.first.starts_with("encoder."); });
+  return named;
+}
+
+std::vector<Variable> Dinomaly::trained_parameters() const {
+  std::vector<Variable> parameters;
+  for (auto& [name, parameter] : named_trained_parameters()) parameters.push_back(parameter);
+  return parameters;
+}
+
+Features Dinomaly::encode(const Tensor& images) const {
+  NoGrad no_recording;
+  const Variable anchor = encoder_.parameters().front();
+  const Tensor inputs = images.to(anchor.device()).to(anchor.dtype());
+  const int64_t prefix = encoder_.prefix_tokens();
+  Mean all;
+  std::vector<Mean> groups(config_.encoder_groups.size());
+  encoder_.features(inputs, config_.target_blocks, [&](size_t index, const Variable& x) {
+    Tensor patches = x.value().slice(1, prefix, x.size(1));
+    if (config_.context_recentering) patches = patches - x.value().slice(1, 0, 1);
+    all.add(config_.context_recentering || config_.remove_class_token ? patches : x.value());
+    for (size_t g = 0; g < groups.size(); ++g) {
+      // A block may stand in a group more than once: then it weighs more.
+      const auto& members = config_.encoder_groups[g];
+      for (int64_t i = std::count(members.begin(), members.end(), static_cast<int64_t>(index)); i > 0; --i) {
+        groups[g].add(patches);
+      }
+    }
+  });
+  Features features{
+      all.value(), {}, images.size(2) / encoder_.config().patch, images.size(3) / encoder_.config().patch};
+  for (const Mean& group : groups) features.encoded.push_back(group.value());
+  return features;
+}
+
+Reconstruction Dinomaly::reconstruct(const Features& features, Generator& generator) const {
+  Variable x = bottleneck_(features.bottleneck_input, generator);
+  std::vector<Variable> outputs;
+  for (const DecoderBlock* block : decoder_) outputs.push_back(x = (*block)(x));
+  std::reverse(outputs.begin(), outputs.end());
+
+  const int64_t patches = features.rows * features.columns;
+  // Distances near 0 are differences of numbers near 1: they are not taken in bf16.
+  const Dtype wide = x.dtype() == Dtype::bf16 ? Dtype::f32 : x.dtype();
+  Reconstruction result{{}, {}, features.rows, features.columns};
+  for (const Tensor& encoded : features.encoded) result.encoded.push_back(encoded.to(wide));
+  for (const auto& members : config_.decoder_groups) {
+    Variable sum = outputs[static_cast<size_t>(members[0])];
+    for (size_t i = 1; i < members.size(); ++i) sum = sum + outputs[static_cast<size_t>(members[i])];
+    const Variable mean = sum * (1.0 / static_cast<double>(members.size()));
+    // CLS and registers are dropped.
+    const Variable kept = slice(mean, 1, mean.size(1) - patches, mean.size(1));
+    result.decoded.push_back(kept.dtype() == wide ? kept : cast(kept, wide));
+  }
+  return result;
+}
+
+}  // namespace dinomaly

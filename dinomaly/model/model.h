@@ -1,0 +1,83 @@
+// Dinomaly: a frozen encoder, a noisy bottleneck and a decoder that learns to reconstruct the encoder's
+// features of normal images (Guo et al., CVPR 2025, arXiv 2405.14325).
+#pragma once
+
+#include <vector>
+
+#include "dinomaly/base/framework.h"
+#include "dinomaly/model/config.h"
+#include "dinomaly/model/dinov2.h"
+#include "nn/transformer.h"
+
+namespace dinomaly {
+
+// What training needs of a batch of images: constants, since the encoder is frozen. T tokens go through the
+// decoder: 1 + registers + h w, or the h w patches alone with remove_class_token or context recentering.
+struct Features {
+  Tensor bottleneck_input;        // (B, T, D): the mean of the target features
+  std::vector<Tensor> encoded;    // per group (B, h w, D): the mean of the group's features, patches only
+  int64_t rows = 0, columns = 0;  // h, w
+
+  int64_t batch() const { return bottleneck_input.size(0); }
+};
+
+// Both sides of the comparison, per group (B, h w, D).
+struct Reconstruction {
+  std::vector<Tensor> encoded;
+  std::vector<Variable> decoded;
+  int64_t rows = 0, columns = 0;
+};
+
+// dropout -> fc1 -> GELU -> dropout -> fc2 -> dropout.
+class Bottleneck : public Module {
+ public:
+  Bottleneck(int64_t width, const Config& config);
+  Variable operator()(const Variable& x, Generator& generator) const;
+
+ private:
+  Linear& fc1_;
+  Linear& fc2_;
+  Dropout& dropout_;
+};
+
+// x += attn(norm1(x)); x += mlp(norm2(x)), with linear attention.
+class DecoderBlock : public Module {
+ public:
+  DecoderBlock(int64_t width, int64_t heads, const Config& config);
+  Variable operator()(const Variable& x) const;
+
+ private:
+  LayerNorm& norm1_;
+  LinearAttention& attn_;
+  LayerNorm& norm2_;
+  Mlp& mlp_;
+};
+
+// Parameter names are the authors': encoder.*, bottleneck.0.fc1.*, decoder.N.*.
+class Dinomaly : public Module {
+ public:
+  enum class Start { drawn, loaded };
+  // `config` is completed for the encoder (Config::complete). Trained weights are drawn from config.seed, or
+  // left at 0 for a caller who loads others: drawing a ViT-B's takes seconds.
+  Dinomaly(const EncoderConfig& encoder, Config config, Start start = Start::drawn);
+
+  const Config& config() const { return config_; }
+  DinoV2& encoder() { return encoder_; }
+  const DinoV2& encoder() const { return encoder_; }
+  // Everything but the encoder.
+  std::vector<Variable> trained_parameters() const;
+  std::vector<std::pair<std::string, Variable>> named_trained_parameters() const;
+
+  // images (B, 3, H, W), normalised, of any dtype and device: converted to the model's. Never recorded.
+  Features encode(const Tensor& images) const;
+  // Bottleneck and decoder; dropout draws from `generator` while training.
+  Reconstruction reconstruct(const Features& features, Generator& generator) const;
+
+ private:
+  Config config_;
+  DinoV2& encoder_;
+  Bottleneck& bottleneck_;
+  std::vector<DecoderBlock*> decoder_;
+};
+
+}  // namespace dinomaly

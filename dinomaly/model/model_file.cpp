@@ -1,0 +1,87 @@
+#include "dinomaly/model/model_file.h"
+
+#include "dinomaly/base/framework.h"
+#include "dinomaly/base/json_text.h"
+#include "dinomaly/weights/encoder_hash.h"
+#include "tensor/io/printable.h"
+#include "tensor/io/safetensors.h"
+
+namespace dinomaly {
+
+namespace {
+
+using Metadata = std::map<std::string, std::string>;
+
+// What an encoder's hash is taken in: bf16 weights are no longer those of the encoder's file.
+Dtype hash_dtype(const NamedTensors& encoder) {
+  return encoder.front().second.dtype() == Dtype::bf16 ? Dtype::bf16 : Dtype::f32;
+}
+
+void check_hash(const EncoderWeights& encoder, const Metadata& metadata, const std::string& source,
+                const std::string& encoder_source) {
+  const auto expected = metadata.find("encoder_sha256");
+  if (expected == metadata.end()) return;
+  const auto dtype = metadata.find("encoder_dtype");
+  const bool half = dtype != metadata.end() && dtype->second == "bf16";
+  const std::string hash = encoder_sha256(encoder.tensors, half ? Dtype::bf16 : Dtype::f32);
+  check_input(hash == expected->second,
+              "{}: these are not the weights {} was trained with (SHA-256 {}, not {})", encoder_source,
+              source, hash, printable(expected->second));
+}
+
+EncoderWeights encoder_of(const WeightsFile& file, const DetectorWeights& weights,
+                          const std::optional<std::filesystem::path>& encoder, int64_t heads) {
+  if (!weights.encoder.empty()) {
+    check_input(!encoder, "{}: has its encoder in it; --encoder is for files saved without", file.source());
+    return load_encoder(weights.encoder, file.source(), heads);
+  }
+  const auto name = file.metadata.find("encoder");
+  check_input(encoder.has_value(), "{}: saved without its encoder: give it with --encoder{}", file.source(),
+              name == file.metadata.end() ? "" : fmt::format(" (it was {})", printable(name->second)));
+  EncoderWeights result = load_encoder(load_weights_file(*encoder), heads);
+  check_hash(result, file.metadata, file.source(), encoder->string());
+  return result;
+}
+
+}  // namespace
+
+void save_model(const std::filesystem::path& path, const Dinomaly& model, const EncoderConfig& encoder,
+                const ModelFileOptions& options) {
+  Metadata metadata{{"kind", own_kind},
+                    {"config", json_text(model.config().to_json())},
+                    {"heads", std::to_string(encoder.heads)}};
+  if (!options.encoder_name.empty()) metadata["encoder"] = options.encoder_name;
+  if (options.calibration) metadata["calibration"] = options.calibration->to_text();
+  NamedTensors tensors = model.state_dict();
+  if (options.slim) {
+    const NamedTensors frozen = model.encoder().state_dict();
+    metadata["encoder_sha256"] = encoder_sha256(frozen, hash_dtype(frozen));
+    metadata["encoder_dtype"] = name_of(hash_dtype(frozen));
+    std::erase_if(tensors, [](const auto& entry) { return entry.first.starts_with("encoder."); });
+  }
+  save_safetensors(path, tensors, metadata);
+}
+
+Detector load_detector(const std::filesystem::path& path, const std::optional<std::filesystem::path>& encoder,
+                       int64_t heads) {
+  const WeightsFile file = load_weights_file(path);
+  const DetectorWeights weights = read_detector(file);
+  const EncoderWeights frozen = encoder_of(file, weights, encoder, heads > 0 ? heads : weights.heads);
+  check_trained(weights, frozen.config.width, file.source());
+
+  Detector result;
+  result.kind = weights.kind;
+  result.metadata = file.metadata;
+  if (const auto text = file.metadata.find("calibration"); text != file.metadata.end()) {
+    result.calibration = Calibration::from_text(text->second, file.source());
+  }
+  result.model = std::make_unique<Dinomaly>(frozen.config, weights.config, Dinomaly::Start::loaded);
+  result.model->set_requires_grad(false);  // before loading: then the weights stay in the mapped file
+  std::map<std::string, Tensor> all = weights.trained;
+  for (const auto& [name, tensor] : frozen.tensors) all["encoder." + name] = tensor;
+  result.model->load_state_dict(all, file.source());
+  result.model->eval();
+  return result;
+}
+
+}  // namespace dinomaly

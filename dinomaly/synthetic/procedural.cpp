@@ -1,0 +1,189 @@
+#include "dinomaly/synthetic/procedural.h"
+
+#include <algorithm>
+#include <exception>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <system_error>
+
+#include "dinomaly/base/files.h"
+#include "dinomaly/base/framework.h"
+#include "dinomaly/synthetic/scenes.h"
+#include "tensor/error.h"
+
+namespace dinomaly {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* marker_name = "dataset.json";
+// Raised whenever the images change, so that sets drawn by an older program are drawn anew.
+constexpr int version = 1;
+
+constexpr std::array<Scene, 4> all_scenes{{
+    {"capsule", {"crack", "crushed", "misprint"}, draw_capsule},
+    {"flange", {"broken", "rust", "scratch"}, draw_flange},
+    {"weave", {"cut", "hole", "stain"}, draw_weave},
+    {"wood", {"burn", "paint", "scratch"}, draw_wood},
+}};
+
+// One image to draw.
+struct Job {
+  const Scene* scene;
+  std::string_view defect;  // empty: normal
+  uint64_t stream;          // its own part of the random numbers
+  fs::path image, mask;     // no mask for a normal one
+};
+
+void add_jobs(const fs::path& root, const Scene& scene, const ProceduralOptions& options,
+              std::vector<Job>& jobs) {
+  const uint64_t scene_index = static_cast<uint64_t>(&scene - all_scenes.data());
+  const auto add = [&](const fs::path& folder, std::string_view defect, uint64_t group, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) {
+      // 2^32 blocks of random numbers for each image.
+      const uint64_t stream = (scene_index << 24 | group << 20 | static_cast<uint64_t>(i)) << 32;
+      Job job{.scene = &scene, .defect = defect, .stream = stream, .image = {}, .mask = {}};
+      job.image = root / scene.name / folder / fmt::format("{:03}.png", i);
+      if (!defect.empty()) {
+        job.mask = root / scene.name / "ground_truth" / defect / fmt::format("{:03}_mask.png", i);
+      }
+      jobs.push_back(job);
+    }
+  };
+  add("train/good", "", 0, options.train);
+  add("test/good", "", 1, options.good);
+  for (size_t d = 0; d < scene.defects.size(); ++d) {
+    add(fs::path("test") / scene.defects[d], scene.defects[d], 2 + d, options.per_defect);
+  }
+}
+
+void write_plainly(const fs::path& path, const Image& image) {
+  const std::string bytes = encode_png(image);
+  std::ofstream stream(path, std::ios::binary | std::ios::trunc);
+  stream.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  stream.close();
+  check_input(!stream.fail(), "{}: cannot write", path.string());
+}
+
+void draw(const Job& job, const ProceduralOptions& options) {
+  Generator generator(options.seed, job.stream);
+  Canvas canvas(options.size);
+  job.scene->draw(canvas, generator, job.defect);
+  write_plainly(job.image, canvas.photograph(generator));
+  if (!job.mask.empty()) write_plainly(job.mask, canvas.mask());
+}
+
+void draw_all(const std::vector<Job>& jobs, const ProceduralOptions& options) {
+  for (const Job& job : jobs) {
+    fs::create_directories(job.image.parent_path());
+    if (!job.mask.empty()) fs::create_directories(job.mask.parent_path());
+  }
+  // An exception may not leave a parallel loop.
+  std::exception_ptr failure;
+#pragma omp parallel for schedule(dynamic)
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    try {
+      draw(jobs[i], options);
+    } catch (...) {
+#pragma omp critical
+      failure = std::current_exception();
+    }
+  }
+  if (failure) std::rethrow_exception(failure);
+}
+
+void check_options(const ProceduralOptions& options) {
+  check_input(options.size >= 32 && options.size <= 2048, "procedural data: size {} is not within 32..2048",
+              options.size);
+  for (int64_t count : {options.train, options.good, options.per_defect}) {
+    check_input(count >= 1 && count <= 100000, "procedural data: {} images are not within 1..100000", count);
+  }
+}
+
+std::vector<const Scene*> chosen_scenes(const ProceduralOptions& options) {
+  std::vector<const Scene*> chosen;
+  for (const Scene& scene : all_scenes) {
+    if (options.categories.empty()) chosen.push_back(&scene);
+  }
+  for (const std::string& name : options.categories) {
+    const auto scene =
+        std::find_if(all_scenes.begin(), all_scenes.end(), [&](auto& s) { return s.name == name; });
+    check_input(scene != all_scenes.end(),
+                "procedural data: no category '{}'; there are capsule, flange, weave, wood", name);
+    if (std::find(chosen.begin(), chosen.end(), &*scene) == chosen.end()) chosen.push_back(&*scene);
+  }
+  return chosen;
+}
+
+std::string marker_text(const ProceduralOptions& options, const std::vector<const Scene*>& chosen) {
+  nlohmann::ordered_json marker;
+  marker["made_by"] = "dinomaly.cpp";
+  marker["version"] = version;
+  marker["seed"] = options.seed;
+  marker["size"] = options.size;
+  marker["train"] = options.train;
+  marker["good"] = options.good;
+  marker["per_defect"] = options.per_defect;
+  for (const Scene* scene : chosen) marker["categories"].push_back(scene->name);
+  return marker.dump(2) + "\n";
+}
+
+bool is_ours(const fs::path& marker) {
+  if (!fs::is_regular_file(marker)) return false;
+  const auto content = nlohmann::json::parse(read_file(marker, 1 << 16), nullptr, false);
+  return content.is_object() && content.value("made_by", nlohmann::json()) == "dinomaly.cpp";
+}
+
+// Puts the finished folder in the place of what stands at `root`: nothing, an empty folder or a set of ours.
+void replace(const fs::path& root, const fs::path& finished) {
+  const fs::path old = temporary_name(root);
+  const bool occupied = fs::exists(root);
+  if (occupied) fs::rename(root, old);
+  fs::rename(finished, root);
+  if (occupied) fs::remove_all(old);
+}
+
+}  // namespace
+
+std::span<const Scene> scenes() { return all_scenes; }
+
+std::vector<std::string> procedural_categories() {
+  std::vector<std::string> names;
+  for (const Scene& scene : all_scenes) names.emplace_back(scene.name);
+  return names;
+}
+
+void make_dataset(const fs::path& root_path, const ProceduralOptions& options) {
+  check_options(options);
+  const std::vector<const Scene*> chosen = chosen_scenes(options);
+  const std::string marker = marker_text(options, chosen);
+  fs::path temporary;
+  try {
+    // Without a slash at the end, which would hide the folder's own name.
+    fs::path root = fs::absolute(root_path).lexically_normal();
+    if (!root.has_filename()) root = root.parent_path();
+    if (fs::exists(root)) {
+      const bool ours = is_ours(root / marker_name);
+      if (ours && read_file(root / marker_name, 1 << 16) == marker) return;
+      check_input(ours || (fs::is_directory(root) && fs::is_empty(root)),
+                  "{}: is there already and no generated data set; it is left alone", root.string());
+    }
+    temporary = temporary_name(root);
+    std::vector<Job> jobs;
+    for (const Scene* scene : chosen) add_jobs(temporary, *scene, options, jobs);
+    draw_all(jobs, options);
+    write_file(temporary / marker_name, marker);
+    replace(root, temporary);
+  } catch (const fs::filesystem_error& error) {
+    std::error_code ignored;
+    if (!temporary.empty()) fs::remove_all(temporary, ignored);
+    fail_input("{}: cannot make the data set: {}", root_path.string(), error.code().message());
+  } catch (...) {
+    std::error_code ignored;
+    if (!temporary.empty()) fs::remove_all(temporary, ignored);
+    throw;
+  }
+}
+
+}  // namespace dinomaly

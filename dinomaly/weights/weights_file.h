@@ -1,0 +1,37 @@
+// A file of named tensors, whatever wrote it.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "dinomaly/base/framework.h"
+#include "tensor/tensor.h"
+
+namespace dinomaly {
+
+// The tensors on the CPU; their memory is the mapped file wherever its bytes can be used as they are, so that
+// opening a file of any size is cheap. F16 becomes f32.
+struct WeightsFile {
+  enum class Format { safetensors, torch_zip };
+
+  std::filesystem::path path;
+  Format format = Format::safetensors;
+  std::map<std::string, Tensor> tensors;
+  std::map<std::string, std::string> dtypes;    // of the tensors, as safetensors spells them: "F16"
+  std::map<std::string, std::string> metadata;  // safetensors' strings
+  nlohmann::json hyper_parameters;   // Lightning's, as far as they are numbers, strings and containers
+  std::vector<std::string> skipped;  // "name (what it is)": what stands beside the tensors and is no tensor
+
+  std::string source() const { return path.string(); }
+};
+
+// Opens a safetensors file or what torch.save() wrote (torch_file.h), told apart by their first bytes. Throws
+// InputError naming the file and the fault.
+WeightsFile load_weights_file(const std::filesystem::path& path);
+
+std::string name_of(WeightsFile::Format format);  // "safetensors", "PyTorch zip"
+
+}  // namespace dinomaly

@@ -1,0 +1,63 @@
+// The program `dinomaly` beside a test, to be killed by it.
+#pragma once
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "dinomaly/base/files.h"
+#include "dinomaly/base/framework.h"
+#include "tests/support.h"
+
+namespace dinomaly {
+
+// FLAGS are words without quotes.
+class Child {
+ public:
+  Child(const TemporaryFolder& folder, const std::string& flags) {
+    std::istringstream stream("dinomaly " + flags);
+    std::vector<std::string> words;
+    for (std::string word; stream >> word;) words.push_back(word);
+    std::vector<char*> arguments;
+    for (std::string& word : words) arguments.push_back(word.data());
+    arguments.push_back(nullptr);
+    const std::string program = std::string(DINOMALY_BINARY_DIR) + "/bin/dinomaly";
+    out_ = folder / "child.out", error_ = folder / "child.error";
+    pid_ = fork();
+    if (pid_ != 0) return;
+    dup2(open(out_.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600), STDOUT_FILENO);
+    dup2(open(error_.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600), STDERR_FILENO);
+    setenv("OMP_NUM_THREADS", "1", 1);
+    execv(program.c_str(), arguments.data());
+    _exit(9);
+  }
+  ~Child() {
+    if (!ended()) end_with(SIGKILL);
+  }
+  Child(const Child&) = delete;
+  Child& operator=(const Child&) = delete;
+
+  bool ended() { return status_ >= 0 || waitpid(pid_, &status_, WNOHANG) == pid_; }
+  // Sends the signal and returns what waitpid says of the end.
+  int end_with(int signal) {
+    if (!ended()) {
+      kill(pid_, signal);
+      waitpid(pid_, &status_, 0);
+    }
+    return status_;
+  }
+  std::string out() const { return read_file(out_, 1 << 20); }
+  std::string error() const { return read_file(error_, 1 << 20); }
+
+ private:
+  pid_t pid_ = -1;
+  int status_ = -1;
+  std::filesystem::path out_, error_;
+};
+
+}  // namespace dinomaly

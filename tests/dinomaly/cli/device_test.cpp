@@ -1,0 +1,49 @@
+// --device as a user meets it.
+#include <doctest/doctest.h>
+
+#include "dinomaly/base/framework.h"
+#include "dinomaly/cli/device_flag.h"
+#include "dinomaly/cli/train_options.h"
+#include "tensor/kernels.h"
+#include "tests/dinomaly/cli/program.h"
+
+using namespace dinomaly;
+
+TEST_CASE("--device auto computes on what is there and says on stderr what that is") {
+  const TemporaryFolder folder;
+  make_small_project(folder);
+  const std::string call = "predict " + (folder / "model").string() + " " +
+                           (folder / "data" / "wood" / "test" / "good").string() + " --json --deterministic";
+  const Outcome automatic = run_dinomaly(folder, call + " --device auto");
+  REQUIRE_MESSAGE(automatic.status == 0, automatic.error);
+  const bool gpu = input_error([] { kernels_for(Device::cuda()); }).empty();
+  CHECK_MESSAGE(automatic.error.find(gpu ? "--device auto: cuda:0\n"
+                                         : "--device auto: cpu (device cuda:0: ") != std::string::npos,
+                automatic.error);
+  const Outcome on_cpu = run_dinomaly(folder, call + " --device cpu");
+  CHECK(on_cpu.status == 0);
+  CHECK(on_cpu.error.find("--device") == std::string::npos);
+  if (!gpu) CHECK(on_cpu.out == automatic.out);
+}
+
+TEST_CASE("--device: a GPU that cannot be used is an error of the user") {
+  CHECK(open_device("cpu") == Device::cpu());
+  CHECK(one_line_with(input_error([] { open_device("cuda:999"); }), "device cuda:999: "));
+  CHECK(one_line_with(input_error([] { open_device("automatic"); }), "'automatic'"));
+  const TemporaryFolder folder;
+  for (const char* command : {"train --device cuda:999", "train --deterministic --device tpu"}) {
+    const Outcome outcome =
+        run_dinomaly(folder, std::string(command) + " --out " + (folder / "out").string());
+    CHECK(outcome.status == 2);
+    CHECK(std::count(outcome.error.begin(), outcome.error.end(), '\n') == 1);
+    CHECK_FALSE(std::filesystem::exists(folder / "out"));
+  }
+}
+
+TEST_CASE("--device: where there is a GPU, f64 is refused on it") {
+  if (!input_error([] { kernels_for(Device::cuda()); }).empty()) return skip("no GPU: f64 on one is refused");
+  std::vector<std::string> flags{"train_mvtec", "--device", "cuda", "--precision", "f64"};
+  std::vector<char*> words;
+  for (std::string& flag : flags) words.push_back(flag.data());
+  CHECK(one_line_with(input_error([&] { parse_train_options(5, words.data(), "test"); }), "f64"));
+}

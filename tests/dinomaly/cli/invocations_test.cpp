@@ -1,0 +1,276 @@
+// Wrong invocations of the program: each ends with the stated status and one line that says what was wrong.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <iterator>
+
+#include "dinomaly/base/framework.h"
+#include "dinomaly/image/image.h"
+#include "tensor/io/safetensors.h"
+#include "tests/dinomaly/cli/program.h"
+
+using namespace dinomaly;
+
+namespace {
+
+struct Invocation {
+  // MODEL, ENCODER, DATA, EMPTY (a folder), GOOD (an image) and TMP (with what bad_inputs() writes) stand
+  // for paths that exist; OUT does not yet; FLAGS for those of a training run that would go well.
+  const char* flags;
+  const char* expected;  // a part of the line
+  int status = 2;
+};
+
+constexpr Invocation wrong[] = {
+    {"", "A subcommand is required"},
+    {"no-such-command", "no-such-command"},
+    {"predict", "MODEL"},
+    {"predict MODEL", "no images"},
+    {"predict MODEL GOOD --no-such-flag", "--no-such-flag"},
+    {"predict /nowhere.safetensors GOOD", "/nowhere.safetensors"},
+    {"predict GOOD GOOD", "000.png"},
+    {"predict DATA GOOD", "data"},
+    {"predict MODEL MODEL.folder", "no such file"},
+    {"predict MODEL EMPTY", "no images"},
+    {"predict MODEL - - </dev/null", "twice"},
+    {"predict MODEL GOOD --maps png", "png"},
+    {"predict MODEL GOOD --maps tiff", "--out"},
+    {"predict MODEL GOOD --tile 4", "--tile"},
+    {"predict MODEL GOOD --tile 64 --overlap 40", "--overlap"},
+    {"predict MODEL GOOD --overlap 40", "--overlap"},
+    {"predict MODEL GOOD --tile many", "--tile"},
+    {"predict MODEL GOOD --threshold high", "--threshold"},
+    {"predict MODEL GOOD --fail-on-anomaly", "not calibrated"},
+    {"predict MODEL GOOD --category wood", "not calibrated"},
+    {"predict MODEL GOOD --min-area 0", "--min-area"},
+    {"predict MODEL GOOD --batch 0", "--batch"},
+    {"predict MODEL GOOD --batch -3", "--batch"},
+    {"predict MODEL GOOD --threads -1", "--threads"},
+    {"predict MODEL GOOD --device tpu", "tpu"},
+    {"predict MODEL GOOD --device cuda:999", "cuda:999"},
+    {"predict MODEL GOOD --heads 5", "5"},
+    {"predict MODEL GOOD --encoder /nowhere", "encoder"},
+    {"predict MODEL --watch /nowhere", "/nowhere"},
+    {"predict MODEL --watch EMPTY --out EMPTY", "watched"},
+    {"predict MODEL GOOD --out GOOD/below", "cannot make"},
+    {"eval", "MODEL"},
+    {"eval MODEL", "DATA"},
+    {"eval MODEL /nowhere", "/nowhere"},
+    {"eval MODEL EMPTY", "empty"},
+    {"eval MODEL DATA --protocol both", "both"},
+    {"eval MODEL DATA --categories glass", "glass"},
+    {"eval MODEL DATA --categories wood,wood", "wood"},
+    {"eval MODEL DATA --tile 64", "--tile"},
+    {"eval MODEL DATA --json", "--json"},
+    {"eval MODEL DATA --csv GOOD/below", "below"},
+    {"eval EMPTY DATA", "--protocol official"},
+    {"eval EMPTY DATA --protocol official", "tiff"},
+    {"eval EMPTY DATA --protocol official --export-maps OUT", "--export-maps"},
+    {"calibrate", "MODEL"},
+    {"calibrate MODEL", "DATA"},
+    {"calibrate MODEL DATA --method guess", "guess"},
+    {"calibrate MODEL DATA --false-alarm-rate 0", "--false-alarm-rate"},
+    {"calibrate MODEL DATA --false-alarm-rate 1.5", "--false-alarm-rate"},
+    {"calibrate MODEL DATA --false-alarm-rate low", "--false-alarm-rate"},
+    {"calibrate MODEL DATA --split half", "half"},
+    {"calibrate MODEL DATA --split train --method f1", "F1"},
+    {"calibrate MODEL DATA --out GOOD/below", "below"},
+    {"calibrate MODEL DATA --out EMPTY", "a folder stands there"},
+    {"report MODEL DATA", "--out"},
+    {"report MODEL DATA --out GOOD/below", "below"},
+    {"report MODEL DATA --out OUT --log /nowhere.csv", "/nowhere.csv"},
+    {"report MODEL DATA --out OUT --log GOOD", "training log"},
+    {"report MODEL DATA --out OUT --images -1", "--images"},
+    {"make-dataset", "DIR"},
+    {"make-dataset OUT --categories glass", "glass"},
+    {"make-dataset GOOD", "000.png"},
+    {"predict TMP/torn GOOD", "torn"},
+    {"predict TMP/junk GOOD", "junk"},
+    {"predict TMP/state GOOD", "the state of a training run"},
+    {"predict TMP/deep GOOD", "calibration"},
+    {"predict MODEL TMP/wide.png", "40000 x 1 pixels"},
+    {"predict MODEL TMP/link.png", "link.png: no such file"},
+    {"predict ENCODER GOOD", "encoder"},
+    {"predict MODEL TMP/junk", "junk"},
+    {"predict MODEL TMP/cut.png", "cut.png"},
+    {"predict MODEL GOOD --fail-on-anomaly --threshold", "--threshold"},
+    {"predict MODEL GOOD --maps tiff --out GOOD", "000.png"},
+    {"eval MODEL DATA --layout other", "other"},
+    {"eval MODEL DATA --layout real-iad", "realiad"},
+    {"eval MODEL TMP/good-only", "no anomalous test images"},
+    {"eval MODEL TMP/damaged", "damaged"},
+    {"eval MODEL TMP/no-path.csv", "no column 'path'"},
+    {"eval TMP/torn DATA", "torn"},
+    {"eval MODEL DATA --export-maps GOOD/below", "below"},
+    {"calibrate ENCODER DATA", "encoder"},
+    {"calibrate TMP/torn DATA", "torn"},
+    {"calibrate MODEL TMP/good-only --method f1", "F1"},
+    {"calibrate MODEL DATA --tile 64 --overlap 60", "--overlap"},
+    {"report MODEL TMP/good-only --out OUT", "no anomalous test images"},
+    {"report TMP/junk DATA --out OUT", "junk"},
+    {"info", "FILE"},
+    {"info /nowhere", "/nowhere"},
+    {"info EMPTY", "empty"},
+    {"info TMP/junk", "junk"},
+    {"info TMP/torn", "torn"},
+    {"info TMP/deep", "calibration"},
+    {"info TMP/hostile.pth", "hostile.pth"},
+    {"info MODEL --heads -1", "--heads"},
+    {"convert", "IN"},
+    {"convert MODEL OUT", "--names"},
+    {"convert MODEL OUT --names keras", "keras"},
+    {"convert MODEL TMP/new.pth --names meta", "no pickles"},
+    {"convert TMP/junk OUT --names meta", "junk"},
+    {"convert ENCODER GOOD/below --names meta", "below"},
+    {"export MODEL --out OUT", "--to"},
+    {"export MODEL --to authors", "--out"},
+    {"export MODEL --to keras --out OUT", "keras"},
+    {"export MODEL --to anomalib --out OUT", "preset"},
+    {"export ENCODER --to authors --out OUT", "encoder"},
+    {"export TMP/torn --to authors --out OUT", "torn"},
+    {"export MODEL --to authors --out GOOD/below", "below"},
+    {"make-dataset OUT --size 0", "size"},
+    {"make-dataset OUT --train -1", "-1 images"},
+    {"make-dataset OUT --seed many", "--seed"},
+    {"train /nowhere FLAGS", "/nowhere"},
+    {"train EMPTY FLAGS", "empty"},
+    {"train --set dropuot=0.1 DATA FLAGS", "dropuot"},
+    {"train TMP/linked FLAGS", "link to a file that is not there"},
+    {"train TMP/damaged-late FLAGS --separate", "damaged-late"},
+    {"train DATA DATA FLAGS", "not expected"},
+    {"train TMP/junk FLAGS", "junk"},
+    {"train TMP/no-path.csv FLAGS", "no column 'path'"},
+    {"train TMP/missing.csv FLAGS", "row 3"},
+    {"train TMP/damaged FLAGS", "damaged"},
+    {"train DATA FLAGS --layout folders", "folders"},
+    {"train DATA FLAGS --layout csv", "data"},
+    {"train DATA FLAGS --layout visa-raw", "1cls.csv"},
+    {"train DATA FLAGS --categories glass", "glass"},
+    {"train DATA FLAGS --categories wood,wood", "twice"},
+    {"train DATA FLAGS --categories ../data", "../data"},
+    {"train DATA FLAGS --encoder /nowhere", "/nowhere"},
+    {"train DATA FLAGS --encoder TMP/junk", "junk"},
+    {"train DATA FLAGS --encoder TMP/hostile.pth", "hostile.pth"},
+    {"train DATA FLAGS --heads 5", "5"},
+    {"train DATA FLAGS --batch 100", "100"},
+    {"train DATA FLAGS --batch 0", "batch"},
+    {"train DATA FLAGS --iterations -1", "iterations"},
+    {"train DATA FLAGS --iterations many", "--iterations"},
+    {"train DATA FLAGS --resize 50 --crop 50", "50"},
+    {"train DATA FLAGS --crop 70", "70"},
+    {"train DATA FLAGS --resize 56x", "--resize"},
+    {"train DATA FLAGS --mean 1,2", "--mean"},
+    {"train DATA FLAGS --std 0,1,1", "std"},
+    {"train DATA FLAGS --preset theirs", "theirs"},
+    {"train DATA FLAGS --precision f16", "f16"},
+    {"train DATA FLAGS --threads 5000", "--threads"},
+    {"train DATA FLAGS --set dropout", "NAME=VALUE"},
+    {"train DATA FLAGS --set dropout=2", "dropout"},
+    {"train DATA FLAGS --set dropuot=0.1", "dropuot"},
+    {"train DATA FLAGS --set target_blocks=[1,9]", "block 9 does not exist"},
+    {"train DATA FLAGS --set remove_class_token=true --set context_recentering=true", "class token"},
+    {"train DATA FLAGS --eval-every -1", "--eval-every"},
+    {"train DATA FLAGS --keep-best aupro", "--eval-every"},
+    {"train DATA FLAGS --keep-best beauty --eval-every 1", "beauty"},
+    {"train DATA FLAGS --checkpoint-every -1", "--checkpoint-every"},
+    {"train DATA FLAGS --feature-memory -1", "--feature-memory"},
+    {"train DATA FLAGS --feature-dtype f8", "f8"},
+    {"train DATA FLAGS --feature-cache GOOD/below", "below"},
+    {"train DATA FLAGS --calibrate often", "often"},
+    {"train DATA FLAGS --false-alarm-rate 1", "--false-alarm-rate"},
+    {"train DATA FLAGS --config /nowhere.json", "/nowhere.json"},
+    {"train DATA FLAGS --config TMP/junk", "not valid JSON"},
+    {"train DATA FLAGS --config TMP/typo.json", "dropuot"},
+    {"train DATA FLAGS --config TMP/kind.json", "separate"},
+    {"train DATA FLAGS --config EMPTY", "not a regular file"},
+    {"train DATA FLAGS --out GOOD/below", "below"},
+    {"train DATA FLAGS --no-such-flag", "--no-such-flag"},
+};
+
+static_assert(std::size(wrong) >= 60);
+
+std::string with_paths(std::string flags, const TemporaryFolder& folder) {
+  const std::pair<std::string, std::string> names[] = {
+      {"FLAGS", "--encoder ENCODER --heads 2 --resize 56 --crop 56 --batch 2 --iterations 1 --out OUT"},
+      {"TMP", folder.path().string()},
+      {"ENCODER", (folder / "encoder").string()},
+      {"MODEL", (folder / "model").string()},
+      {"DATA", (folder / "data").string()},
+      {"OUT", (folder / "out").string()},
+      {"EMPTY", (folder / "empty").string()},
+      {"GOOD", (folder / "data/wood/test/good/000.png").string()}};
+  for (const auto& [name, path] : names) {
+    for (size_t at = 0; (at = flags.find(name, at)) != std::string::npos; at += path.size())
+      flags.replace(at, name.size(), path);
+  }
+  return flags;
+}
+
+void bad_inputs(const TemporaryFolder& folder) {
+  std::filesystem::create_directories(folder / "empty");
+  const std::string model = read_file(folder / "model", 1 << 24),
+                    image = read_file(folder / "data/wood/test/good/000.png", 1 << 20);
+  write_file(folder / "torn", model.substr(0, model.size() / 2));
+  write_file(folder / "junk", "this is no model");
+  write_file(folder / "hostile.pth", std::string("\x80\x02") + "cos\nsystem\n(S'true'\ntR.");
+  write_file(folder / "cut.png", image.substr(0, image.size() / 2));
+  save_safetensors(folder / "state", {{"model.x", Tensor::ones({1})}}, {{"kind", "dinomaly checkpoint"}});
+  // As deep as a recursive reader's stack is not.
+  const SafeTensors whole = SafeTensors::load(folder / "model");
+  auto metadata = whole.metadata();
+  metadata["calibration"] = std::string(1'000'000, '[') + std::string(1'000'000, ']');
+  NamedTensors tensors;
+  for (const std::string& name : whole.names()) tensors.emplace_back(name, whole.get(name));
+  save_safetensors(folder / "deep", tensors, metadata);
+  save_png(folder / "wide.png", Image(40000, 1, 1));
+  std::filesystem::create_symlink("gone.png", folder / "link.png");
+  write_file(folder / "no-path.csv", "image,label\nx.png,good\n");
+  write_file(folder / "missing.csv", "path,label\ndata/wood/test/good/000.png,good\nx.png,good\n");
+  write_file(folder / "typo.json", R"({"dropuot": 0.1})");
+  write_file(folder / "kind.json", R"({"separate": "yes"})");
+  write_file(folder / "good-only/wood/train/good/000.png", image);
+  write_file(folder / "good-only/wood/test/good/000.png", image);
+  std::filesystem::copy(folder / "data", folder / "damaged", std::filesystem::copy_options::recursive);
+  write_file(folder / "damaged/wood/test/good/001.png", image.substr(0, image.size() / 2));
+  std::filesystem::copy(folder / "data", folder / "damaged-late", std::filesystem::copy_options::recursive);
+  write_file(folder / "damaged-late/wood/train/good/001.png", image.substr(0, image.size() / 2));
+  write_file(folder / "linked/000.png", image);
+  std::filesystem::create_symlink("gone.png", folder / "linked/001.png");
+}
+
+}  // namespace
+
+TEST_CASE("wrong invocations are one clear line and the right status") {
+  const TemporaryFolder folder;
+  make_small_project(folder);
+  save_safetensors(folder / "encoder", tiny_encoder().tensors);
+  bad_inputs(folder);
+  const std::string model = read_file(folder / "model", 1 << 24);
+  for (const Invocation& invocation : wrong) {
+    const std::string flags = invocation.flags;
+    CAPTURE(flags);
+    const Outcome outcome = run_dinomaly(folder, with_paths(invocation.flags, folder));
+    CHECK(outcome.status == invocation.status);
+    CHECK_MESSAGE(outcome.error.find(invocation.expected) != std::string::npos, outcome.error);
+    CHECK_MESSAGE(std::count(outcome.error.begin(), outcome.error.end(), '\n') == 1, outcome.error);
+    CHECK(outcome.error.starts_with("dinomaly: "));
+    CHECK(read_file(folder / "model", 1 << 24) == model);
+    CHECK(std::filesystem::is_empty(folder / "empty"));
+    const std::filesystem::path out = folder / "out";
+    if (std::filesystem::exists(out)) CHECK(std::filesystem::is_empty(out));
+  }
+}
+
+TEST_CASE("every command explains itself, with examples") {
+  const TemporaryFolder folder;
+  CHECK(run_dinomaly(folder, "--help").out.find("Examples") != std::string::npos);
+  CHECK(run_dinomaly(folder, "--version").out.starts_with("dinomaly 0."));
+  for (const std::string command :
+       {"train", "predict", "eval", "calibrate", "report", "info", "convert", "export", "make-dataset"}) {
+    const Outcome outcome = run_dinomaly(folder, command + " --help");
+    CHECK(outcome.status == 0);
+    CHECK(outcome.out.find("dinomaly " + command + " ") != std::string::npos);
+    CHECK(outcome.out.find("Example") != std::string::npos);
+    CHECK(outcome.error.empty());
+  }
+}

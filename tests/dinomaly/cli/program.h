@@ -1,0 +1,45 @@
+// The program `dinomaly` as a user meets it.
+#pragma once
+
+#include <sys/wait.h>
+
+#include <cstdlib>
+#include <string>
+
+#include "dinomaly/base/files.h"
+#include "dinomaly/base/framework.h"
+#include "dinomaly/model/model_file.h"
+#include "dinomaly/synthetic/procedural.h"
+#include "tests/dinomaly/small_model.h"
+#include "tests/support.h"
+
+namespace dinomaly {
+
+struct Outcome {
+  int status;
+  std::string out, error;
+};
+
+// Runs `dinomaly FLAGS` (a shell's words; may hold a redirection of standard input) after the shell's
+// `first`.
+inline Outcome run_dinomaly(const TemporaryFolder& folder, const std::string& flags,
+                            const std::string& first = "") {
+  const std::string out = (folder / "stdout").string(), error = (folder / "stderr").string();
+  // On a busy machine threads that wait for one another cost far more than this little work does.
+  const std::string command = first + "OMP_NUM_THREADS=1 " + std::string(DINOMALY_BINARY_DIR) +
+                              "/bin/dinomaly " + flags + " >" + out + " 2>" + error;
+  const int status = std::system(command.c_str());
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_file(out, 1 << 24), read_file(error, 1 << 20)};
+}
+
+// FOLDER/data: two categories of 64 x 64 pixels; FOLDER/model: a detector with random weights that fits them.
+inline void make_small_project(const TemporaryFolder& folder) {
+  ProceduralOptions options;
+  options.size = 64, options.train = 3, options.good = 4, options.per_defect = 1;
+  options.categories = {"weave", "wood"};
+  make_dataset(folder / "data", options);
+  const auto model = small_model();
+  save_model(folder / "model", *model, model->encoder().config());
+}
+
+}  // namespace dinomaly

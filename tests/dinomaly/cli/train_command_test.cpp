@@ -1,0 +1,277 @@
+// dinomaly train: what it leaves behind, and that every option does what it says.
+#include "tests/dinomaly/cli/train_command.h"
+
+#include <set>
+#include <sstream>
+
+#include "dinomaly/inference/calibrate.h"
+
+using namespace dinomaly;
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+namespace {
+
+json config_of(const fs::path& model) {
+  return json::parse(SafeTensors::load(model).metadata().at("config"));
+}
+
+std::vector<std::string> lines_of(const fs::path& path) {
+  std::istringstream stream(bytes_of(path));
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(stream, line);) lines.push_back(line);
+  return lines;
+}
+
+}  // namespace
+
+TEST_CASE("train: the model carries thresholds from good images it has not seen") {
+  const TemporaryFolder folder;
+  make_training_inputs(folder);
+  const Outcome outcome =
+      run_well(folder, small_run(folder, "out") + "--iterations 3 --false-alarm-rate 0.25");
+  CHECK(contains(outcome.out, "data: MVTec AD (or MPDD)\n"));
+  CHECK(contains(outcome.out, "from 4 good and 0 anomalous images"));
+  const fs::path model = folder / "out/model.safetensors";
+  const Calibration found = load_detector(model).calibration.value();
+  CHECK(found.good_images == 4);
+  CHECK(found.promised_rate == doctest::Approx(0.2));
+  // calibrate finds the same ones in the same images.
+  const Outcome again =
+      run_well(folder, fmt::format("calibrate {} {} --false-alarm-rate 0.25 --json --out {}", model.string(),
+                                   (folder / "data").string(), (folder / "again.safetensors").string()));
+  const auto same = Calibration::from_json(json::parse(again.out), "standard output");
+  CHECK(same.all.image == doctest::Approx(found.all.image).epsilon(1e-5));
+  CHECK(same.all.pixel == doctest::Approx(found.all.pixel).epsilon(1e-5));
+  CHECK(load_detector(folder / "again.safetensors").calibration->all.image == same.all.image);
+
+  run_well(folder, small_run(folder, "f1") + "--iterations 3 --calibrate f1 --per-category");
+  const Calibration labelled = load_detector(folder / "f1/model.safetensors").calibration.value();
+  CHECK(labelled.method == CalibrationMethod::f1);
+  CHECK(labelled.anomalous_images == 6);
+  CHECK(labelled.categories.size() == 2);
+  run_well(folder, small_run(folder, "none") + "--iterations 3 --calibrate none");
+  CHECK_FALSE(load_detector(folder / "none/model.safetensors").calibration);
+}
+
+TEST_CASE("train: a plain folder of good images, every fifth kept back for the thresholds") {
+  const TemporaryFolder folder;
+  make_training_inputs(folder);
+  const std::string plain = (folder / "data/wood/train/good").string(), out = (folder / "out").string();
+  const std::string flags = small_run(folder, "out") + "--iterations 3 ";
+  const std::string on_plain = "train " + plain + flags.substr(flags.find(" --encoder"));
+  const Outcome outcome = run_well(folder, on_plain);
+  CHECK(contains(outcome.out, "good: a plain folder\n"));
+  CHECK(contains(outcome.out, "1 good images (every fifth) are kept back for the thresholds"));
+  CHECK(contains(outcome.out, "5 training images"));
+  CHECK(contains(outcome.out, "trained on, not evaluated"));
+  CHECK_FALSE(fs::exists(folder / "out/metrics.json"));
+  CHECK(load_detector(folder / "out/model.safetensors").calibration);
+  CHECK(
+      run_dinomaly(folder, "predict " + out + "/model.safetensors " + plain + " --fail-on-anomaly").status <=
+      1);
+  CHECK(contains(run_well(folder, on_plain + " --calibrate none").out, "6 training images"));
+}
+
+TEST_CASE("train: labelled images without masks are judged as images") {
+  const TemporaryFolder folder;
+  make_training_inputs(folder);
+  fs::remove_all(folder / "data/wood/ground_truth");
+  const Outcome outcome = run_well(folder, small_run(folder, "out") + "--iterations 2");
+  CHECK(contains(outcome.out, "wood: test images without masks: no metrics of pixels\n"));
+  const json wood = json_of(folder / "out/metrics.json").at("categories").at("wood");
+  CHECK(wood.at("image_auroc").is_number());
+  CHECK(wood.at("aupro").is_null());
+  CHECK(json_of(folder / "out/metrics.json").at("categories").at("weave").at("aupro").is_number());
+}
+
+TEST_CASE("train and then eval and calibrate and report: a CSV and rearranged VisA as MVTec AD") {
+  const TemporaryFolder folder;
+  make_training_inputs(folder);
+  const fs::path wood = folder / "data/wood", visa = folder / "visa/1cls/wood";
+  std::string rows = "path,label,mask,category,split\n";
+  for (int i = 0; i < 6; ++i) rows += fmt::format("data/wood/train/good/{:03}.png,good,,wood,train\n", i);
+  for (const auto& entry : fs::recursive_directory_iterator(wood / "test")) {
+    if (!entry.is_regular_file()) continue;
+    const std::string defect = entry.path().parent_path().filename(), id = entry.path().stem();
+    const bool good = defect == "good";
+    rows += fmt::format("data/wood/test/{0}/{1}.png,{0},{2},wood,test\n", defect, id,
+                        good ? "" : fmt::format("data/wood/ground_truth/{}/{}_mask.png", defect, id));
+    const std::string name = defect + id + ".png";
+    fs::create_directories(visa / "test" / (good ? "good" : "bad"));
+    fs::copy(entry.path(), visa / "test" / (good ? "good" : "bad") / name);
+    fs::create_directories(visa / "ground_truth/bad");
+    if (!good)
+      fs::copy(wood / "ground_truth" / defect / (id + "_mask.png"), visa / "ground_truth/bad" / name);
+  }
+  fs::create_directories(visa / "train");
+  fs::copy(wood / "train/good", visa / "train/good");
+  write_file(folder / "list.csv", rows);
+
+  const std::string flags = small_run(folder, "out") + "--categories wood --iterations 3 ";
+  run_well(folder, flags);
+  const std::string model = bytes_of(folder / "out/model.safetensors");
+  const auto train_on = [&](const std::string& data) {
+    return run_well(folder, "train " + (folder / data).string() + flags.substr(flags.find(" --encoder"))).out;
+  };
+  CHECK(contains(train_on("list.csv"), "list.csv: a CSV list\n"));
+  CHECK(SafeTensors::load(folder / "out/model.safetensors")
+            .get("decoder.0.mlp.fc1.weight")
+            .to_vector<float>()
+            .size() > 0);
+  CHECK(bytes_of(folder / "out/model.safetensors") == model);
+  CHECK(contains(train_on("visa"), "visa: VisA rearranged\n"));
+
+  const std::string path = (folder / "out/model.safetensors").string();
+  std::vector<json> numbers;
+  for (const char* data : {"data --categories wood", "list.csv", "visa", "visa --layout visa"}) {
+    const std::string set = (folder / data).string(), to = (folder / "numbers.json").string();
+    for (const char* protocol : {"paper", "official"}) {
+      run_well(folder, "eval " + path + " " + set + " --protocol " + protocol + " --json " + to);
+      numbers.push_back(json_of(to).at("mean"));
+    }
+    run_well(folder, "calibrate " + path + " " + set);
+    run_well(folder, "report " + path + " " + set + " --out " + (folder / "report.html").string());
+  }
+  for (size_t i = 2; i < numbers.size(); ++i) {
+    for (const auto& [name, value] : numbers[i].items()) {
+      CHECK(value.get<double>() == doctest::Approx(numbers[i % 2].at(name).get<double>()).epsilon(1e-9));
+    }
+  }
+  check_refused(folder, "eval " + path + " " + (folder / "visa").string() + " --layout real-iad", "realiad");
+}
+
+TEST_CASE("train: --config holds every option, flags win, the effective ones are saved and repeat the run") {
+  const TemporaryFolder folder;
+  make_training_inputs(folder);
+  write_file(folder / "run.json", json{{"data", (folder / "data").string()},
+                                       {"encoder", (folder / "encoder.safetensors").string()},
+                                       {"heads", 2},
+                                       {"resize_h", 56},
+                                       {"resize_w", 56},
+                                       {"crop_h", 56},
+                                       {"crop_w", 56},
+                                       {"batch", 2},
+                                       {"iterations", 50},
+                                       {"decoder_depth", 2},
+                                       {"map_size", 32},
+                                       {"checkpoint_every", 2},
+                                       {"categories", {"wood"}},
+                                       {"false_alarm_rate", 0.5},
+                                       {"out", (folder / "a").string()}}
+                                      .dump());
+  run_well(folder, "train --config " + (folder / "run.json").string() + " --iterations 4 --set dropout=0.3");
+  const json saved = json_of(folder / "a/config.json");
+  CHECK(saved.at("iterations") == 4);
+  CHECK(saved.at("dropout") == 0.3);
+  CHECK(saved.at("checkpoint_every") == 2);
+  CHECK(saved.at("false_alarm_rate") == 0.5);
+  CHECK(saved.at("preset") == "paper");
+  CHECK(saved.at("categories") == json{"wood"});
+  CHECK(fs::exists(folder / "a/checkpoints/00000004.safetensors"));
+  run_well(folder,
+           "train --config " + (folder / "a/config.json").string() + " --out " + (folder / "b").string());
+  CHECK(bytes_of(folder / "a/model.safetensors") == bytes_of(folder / "b/model.safetensors"));
+  json differs = json_of(folder / "b/config.json");
+  differs["out"] = saved.at("out");
+  CHECK(differs == saved);
+}
+
+TEST_CASE("train: every option of the model reaches it") {
+  const TemporaryFolder folder;
+  make_training_inputs(folder);
+  const std::string flags =
+      small_run(folder, "out") + "--iterations 2 --categories wood --checkpoint-every 0 ";
+  const std::pair<std::string, json> options[] = {
+      {"--preset anomalib", {{"preset", "anomalib"}, {"bottleneck_bias", false}, {"blur_reflects", true}}},
+      {"--set target_blocks=[0,2,3]", {{"target_blocks", {0, 2, 3}}}},
+      {"--set target_blocks=[0,1,3] --set encoder_groups=[[0],[1,2]] --set decoder_groups=[[1],[0]]",
+       {{"encoder_groups", {{0}, {1, 2}}}, {"decoder_groups", {{1}, {0}}}}},
+      {"--set decoder_depth=3", {{"decoder_depth", 3}}},
+      {"--set dropout=0.4", {{"dropout", 0.4}}},
+      {"--set remove_class_token=true", {{"remove_class_token", true}}},
+      {"--set context_recentering=true", {{"context_recentering", true}}},
+      {"--resize 84x70 --crop 70x42", {{"resize_h", 84}, {"resize_w", 70}, {"crop_h", 70}, {"crop_w", 42}}},
+      {"--mean 0.5,0.5,0.5 --std 0.5,0.25,1", {{"mean", {0.5, 0.5, 0.5}}, {"std", {0.5, 0.25, 1}}}},
+      {"--set mining_share=0.5 --set mining_steps=1 --set mining_factor=0",
+       {{"mining_share", 0.5}, {"mining_steps", 1}, {"mining_factor", 0}}},
+      {"--set learning_rate=0.01 --set warmup_steps=2", {{"learning_rate", 0.01}, {"warmup_steps", 2}}},
+      {"--set linear_attention_eps=1e-6", {{"linear_attention_eps", 1e-6}}},
+      {"--seed 9", {{"seed", 9}}},
+      {"--set init_std=0.1 --set init_cut=0.2", {{"init_std", 0.1}, {"init_cut", 0.2}}}};
+  run_well(folder, flags);
+  std::set<std::string> models{bytes_of(folder / "out/model.safetensors")};
+  for (const auto& [option, expected] : options) {
+    run_well(folder, flags + option);
+    const json config = config_of(folder / "out/model.safetensors");
+    for (const auto& [name, value] : expected.items()) {
+      CAPTURE(name);
+      CHECK(config.at(name) == value);
+    }
+    models.insert(bytes_of(folder / "out/model.safetensors"));
+    run_well(folder, "predict " + (folder / "out/model.safetensors").string() + " " +
+                         (folder / "data/wood/test/good").string() + " --heads 2");
+  }
+  CHECK(models.size() == std::size(options) + 1);
+}
+
+TEST_CASE("train: validations are told and kept, and choose the model only where asked to") {
+  const TemporaryFolder folder;
+  make_training_inputs(folder);
+  const std::string length = "--iterations 6 --set warmup_steps=1 --set learning_rate=0.02 ";
+  const Outcome plain = run_well(folder, small_run(folder, "plain") + length);
+  CHECK_FALSE(fs::exists(folder / "plain/validation.csv"));
+  const Outcome outcome = run_well(folder, small_run(folder, "validated") + length + "--eval-every 2");
+  CHECK(contains(outcome.out, "validation after 4 iterations"));
+  const auto rows = lines_of(folder / "validated/validation.csv");
+  REQUIRE(rows.size() == 4);
+  CHECK(rows[0].starts_with("iteration,image_auroc,"));
+  for (size_t i = 1; i < 4; ++i) CHECK(rows[i].starts_with(fmt::format("{},", 2 * i)));
+  CHECK(bytes_of(folder / "plain/model.safetensors") == bytes_of(folder / "validated/model.safetensors"));
+
+  run_well(folder, small_run(folder, "best") + length + "--eval-every 2 --keep-best pixel_auroc");
+  const auto validated = lines_of(folder / "best/validation.csv");
+  std::vector<std::string> names;
+  std::istringstream header(validated[0]);
+  for (std::string name; std::getline(header, name, ',');) names.push_back(name);
+  const auto column = std::find(names.begin(), names.end(), "pixel_auroc") - names.begin();
+  double best = 0;
+  for (size_t i = 1; i < validated.size(); ++i) {
+    std::istringstream row(validated[i]);
+    std::string value;
+    for (int64_t c = 0; c <= column; ++c) std::getline(row, value, ',');
+    best = std::max(best, std::stod(value));
+  }
+  CHECK(json_of(folder / "best/metrics.json").at("mean").at("pixel_auroc").get<double>() ==
+        doctest::Approx(best).epsilon(1e-6));
+}
+
+TEST_CASE("train --separate: the model of each category is that of a run on it alone") {
+  const TemporaryFolder folder;
+  make_training_inputs(folder);
+  run_well(folder, small_run(folder, "out") + "--iterations 3 --separate");
+  for (const char* category : {"weave", "wood"}) {
+    run_well(folder, small_run(folder, "alone") + "--iterations 3 --categories " + category);
+    CHECK(bytes_of(folder / "out" / category / "model.safetensors") ==
+          bytes_of(folder / "alone/model.safetensors"));
+    CHECK(json_of(folder / "out/metrics.json").at("categories").at(category) ==
+          json_of(folder / "alone/metrics.json").at("categories").at(category));
+  }
+  CHECK_FALSE(fs::exists(folder / "out/model.safetensors"));
+}
+
+TEST_CASE("train --slim: the model names its encoder, and works with it") {
+  const TemporaryFolder folder;
+  make_training_inputs(folder);
+  run_well(folder, small_run(folder, "whole") + "--iterations 2");
+  run_well(folder, small_run(folder, "slim") + "--iterations 2 --slim");
+  const std::string slim = (folder / "slim/model.safetensors").string(),
+                    image = (folder / "data/wood/test/good/000.png").string();
+  CHECK(fs::file_size(slim) < fs::file_size(folder / "whole/model.safetensors"));
+  const std::string encoder = " --encoder " + (folder / "encoder.safetensors").string();
+  const Outcome with = run_well(folder, "predict " + slim + " " + image + " --json" + encoder);
+  CHECK(with.out ==
+        run_well(folder, "predict " + (folder / "whole/model.safetensors").string() + " " + image + " --json")
+            .out);
+  check_refused(folder, "predict " + slim + " " + image, "encoder.safetensors");
+}

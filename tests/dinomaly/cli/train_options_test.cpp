@@ -1,0 +1,135 @@
+// SPEC "Model" 7: every option can be set from the command line and from a file; what comes later wins.
+#include "dinomaly/cli/train_options.h"
+
+#include <doctest/doctest.h>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include "dinomaly/base/files.h"
+#include "dinomaly/base/framework.h"
+#include "tests/support.h"
+
+namespace dinomaly {
+
+using nlohmann::json;
+
+namespace {
+
+TrainOptions parse(std::vector<std::string> flags) {
+  flags.insert(flags.begin(), "train_mvtec");
+  std::vector<char*> words;
+  for (std::string& flag : flags) words.push_back(flag.data());
+  return parse_train_options(static_cast<int>(words.size()), words.data(), "test");
+}
+
+std::string message_of(const std::vector<std::string>& flags) {
+  return input_error([&] { parse(flags); });
+}
+
+}  // namespace
+
+TEST_CASE("train options: without flags the authors' defaults hold") {
+  const TrainOptions options = parse({});
+  CHECK(options.config.to_json() == Config().to_json());
+  CHECK(options.dtype() == Dtype::f32);
+  CHECK_FALSE(options.data);
+  CHECK_FALSE(options.encoder);
+  CHECK(parse({"--preset", "anomalib"}).config.to_json() == Config::with_preset(Preset::anomalib).to_json());
+}
+
+TEST_CASE("train options: a list takes one word a flag, so that DATA may follow") {
+  CLI::App app;
+  const TrainFlags flags(app, TrainFlags::Program::command);
+  app.parse("--categories a,b --set dropout=0.1 --set seed=7 data");
+  const TrainOptions options = flags.options();
+  CHECK(options.data == "data");
+  CHECK(options.categories == std::vector<std::string>{"a", "b"});
+  CHECK((options.config.dropout == 0.1 && options.config.seed == 7));
+}
+
+TEST_CASE("train options: every field by --set, and the same by --config") {
+  const json defaults = Config().to_json();
+  json changed = defaults;
+  std::vector<std::string> flags;
+  for (auto& [name, value] : changed.items()) {
+    if (name == "preset") continue;
+    if (value.is_boolean())
+      value = !value.get<bool>();
+    else if (value.is_number_integer())
+      value = value.get<int64_t>() + 2;
+    else if (value.is_number())
+      value = value.get<double>() / 2 + 0.125;
+    else if (name == "mean" || name == "std")
+      value = {0.25, 0.5, 0.75};
+    else
+      value = name == "target_blocks" ? json{1, 2} : json{{0}, {1}};
+    CHECK(value != defaults[name]);
+    flags.insert(flags.end(), {"--set", name + "=" + value.dump()});
+  }
+  CHECK(flags.size() > 70);
+  CHECK(parse(flags).config.to_json() == changed);
+  const TemporaryFolder folder;
+  write_file(folder / "run.json", changed.dump(2));
+  CHECK(parse({"--config", (folder / "run.json").string()}).config.to_json() == changed);
+}
+
+TEST_CASE("train options: a flag wins over --set, that over the file, that over the preset") {
+  const TemporaryFolder folder;
+  write_file(folder / "run.json", R"({"preset": "anomalib", "batch": 3, "iterations": 30, "dropout": 0.4})");
+  const std::string file = (folder / "run.json").string();
+  const Config from_file = parse({"--config", file}).config;
+  CHECK(from_file.preset == Preset::anomalib);
+  CHECK(from_file.adam_eps == 1e-8);
+  CHECK(from_file.image.pipeline == ImagePipeline::torchvision);
+  CHECK(from_file.iterations == 30);
+  const Config all = parse({"--iterations", "10", "--set", "iterations=20", "--set", "batch=5", "--set",
+                            "batch=4", "--config", file, "--preset", "paper"})
+                         .config;
+  CHECK(all.preset == Preset::paper);
+  CHECK(all.adam_eps == 1e-10);
+  CHECK(all.iterations == 10);
+  CHECK(all.batch == 4);
+  CHECK(all.dropout == 0.4);
+}
+
+TEST_CASE("train options: sizes, means and lists") {
+  const TrainOptions options =
+      parse({"--resize", "448x336", "--crop", "392x280", "--mean", "0.5,0.25,0", "--std", "1,2,3",
+             "--categories", "bottle,pill", "--precision", "bf16", "--seed", "7"});
+  CHECK(options.config.image.resize_h == 448);
+  CHECK(options.config.image.resize_w == 336);
+  CHECK(options.config.image.crop_h == 392);
+  CHECK(options.config.image.crop_w == 280);
+  CHECK(options.config.image.mean == std::array<float, 3>{0.5f, 0.25f, 0});
+  CHECK(options.config.image.std == std::array<float, 3>{1, 2, 3});
+  CHECK(options.categories == std::vector<std::string>{"bottle", "pill"});
+  CHECK(options.dtype() == Dtype::bf16);
+  CHECK(options.config.seed == 7);
+}
+
+TEST_CASE("train options: the preset is chosen first and not changed later") {
+  CHECK(one_line_with(message_of({"--set", "preset=\"anomalib\""}), "option 'preset' must be \"paper\""));
+  const TemporaryFolder folder;
+  write_file(folder / "run.json", R"({"preset": 3})");
+  CHECK(one_line_with(message_of({"--config", (folder / "run.json").string()}),
+                      "option 'preset' must be a name"));
+  write_file(folder / "run.json", R"({"preset": "other"})");
+  CHECK(one_line_with(message_of({"--config", (folder / "run.json").string()}), "'other'"));
+}
+
+TEST_CASE("train options: what is no value is one clear line") {
+  for (const char* size : {"", "x", "448x", "x448", "-448", "4e2", "448x448x3", "99999999999999999999"}) {
+    CAPTURE(size);
+    CHECK(one_line_with(message_of({"--resize", size, "--crop", "56"}), "--resize: '"));
+  }
+  for (const char* mean : {"1,2", "1,2,3,4", "a,b,c", "1;2;3"})
+    CHECK(one_line_with(message_of({"--mean", mean}), "--mean: '"));
+  for (const char* setting : {"dropout=", "dropout=high", "dropout={", "=1"})
+    CHECK(one_line_with(message_of({"--set", setting}), std::string("--set ") + setting));
+  CHECK(one_line_with(message_of({"--set", "dropout"}), "not NAME=VALUE"));
+  CHECK(one_line_with(message_of({"--set", "iterations=1e400"}), "not valid JSON"));
+  CHECK(one_line_with(message_of({"--precision", "i64"}), "i64"));
+}
+
+}  // namespace dinomaly

@@ -1,0 +1,267 @@
+#include "dinomaly/data/layout.h"
+
+#include <doctest/doctest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "dinomaly/base/files.h"
+#include "dinomaly/base/framework.h"
+#include "tests/support.h"
+
+namespace dinomaly {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+namespace {
+
+// Empty files: the readers look at names only.
+struct Tree {
+  TemporaryFolder folder;
+  fs::path root = folder / "set";
+
+  void add(const std::vector<std::string>& names) const {
+    for (const std::string& name : names) write_file(root / name, "");
+  }
+  std::string error(const std::vector<std::string>& categories = {}) const {
+    return input_error([&] { read_dataset(root, categories); });
+  }
+};
+
+// "good/000 bad/001+": defect/id of the samples, + for a mask, and ! where `anomalous` does not fit the name.
+std::string summary(const std::vector<Sample>& samples) {
+  std::string text;
+  for (const Sample& sample : samples) {
+    text += (text.empty() ? "" : " ") + sample.defect + "/" + sample.id + (sample.mask ? "+" : "") +
+            (sample.anomalous == (sample.defect == "good") ? "!" : "");
+  }
+  return text;
+}
+
+void visa_raw(const Tree& tree) {
+  tree.add({"candle/Data/Images/Normal/0000.JPG", "candle/Data/Images/Normal/0001.JPG",
+            "candle/Data/Images/Anomaly/000.JPG", "candle/Data/Masks/Anomaly/000.png",
+            "pcb1/Data/Images/Normal/0000.JPG"});
+  write_file(tree.root / "split_csv/1cls.csv",
+             "object,split,label,image,mask\r\n"
+             "candle,train,normal,candle/Data/Images/Normal/0001.JPG,\r\n"
+             "candle,test,normal,candle/Data/Images/Normal/0000.JPG,\r\n"
+             "candle,test,anomaly,candle/Data/Images/Anomaly/000.JPG,candle/Data/Masks/Anomaly/000.png\r\n"
+             "pcb1,train,normal,pcb1/Data/Images/Normal/0000.JPG,\r\n");
+}
+
+json real_iad_entry(const std::string& label, const std::string& image, const json& mask) {
+  return {{"category", "toy"}, {"anomaly_class", label}, {"image_path", image}, {"mask_path", mask}};
+}
+
+void real_iad(const Tree& tree, const json& test) {
+  tree.add({"realiad_1024/toy/OK/S1/a.jpg", "realiad_1024/toy/OK/S2/a.jpg", "realiad_1024/toy/OK/S1/t.jpg",
+            "realiad_1024/toy/NG/S1/d.jpg", "realiad_1024/toy/NG/S1/d.png"});
+  const json document = {
+      {"meta", {{"normal_class", "OK"}}},
+      {"train", {real_iad_entry("OK", "OK/S1/a.jpg", nullptr), real_iad_entry("OK", "OK/S2/a.jpg", nullptr)}},
+      {"test", test}};
+  write_file(tree.root / "realiad_jsons/realiad_jsons/toy.json", document.dump());
+}
+
+}  // namespace
+
+TEST_CASE("layout: MVTec AD, all categories or one folder of it") {
+  Tree tree;
+  tree.add({"nut/train/good/0.png", "nut/test/good/0.png", "nut/test/rust/0.png",
+            "nut/ground_truth/rust/0_mask.png"});
+  const Dataset all = read_dataset(tree.root), one = read_dataset(tree.root / "nut");
+  CHECK(all.layout == "MVTec AD (or MPDD)");
+  for (const Dataset& dataset : {all, one}) {
+    REQUIRE(dataset.categories.size() == 1);
+    CHECK(dataset.categories[0].name == "nut");
+    CHECK(summary(dataset.categories[0].train) == "good/0");
+    CHECK(summary(dataset.categories[0].test) == "good/0 rust/0+");
+  }
+  CHECK(one_line_with(input_error([&] { read_dataset(tree.root / "nut", {"bolt"}); }), "bolt"));
+}
+
+TEST_CASE("layout: VisA as published") {
+  const Tree tree;
+  visa_raw(tree);
+  const Dataset dataset = read_dataset(tree.root);
+  CHECK(dataset.layout == "VisA as published");
+  REQUIRE(dataset.categories.size() == 2);
+  CHECK(dataset.categories[0].name == "candle");
+  CHECK(summary(dataset.categories[0].train) == "good/0001");
+  CHECK(summary(dataset.categories[0].test) == "bad/000+ good/0000");
+  CHECK(dataset.categories[0].test[0].mask == tree.root / "candle/Data/Masks/Anomaly/000.png");
+  CHECK(dataset.categories[0].test[0].label_mask);
+  CHECK(read_dataset(tree.root, {"pcb1"}).categories[0].test.empty());
+  CHECK(one_line_with(tree.error({"pcb9"}), "pcb9"));
+
+  fs::remove(tree.root / "candle/Data/Masks/Anomaly/000.png");
+  CHECK(one_line_with(tree.error(), "1cls.csv: row 4: mask"));
+  fs::remove(tree.root / "split_csv/1cls.csv");
+  CHECK(one_line_with(tree.error(), "split_csv/1cls.csv is missing"));
+}
+
+TEST_CASE("layout: VisA rearranged, with its folder 1cls or from inside") {
+  Tree tree;
+  tree.add({"1cls/candle/train/good/0001.JPG", "1cls/candle/test/good/0000.JPG",
+            "1cls/candle/test/bad/000.JPG", "1cls/candle/ground_truth/bad/000.png"});
+  for (const fs::path& root : {tree.root, tree.root / "1cls", tree.root / "1cls/candle"}) {
+    const Dataset dataset = read_dataset(root);
+    CHECK(dataset.layout == "VisA rearranged");
+    CHECK(summary(dataset.categories.at(0).test) == "bad/000+ good/0000");
+  }
+}
+
+TEST_CASE("layout: BTAD says ok, and names masks as the images") {
+  Tree tree;
+  tree.add({"01/train/ok/0.bmp", "01/test/ok/1.bmp", "01/test/ko/2.bmp", "01/ground_truth/ko/2.png"});
+  const Dataset dataset = read_dataset(tree.root);
+  CHECK(dataset.layout == "BTAD");
+  CHECK(summary(dataset.categories.at(0).train) == "good/0");
+  CHECK(summary(dataset.categories[0].test) == "good/1 ko/2+");
+}
+
+TEST_CASE("layout: Real-IAD; files of one name in two folders keep apart") {
+  const Tree tree;
+  real_iad(tree, {real_iad_entry("OK", "OK/S1/t.jpg", nullptr),
+                  real_iad_entry("AK", "NG/S1/d.jpg", "NG/S1/d.png")});
+  const Dataset dataset = read_dataset(tree.root);
+  CHECK(dataset.layout == "Real-IAD");
+  REQUIRE(dataset.categories.size() == 1);
+  CHECK(summary(dataset.categories[0].test) == "AK/d+ good/t");
+  REQUIRE(dataset.categories[0].train.size() == 2);
+  CHECK(dataset.categories[0].train[0].id.ends_with("OK_S1_a"));
+  CHECK(dataset.categories[0].train[1].id.ends_with("OK_S2_a"));
+}
+
+TEST_CASE("layout: hostile lists are one clear line") {
+  const auto refused = [](const json& test, const std::string& part) {
+    const Tree tree;
+    real_iad(tree, test);
+    CHECK(one_line_with(tree.error(), part));
+  };
+  refused(json::array({real_iad_entry("OK", "../../../etc/passwd", nullptr)}),
+          "test[0]: '../../../etc/passwd' leads out");
+  refused(json::array({real_iad_entry("OK", "/etc/passwd", nullptr)}), "leads out");
+  refused(json::array({real_iad_entry("OK", "OK/none.jpg", nullptr)}), "no such file");
+  refused(json::array({real_iad_entry("AK", "NG/S1/d.jpg", nullptr)}), "mask_path: no path");
+  refused(json::array({real_iad_entry("a/../b", "NG/S1/d.jpg", "NG/S1/d.png")}), "not the name of a defect");
+  refused(json::array({1}), "not an object");
+  refused(json::array({json::object()}), "anomaly_class");
+  refused("text", "no list 'test'");
+  const Tree tree;
+  real_iad(tree, json::array());
+  write_file(tree.root / "realiad_jsons/realiad_jsons/toy.json", "{");
+  CHECK(one_line_with(tree.error(), "toy.json"));
+}
+
+TEST_CASE("layout: a CSV with every column") {
+  Tree tree;
+  tree.add({"a.png", "b,c.png", "d.png", "d_mask.png"});
+  write_file(tree.root / "list.csv",
+             "Path,Label,Mask,Category,Split\na.png,good,,nut,train\n\"b,c.png\",OK,,nut,test\n"
+             "d.png,rust,d_mask.png,nut,test\n");
+  const Dataset dataset = read_dataset(tree.root / "list.csv");
+  CHECK(dataset.layout == "a CSV list");
+  CHECK(dataset.notes.empty());
+  CHECK(dataset.categories.at(0).name == "nut");
+  CHECK(summary(dataset.categories[0].train) == "good/a");
+  CHECK(summary(dataset.categories[0].test) == "good/b,c rust/d+");
+}
+
+TEST_CASE("layout: a CSV without a split keeps every fifth good image for the test; wrong ones are refused") {
+  Tree tree;
+  tree.add({"0.png", "1.png", "2.png", "3.png", "4.png", "x.png"});
+  const fs::path list = tree.root / "list.csv";
+  const auto error = [&](const std::string& text) {
+    write_file(list, text);
+    return input_error([&] { read_dataset(list); });
+  };
+  write_file(list, "path,label\n0.png,0\n1.png,0\n2.png,0\n3.png,0\n4.png,0\nx.png,1\n");
+  const Dataset dataset = read_dataset(list);
+  CHECK(dataset.notes.size() == 1);
+  CHECK(summary(dataset.categories.at(0).train) == "good/0 good/1 good/2 good/3");
+  CHECK(summary(dataset.categories[0].test) == "bad/x good/4");
+  CHECK(missing_for_evaluation(dataset.categories[0]) == "test images without masks");
+
+  CHECK(error("path\n0.png\n1.png\n").empty());
+  CHECK(one_line_with(error(""), "empty"));
+  CHECK(one_line_with(error("file\n0.png\n"), "no column 'path'"));
+  CHECK(one_line_with(error("path,path\n0.png,1.png\n"), "named twice"));
+  CHECK(one_line_with(error("path,label\n0.png\n"), "row 2 has 1 fields"));
+  CHECK(one_line_with(error("path\n\"0.png\n"), "quotes"));
+  CHECK(one_line_with(error("path\nnone.png\n"), "row 2"));
+  CHECK(one_line_with(error("path\n0.png\n0.png\n"), "named twice"));
+  CHECK(one_line_with(error("path,category\n0.png,../out\n"), "not the name of a category"));
+  CHECK(one_line_with(error("path,split\n0.png,both\n"), "neither train nor test"));
+  CHECK(one_line_with(error("path,label,split\n0.png,rust,train\n"), "anomalous"));
+  CHECK(one_line_with(error("path,label\nx.png,1\n"), "no normal training images"));
+}
+
+TEST_CASE("layout: plain folders") {
+  Tree tree;
+  SUBCASE("good images alone") {
+    tree.add({"1.png", "0.JPEG", "notes.txt"});
+    const Dataset dataset = read_dataset(tree.root);
+    CHECK(dataset.layout == "a plain folder");
+    CHECK(dataset.categories.at(0).name == "set");
+    CHECK(summary(dataset.categories[0].train) == "good/0 good/1");
+    CHECK(dataset.categories[0].test.empty());
+    CHECK(read_dataset(tree.root / ".").categories[0].name == "set");
+  }
+  SUBCASE("good, defects and masks") {
+    tree.add({"good/0.png", "good/1.png", "good/2.png", "good/3.png", "good/4.png", "rust/a.png",
+              "ground_truth/rust/a_mask.png"});
+    const Dataset dataset = read_dataset(tree.root);
+    CHECK(summary(dataset.categories.at(0).test) == "good/4 rust/a+");
+    CHECK(dataset.notes.size() == 1);
+    CHECK(missing_for_evaluation(dataset.categories[0]).empty());
+    tree.add({"rust/b.png"});
+    CHECK(one_line_with(tree.error(), "rust/b.png: its mask"));
+  }
+  SUBCASE("nothing") {
+    CHECK(one_line_with(tree.error(), "no such folder"));
+    fs::create_directories(tree.root);
+    CHECK(one_line_with(tree.error(), "no images"));
+    tree.add({"list.txt"});
+    CHECK(one_line_with(input_error([&] { read_dataset(tree.root / "list.txt"); }), "list.txt"));
+  }
+}
+
+TEST_CASE("layout: upper and lower case do not count in the names of folders and lists") {
+  Tree tree;
+  tree.add({"nut/Train/Good/0.png", "nut/TEST/Good/1.png", "nut/TEST/Rust/2.PNG",
+            "nut/Ground_Truth/rust/2_mask.png"});
+  for (const fs::path& root : {tree.root, tree.root / "nut"}) {
+    const Dataset dataset = read_dataset(root);
+    CHECK(dataset.layout == "MVTec AD (or MPDD)");
+    CHECK(summary(dataset.categories.at(0).train) == "good/0");
+    CHECK(summary(dataset.categories[0].test) == "Rust/2+ good/1");
+  }
+  const Tree plain, list;
+  plain.add({"OK/0.png", "Rust/a.png", "OK/1.png", "Masks/rust/a.png"});
+  CHECK(summary(read_dataset(plain.root).categories.at(0).test) == "Rust/a+");
+  list.add({"0.png"});
+  write_file(list.root / "LIST.CSV", "path\n0.png\n");
+  CHECK(read_dataset(list.root / "LIST.CSV").layout == "a CSV list");
+}
+
+TEST_CASE("layout: a link to an image is one, a link to nothing is told") {
+  const Tree tree;
+  tree.add({"0.png", "folder.png/1.png"});
+  fs::create_symlink(tree.root / "0.png", tree.root / "2.png");
+  CHECK(summary(read_dataset(tree.root).categories.at(0).train) == "good/0 good/2");
+  fs::create_symlink("gone.png", tree.root / "3.png");
+  CHECK(one_line_with(tree.error(), "3.png: a link to a file that is not there"));
+}
+
+TEST_CASE("layout: asked for by name") {
+  CHECK(parse_layout("visa-raw") == Layout::visa_raw);
+  CHECK(parse_layout("auto") == Layout::automatic);
+  CHECK(one_line_with(input_error([] { parse_layout("coco"); }), "coco"));
+  Tree tree;
+  tree.add({"nut/train/good/0.png"});
+  CHECK(one_line_with(input_error([&] { read_dataset(tree.root, {}, Layout::btad); }), "train/ok"));
+}
+
+}  // namespace dinomaly

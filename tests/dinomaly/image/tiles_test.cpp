@@ -1,0 +1,136 @@
+// Images judged whole, and large ones in tiles.
+#include "dinomaly/image/tiles.h"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "dinomaly/base/framework.h"
+#include "dinomaly/image/image_map.h"
+#include "dinomaly/inference/predict.h"
+#include "dinomaly/model/anomaly_map.h"
+#include "tests/dinomaly/small_model.h"
+#include "tests/support.h"
+
+using namespace dinomaly;
+
+namespace {
+
+// The largest difference between horizontal or vertical neighbours.
+double largest_step(const Tensor& map) {
+  const int64_t height = map.size(0), width = map.size(1);
+  const float* value = map.data<float>();
+  double largest = 0;
+  for (int64_t y = 0; y < height; ++y) {
+    for (int64_t x = 0; x < width; ++x) {
+      if (x > 0)
+        largest = std::max<double>(largest, std::abs(value[y * width + x] - value[y * width + x - 1]));
+      if (y > 0)
+        largest = std::max<double>(largest, std::abs(value[y * width + x] - value[(y - 1) * width + x]));
+    }
+  }
+  return largest;
+}
+
+}  // namespace
+
+TEST_CASE("tiles: they cover the image, share at least the overlap and stay inside") {
+  for (const auto& [width, height] :
+       {std::pair<int64_t, int64_t>{1000, 700}, {64, 64}, {65, 300}, {40, 200}}) {
+    const Tiling tiling{64, 16};
+    std::vector<int> covered(static_cast<size_t>(width * height), 0);
+    Box last{-1, -1, 0, 0};
+    for (const Box& box : tile_boxes(width, height, tiling)) {
+      CHECK(box.width == std::min<int64_t>(64, width));
+      REQUIRE((box.x >= 0 && box.y >= 0 && box.x + box.width <= width && box.y + box.height <= height));
+      if (last.y == box.y) CHECK(last.x + last.width - box.x >= 16);
+      last = box;
+      for (int64_t y = box.y; y < box.y + box.height; ++y)
+        for (int64_t x = box.x; x < box.x + box.width; ++x) ++covered[static_cast<size_t>(y * width + x)];
+    }
+    CHECK(*std::min_element(covered.begin(), covered.end()) >= 1);
+  }
+  CHECK(tile_boxes(64, 64, {64, 16}).size() == 1);
+  CHECK(tile_boxes(65, 64, {64, 16}).size() == 2);
+  CHECK(tile_boxes(112, 64, {64, 16}).size() == 2);
+  CHECK(tile_boxes(113, 64, {64, 16}).size() == 3);
+}
+
+TEST_CASE("tiles: equal maps blend to themselves, and a slope within the tiles leaves no step between them") {
+  TileBlend flat(300, 200, {64, 24});
+  for (const Box& box : flat.boxes()) flat.add(box, Tensor::full({box.height, box.width}, 0.7));
+  for (float value : flat.result().to_vector<float>()) CHECK(std::abs(value - 0.7f) < 1e-6f);
+
+  // Every tile has the same map, rising by 1 from left to right: side by side they would jump by 1.
+  TileBlend slopes(300, 64, {64, 24});
+  for (const Box& box : slopes.boxes()) {
+    const Tensor map = Tensor::empty({box.height, box.width});
+    for (int64_t i = 0; i < map.numel(); ++i)
+      map.data<float>()[i] = static_cast<float>(i % box.width) / static_cast<float>(box.width - 1);
+    slopes.add(box, map);
+  }
+  CHECK(largest_step(slopes.result()) < 0.06);
+}
+
+TEST_CASE("tiles: the map of a constant texture has no step where tiles meet") {
+  const auto model = small_model();
+  const Predictor tiled(*model, {64, 32}, 4);
+  Image grey(256, 160, 3);
+  std::fill(grey.pixels.begin(), grey.pixels.end(), uint8_t{120});
+  const Prediction prediction = tiled.predict(grey);
+  REQUIRE(prediction.map.shape() == Shape({160, 256}));
+  // What one tile's own map does between neighbouring pixels is the measure.
+  Image tile(64, 64, 3);
+  std::fill(tile.pixels.begin(), tile.pixels.end(), uint8_t{120});
+  const Prediction alone = tiled.predict(tile);
+  const std::vector<float> values = alone.map.to_vector<float>();
+  const auto [low, high] = std::minmax_element(values.begin(), values.end());
+  REQUIRE(*high > *low);
+  // Within the overlap of 32 pixels the blend may move by the whole range of a tile.
+  CHECK(largest_step(prediction.map) <= largest_step(alone.map) + (*high - *low) / 32 + 1e-6);
+  CHECK(prediction.score == doctest::Approx(alone.score).epsilon(1e-5));
+  CHECK(prediction.seen == Box{0, 0, 256, 160});
+}
+
+TEST_CASE("tiles: an image of one tile is judged as the tile") {
+  const auto model = small_model();
+  Image image(56, 56, 3);
+  for (size_t i = 0; i < image.pixels.size(); ++i) image.pixels[i] = static_cast<uint8_t>(i * 37 % 251);
+  const Prediction whole = Predictor(*model).predict(image);
+  const Prediction tiled = Predictor(*model, {56, 0}).predict(image);
+  CHECK(whole.map.shape() == Shape({56, 56}));
+  CHECK(whole.score > 0);
+  // The same but for the blur at the border.
+  CHECK(tiled.map.to_vector<float>()[28 * 56 + 28] ==
+        doctest::Approx(whole.map.to_vector<float>()[28 * 56 + 28]).epsilon(1e-4));
+}
+
+TEST_CASE("predict: the map is the blurred one for paper, the one before the blur for anomalib") {
+  Image image(56, 56, 3);
+  for (size_t i = 0; i < image.pixels.size(); ++i) image.pixels[i] = static_cast<uint8_t>(i * 37 % 251);
+  for (const Preset preset : {Preset::paper, Preset::anomalib}) {
+    const auto model = small_model(56, preset);
+    const Prediction prediction = Predictor(*model).predict(image);
+    NoGrad no_recording;
+    Generator unused;
+    const Config& config = model->config();
+    const Features features = model->encode(preprocess(image, config.image).unsqueeze(0));
+    const AnomalyMaps maps = anomaly_maps(model->reconstruct(features, unused), 56, 56, config);
+    const auto in_image = [&](const Tensor& map) {
+      return map_to_image(map.select(0, 0), 56, 56, config.image).to_vector<float>();
+    };
+    const std::vector<float> got = prediction.map.to_vector<float>();
+    CHECK(got == in_image(preset == Preset::paper ? maps.blurred : maps.map));
+    CHECK(got != in_image(preset == Preset::paper ? maps.map : maps.blurred));
+    CHECK(prediction.score == maps.score.item());
+  }
+}
+
+TEST_CASE("tiles: sizes that make no sense") {
+  CHECK(one_line_with(input_error([] { validate(Tiling{8, 0}); }), "--tile"));
+  CHECK(one_line_with(input_error([] { validate(Tiling{64, 33}); }), "--overlap"));
+  CHECK(one_line_with(input_error([] { validate(Tiling{0, 5}); }), "--overlap"));
+  CHECK(one_line_with(input_error([] { validate(Tiling{-4, 0}); }), "--tile"));
+  CHECK(input_error([] { validate(Tiling{}); }).empty());
+  CHECK(one_line_with(input_error([] { tile_boxes(32768, 32768, {16, 8}); }), "tiles"));
+}

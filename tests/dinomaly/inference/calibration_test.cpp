@@ -1,0 +1,200 @@
+// Thresholds from good images and from labelled ones.
+#include <doctest/doctest.h>
+
+#include <nlohmann/json.hpp>
+#include <numeric>
+
+#include "dinomaly/base/files.h"
+#include "dinomaly/base/framework.h"
+#include "dinomaly/data/mvtec.h"
+#include "dinomaly/evaluation/ranking.h"
+#include "dinomaly/inference/calibrate.h"
+#include "dinomaly/inference/image_stream.h"
+#include "dinomaly/synthetic/procedural.h"
+#include "tests/dinomaly/small_model.h"
+#include "tests/support.h"
+
+using namespace dinomaly;
+
+TEST_CASE("calibration: the quantile is the conformal one") {
+  std::vector<float> scores(99);
+  std::iota(scores.begin(), scores.end(), 1.0f);
+  CHECK(good_quantile(scores, 0.01) == 99);  // ceil(100 * 0.99)
+  CHECK(good_quantile(scores, 0.05) == 95);
+  CHECK(good_quantile(scores, 0.5) == 50);
+  CHECK(promised_rate(99, 0.01) == doctest::Approx(0.01));
+  CHECK(promised_rate(99, 0.05) == doctest::Approx(0.05));
+  CHECK(good_quantile({3, 1, 2}, 0.01) == 3);  // too few for the rate: the largest
+  CHECK(promised_rate(3, 0.01) == doctest::Approx(0.25));
+  CHECK(one_line_with(input_error([] { good_quantile({}, 0.01); }), "good image"));
+  CHECK(one_line_with(input_error([] { good_quantile({1}, 0); }), "--false-alarm-rate"));
+  CHECK(one_line_with(input_error([] { good_quantile({1}, 1); }), "--false-alarm-rate"));
+}
+
+TEST_CASE("calibration: fresh good scores exceed the threshold as rarely as stated") {
+  Generator generator(5);
+  int64_t above = 0, total = 0;
+  for (int run = 0; run < 400; ++run) {
+    const auto scores = Tensor::normal({60}, 0, 1, generator).to_vector<float>();
+    const double threshold = good_quantile({scores.begin(), scores.begin() + 40}, 0.1);
+    for (size_t i = 40; i < scores.size(); ++i) above += scores[i] > threshold, ++total;
+  }
+  const double rate = static_cast<double>(above) / static_cast<double>(total);
+  CHECK(rate < 0.11);
+  CHECK(rate > 0.08);
+}
+
+TEST_CASE("calibration: the threshold of the best F1 reaches f1_max") {
+  Generator generator(6);
+  for (int run = 0; run < 20; ++run) {
+    std::vector<float> scores = Tensor::normal({50}, 0, 1, generator).to_vector<float>();
+    std::vector<uint8_t> labels(50);
+    for (size_t i = 0; i < 50; ++i) {
+      labels[i] = i % 3 == 0;
+      scores[i] = std::round(4 * (scores[i] + labels[i])) / 4;  // with ties
+    }
+    const double threshold = best_f1_threshold(scores, labels);
+    double hits = 0, called = 0, positives = 0;
+    for (size_t i = 0; i < 50; ++i) {
+      hits += scores[i] > threshold && labels[i], called += scores[i] > threshold, positives += labels[i];
+    }
+    CHECK(2 * hits / (called + positives) == doctest::Approx(f1_max(scores, labels)).epsilon(1e-6));
+  }
+  CHECK(best_f1_threshold(std::vector<float>{1, 2, 5, 6}, std::vector<uint8_t>{0, 0, 1, 1}) == 3.5);
+  CHECK(one_line_with(input_error([] { best_f1_threshold(std::vector<float>{1}, std::vector<uint8_t>{1}); }),
+                      "all are anomalous"));
+}
+
+namespace {
+
+Dataset small_data(const TemporaryFolder& folder) {
+  ProceduralOptions options;
+  options.size = 64, options.train = 3, options.good = 4, options.per_defect = 1;
+  options.categories = {"weave", "wood"};
+  make_dataset(folder / "data", options);
+  return read_mvtec(folder / "data");
+}
+
+std::vector<Sample> test_samples(const Dataset& data) {
+  std::vector<Sample> samples;
+  for (const Category& category : data.categories)
+    samples.insert(samples.end(), category.test.begin(), category.test.end());
+  return samples;
+}
+
+}  // namespace
+
+TEST_CASE("calibration: good images alone, for all and for each category") {
+  const TemporaryFolder folder;
+  const std::vector<Sample> samples = test_samples(small_data(folder));
+  const auto model = small_model();
+  CalibrationOptions options;
+  options.per_category = true;
+  options.false_alarm_rate = 0.4;
+  int64_t images = 0;
+  options.progress = [&] { ++images; };
+  const Calibration found = calibrate(*model, samples, options);
+  CHECK(images == 8);
+  CHECK(found.good_images == 8);
+  CHECK(found.anomalous_images == 0);
+  CHECK(found.categories.size() == 2);
+  CHECK(found.of("weave").image == found.categories.at("weave").image);
+  CHECK(found.of("unknown").image == found.all.image);
+
+  const Predictor predictor(*model);
+  int64_t above = 0, with_region = 0, good = 0;
+  for (const Sample& sample : samples) {
+    if (sample.anomalous) continue;
+    const Prediction prediction = predictor.predict(load_image_rgb(sample.image));
+    const auto values = prediction.map.to_vector<float>();
+    ++good;
+    above += prediction.score > found.all.image;
+    with_region += *std::max_element(values.begin(), values.end()) > found.all.pixel;
+  }
+  // ceil(9 * 0.6) = 6 of 8 are not above.
+  CHECK(good == 8);
+  CHECK(above == 2);
+  CHECK(with_region == 2);
+  CHECK(found.colours.low < found.all.pixel);
+  CHECK((found.colours.low + found.colours.high) / 2 == doctest::Approx(found.all.pixel));
+}
+
+TEST_CASE("calibration: F1 on labelled images; errors; JSON and back") {
+  const TemporaryFolder folder;
+  std::vector<Sample> samples = test_samples(small_data(folder));
+  const auto model = small_model();
+  CalibrationOptions options;
+  options.method = CalibrationMethod::f1;
+  const Calibration found = calibrate(*model, samples, options);
+  CHECK(found.good_images == 8);
+  CHECK(found.anomalous_images == 6);
+
+  const Calibration back = Calibration::from_json(found.to_json(), "model");
+  CHECK(back.to_json() == found.to_json());
+  for (const char* name : {"method", "colours", "thresholds", "tile", "false_alarm_rate"}) {
+    nlohmann::json broken = found.to_json();
+    broken.erase(name);
+    CHECK(one_line_with(input_error([&] { Calibration::from_json(broken, "model"); }), "model"));
+    broken[name] = "x";
+    CHECK(one_line_with(input_error([&] { Calibration::from_json(broken, "model"); }), ""));
+    CHECK(!input_error([&] { Calibration::from_json(broken, "model"); }).empty());
+  }
+  CHECK(!input_error([] { Calibration::from_json(nlohmann::json(3), "model"); }).empty());
+
+  for (Sample& sample : samples) sample.mask.reset();  // without masks the pixels follow the good images
+  CHECK(calibrate(*model, samples, options).all.image == found.all.image);
+  std::erase_if(samples, [](const Sample& sample) { return !sample.anomalous; });
+  CHECK(one_line_with(input_error([&] { calibrate(*model, samples); }), "good image"));
+  CHECK(one_line_with(input_error([&] { parse_calibration_method("other"); }), "other"));
+}
+
+TEST_CASE("calibration: a damaged image is named") {
+  const TemporaryFolder folder;
+  const std::vector<Sample> samples = test_samples(small_data(folder));
+  write_file(folder / "data/wood/test/good/001.png", "no image");
+  const auto model = small_model();
+  CHECK(one_line_with(input_error([&] { calibrate(*model, samples); }), "good/001.png"));
+}
+
+TEST_CASE("image stream: order, errors among images, errors of the source, early end" *
+          doctest::test_suite("threads")) {
+  const TemporaryFolder folder;
+  Image image(4, 3, 3);
+  std::vector<std::filesystem::path> paths;
+  for (int i = 0; i < 9; ++i) {
+    image.pixels[0] = static_cast<uint8_t>(i);
+    paths.push_back(folder / (std::to_string(i) + ".png"));
+    save_png(paths.back(), image);
+  }
+  write_file(paths[4], "damaged");
+  size_t next = 0;
+  const auto source = [&](std::stop_token) -> std::optional<std::filesystem::path> {
+    return next < paths.size() ? std::optional(paths[next++]) : std::nullopt;
+  };
+  const auto prepare = [](const Image& rgb) { return Tensor::full({1, 1}, rgb.pixels[0]); };
+  {
+    ImageStream stream(source, prepare, 2);
+    int seen = 0;
+    for (auto images = stream.next(3); !images.empty(); images = stream.next(3)) {
+      CHECK(images.size() <= 3);
+      for (const InputImage& image : images) {
+        CHECK(image.path == paths[static_cast<size_t>(seen)]);
+        if (seen == 4) {
+          CHECK(one_line_with(image.error, "4.png"));
+        } else {
+          CHECK(image.error.empty());
+          CHECK(image.inputs.item() == seen);
+        }
+        ++seen;
+      }
+    }
+    CHECK(seen == 9);
+    CHECK(stream.next(3).empty());
+  }
+  next = 0;
+  { ImageStream abandoned(source, prepare, 2); }  // ends although nobody takes the images
+  ImageStream failing(
+      [&](std::stop_token) -> std::optional<std::filesystem::path> { fail_input("the list ends badly"); },
+      prepare);
+  CHECK(input_error([&] { failing.next(1); }) == "the list ends badly");
+}

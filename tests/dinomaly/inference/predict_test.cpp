@@ -1,0 +1,307 @@
+// dinomaly predict, calibrate and eval from the command line.
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstring>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <thread>
+
+#include "dinomaly/cli/image_source.h"
+#include "dinomaly/cli/stop_signal.h"
+#include "dinomaly/image/image.h"
+#include "dinomaly/image/image_files.h"
+#include "dinomaly/image/npy_map.h"
+#include "dinomaly/image/tiff_map.h"
+#include "dinomaly/report/overlay.h"
+#include "tests/dinomaly/cli/program.h"
+
+using namespace dinomaly;
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+namespace {
+
+std::vector<json> lines_of(const std::string& text) {
+  std::vector<json> result;
+  std::istringstream stream(text);
+  for (std::string line; std::getline(stream, line);) result.push_back(json::parse(line));
+  return result;
+}
+
+std::string paths(const TemporaryFolder& folder) {
+  return (folder / "model").string() + " " + (folder / "data").string();
+}
+
+// Waits until `done` holds; false after ten seconds.
+template <class Done>
+bool wait_until(Done done) {
+  for (int i = 0; i < 200; ++i) {
+    if (done()) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  return false;
+}
+
+}  // namespace
+
+TEST_CASE("predict: a folder gives a line of JSON, an overlay and a map each, at the images' own size") {
+  const TemporaryFolder folder;
+  make_small_project(folder);
+  REQUIRE(run_dinomaly(folder, "calibrate " + paths(folder) + " --false-alarm-rate 0.3").status == 0);
+  save_png(folder / "data/wood/test/good/wide.png", Image(150, 40, 3));
+  const std::string good = (folder / "data/wood/test").string(), out = (folder / "out").string();
+  const Outcome outcome = run_dinomaly(
+      folder, "predict " + (folder / "model").string() + " " + good + " --json --maps tiff --out " + out);
+  CHECK_MESSAGE(outcome.status == 0, outcome.error);
+  const std::vector<json> lines = lines_of(outcome.out);
+  CHECK(lines.size() == 8);
+  for (const json& line : lines) {
+    const Tensor map = load_tiff_map(line.at("map").get<std::string>());
+    const Image overlay = load_image_rgb(line.at("overlay").get<std::string>());
+    const Image image = load_image_rgb(line.at("image").get<std::string>());
+    CHECK(map.shape() == Shape({image.height, image.width}));
+    CHECK((overlay.width == image.width && overlay.height == image.height));
+    CHECK(line.at("anomalous") == (line.at("score") > line.at("threshold")));
+    for (const json& region : line.at("regions")) {
+      const auto box = region.at("box").get<std::vector<int64_t>>();
+      CHECK(
+          (box[0] >= 0 && box[1] >= 0 && box[0] + box[2] <= image.width && box[1] + box[3] <= image.height));
+      const auto peak = region.at("peak_at").get<std::vector<int64_t>>();
+      CHECK(map.data<float>()[peak[1] * image.width + peak[0]] ==
+            doctest::Approx(region.at("peak").get<float>()));
+    }
+  }
+  CHECK(fs::exists(folder / "out/good/wide_overlay.png"));
+}
+
+TEST_CASE("predict: a raw score and map do not depend on calibration or company") {
+  const TemporaryFolder folder;
+  make_small_project(folder);
+  const std::string model = (folder / "model").string(),
+                    one = (folder / "data/wood/test/good/001.png").string();
+  const json alone = lines_of(run_dinomaly(folder, "predict " + model + " " + one + " --json").out).at(0);
+  CHECK(alone.at("anomalous").is_null());
+  CHECK(alone.at("threshold").is_null());
+  REQUIRE(run_dinomaly(folder, "calibrate " + paths(folder) + " --method f1").status == 0);
+  const std::vector<json> among = lines_of(
+      run_dinomaly(folder, "predict " + model + " " + (folder / "data/wood/test/good").string() + " --json")
+          .out);
+  REQUIRE(among.size() == 4);
+  CHECK(among[1].at("image") == one);
+  CHECK(among[1].at("score").get<double>() == doctest::Approx(alone.at("score").get<double>()).epsilon(1e-5));
+  CHECK(among[1].at("anomalous").is_boolean());
+}
+
+TEST_CASE("predict: damaged images are told, the others done, status 2") {
+  const TemporaryFolder folder;
+  make_small_project(folder);
+  const std::string model = (folder / "model").string();
+  write_file(folder / "data/wood/test/good/001.png", "damaged");
+  const std::string list = (folder / "list").string();
+  write_file(list, (folder / "data/wood/test/good/000.png").string() + "\r\n\n" +
+                       (folder / "data/wood/test/good/001.png").string() + "\n/nowhere/else.png\n" +
+                       (folder / "data/wood/test/good/002.png").string());
+  const Outcome outcome =
+      run_dinomaly(folder, "predict " + model + " - --json --threshold 0 --fail-on-anomaly <" + list);
+  CHECK(outcome.status == 2);
+  const std::vector<json> lines = lines_of(outcome.out);
+  REQUIRE(lines.size() == 4);
+  CHECK(lines[0].at("anomalous") == true);
+  CHECK(lines[1].contains("error"));
+  CHECK(lines[2].contains("error"));
+  CHECK(lines[3].at("anomalous") == true);
+  CHECK(outcome.error.find("good/001.png") != std::string::npos);
+  CHECK(outcome.error.find("/nowhere/else.png") != std::string::npos);
+}
+
+TEST_CASE("predict: --fail-on-anomaly is status 1 where one is anomalous, 0 where none is") {
+  const TemporaryFolder folder;
+  make_small_project(folder);
+  const std::string command = "predict " + (folder / "model").string() + " " +
+                              (folder / "data/wood/test/good").string() + " --fail-on-anomaly --threshold ";
+  CHECK(run_dinomaly(folder, command + "0").status == 1);
+  CHECK(run_dinomaly(folder, command + "3").status == 0);
+}
+
+TEST_CASE("predict: two images of one name keep their results apart") {
+  const TemporaryFolder folder;
+  make_small_project(folder);
+  const std::string a = (folder / "data/wood/test/good/000.png").string(),
+                    b = (folder / "data/weave/test/good/000.png").string();
+  const std::vector<json> lines =
+      lines_of(run_dinomaly(folder, "predict " + (folder / "model").string() + " " + a + " " + b +
+                                        " --json --out " + (folder / "out").string())
+                   .out);
+  REQUIRE(lines.size() == 2);
+  CHECK(lines[0].at("overlay") != lines[1].at("overlay"));
+}
+
+TEST_CASE("predict: tiles of a larger image") {
+  const TemporaryFolder folder;
+  make_small_project(folder);
+  Image large(300, 200, 3);
+  for (size_t i = 0; i < large.pixels.size(); ++i) large.pixels[i] = static_cast<uint8_t>(i * 7 % 255);
+  save_png(folder / "large.png", large);
+  const Outcome outcome = run_dinomaly(
+      folder, "predict " + (folder / "model").string() + " " + (folder / "large.png").string() +
+                  " --tile 64 --overlap 16 --json --maps npy --out " + (folder / "out").string());
+  CHECK_MESSAGE(outcome.status == 0, outcome.error);
+  const std::string bytes = read_file(folder / "out/large.npy", 1 << 20);
+  CHECK(bytes.substr(1, 5) == "NUMPY");
+  CHECK(bytes.find("'shape': (200, 300)") != std::string::npos);
+  CHECK(bytes.size() == 128 + 4 * 300 * 200);
+}
+
+TEST_CASE("predict --watch: whole, moved and half-written images; ends on a signal") {
+  const TemporaryFolder folder;
+  make_small_project(folder);
+  fs::create_directories(folder / "in");
+  const std::string out = (folder / "lines").string();
+  const pid_t child = fork();
+  if (child == 0) {
+    const std::string program = std::string(DINOMALY_BINARY_DIR) + "/bin/dinomaly",
+                      model = (folder / "model").string(), in = (folder / "in").string(),
+                      results = (folder / "out").string();
+    dup2(open(out.c_str(), O_WRONLY | O_CREAT, 0600), STDOUT_FILENO);
+    dup2(open((folder / "log").c_str(), O_WRONLY | O_CREAT, 0600), STDERR_FILENO);
+    setenv("OMP_NUM_THREADS", "1", 1);
+    execl(program.c_str(), "dinomaly", "predict", model.c_str(), "--watch", in.c_str(), "--json", "--out",
+          results.c_str(), nullptr);
+    _exit(9);
+  }
+  const auto log = [&] {
+    return fs::exists(folder / "log") ? read_file(folder / "log", 1 << 20) : std::string();
+  };
+  const auto count = [&] { return lines_of(read_file(out, 1 << 20)).size(); };
+  REQUIRE(wait_until([&] { return log().find("watching") != std::string::npos; }));
+
+  const std::string bytes = read_file(folder / "data/wood/test/good/000.png", 1 << 20);
+  write_file(folder / "in/moved.png", bytes);  // written under a hidden name, then renamed
+  CHECK(wait_until([&] { return count() == 1; }));
+  { std::ofstream(folder / "in/slow.png", std::ios::binary) << bytes.substr(0, bytes.size() / 2); }
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  {
+    std::ofstream(folder / "in/slow.png", std::ios::binary | std::ios::app) << bytes.substr(bytes.size() / 2);
+  }
+  CHECK(wait_until([&] { return count() == 2; }));
+  { std::ofstream(folder / "in/broken.jpg") << "this will never be an image"; }
+  { std::ofstream(folder / "in/notes.txt") << "not asked for"; }
+  CHECK(wait_until([&] { return count() == 3; }));
+  kill(child, SIGTERM);
+  int status = -1;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  CHECK(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == 0);
+  const std::vector<json> lines = lines_of(read_file(out, 1 << 20));
+  REQUIRE(lines.size() == 3);
+  CHECK(lines[0].contains("score"));
+  CHECK(lines[1].at("score") == lines[0].at("score"));
+  CHECK(lines[2].contains("error"));
+  CHECK(log().find("broken.jpg") != std::string::npos);
+  CHECK(fs::exists(folder / "out/slow_overlay.png"));
+}
+
+TEST_CASE("eval: both protocols, files of numbers, maps that are judged the same") {
+  const TemporaryFolder folder;
+  make_small_project(folder);
+  const std::string base = "eval " + paths(folder), file = (folder / "numbers").string(),
+                    maps = (folder / "maps").string();
+  const Outcome paper = run_dinomaly(folder, base + " --json " + file + ".json --csv " + file + ".csv");
+  CHECK_MESSAGE(paper.status == 0, paper.error);
+  const json numbers = json::parse(read_file(file + ".json", 1 << 20));
+  CHECK(numbers.at("protocol") == "paper");
+  CHECK(numbers.at("categories").at("wood").at("pixel_ap").is_number());
+  CHECK(numbers.at("mean").at("image_auroc").get<double>() ==
+        doctest::Approx((numbers.at("categories").at("wood").at("image_auroc").get<double>() +
+                         numbers.at("categories").at("weave").at("image_auroc").get<double>()) /
+                        2));
+  const std::string csv = read_file(file + ".csv", 1 << 20);
+  CHECK(csv.starts_with("category,image_auroc,"));
+  CHECK(std::count(csv.begin(), csv.end(), '\n') == 4);
+
+  const Outcome official = run_dinomaly(folder, base + " --protocol official --export-maps " + maps);
+  CHECK_MESSAGE(official.status == 0, official.error);
+  CHECK(official.out.find("protocol official") != std::string::npos);
+  CHECK(load_tiff_map(maps + "/wood/test/burn/000.tiff").shape() == Shape({64, 64}));
+  CHECK(fs::exists(maps + "/weave/test/good/003.tiff"));
+  const Outcome again =
+      run_dinomaly(folder, "eval " + maps + " " + (folder / "data").string() + " --protocol official");
+  CHECK(again.out == official.out);
+}
+
+TEST_CASE("overlay: the image's size, grey where nothing was seen, a line around what is above") {
+  Image image(40, 30, 3);
+  for (size_t i = 0; i < image.pixels.size(); i += 3) image.pixels[i] = 200;  // red
+  Tensor map = Tensor::zeros({30, 40});
+  for (int64_t y = 10; y < 20; ++y)
+    for (int64_t x = 10; x < 20; ++x) map.data<float>()[y * 40 + x] = 0.9f;
+  const Image out = draw_overlay(image, map, {5, 0, 35, 30}, {0, 1}, 0.5);
+  REQUIRE((out.width == 40 && out.height == 30));
+  CHECK(out.at(0, 0)[0] == out.at(0, 0)[1]);  // not seen
+  CHECK(out.at(6, 5)[0] == 200);              // at the low end: the image itself
+  CHECK(out.at(10, 15)[1] == 255);            // the line
+  CHECK(out.at(15, 15)[1] > 100);             // bright colour inside
+  CHECK(out.at(15, 15)[1] < 255);
+}
+
+TEST_CASE("image files: names and folders") {
+  CHECK(is_image_name("a/B.JPeG"));
+  CHECK(!is_image_name("a/.b.png"));
+  CHECK(!is_image_name("a/b.png.txt"));
+  const TemporaryFolder folder;
+  write_file(folder / "b/2.png", "");
+  write_file(folder / "a/1.bmp", "");
+  write_file(folder / ".hidden/3.png", "");
+  write_file(folder / "note.txt", "");
+  fs::create_symlink("gone.png", folder / "c.png");
+  const auto found = list_images(folder.path());
+  REQUIRE(found.size() == 3);
+  CHECK(found[0] == folder / "a/1.bmp");
+  CHECK(found[2] == folder / "c.png");  // whoever reads it says that nothing is there
+  CHECK(one_line_with(input_error([&] { list_images(folder / "none"); }), "none"));
+  fs::create_directories(folder / "empty");
+  CHECK(list_images(folder / "empty").empty());
+  // A folder that is watched may still be empty; what comes between listing and watching is not lost.
+  const std::string empty = (folder / "empty").string();
+  ImageSource watched({empty}, empty);
+  write_file(folder / "empty/new.png", encode_png(Image(2, 2, 3)));
+  CHECK(watched.next({}) == folder / "empty/new.png");
+  fs::remove(folder / "empty/new.png");
+  CHECK(one_line_with(input_error([&] { ImageSource({empty}, ""); }), "no images"));
+  {
+    ImageSource stopped({"a.png", "b.png"}, "");
+    const StopSignal signals;
+    CHECK(stopped.next({}) == "a.png");
+    raise(SIGINT);
+    CHECK_FALSE(stopped.next({}));
+  }
+}
+
+TEST_CASE("predict: names that are no text stay one line, and valid JSON") {
+  const TemporaryFolder folder;
+  make_small_project(folder);
+  const std::string bytes = read_file(folder / "data/wood/test/good/000.png", 1 << 20);
+  const std::string images = (folder / "images").string();
+  write_file(folder / "images/two\nlines.png", bytes);
+  write_file(folder / "images/torn\n.png", bytes.substr(0, 100));
+  write_file(folder / "images/latin\xe9.png", bytes);
+  const std::string call = "predict " + (folder / "model").string() + " " + images;
+  const Outcome text = run_dinomaly(folder, call);
+  CHECK(text.status == 2);
+  CHECK(std::count(text.out.begin(), text.out.end(), '\n') == 2);
+  CHECK(text.error == fmt::format("dinomaly: {}/torn?.png: the image is cut short\n", images));
+  std::istringstream lines(run_dinomaly(folder, call + " --json").out);
+  int64_t count = 0;
+  for (std::string line; std::getline(lines, line); ++count) CHECK(nlohmann::json::accept(line));
+  CHECK(count == 3);
+  // The model's own name, too.
+  fs::rename(folder / "model", folder / "mod\xe9l");
+  const Outcome info = run_dinomaly(folder, "info --json " + (folder / "mod\xe9l").string());
+  CHECK(info.status == 0);
+  CHECK(nlohmann::json::parse(info.out).at("kind") == "detector");
+}

@@ -1,0 +1,187 @@
+// SPEC "Model" 7: every published constant is a field with the published default, and settable.
+#include "dinomaly/model/config.h"
+
+#include <doctest/doctest.h>
+
+#include <functional>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "dinomaly/base/framework.h"
+#include "tests/support.h"
+
+namespace dinomaly {
+
+using nlohmann::json;
+using Groups = std::vector<std::vector<int64_t>>;
+
+TEST_CASE("config: the authors' constants") {
+  Config config;
+  config.complete(12, 14);
+  const json expected = json::parse(R"({
+    "preset": "paper", "target_blocks": [2, 3, 4, 5, 6, 7, 8, 9], "remove_class_token": false,
+    "context_recentering": false, "dropout": 0.2, "bottleneck_bias": true, "decoder_mlp_bias": true,
+    "decoder_depth": 8, "decoder_norm_eps": 1e-8, "linear_attention_eps": 0.0, "init_std": 0.01,
+    "init_cut": 0.03, "encoder_groups": [[0, 1, 2, 3], [4, 5, 6, 7]], "decoder_groups": [[0, 1, 2, 3], [4, 5, 6, 7]],
+    "mining_share": 0.9, "mining_steps": 1000, "mining_factor": 0.1, "iterations": 10000, "batch": 16,
+    "learning_rate": 2e-3, "final_learning_rate": 2e-4, "warmup_steps": 100, "beta1": 0.9, "beta2": 0.999,
+    "adam_eps": 1e-10, "weight_decay": 1e-4, "clip_norm": 0.1, "resize_h": 448, "resize_w": 448, "crop_h": 392,
+    "crop_w": 392, "map_size": 256, "blur_size": 5, "blur_sigma": 4.0, "blur_reflects": false,
+    "score_ratio": 0.01})");
+  const json actual = config.to_json();
+  for (const auto& [name, value] : expected.items()) {
+    CAPTURE(name);
+    CHECK(actual.at(name) == value);
+  }
+  CHECK(config.image.mean == std::array<float, 3>{0.485f, 0.456f, 0.406f});
+  CHECK(config.image.std == std::array<float, 3>{0.229f, 0.224f, 0.225f});
+}
+
+TEST_CASE("config: the anomalib preset differs in just these fields") {
+  const json paper = Config::with_preset(Preset::paper).to_json();
+  const json anomalib = Config::with_preset(Preset::anomalib).to_json();
+  const json differing = {{"preset", "anomalib"}, {"bottleneck_bias", false}, {"decoder_mlp_bias", false},
+                          {"iterations", 5000},   {"adam_eps", 1e-8},         {"blur_reflects", true}};
+  for (const auto& [name, value] : anomalib.items()) {
+    CAPTURE(name);
+    CHECK(value == (differing.contains(name) ? differing[name] : paper[name]));
+  }
+  CHECK(Config::with_preset(Preset::paper).image.pipeline == ImagePipeline::pil);
+  CHECK(Config::with_preset(Preset::anomalib).image.pipeline == ImagePipeline::torchvision);
+  CHECK(one_line_with(input_error([] { parse_preset("other"); }), "'other'"));
+}
+
+TEST_CASE("config: target blocks of the published depths; an unusual one takes the middle") {
+  const auto targets = [](int64_t depth) {
+    Config config;
+    config.complete(depth, 14);
+    return config.target_blocks;
+  };
+  CHECK(targets(12) == std::vector<int64_t>{2, 3, 4, 5, 6, 7, 8, 9});
+  CHECK(targets(24) == std::vector<int64_t>{4, 6, 8, 10, 12, 14, 16, 18});
+  CHECK(targets(4) == std::vector<int64_t>{0, 1, 2, 3});
+}
+
+TEST_CASE("config: every field can be set from JSON, and comes back") {
+  Config config;
+  json changed = config.to_json();
+  for (auto& [name, value] : changed.items()) {
+    if (value.is_boolean())
+      value = !value.get<bool>();
+    else if (value.is_number_integer())
+      value = value.get<int64_t>() + 1;
+    else if (value.is_number())
+      value = value.get<double>() / 2 + 0.125;
+  }
+  changed["target_blocks"] = {1, 2};
+  changed["encoder_groups"] = Groups{{0}, {1}};
+  changed["decoder_groups"] = Groups{{0, 1}, {2}};
+  changed["mean"] = {0.5, 0.25, 0.125};
+  changed["std"] = {0.5, 1.0, 2.0};
+  config.update_from_json(changed, "test");
+  CHECK(config.to_json() == changed);
+}
+
+TEST_CASE("config: the text of its JSON brings every bit back, completed or not") {
+  for (Preset preset : {Preset::paper, Preset::anomalib}) {
+    Config config = Config::with_preset(preset);
+    config.learning_rate = 0.1 + 0.2, config.adam_eps = 1e-300, config.seed = UINT64_MAX;
+    for (int round = 0; round < 2; ++round) {
+      Config again = Config::with_preset(preset);
+      again.update_from_json(json::parse(config.to_json().dump()), "test");
+      CHECK(again.to_json() == config.to_json());
+      CHECK(again.seed == UINT64_MAX);
+      CHECK(again.image.mean == config.image.mean);
+      config.complete(24, 14);
+    }
+  }
+}
+
+TEST_CASE("config: sizes without crop, and the user's own target blocks and groups") {
+  for (int64_t side : {392, 280}) {
+    Config config;
+    config.image.resize_h = config.image.resize_w = config.image.crop_h = config.image.crop_w = side;
+    CHECK(input_error([&] { config.complete(12, 14); }).empty());
+    CHECK(config.image.crop_h == side);
+  }
+  Config giant;
+  giant.target_blocks = {10, 13, 16, 19, 22, 25, 28, 31};
+  giant.encoder_groups = Groups{{0, 2, 4, 6}, {1, 3, 5, 7}};
+  giant.decoder_depth = 6;
+  giant.complete(40, 14);
+  CHECK(giant.target_blocks == std::vector<int64_t>{10, 13, 16, 19, 22, 25, 28, 31});
+  CHECK(giant.encoder_groups == Groups{{0, 2, 4, 6}, {1, 3, 5, 7}});
+  CHECK(giant.decoder_groups == Groups{{0, 1, 2}, {3, 4, 5}});
+}
+
+TEST_CASE("config: unknown names and wrong types are one clear line") {
+  const auto message = [](const json& values) {
+    return input_error([&] { Config().update_from_json(values, "run.json"); });
+  };
+  CHECK(message({{"dropuot", 0.1}}) == "run.json: there is no option 'dropuot'");
+  CHECK(message({{"batch", 1.5}}) == "run.json: option 'batch' must be an integer");
+  CHECK(message({{"seed", -1}}) == "run.json: option 'seed' must be an integer that is not negative");
+  CHECK(message({{"dropout", "0.1"}}) == "run.json: option 'dropout' must be a number");
+  CHECK(message({{"blur_reflects", 1}}) == "run.json: option 'blur_reflects' must be true or false");
+  CHECK(message({{"mean", {1, 2}}}) == "run.json: option 'mean' must be three numbers");
+  CHECK(message({{"target_blocks", 3}}) == "run.json: option 'target_blocks' must be a list");
+  CHECK(message({{"preset", "anomalib"}}) == "run.json: option 'preset' must be \"paper\", as chosen before");
+  CHECK(message(json::array()) == "run.json: not a JSON object of options");
+}
+
+TEST_CASE("config: what makes no sense with the encoder is refused") {
+  const auto message = [](const std::function<void(Config&)>& change) {
+    Config config;
+    change(config);
+    return input_error([&] { config.complete(12, 14); });
+  };
+  CHECK(message([](Config&) {}).empty());
+  CHECK(one_line_with(message([](Config& c) { c.target_blocks = {3, 12}; }), "block 12 does not exist"));
+  CHECK(one_line_with(message([](Config& c) { c.target_blocks = {3, 3}; }), "increasing"));
+  CHECK(one_line_with(message([](Config& c) { c.encoder_groups = Groups{{0, 8}, {1}}; }), "index 8"));
+  CHECK(one_line_with(message([](Config& c) { c.encoder_groups = Groups{{0, 1, 2}}; }), "1 encoder groups"));
+  CHECK(one_line_with(message([](Config& c) { c.decoder_groups = Groups{{}, {1}}; }), "a group is empty"));
+  CHECK(one_line_with(message([](Config& c) { c.remove_class_token = c.context_recentering = true; }),
+                      "context_recentering needs the class token"));
+  const std::map<std::string, std::vector<double>> senseless{{"dropout", {-0.1, 1}},
+                                                             {"mining_share", {-0.1, 1}},
+                                                             {"mining_steps", {0}},
+                                                             {"mining_factor", {-1}},
+                                                             {"iterations", {-1}},
+                                                             {"batch", {0}},
+                                                             {"learning_rate", {-1}},
+                                                             {"final_learning_rate", {-1}},
+                                                             {"warmup_steps", {-1}},
+                                                             {"beta1", {-0.1, 1}},
+                                                             {"beta2", {-0.1, 1}},
+                                                             {"adam_eps", {0}},
+                                                             {"weight_decay", {-1}},
+                                                             {"clip_norm", {0}},
+                                                             {"decoder_depth", {0, 1001}},
+                                                             {"decoder_norm_eps", {-1e-8}},
+                                                             {"linear_attention_eps", {-1}},
+                                                             {"init_std", {0}},
+                                                             {"init_cut", {0, 1e-5}},
+                                                             {"map_size", {0, 16385}},
+                                                             {"blur_size", {0, 4, 513}},
+                                                             {"blur_sigma", {0}},
+                                                             {"score_ratio", {-0.1, 1.5}},
+                                                             {"resize_h", {0, 20000}},
+                                                             {"crop_w", {0, 462}}};
+  for (const auto& [name, values] : senseless) {
+    for (double value : values) {
+      CAPTURE(name);
+      CAPTURE(value);
+      const bool whole = Config().to_json()[name].is_number_integer();
+      const json setting{{name, whole ? json(static_cast<int64_t>(value)) : json(value)}};
+      const std::string part = name.substr(0, name.find_first_of("_"));  // resize_h is told as "resize"
+      CHECK(one_line_with(message([&](Config& c) { c.update_from_json(setting, "test"); }), part));
+    }
+  }
+  CHECK(one_line_with(message([](Config& c) { c.target_blocks = {-1}; }), "block -1 does not exist"));
+  CHECK(one_line_with(message([](Config& c) { c.decoder_groups = Groups{{0}, {8}}; }), "index 8"));
+  CHECK(one_line_with(message([](Config& c) { c.image.crop_h = 390; }),
+                      "crop 390x392 is no multiple of the encoder's patch 14"));
+}
+
+}  // namespace dinomaly

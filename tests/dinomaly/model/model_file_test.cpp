@@ -1,0 +1,81 @@
+#include "dinomaly/model/model_file.h"
+
+#include <doctest/doctest.h>
+
+#include "dinomaly/base/framework.h"
+#include "tensor/io/safetensors.h"
+#include "tests/dinomaly/small_detector.h"
+#include "tests/support.h"
+
+using namespace dinomaly;
+
+TEST_CASE("a saved detector comes back with its options, calibration and weights") {
+  const TemporaryFolder folder;
+  for (const Preset preset : {Preset::paper, Preset::anomalib}) {
+    const SmallDetector small(preset);
+    ModelFileOptions options;
+    options.calibration = Calibration{.all = {1.5, 0.25}, .categories = {{"nut", {0.5, 0.125}}}};
+    save_model(folder / "model.safetensors", *small.model, small.encoder.config, options);
+    const Detector loaded = load_detector(folder / "model.safetensors");
+    CHECK(loaded.kind == DetectorKind::own);
+    CHECK(loaded.config().to_json() == small.model->config().to_json());
+    CHECK(loaded.model->encoder().config() == small.encoder.config);
+    CHECK(loaded.calibration == options.calibration);
+    CHECK_FALSE(loaded.model->training());
+    CHECK(same_weights(*loaded.model, *small.model));
+  }
+}
+
+TEST_CASE("a slim file takes the encoder it was trained with, and no other") {
+  const TemporaryFolder folder;
+  const SmallDetector small(Preset::paper);
+  const auto slim = folder / "slim.safetensors", encoder = folder / "encoder.safetensors";
+  save_model(slim, *small.model, small.encoder.config, {.slim = true, .encoder_name = "encoder.safetensors"});
+  save_safetensors(encoder, small.encoder.tensors);
+  CHECK(std::filesystem::file_size(slim) > 0);
+  for (const std::string& name : SafeTensors::load(slim).names()) CHECK_FALSE(name.starts_with("encoder."));
+
+  const Detector loaded = load_detector(slim, encoder);
+  CHECK(loaded.model->encoder().config() == small.encoder.config);
+  CHECK(same_weights(*loaded.model, *small.model));
+
+  CHECK(one_line_with(input_error([&] { load_detector(slim); }),
+                      "give it with --encoder (it was encoder.safetensors)"));
+  NamedTensors other = small.encoder.tensors;
+  other[0].second = Tensor::full(other[0].second.shape(), 0.5);
+  save_safetensors(encoder, other);
+  CHECK(one_line_with(input_error([&] { load_detector(slim, encoder); }), "not the weights"));
+  save_model(slim, *small.model, small.encoder.config);
+  CHECK(one_line_with(input_error([&] { load_detector(slim, encoder); }), "has its encoder in it"));
+}
+
+TEST_CASE("detectors that are not whole are refused, naming what is wrong") {
+  const TemporaryFolder folder;
+  const SmallDetector small(Preset::paper);
+  const auto path = folder / "model.safetensors";
+  save_model(path, *small.model, small.encoder.config);
+  const SafeTensors whole = SafeTensors::load(path);
+  const auto refuses = [&](auto change, const std::string& expected) {
+    std::map<std::string, Tensor> tensors;
+    for (const std::string& name : whole.names()) tensors[name] = whole.get(name);
+    auto metadata = whole.metadata();
+    change(tensors, metadata);
+    const auto changed = folder / "changed.safetensors";
+    save_safetensors(changed, {tensors.begin(), tensors.end()}, metadata);
+    const std::string message = input_error([&] { load_detector(changed); });
+    CHECK_MESSAGE(one_line_with(message, expected), message);
+  };
+  refuses([](auto& t, auto&) { t.erase("decoder.3.norm1.bias"); }, "1 missing (decoder.3.norm1.bias)");
+  refuses([](auto& t, auto&) { t["extra"] = Tensor::ones({1}); }, "1 unexpected (extra)");
+  refuses([](auto& t, auto&) { t["decoder.0.attn.proj.bias"] = Tensor::ones({3}); }, "1 misshapen");
+  refuses([](auto& t, auto&) { t["decoder.90.norm1.bias"] = Tensor::ones({1}); }, "9 decoder blocks");
+  refuses([](auto& t, auto&) { t.erase("encoder.cls_token"); }, "encoder");
+  refuses([](auto& t, auto&) { t.erase("bottleneck.0.fc1.weight"); }, "no trained Dinomaly");
+  refuses([](auto&, auto& m) { m.erase("config"); }, "no 'config'");
+  refuses([](auto&, auto& m) { m["config"] = std::string("[]"); }, "no JSON object");
+  refuses([](auto&, auto& m) { m["config"] = R"({"preset":"paper","decoder_depth":1000000000})"; },
+          "decoder_depth");
+  refuses([](auto&, auto& m) { m["heads"] = std::string("1e9"); }, "'1e9'");
+  refuses([](auto&, auto& m) { m["heads"] = std::string("7"); }, "7 heads");
+  refuses([](auto&, auto& m) { m["calibration"] = std::string("{"); }, "calibration");
+}

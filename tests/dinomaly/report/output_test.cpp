@@ -1,0 +1,213 @@
+// What a user sees of the program: a bar on a terminal, plain lines in a log, regions and tiles of predict,
+// drawn images; and output that cannot be written is no success.
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "dinomaly/base/progress.h"
+#include "dinomaly/data/layout.h"
+#include "dinomaly/image/tiff_map.h"
+#include "dinomaly/inference/predict.h"
+#include "dinomaly/training/training_log.h"
+#include "tests/dinomaly/cli/program.h"
+
+using namespace dinomaly;
+
+namespace {
+
+// What `work` writes to standard output and error, both being a terminal, in a process of its own.
+std::string on_terminal(const std::function<void()>& work) {
+  const int terminal = posix_openpt(O_RDWR | O_NOCTTY);
+  REQUIRE(terminal >= 0);
+  REQUIRE(grantpt(terminal) == 0);
+  REQUIRE(unlockpt(terminal) == 0);
+  const int side = open(ptsname(terminal), O_RDWR | O_NOCTTY);
+  REQUIRE(side >= 0);
+  std::fflush(nullptr);  // or the child would write it, too
+  const pid_t child = fork();
+  if (child == 0) {
+    dup2(side, STDOUT_FILENO);
+    dup2(side, STDERR_FILENO);
+    work();
+    std::fflush(stdout);
+    _exit(0);
+  }
+  close(side);
+  std::string text;
+  char bytes[4096];
+  // Reading fails once the child's side is closed.
+  for (ssize_t size; (size = read(terminal, bytes, sizeof bytes)) > 0;)
+    text.append(bytes, static_cast<size_t>(size));
+  waitpid(child, nullptr, 0);
+  close(terminal);
+  return text;
+}
+
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+}  // namespace
+
+TEST_CASE("progress: on a terminal one line with a bar, rate and time left, gone at the end") {
+  const std::string text = on_terminal([] {
+    Progress progress("predict", 4, 0.001);
+    for (int i = 0; i < 4; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      progress.advance();
+    }
+  });
+  CHECK_MESSAGE(contains(text, "\rpredict: 1/4 images"), text);
+  CHECK(contains(text, "[#####...............]"));
+  CHECK(contains(text, "[####################]"));
+  CHECK(contains(text, "images/s"));
+  CHECK(contains(text, " left"));
+  CHECK_FALSE(contains(text, "\n"));
+  CHECK(text.ends_with("\r\x1b[K"));
+}
+
+TEST_CASE("progress: in a log whole lines, neither bar nor control characters") {
+  const TemporaryFolder folder;
+  std::fflush(nullptr);  // or the child would write it, too
+  const pid_t child = fork();
+  if (child == 0) {
+    dup2(open((folder / "log").c_str(), O_WRONLY | O_CREAT, 0600), STDERR_FILENO);
+    {
+      Progress progress("eval", 3, 0.001), quiet("quiet", 3);
+      for (int i = 0; i < 3; ++i) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        progress.advance();
+        quiet.advance();  // a line every ten seconds is none here
+      }
+    }
+    _exit(0);
+  }
+  waitpid(child, nullptr, 0);
+  const std::string log = read_file(folder / "log", 1 << 20);
+  CHECK_MESSAGE(std::count(log.begin(), log.end(), '\n') == 3, log);
+  CHECK(contains(log, "eval: 2/3 images  "));
+  CHECK(contains(log, " left\n"));
+  for (const char* part : {"\r", "\x1b", "[#", "quiet"}) CHECK_FALSE(contains(log, part));
+}
+
+TEST_CASE("training log: a bar on a terminal, a plain line at the end elsewhere") {
+  const TemporaryFolder folder;
+  const auto work = [&] {
+    TrainingLog log(folder / "log.csv", 2, 16);
+    log.together(2);
+    log.tick(0, 0.5, 0, 1);
+    log.tick(1, 0.25, 1e-3, 1);
+    log.finish();
+    const std::string rows = log.text();  // both have the rate of the two
+    const auto rate_of = [&](size_t end) {
+      return rows.substr(rows.rfind(',', end), end - rows.rfind(',', end));
+    };
+    CHECK(rate_of(rows.size() - 1) == rate_of(rows.rfind('\n', rows.size() - 2)));
+  };
+  const std::string text = on_terminal(work);
+  CHECK_MESSAGE(contains(text, "\riteration 2/2  loss 0.3750  lr 1.00e-03  "), text);
+  CHECK(contains(text, "0:00 left  [####################]"));
+  const std::string command = (folder / "out").string();
+  std::fflush(nullptr);  // or the child would write it, too
+  const pid_t child = fork();
+  if (child == 0) {
+    dup2(open(command.c_str(), O_WRONLY | O_CREAT, 0600), STDOUT_FILENO);
+    work();
+    std::fflush(stdout);
+    _exit(0);
+  }
+  waitpid(child, nullptr, 0);
+  const std::string plain = read_file(command, 1 << 20);
+  CHECK_MESSAGE(contains(plain, "iteration 2/2  loss 0.3750"), plain);
+  CHECK(plain.ends_with(" left\n"));
+  CHECK_FALSE(contains(plain, "\r"));
+}
+
+TEST_CASE(
+    "predict: regions lie where the map is high, the smaller ones go by --min-area; a tile's map is the "
+    "library's") {
+  const TemporaryFolder folder;
+  make_small_project(folder);
+  const std::string image = (folder / "data/wood/test/good/000.png").string(),
+                    command = "predict " + (folder / "model").string() + " " + image + " --json ";
+  const auto line = [&](const std::string& flags) {
+    const Outcome outcome = run_dinomaly(folder, command + flags);
+    CHECK_MESSAGE(outcome.status == 0, outcome.error);
+    return nlohmann::json::parse(outcome.out);
+  };
+  const std::string maps = "--maps tiff --out " + (folder / "out").string();
+  CHECK(line(maps).at("regions").empty());  // nothing says what is high
+  const Tensor map = load_tiff_map(folder / "out/000.tiff");
+  std::vector<float> values = map.to_vector<float>();
+  std::sort(values.begin(), values.end());
+  const float threshold = values[values.size() * 9 / 10];
+  const auto regions = line(fmt::format("--pixel-threshold {:.17g}", threshold)).at("regions");
+  REQUIRE(!regions.empty());
+  int64_t area = 0, largest = 0;
+  for (const auto& region : regions) {
+    area += region.at("area").get<int64_t>();
+    largest = std::max(largest, region.at("area").get<int64_t>());
+    CHECK(region.at("peak").get<float>() > threshold);
+    const auto centroid = region.at("centroid").get<std::vector<double>>();
+    const auto box = region.at("box").get<std::vector<double>>();
+    CHECK((centroid[0] >= box[0] && centroid[0] <= box[0] + box[2]));
+    CHECK((centroid[1] >= box[1] && centroid[1] <= box[1] + box[3]));
+  }
+  CHECK(area == std::count_if(values.begin(), values.end(), [&](float value) { return value > threshold; }));
+  CHECK(regions[0].at("peak").get<float>() == values.back());
+  CHECK(line(fmt::format("--pixel-threshold {:.17g} --min-area {}", threshold, largest + 1))
+            .at("regions")
+            .empty());
+
+  const auto score = line("--tile 40 --overlap 12 " + maps).at("score").get<double>();
+  const Detector detector = load_detector(folder / "model");
+  const Prediction tiled = Predictor(*detector.model, {40, 12}).predict(load_image_rgb(image));
+  CHECK(score == doctest::Approx(tiled.score).epsilon(1e-5));
+  const std::vector<float> ours = load_tiff_map(folder / "out/000.tiff").to_vector<float>(),
+                           expected = tiled.map.to_vector<float>();
+  for (size_t i = 0; i < ours.size(); ++i) CHECK(std::abs(ours[i] - expected[i]) < 1e-5f);
+}
+
+TEST_CASE("make-dataset: its options decide what is drawn") {
+  const TemporaryFolder folder;
+  const std::string set = (folder / "set").string();
+  const Outcome outcome =
+      run_dinomaly(folder, "make-dataset " + set +
+                               " --categories wood --size 48 --train 3 --good 2 --per-defect 1 --seed 5");
+  CHECK_MESSAGE(outcome.status == 0, outcome.error);
+  const Dataset dataset = read_dataset(set);
+  REQUIRE(dataset.categories.size() == 1);
+  CHECK(dataset.categories[0].train.size() == 3);
+  CHECK(dataset.categories[0].test.size() == 5);
+  const Image first = load_image_rgb(dataset.categories[0].train[0].image);
+  CHECK((first.width == 48 && first.height == 48));
+  CHECK(run_dinomaly(folder, "make-dataset " + set + "2 --categories wood --size 48 --train 3 --seed 6")
+            .status == 0);
+  CHECK(load_image_rgb(read_dataset(set + "2").categories[0].train[0].image).pixels != first.pixels);
+}
+
+TEST_CASE("standard output that cannot be written is told, status 2") {
+  const TemporaryFolder folder;
+  make_small_project(folder);
+  const std::string model = (folder / "model").string(), images = (folder / "data/wood/test/good").string();
+  for (const std::string& flags :
+       {"predict " + model + " " + images + " --json", "info " + model, "info --json " + model,
+        "eval " + model + " " + (folder / "data").string(), std::string("train --help")}) {
+    CAPTURE(flags);
+    const std::string error = (folder / "stderr").string();
+    const int status = std::system(("OMP_NUM_THREADS=1 " + std::string(DINOMALY_BINARY_DIR) +
+                                    "/bin/dinomaly " + flags + " >/dev/full 2>" + error)
+                                       .c_str());
+    CHECK(WEXITSTATUS(status) == 2);
+    const std::string text = read_file(error, 1 << 20);
+    CHECK_MESSAGE(text.starts_with("dinomaly: standard output: cannot be written"), text);
+    CHECK(std::count(text.begin(), text.end(), '\n') == 1);
+  }
+}

@@ -1,0 +1,151 @@
+#include <doctest/doctest.h>
+#include <sys/wait.h>
+
+#include "dinomaly/base/files.h"
+#include "dinomaly/base/framework.h"
+#include "dinomaly/model/detector_export.h"
+#include "dinomaly/model/model_file.h"
+#include "dinomaly/report/describe_file.h"
+#include "dinomaly/weights/encoder_hash.h"
+#include "dinomaly/weights/encoder_naming.h"
+#include "tensor/io/safetensors.h"
+#include "tests/dinomaly/small_detector.h"
+#include "tests/support.h"
+
+using namespace dinomaly;
+
+namespace {
+
+// The small detector's encoder with a final norm and a mask token.
+EncoderWeights whole_encoder(int64_t registers) {
+  EncoderWeights weights = SmallDetector(Preset::paper, registers).encoder;
+  const int64_t width = weights.config.width;
+  weights.unused = {{"norm.weight", Tensor::full({width}, 2)},
+                    {"norm.bias", Tensor::ones({width})},
+                    {"mask_token", Tensor::ones({1, width})}};
+  return weights;
+}
+
+struct Outcome {
+  int status;
+  std::string out, error;
+};
+
+Outcome dinomaly_program(const TemporaryFolder& folder, const std::string& arguments) {
+  const std::string out = (folder / "stdout").string(), error = (folder / "stderr").string();
+  const std::string program = std::string(DINOMALY_BINARY_DIR) + "/bin/dinomaly ";
+  const int status = std::system((program + arguments + " >" + out + " 2>" + error).c_str());
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_file(out, 1 << 20), read_file(error, 1 << 20)};
+}
+
+}  // namespace
+
+TEST_CASE("an encoder goes to every library's names and comes back") {
+  for (const int64_t registers : {0, 4}) {
+    const EncoderWeights weights = whole_encoder(registers);
+    const std::string hash = encoder_sha256(weights.tensors);
+    for (const Naming naming : {Naming::meta, Naming::timm, Naming::transformers}) {
+      CAPTURE(static_cast<int>(naming));
+      const NamedTensors named = named_as(weights, naming);
+      const EncoderWeights back = load_encoder({named.begin(), named.end()}, "back", weights.config.heads);
+      const bool folded = naming == Naming::timm && registers > 0;
+      CHECK(back.config.cls_in_position_table == !folded);
+      CHECK(back.unused.contains("mask_token") == (naming != Naming::timm));
+      CHECK(back.unused.at("norm.weight").to_vector<float>() == std::vector<float>(8, 2.0f));
+      if (!folded) {
+        CHECK(encoder_sha256(back.tensors) == hash);
+        continue;
+      }
+      // The sum of CLS and its position is all that is left; as a table's row of zeros it is the same
+      // encoder.
+      const NamedTensors again = named_as(back, Naming::meta);
+      const std::map<std::string, Tensor> meta(again.begin(), again.end());
+      const std::vector<float> row = meta.at("pos_embed").slice(1, 0, 1).to_vector<float>();
+      CHECK(row == std::vector<float>(8, 0.0f));
+      CHECK(load_encoder(meta, "again", 2).config == weights.config);
+    }
+  }
+}
+
+TEST_CASE("an exported detector comes back as it was, under the other implementation's names") {
+  const TemporaryFolder folder;
+  for (const auto& [preset, kind] : {std::pair{Preset::paper, DetectorKind::authors},
+                                     std::pair{Preset::anomalib, DetectorKind::anomalib}}) {
+    SmallDetector small(preset, 4);
+    Detector detector;
+    detector.model = std::move(small.model);
+    detector.calibration = Calibration{.all = {1.5, 0.25}};
+    const auto path = folder / "exported.safetensors";
+    export_detector(path, detector, kind);
+    const Detector back = load_detector(path);
+    CHECK(back.kind == kind);
+    CHECK(back.calibration == detector.calibration);
+    CHECK(back.config().to_json() == detector.config().to_json());
+    const auto ours = detector.model->named_trained_parameters(),
+               theirs = back.model->named_trained_parameters();
+    REQUIRE(ours.size() == theirs.size());
+    for (size_t i = 0; i < ours.size(); ++i) {
+      CHECK(ours[i].first == theirs[i].first);
+      CHECK(ours[i].second.value().to_vector<float>() == theirs[i].second.value().to_vector<float>());
+    }
+    const DetectorKind other = kind == DetectorKind::authors ? DetectorKind::anomalib : DetectorKind::authors;
+    CHECK(one_line_with(input_error([&] { export_detector(path, detector, other); }), "preset"));
+  }
+}
+
+TEST_CASE("dinomaly info, convert and export from the command line") {
+  const TemporaryFolder folder;
+  const SmallDetector small(Preset::paper, 4);
+  const std::string model = (folder / "model.safetensors").string(),
+                    slim = (folder / "slim.safetensors").string();
+  ModelFileOptions options;
+  options.calibration = Calibration{.all = {1.5, 0.25}};
+  save_model(model, *small.model, small.encoder.config, options);
+  options.slim = true;
+  save_model(slim, *small.model, small.encoder.config, options);
+  const std::string encoder = (folder / "encoder.safetensors").string();
+
+  Outcome outcome = dinomaly_program(folder, "convert " + model + " " + encoder + " --names transformers");
+  CHECK_MESSAGE(outcome.status == 0, outcome.error);
+  CHECK(SafeTensors::load(encoder).contains("encoder.layer.7.attention.attention.query.weight"));
+  CHECK(load_detector(slim, encoder).calibration == options.calibration);
+
+  outcome = dinomaly_program(folder, "info --json " + model);
+  CHECK(outcome.status == 0);
+  const auto info = nlohmann::json::parse(outcome.out);
+  CHECK(info.at("kind") == "detector");
+  CHECK(info.at("encoder").at("heads") == 2);
+  CHECK(info.at("encoder").at("registers") == 4);
+  CHECK(info.at("detector").at("preset") == "paper");
+  CHECK(info.at("detector").at("slim") == false);
+  CHECK(info.at("calibration").at("thresholds").at("image") == 1.5);
+  const auto slim_info = describe_file(slim),
+             encoder_info = describe_file(encoder, {.heads = 2, .tensors = true});
+  CHECK(slim_info.at("detector").at("slim") == true);
+  CHECK(slim_info.at("encoder").at("sha256") == info.at("encoder").at("sha256"));
+  CHECK(encoder_info.at("encoder").at("sha256") == info.at("encoder").at("sha256"));
+  CHECK(encoder_info.at("kind") == "encoder");
+  CHECK(encoder_info.at("tensors").at("embeddings.cls_token") == "F32 (1, 1, 8)");
+  outcome = dinomaly_program(folder, "info " + model);
+  CHECK(outcome.out.find("  preset: paper\n") != std::string::npos);
+
+  const std::string out = (folder / "out.safetensors").string();
+  outcome =
+      dinomaly_program(folder, "export " + slim + " --encoder " + encoder + " --to authors --out " + out);
+  CHECK_MESSAGE(outcome.status == 0, outcome.error);
+  CHECK(SafeTensors::load(out).contains("encoder.mask_token"));
+  std::filesystem::remove(out);
+  const auto refuses = [&](const std::string& arguments, const std::string& expected) {
+    const Outcome refused = dinomaly_program(folder, arguments);
+    CHECK(refused.status == 2);
+    CHECK_MESSAGE(refused.error.find(expected) != std::string::npos, refused.error);
+    CHECK(std::count(refused.error.begin(), refused.error.end(), '\n') == 1);
+    CHECK_FALSE(std::filesystem::exists(out));
+  };
+  refuses("export " + model + " --to anomalib --out " + out, "anomalib computes the preset 'anomalib' only");
+  refuses("export " + slim + " --to authors --out " + out, "give it with --encoder");
+  refuses("convert " + model + " " + out + " --names keras", "unknown names 'keras'");
+  refuses("convert " + model + " " + (folder / "x.pth").string() + " --names meta", "no pickles");
+  refuses("convert " + slim + " " + out + " --names meta", "no ViT encoder");
+  refuses("info /nowhere.pth", "/nowhere.pth");
+}
