@@ -23,7 +23,7 @@ constexpr int not_installed = 77;
 
 int python(const std::string& arguments) {
   const char* chosen = std::getenv("DINOMALY_PYTHON");
-  const std::string script = std::string(DINOMALY_SOURCE_DIR) + "/tests/dinomaly/exchange.py";
+  const std::string script = std::string(DINOMALY_SOURCE_DIR) + "/tests/dinomaly/model/exchange.py";
   const std::string command =
       fmt::format("{} -W ignore {} {} >/dev/null 2>&1", chosen ? chosen : "python3", script, arguments);
   const int status = std::system(command.c_str());
