@@ -97,7 +97,7 @@ class Drawing {
                        state.shape, state.dtype, memory);
   }
 
-  // What the backward function holds: the memory that is copied, as handles, when the function is.
+  // What the backward function holds: copying the function copies these storage handles.
   static std::set<const Storage*> saved_by(const Node& node) {
     StorageWatcher watcher;
     const Backward copy = node.backward;

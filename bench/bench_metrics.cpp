@@ -1,5 +1,5 @@
-// bench_metrics [--maps N] [--side S]: how long the exact AU-PRO of N maps of S x S values takes, and the
-// memory.
+// bench_metrics [--maps N] [--side S]: how long the exact AU-PRO of N maps of S x S values takes,
+// and the memory.
 #include <CLI/CLI.hpp>
 #include <vector>
 

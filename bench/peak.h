@@ -5,8 +5,8 @@
 
 namespace dinomaly {
 
-// f32 multiply-adds on registers, on `threads` threads at once: 10^9 operations a second, two for each
-// multiply-add.
+// f32 multiply-adds on registers, on `threads` threads at once: 10^9 operations a second, two
+// for each multiply-add.
 double peak_gflops(int threads);
 
 // memcpy of `bytes` per thread group, split over `threads`: 10^9 bytes read and written a second. Small

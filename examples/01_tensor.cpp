@@ -69,8 +69,8 @@ static void dtypes() {
   }
 }
 
-// Freed blocks are kept and given out again: after its first step a training loop asks the system for
-// nothing.
+// Freed blocks are kept and given out again: after its first step a training loop asks the
+// system for nothing.
 static void memory() {
   const CachingAllocator& allocator = kernels_for(Device::cpu()).allocator();
   const MemoryCounters before = allocator.counters();

@@ -149,4 +149,5 @@ def main():
     sys.exit(1 if survived else 0)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -5,7 +5,7 @@
 
 #include "tensor/error.h"
 
-// Cached memory stays allocated in the eyes of AddressSanitizer: it must be told what nobody may touch.
+// To AddressSanitizer cached memory is still allocated, so it has to be marked as off limits.
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/asan_interface.h>
 #endif

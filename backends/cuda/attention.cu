@@ -29,8 +29,8 @@ size_t backward_bytes(int tile, int64_t width) {
   return sizeof(float) * static_cast<size_t>(6 * tile * padded(width) + 2 * tile * (tile + 1) + 2 * tile);
 }
 
-// Row i of scores becomes exp(score - the largest so far); a warp a row, a lane a key (a tile has 32 at
-// most).
+// Row i of scores becomes exp(score - the largest so far); a warp a row, a lane a key (a tile has
+// 32 at most).
 __device__ void online_softmax(float* scores, int rows, int keys, int stride, float* largest, float* sums,
                                float* shrink) {
   const unsigned lane = threadIdx.x % 32;

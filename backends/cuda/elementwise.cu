@@ -52,8 +52,8 @@ __global__ void map_kernel(StridedLoop<sizeof...(In)> loop, Function function, O
   }
 }
 
-// out = function(inputs...) for each element; inputs of any strides and of out's shape, of types In, out
-// contiguous.
+// out = function(inputs...) for each element; inputs of any strides and of out's shape, of types
+// In, out contiguous.
 template <class Out, class... In, class Function, class... Inputs>
 void map_elements(const char* op, cudaStream_t stream, const Function& function, const Tensor& out,
                   const Inputs&... inputs) {

@@ -27,8 +27,8 @@ std::vector<fs::directory_entry> entries(const fs::path& folder) {
   return result;
 }
 
-// Files of several folders may share a name (S0001/1.jpg, S0002/1.jpg): then the folders' names are put
-// before it.
+// Files of different folders may share a name (S0001/1.jpg, S0002/1.jpg); then their ids are prefixed with
+// the folders' names.
 void make_ids_unique(std::vector<Sample>& samples) {
   std::map<std::pair<std::string, std::string>, int> seen;
   for (const Sample& sample : samples) ++seen[{sample.defect, sample.id}];

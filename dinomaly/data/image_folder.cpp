@@ -14,7 +14,7 @@ namespace {
 
 const std::set<std::string> good_names{"good", "ok", "normal"}, mask_names{"ground_truth", "masks"};
 
-// "." and "data/" have a name, too.
+// "." and "data/" have names too.
 std::string folder_name(const fs::path& root) {
   std::error_code error;
   fs::path whole = fs::canonical(root, error);
@@ -33,7 +33,7 @@ void add_images(const fs::path& folder, const std::string& category, const std::
   }
 }
 
-// Finds the masks of one defect's images: of all, or of none.
+// Finds the masks of one defect's images: either all have one or none.
 void add_masks(const fs::path& folder, const std::string& defect, std::vector<Sample>& test) {
   if (!is_folder(folder)) return;
   const auto masks = images_of(folder);

@@ -57,7 +57,7 @@ uint32_t crc32(std::string_view bytes) {
 
 constexpr int64_t largest_side = 32768;
 
-// The decoder would call such a file one of an unknown kind.
+// The decoder would report such a file as one of unknown type.
 void check_sides(const Reader& file, int64_t width, int64_t height) {
   check_input(width > 0 && height > 0 && width <= largest_side && height <= largest_side,
               "{}: {} x {} pixels; a side must be within 1..{}", file.name(), width, height, largest_side);
@@ -86,8 +86,8 @@ bool starts_frame(uint8_t marker) {
 
 bool stands_alone(uint8_t marker) { return marker == 0x01 || (marker >= 0xD0 && marker <= 0xD8); }
 
-// What the decoder takes on trust: the number of codes in a Huffman table, and that a scan uses tables which
-// are there. Without them it would read its own uninitialised memory, and beyond.
+// What the decoder takes on trust: the number of codes in a Huffman table, and that the tables a scan uses
+// exist. If they do not, it would read its own uninitialised memory, and beyond.
 class JpegTables {
  public:
   explicit JpegTables(const Reader& file) : file_(file) {}
@@ -109,7 +109,7 @@ class JpegTables {
       at += slot >> 4 ? 129 : 65;
     }
   }
-  // A frame's header: which components there are, and their quantisation tables.
+  // A frame's header: its components and their quantisation tables.
   void begin_frame(size_t at, bool progressive) {
     progressive_ = progressive;
     check_sides(file_, file_.big16(at + 5), file_.big16(at + 3));
@@ -139,9 +139,9 @@ class JpegTables {
   std::set<uint8_t> huffman_, quantisation_, needed_quantisation_;  // by slot; 0x10: AC
 };
 
-// Walks the segments. Inside entropy-coded data an FF is followed by 00 or a restart marker, so the search
-// for the next marker also passes over it, and an embedded thumbnail's own end cannot be mistaken for the
-// file's.
+// Walks the segments. Inside entropy-coded data an FF is followed by 00 or a restart marker, so the
+// search for the next marker also passes over it, and an embedded thumbnail's own end cannot be mistaken
+// for the file's.
 void check_jpeg(const Reader& file) {
   constexpr uint8_t end_of_image = 0xD9, huffman = 0xC4, quantisation = 0xDB, scan = 0xDA, progressive = 0xC2;
   JpegTables tables(file);

@@ -174,7 +174,7 @@ void Config::complete(int64_t encoder_depth, int64_t patch) {
   check_input(decoder_norm_eps >= 0 && linear_attention_eps >= 0,
               "decoder_norm_eps {} and linear_attention_eps {} must not be negative", decoder_norm_eps,
               linear_attention_eps);
-  // Values beyond the cut are drawn again: a far narrower cut would draw for ever.
+  // Values beyond the cut are redrawn; a much narrower cut would redraw for ever.
   check_input(init_std > 0 && init_cut >= 0.01 * init_std,
               "init_std {} must be positive and init_cut {} at least a hundredth of it", init_std, init_cut);
   check_input(map_size > 0 && map_size <= 16384, "map_size: {} is not in [1, 16384]", map_size);

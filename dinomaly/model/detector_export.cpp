@@ -40,7 +40,7 @@ NamedTensors as_anomalib(const Dinomaly& model) {
   }
   for (const auto& [name, tensor] : trained_tensors(model)) {
     result.emplace_back("model." + name, tensor);
-    // The module lists the trained parts once more.
+    // The module lists the trained parts a second time.
     const bool bottleneck = name.starts_with("bottleneck.");
     const std::string rest = name.substr(name.find('.') + 1);
     result.emplace_back(fmt::format("trainable_modules.{}.{}", bottleneck ? 0 : 1, rest), tensor);

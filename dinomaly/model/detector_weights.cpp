@@ -25,7 +25,7 @@ std::set<std::string> detector_prefixes(const WeightsFile& file) {
   return prefixes;
 }
 
-// Counts the blocks there are, so that a stray high index cannot make the model deep.
+// Counts the blocks that exist, so that a stray high index cannot make the model deep.
 int64_t count_decoder_blocks(const std::map<std::string, Tensor>& trained) {
   constexpr std::string_view start = "decoder.";
   std::set<std::string_view> indices;
@@ -46,7 +46,7 @@ void split(const WeightsFile& file, const std::string& prefix, DetectorWeights& 
     else if (own.starts_with("bottleneck.") || own.starts_with("decoder."))
       result.trained[own] = tensor;
     else if (own != "gaussian_blur.kernel")  // anomalib's, computed from the options here
-      result.strangers.push_back(name);
+      result.extra.push_back(name);
   }
 }
 
@@ -156,7 +156,7 @@ void check_trained(const DetectorWeights& weights, int64_t width, const std::str
   check_tensors(weights.trained, expected, source,
                 fmt::format("not a whole Dinomaly ({} preset) for an encoder of width {}",
                             name_of(config.preset), width),
-                {}, weights.strangers);
+                {}, weights.extra);
 }
 
 std::string name_of(DetectorKind kind) {

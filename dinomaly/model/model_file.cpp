@@ -12,7 +12,8 @@ namespace {
 
 using Metadata = std::map<std::string, std::string>;
 
-// What an encoder's hash is taken in: bf16 weights are no longer those of the encoder's file.
+// The dtype an encoder's hash is computed in: weights rounded to bf16 no longer equal those of
+// the encoder's file.
 Dtype hash_dtype(const NamedTensors& encoder) {
   return encoder.front().second.dtype() == Dtype::bf16 ? Dtype::bf16 : Dtype::f32;
 }

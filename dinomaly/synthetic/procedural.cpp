@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* marker_name = "dataset.json";
-// Raised whenever the images change, so that sets drawn by an older program are drawn anew.
+// Increased whenever the images change, so that sets drawn by an older program are redrawn.
 constexpr int version = 1;
 
 constexpr std::array<Scene, 4> all_scenes{{
@@ -135,7 +135,7 @@ bool is_ours(const fs::path& marker) {
   return content.is_object() && content.value("made_by", nlohmann::json()) == "dinomaly.cpp";
 }
 
-// Puts the finished folder in the place of what stands at `root`: nothing, an empty folder or a set of ours.
+// Moves the finished folder to `root`, replacing an empty folder or a generated set if there is one.
 void replace(const fs::path& root, const fs::path& finished) {
   const fs::path old = temporary_name(root);
   const bool occupied = fs::exists(root);

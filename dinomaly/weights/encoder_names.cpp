@@ -62,7 +62,7 @@ constexpr std::array<Rule, 25> block_rules{{{"norm1", "norm1"},
                                             {"mlp.up_proj", "mlp.w12", 1, 2},
                                             {"mlp.down_proj", "mlp.w3"}}};
 
-// At the top of the encoder, but no part of what Dinomaly runs.
+// At the top of the encoder, but not run by Dinomaly.
 constexpr std::array<Rule, 4> unused_rules{{{"norm", "norm"},
                                             {"layernorm", "norm"},
                                             {"mask_token", "mask_token"},

@@ -24,7 +24,7 @@ int64_t size_of_axis(const Tensors& tensors, const std::string& name, int rank, 
   return found->second.size(axis);
 }
 
-// Counts the blocks there are, so that a stray high index cannot make the model deep.
+// Counts the blocks that exist, so that a stray high index cannot make the model deep.
 int64_t count_blocks(const Tensors& tensors) {
   std::set<std::string_view> indices;
   for (const auto& [name, tensor] : tensors) {

@@ -12,7 +12,7 @@ using Kind = PickleNode::Kind;
 
 constexpr std::string_view pickle_name = "data.pkl";
 
-// Where the keys and values of a dict begin among a node's items; none for what is no dict.
+// Where the keys and values of a dict begin among a node's items; none if it is not a dict.
 std::optional<size_t> dict_begin(const Pickle& pickle, const PickleNode& node) {
   if (node.kind == Kind::dict) return 0;
   if (node.kind != Kind::call) return std::nullopt;
@@ -42,7 +42,7 @@ const PickleNode& find_state_dict(const Pickle& pickle, const std::string& sourc
   return root;
 }
 
-// Numbers, strings and containers as JSON; the rest is left out. Shared values are spelled out each time, so
+// Numbers, strings and containers as JSON; the rest is omitted. Shared values are written out each time, so
 // both depth and number are bounded.
 class JsonWriter {
  public:

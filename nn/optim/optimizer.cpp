@@ -7,7 +7,7 @@
 namespace nabla {
 
 namespace {
-// State is kept in f32 where the parameter is narrower.
+// The state is kept in f32 if the parameter is narrower.
 Dtype state_dtype(const Variable& parameter) {
   return parameter.dtype() == Dtype::f64 ? Dtype::f64 : Dtype::f32;
 }

@@ -1,5 +1,5 @@
-// The one rule: tensor <- autograd <- nn <- dinomaly <- {examples, tests, bench}; backends include only tensor.
-// Inside dinomaly/ it holds between the rooms, in the order in which an image passes through them.
+// The one rule: tensor <- autograd <- nn <- dinomaly <- {examples, tests, bench}; backends include only
+// tensor. Inside dinomaly/ it holds between the rooms, in the order in which an image passes through them.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -131,7 +131,8 @@ TEST_CASE("every folder says what lives in it") {
     for (auto entry = fs::recursive_directory_iterator(root); entry != fs::end(entry); ++entry) {
       if (!entry->is_directory()) continue;
       const std::string name = entry->path().filename().string();
-      // What Python leaves, an environment of bench/, fuzzing inputs, and headers that stand in for a library's.
+      // What Python leaves, an environment of bench/, fuzzing inputs, and headers that stand in
+      // for a library's.
       const bool foreign = name.starts_with('.') || name == "__pycache__" || name == "work";
       if (foreign || name == "include" || name == "corpus") {
         entry.disable_recursion_pending();

@@ -1,5 +1,5 @@
-// A GPU that cannot be used: no CUDA in the program, no driver, no such GPU. Each is one line and says what
-// to do.
+// A GPU that cannot be used: no CUDA in the program, no driver, no such GPU. Each is one line and says
+// what to do.
 #include <doctest/doctest.h>
 
 #include "backends/cuda/algorithm_cache.h"

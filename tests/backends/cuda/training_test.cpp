@@ -13,8 +13,8 @@
 namespace dinomaly {
 namespace {
 
-// Eight images, a short schedule in which the learning rate and the share of mined points change at each
-// step.
+// Eight images, a short schedule in which the learning rate and the share of mined points change
+// at each step.
 struct Training {
   std::unique_ptr<Dinomaly> model;
   std::unique_ptr<FeatureStore> features;

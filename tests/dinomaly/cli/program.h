@@ -20,8 +20,8 @@ struct Outcome {
   std::string out, error;
 };
 
-// Runs `dinomaly FLAGS` (a shell's words; may hold a redirection of standard input) after the shell's
-// `first`.
+// Runs `dinomaly FLAGS` (a shell's words; may hold a redirection of standard input) after
+// the shell's `first`.
 inline Outcome run_dinomaly(const TemporaryFolder& folder, const std::string& flags,
                             const std::string& first = "") {
   const std::string out = (folder / "stdout").string(), error = (folder / "stderr").string();

@@ -1,5 +1,5 @@
-// dinomaly train --resume: runs that were killed, stopped, or whose checkpoints are damaged end as if nothing
-// had happened.
+// dinomaly train --resume: runs that were killed, stopped, or whose checkpoints are damaged end as if
+// nothing had happened.
 #include <chrono>
 #include <random>
 #include <set>
@@ -62,8 +62,8 @@ void check_same_results(const fs::path& a, const fs::path& b) {
 
 }  // namespace
 
-// Every second kill falls into the writing of a checkpoint, the others on any moment from the program's start
-// on.
+// Every second kill falls into the writing of a checkpoint, the others on any moment from the
+// program's start on.
 TEST_CASE("resume: killed twenty-five times at random moments, a run ends with the same bits") {
   const TemporaryFolder folder;
   make_training_inputs(folder);

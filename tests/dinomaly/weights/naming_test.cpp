@@ -56,8 +56,8 @@ TEST_CASE("an encoder goes to every library's names and comes back") {
         CHECK(encoder_sha256(back.tensors) == hash);
         continue;
       }
-      // The sum of CLS and its position is all that is left; as a table's row of zeros it is the same
-      // encoder.
+      // The sum of CLS and its position is all that is left; as a table's row of zeros it is
+      // the same encoder.
       const NamedTensors again = named_as(back, Naming::meta);
       const std::map<std::string, Tensor> meta(again.begin(), again.end());
       const std::vector<float> row = meta.at("pos_embed").slice(1, 0, 1).to_vector<float>();
