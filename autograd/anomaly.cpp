@@ -19,7 +19,7 @@ namespace {
 
 constexpr int max_frames = 64;
 constexpr size_t max_lines = 8;
-constexpr const char* no_lines = "no source lines: addr2line of binutils was not found or knows none";
+constexpr const char* no_lines = "no source lines: binutils' addr2line is missing or knows none";
 
 struct NonFinite {
   int64_t index;

@@ -92,7 +92,7 @@ class Drawing {
       if (leaf_storages_.contains(storage)) of_leaves += storage->bytes();
     }
     std::string memory = fmt::format("saved {}", bytes_text(saved));
-    if (of_leaves != 0) memory += fmt::format(", of it {} leaves", bytes_text(of_leaves));
+    if (of_leaves != 0) memory += fmt::format(", {} of it in leaves", bytes_text(of_leaves));
     return fmt::format("  {} [label=\"{}\\n{} {}\\n{}\"];\n", id(state), quoted(state.node->name),
                        state.shape, state.dtype, memory);
   }

@@ -62,8 +62,7 @@ Dataset read_image_folder(const fs::path& root, const std::vector<std::string>& 
     add_images(root / folder, name, good ? "good" : folder, rows);
     if (!good) defects.insert(folder);
   }
-  check_input(!rows.empty(), "{}: no images (png, jpg, jpeg, bmp), and no layout that is known",
-              root.string());
+  check_input(!rows.empty(), "{}: no images (png, jpg, jpeg, bmp), and no known layout", root.string());
   Dataset dataset{.root = root, .categories = assemble(std::move(rows), categories, root.string())};
   Category& category = dataset.categories.front();
   for (const std::string& defect : defects) {
@@ -73,7 +72,7 @@ Dataset read_image_folder(const fs::path& root, const std::vector<std::string>& 
   const int64_t held = hold_out_good(category);
   if (held > 0) {
     dataset.notes.push_back(
-        fmt::format("{}: {} good images (every fifth) are kept for the test", name, held));
+        fmt::format("{}: {} good images (every fifth) are held out for testing", name, held));
   }
   return dataset;
 }

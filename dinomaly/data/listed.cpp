@@ -165,8 +165,9 @@ Dataset read_csv_dataset(const fs::path& file, const std::vector<std::string>& c
   for (Category& category : dataset.categories) {
     const int64_t held = hold_out_good(category);
     if (held > 0) {
-      dataset.notes.push_back(fmt::format(
-          "{}: no column 'split': {} good images (every fifth) are kept for the test", category.name, held));
+      dataset.notes.push_back(
+          fmt::format("{}: no column 'split': {} good images (every fifth) are held out for testing",
+                      category.name, held));
     }
   }
   return dataset;

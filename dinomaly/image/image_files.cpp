@@ -22,7 +22,7 @@ bool is_image_name(const fs::path& path) {
 void check_no_dead_link(const fs::path& path) {
   std::error_code error;
   check_input(!fs::is_symlink(path, error) || fs::exists(path, error),
-              "{}: a link to a file that is not there", path.string());
+              "{}: a link to a file that does not exist", path.string());
 }
 
 std::vector<fs::path> list_images(const fs::path& folder) {

@@ -115,7 +115,8 @@ class JpegTables {
     check_sides(file_, file_.big16(at + 5), file_.big16(at + 3));
     const int components = file_.u8(at + 7);
     check_input(components == 1 || components == 3,
-                "{}: a JPEG of {} components (CMYK?); grey and colour are read", file_.name(), components);
+                "{}: a JPEG with {} components (CMYK?); only grey and colour are supported", file_.name(),
+                components);
     for (int i = 0; i < components; ++i)
       needed_quantisation_.insert(file_.u8(at + 10 + 3 * static_cast<size_t>(i)));
   }
@@ -130,7 +131,7 @@ class JpegTables {
       if (!progressive_ || coarse) known = known && huffman_.contains(tables >> 4);
       if (!progressive_ || !coarse) known = known && huffman_.contains(0x10 | (tables & 15));
     }
-    check_input(known, "{}: the JPEG is damaged: a scan uses a table that is not there", file_.name());
+    check_input(known, "{}: the JPEG is damaged: a scan uses a missing table", file_.name());
   }
 
  private:
@@ -171,7 +172,7 @@ void check_bmp(const Reader& file) {
       std::abs(old_header ? file.little16(20) : int64_t{static_cast<int32_t>(file.little32(22))});
   const int64_t bits = file.little16(old_header ? 24 : 28);
   check_sides(file, width, height);
-  check_input(bits <= 32, "{}: a BMP of {} bits a pixel cannot be read", file.name(), bits);
+  check_input(bits <= 32, "{}: a BMP of {} bits per pixel cannot be read", file.name(), bits);
   const int64_t padded_row = (width * bits + 31) / 32 * 4;
   file.need(offset + static_cast<size_t>(padded_row * (height - 1) + (width * bits + 7) / 8));
 }

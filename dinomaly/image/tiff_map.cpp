@@ -47,7 +47,7 @@ Layout read_layout(TIFF* file, const std::string& name) {
   const bool floating = layout.format == SAMPLEFORMAT_IEEEFP && (layout.bits == 32 || layout.bits == 64);
   const bool integer = layout.format == SAMPLEFORMAT_UINT && (layout.bits == 8 || layout.bits == 16);
   check_input(layout.samples == 1 && (floating || integer) && TIFFIsTiled(file) == 0,
-              "{}: not a map: {} samples of {} bits a pixel{}", name, layout.samples, layout.bits,
+              "{}: not a map: {} samples of {} bits per pixel{}", name, layout.samples, layout.bits,
               TIFFIsTiled(file) ? ", in tiles" : "");
   return layout;
 }

@@ -65,7 +65,7 @@ void export_detector(const std::filesystem::path& path, const Detector& detector
   const bool biases = preset == Preset::paper;
   check_input(
       config.preset == preset && config.bottleneck_bias == biases && config.decoder_mlp_bias == biases,
-      "{} computes the preset '{}' only, and this model is of the preset '{}'{}", name_of(target),
+      "{} computes only the preset '{}', but this model has the preset '{}'{}", name_of(target),
       name_of(preset), name_of(config.preset), config.preset == preset ? " with other biases" : "");
   std::map<std::string, std::string> metadata{
       {"kind", fmt::format("{}-{}", own_kind, name_of(target))},

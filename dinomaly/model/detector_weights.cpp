@@ -58,13 +58,13 @@ void read_own(const WeightsFile& file, DetectorWeights& result) {
   };
   const json config = json::parse(text("config"), nullptr, false);
   check_input(config.is_object() && config.contains("preset") && config["preset"].is_string(),
-              "{}: the 'config' of its metadata is no JSON object with a preset", file.source());
+              "{}: the 'config' of its metadata is not a JSON object with a preset", file.source());
   result.config = Config::with_preset(parse_preset(config["preset"].get<std::string>()));
   result.config.update_from_json(config, file.source());
   const std::string heads = text("heads");
   const auto [end, error] = std::from_chars(heads.data(), heads.data() + heads.size(), result.heads);
   check_input(error == std::errc() && end == heads.data() + heads.size() && result.heads > 0,
-              "{}: the 'heads' of its metadata are '{}'", file.source(), printable(heads));
+              "{}: the 'heads' of its metadata is '{}'", file.source(), printable(heads));
 }
 
 // anomalib's names for what a Lightning checkpoint says; null is its way of saying "the default".
@@ -102,7 +102,7 @@ bool holds_detector(const WeightsFile& file) { return !detector_prefixes(file).e
 
 DetectorWeights read_detector(const WeightsFile& file) {
   check_input(!is_training_state(file),
-              "{}: the state of a training run, no finished model; train --resume goes on from it",
+              "{}: the checkpoint of a training run, not a finished model; train --resume continues it",
               file.source());
   const std::set<std::string> prefixes = detector_prefixes(file);
   check_input(!prefixes.empty(), "{}: no trained Dinomaly in it (no {} among {} tensors)", file.source(),

@@ -33,7 +33,8 @@ void check_hash(const EncoderWeights& encoder, const Metadata& metadata, const s
 EncoderWeights encoder_of(const WeightsFile& file, const DetectorWeights& weights,
                           const std::optional<std::filesystem::path>& encoder, int64_t heads) {
   if (!weights.encoder.empty()) {
-    check_input(!encoder, "{}: has its encoder in it; --encoder is for files saved without", file.source());
+    check_input(!encoder, "{}: contains its encoder; --encoder is for files saved without one",
+                file.source());
     return load_encoder(weights.encoder, file.source(), heads);
   }
   const auto name = file.metadata.find("encoder");

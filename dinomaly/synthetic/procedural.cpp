@@ -167,7 +167,7 @@ void make_dataset(const fs::path& root_path, const ProceduralOptions& options) {
       const bool ours = is_ours(root / marker_name);
       if (ours && read_file(root / marker_name, 1 << 16) == marker) return;
       check_input(ours || (fs::is_directory(root) && fs::is_empty(root)),
-                  "{}: is there already and no generated data set; it is left alone", root.string());
+                  "{}: already exists and is not a generated data set; it was left alone", root.string());
     }
     temporary = temporary_name(root);
     std::vector<Job> jobs;

@@ -160,8 +160,8 @@ NamedEncoder to_meta_names(const std::map<std::string, Tensor>& tensors, const s
     }
     std::vector<Tensor>& slots = parts[place->name];
     if (slots.empty()) slots.resize(place->parts);
-    check_input(slots.size() == place->parts && !slots[place->part], "{}: several tensors stand for {}",
-                source, place->name);
+    check_input(slots.size() == place->parts && !slots[place->part], "{}: several tensors map to {}", source,
+                place->name);
     slots[place->part] = tensor;
   }
   for (const auto& [name, slots] : parts) {

@@ -61,7 +61,7 @@ EncoderConfig read_config(const Tensors& tensors, int64_t heads, const std::stri
   config.hidden = axis(swiglu ? "blocks.0.mlp.w3.weight" : "blocks.0.mlp.fc2.weight", 2, 1);
   check_input(heads >= 0, "{}: {} heads", source, heads);
   check_input(heads > 0 || config.width % 64 == 0,
-              "{}: the number of heads must be given: a width of {} is no multiple of 64", source,
+              "{}: the number of heads must be given: a width of {} is not a multiple of 64", source,
               config.width);
   config.heads = heads > 0 ? heads : config.width / 64;
   check_input(config.width % config.heads == 0, "{}: {} heads do not divide a width of {}", source,

@@ -122,8 +122,8 @@ WeightsFile load_torch_file(const std::filesystem::path& path) {
   result.format = WeightsFile::Format::torch_zip;
   const StoredZip zip(path);
   const std::string pickle_path = zip.find_ending(pickle_name);
-  check_input(!pickle_path.empty(), "{}: a zip archive, but none of PyTorch's: no {} in it", result.source(),
-              pickle_name);
+  check_input(!pickle_path.empty(), "{}: a zip archive, but not one of PyTorch's: it has no {}",
+              result.source(), pickle_name);
   const std::string folder = pickle_path.substr(0, pickle_path.size() - pickle_name.size());
   check_input(!zip.contains(folder + "constants.pkl"), "{}: a TorchScript program, not a state dict",
               result.source());

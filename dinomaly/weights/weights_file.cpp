@@ -48,8 +48,8 @@ WeightsFile load_weights_file(const std::filesystem::path& path) {
               "{}: written by PyTorch in its format before version 1.6; save it again with a later one "
               "(torch.save(torch.load(FILE), FILE))",
               path.string());
-  check_input(start.size() < 9 || start[8] == '{',
-              "{}: neither a safetensors file nor a checkpoint of PyTorch", path.string());
+  check_input(start.size() < 9 || start[8] == '{', "{}: neither a safetensors nor a PyTorch file",
+              path.string());
   return load_safetensors(path);
 }
 

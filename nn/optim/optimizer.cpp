@@ -19,7 +19,7 @@ Tensor state_like(const Variable& parameter) {
 Optimizer::Optimizer(std::vector<Variable> parameters) : parameters_(std::move(parameters)) {
   for (const Variable& parameter : parameters_) {
     check(parameter.is_leaf() && parameter.requires_grad(),
-          "optimizer: a parameter is no leaf that requires a gradient");
+          "optimizer: a parameter is not a leaf that requires a gradient");
   }
 }
 

@@ -63,7 +63,7 @@ class HeaderListener {
 
   void see_key(int depth, const std::string& key) {
     if (depth == 1) {
-      check_input(names_.insert(key).second, "'{}' stands twice in the header", printable(key));
+      check_input(names_.insert(key).second, "'{}' appears twice in the header", printable(key));
       name_ = key;
       fields_.clear();
       values_ = 0;

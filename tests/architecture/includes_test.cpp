@@ -34,7 +34,7 @@ const std::vector<std::string> rooms = {"base",       "image",  "data",     "syn
                                         "weights",    "model",  "training", "inference",
                                         "evaluation", "report", "cli"};
 
-// Where `path` (relative to the root) stands in the order of rooms; -1 outside them.
+// The index of `path` (relative to the root) in the order of rooms; -1 outside them.
 int64_t room_of(const std::string& path) {
   if (!path.starts_with("dinomaly/")) return -1;
   const std::string name = path.substr(9, path.find('/', 9) - 9);

@@ -1,4 +1,4 @@
-// The runtime's host side: one queue of work for all streams, done in order when somebody waits.
+// The runtime's host side: one queue of work for all streams, done in order when the host waits.
 #include <cuda_runtime_api.h>
 #include <fmt/format.h>
 

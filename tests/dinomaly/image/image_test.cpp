@@ -73,7 +73,7 @@ class Loader {
 
 }  // namespace
 
-TEST_CASE("image: PNG, BMP and JPEG are told by their bytes and give the image back") {
+TEST_CASE("image: PNG, BMP and JPEG are recognised by their bytes and give the image back") {
   Loader load;
   const Image image = slope(37, 29);
   CHECK(load.rgb(encode_png(image)) == image);
@@ -152,11 +152,11 @@ TEST_CASE("image: damaged, foreign and outsized files are one clear line") {
   REQUIRE(table != std::string::npos);
   wild_table[table + 5] = wild_table[table + 6] = '\xFF';
   CHECK(one_line_with(load.error(wild_table), "Huffman table"));
-  // A scan whose tables are not there: the decoder would read memory that nobody has written.
+  // A scan whose tables are missing: the decoder would read uninitialised memory.
   for (const char marker : {'\xC4', '\xDB'}) {
     std::string other_slot = jpeg(image);
     other_slot[other_slot.find(std::string{'\xFF', marker}) + 4] = 3;
-    CHECK(one_line_with(load.error(other_slot), "a scan uses a table that is not there"));
+    CHECK(one_line_with(load.error(other_slot), "a scan uses a missing table"));
   }
 
   CHECK(one_line_with(load.error(png(40000, 1, 8, 0, "")), "40000 x 1 pixels"));

@@ -142,7 +142,7 @@ TEST_CASE("dinomaly info, convert and export from the command line") {
     CHECK(std::count(refused.error.begin(), refused.error.end(), '\n') == 1);
     CHECK_FALSE(std::filesystem::exists(out));
   };
-  refuses("export " + model + " --to anomalib --out " + out, "anomalib computes the preset 'anomalib' only");
+  refuses("export " + model + " --to anomalib --out " + out, "anomalib computes only the preset 'anomalib'");
   refuses("export " + slim + " --to authors --out " + out, "give it with --encoder");
   refuses("convert " + model + " " + out + " --names keras", "unknown names 'keras'");
   refuses("convert " + model + " " + (folder / "x.pth").string() + " --names meta", "no pickles");
