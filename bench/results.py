@@ -154,7 +154,7 @@ def markdown(doc):
         "",
         "All programs load the same random weights and images, and take turns, one repetition each. `error` is the first "
         "result's distance from our f32: of the map, against the map's own spread; in training, of the gradient's norm "
-        "without dropout (anomalib's layers have no bias and so another norm: of the loss). How the rest is measured stands in README.md.",
+        "without dropout (anomalib's layers have no bias and so another norm: of the loss). README.md says how the rest is measured.",
     ]
     for name, row in doc["rows"].items():
         run = doc["runs"][name]

@@ -205,8 +205,7 @@ void add_predict(CLI::App& app, Work& work) {
       "  find /data -name '*.png' | dinomaly predict model.safetensors - --fail-on-anomaly\n"
       "  dinomaly predict model.safetensors sheet.png --tile 512 --overlap 128 --out results\n"
       "  dinomaly predict model.safetensors --watch incoming --out results\n"
-      "An EXIF orientation is ignored: pixels are used as stored in the file, so it turns neither image nor "
-      "map.");
+      "Pixels are used as stored in the file: an EXIF orientation is ignored.");
   add_detector_flags(*command, options->detector);
   command->add_option("IMAGES", options->inputs, "files, folders, or - for paths on standard input");
   command->add_option(

@@ -224,8 +224,7 @@ void TrainFlags::add_command_flags(CLI::App& app) {
   add(app, "--eval-every", &TrainOptions::eval_every,
       "iterations between validations on the test part (OUT/validation.csv); 0: none");
   add(app, "--keep-best", &TrainOptions::keep_best,
-      "a metric (image_auroc, aupro, ...): keep the validated weights with the highest one, not the last "
-      "step");
+      "a metric (image_auroc, aupro, ...): the model is the best validation by it, not the last step");
   add(app, "--checkpoint-every", &TrainOptions::checkpoint_every,
       "iterations between checkpoints (1000); 0: none");
   add(app, "--resume", &TrainOptions::resume, "continue from OUT's last checkpoint, bit for bit");

@@ -24,8 +24,8 @@ TEST_CASE("cuda: what is wrong with a device is one line with what to do") {
   CHECK(no_device_text(device, 1) == "device cuda:1: this machine has one GPU, up to cuda:0");
   CHECK(no_device_text(Device::cuda(4), 2) == "device cuda:4: this machine has 2 GPUs, up to cuda:1");
   CHECK(one_line_with(no_kernel_image_text(device, "Tesla T4", 7, 5, "80, 90"),
-                      "Tesla T4 has architecture 75, but this program holds code for 80, 90; build with "
-                      "-DCMAKE_CUDA_ARCHITECTURES=75"));
+                      "Tesla T4 has architecture 75, but this program holds code for 80, 90; "
+                      "build with -DCMAKE_CUDA_ARCHITECTURES=75"));
   CHECK(one_line_with(memory_advice(device, 500'000'000, 8'000'000'000), "0.50 of 8.00 GB free"));
 }
 

@@ -25,7 +25,7 @@ struct Outcome {
 inline Outcome run_dinomaly(const TemporaryFolder& folder, const std::string& flags,
                             const std::string& first = "") {
   const std::string out = (folder / "stdout").string(), error = (folder / "stderr").string();
-  // On a busy machine threads that wait for one another cost far more than this little work does.
+  // On a busy machine, threads waiting for each other cost far more than this little work.
   const std::string command = first + "OMP_NUM_THREADS=1 " + std::string(DINOMALY_BINARY_DIR) +
                               "/bin/dinomaly " + flags + " >" + out + " 2>" + error;
   const int status = std::system(command.c_str());

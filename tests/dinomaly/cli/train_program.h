@@ -1,4 +1,4 @@
-// The program `train_mvtec` as a user meets it: what goes wrong is one line on stderr, status 2, and
+// The program `train_mvtec` as a user runs it: a mistake gives one line on stderr, status 2, and
 // no half-written file.
 #pragma once
 

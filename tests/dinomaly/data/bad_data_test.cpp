@@ -1,5 +1,5 @@
-// Data sets as they come, seen through train_mvtec: damaged ones are one clear line with status 2 and leave
-// no half-written file; images of other kinds give what their 8-bit RGB versions give.
+// Real-world data sets, seen through train_mvtec: damaged ones give one clear line with status 2 and no
+// half-written file; images of other kinds give what their 8-bit RGB versions give.
 #include <stb/stb_image_write.h>
 
 #include <nlohmann/json.hpp>
@@ -182,7 +182,7 @@ TEST_CASE("a run that fails leaves the results of an earlier one alone, and none
   cut(damaged);
   CHECK(run.run().status == 2);
   CHECK(snapshot() == before);
-  // Where the folder of results cannot be, nothing is trained.
+  // If the folder of results cannot be made, nothing is trained.
   write_file(damaged, whole.bytes());
   fs::remove_all(run.folder / "out");
   write_file(run.folder / "out", "in the way");

@@ -19,7 +19,7 @@ void append(void* context, void* data, int size) {
   static_cast<std::string*>(context)->append(static_cast<const char*>(data), static_cast<size_t>(size));
 }
 
-// A smooth image, which JPEG keeps nearly as it is.
+// A smooth image, which JPEG hardly changes.
 Image slope(int64_t width, int64_t height) {
   Image image(width, height, 3);
   for (int64_t y = 0; y < height; ++y) {
@@ -126,7 +126,7 @@ TEST_CASE("image: a file cut short anywhere is an error that names it") {
       CHECK(one_line_with(message, "image.png: "));
       if (size > 30) CHECK(one_line_with(message, "cut short"));
     }
-    CHECK(load.error(whole + std::string(100, '\0')).empty());  // what follows the end is of no matter
+    CHECK(load.error(whole + std::string(100, '\0')).empty());  // what follows the end does not matter
   }
 }
 

@@ -131,7 +131,7 @@ TEST_CASE("training log: a bar on a terminal, a plain line at the end elsewhere"
 }
 
 TEST_CASE(
-    "predict: regions lie where the map is high, the smaller ones go by --min-area; a tile's map is the "
+    "predict: regions are where the map is high, --min-area drops small ones; a tile's map is the "
     "library's") {
   const TemporaryFolder folder;
   make_small_project(folder);
