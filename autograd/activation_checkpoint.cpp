@@ -21,7 +21,7 @@ std::vector<Variable> fresh_leaves(const std::vector<Input>& inputs) {
   return leaves;
 }
 
-// Sets a generator (null: none) back to `start` and, at the end of its life, to where it stood.
+// Rewinds a generator (null: none) to `start`; the destructor restores its position.
 class Rewind {
  public:
   Rewind(Generator* generator, const Generator& start) : generator_(generator) {
@@ -50,7 +50,7 @@ Variable activation_checkpoint(std::function<Variable(const std::vector<Variable
     kept.push_back(input.defined() ? Input{input.value(), input.requires_grad()} : Input{});
   const Generator start = generator != nullptr ? *generator : Generator();
 
-  // Recorded, because only so it shows whether anything the function has captured asks for a gradient.
+  // Recorded, because only recording shows whether anything the function captures requires a gradient.
   const auto run = [&]() -> std::pair<Tensor, bool> {
     const Variable result = function(fresh_leaves(kept));
     return {result.value(), result.requires_grad()};

@@ -1,5 +1,6 @@
-// Checkpoints: memory for time. A part of a network keeps none of what its ops saved; backward() runs it once
-// more and walks it then (Chen et al., "Training deep nets with sublinear memory cost", 2016).
+// Activation checkpointing trades time for memory. Part of a network discards what its ops saved;
+// backward() runs it a second time and then walks it (Chen et al., "Training deep nets with sublinear
+// memory cost", 2016).
 #pragma once
 
 #include <functional>
@@ -15,9 +16,9 @@ namespace nabla {
 // part's tape for as long as they work on it.
 //
 // `function` runs twice and must do the same both times. It may use parameters and other variables it has
-// captured: they get their gradients, too. If it draws random numbers, `generator` is the one it draws from:
-// the second run starts where the first one did, and afterwards the generator stands where it stood. It must
-// live until backward() is through. Inputs may be undefined. Throws if the second run gives another shape.
+// captured: they also get their gradients. If it draws random numbers, `generator` is the one it draws from:
+// the second run starts where the first one did, and then the generator's position is restored. It must live
+// until backward() has finished. Inputs may be undefined. Throws if the second run gives another shape.
 Variable activation_checkpoint(std::function<Variable(const std::vector<Variable>&)> function,
                                const std::vector<Variable>& inputs, Generator* generator = nullptr);
 

@@ -19,7 +19,7 @@ namespace {
 
 constexpr int max_frames = 64;
 constexpr size_t max_lines = 8;
-constexpr const char* no_lines = "no source lines: addr2line of binutils was not found or knows none";
+constexpr const char* no_lines = "no source lines: binutils' addr2line is missing or knows none";
 
 struct NonFinite {
   int64_t index;
@@ -60,8 +60,8 @@ std::vector<uintptr_t> offsets_in_program(const CallStack& stack) {
   return offsets;
 }
 
-// The lines "FILE:LINE" that addr2line prints for the offsets, inlined calls included; empty where it is
-// missing.
+// The lines "FILE:LINE" that addr2line prints for the offsets, inlined calls included; empty where
+// it is missing.
 std::vector<std::string> run_addr2line(const std::vector<uintptr_t>& offsets) {
   std::string command = fmt::format("addr2line -i -e /proc/{}/exe", getpid());
   for (uintptr_t offset : offsets) command += fmt::format(" {:#x}", offset);
@@ -76,7 +76,7 @@ std::vector<std::string> run_addr2line(const std::vector<uintptr_t>& offsets) {
   return lines;
 }
 
-// The folder of the sources, ending in '/', as the compiler was told of it: where this very file was.
+// The folder of the sources, ending in '/', as the compiler was given it, derived from this file's own path.
 const std::string& source_root() {
   static const std::string root = [] {
     const std::string own = std::filesystem::path(__FILE__).lexically_normal().string();
@@ -86,8 +86,8 @@ const std::string& source_root() {
   return root;
 }
 
-// A path from the root of the sources; others as they are. Where the compiler was given relative names, paths
-// read BUILD/../FILE and the root is "../", or BUILD/../TREE/FILE and "../TREE/".
+// A path relative to the root of the sources; other paths unchanged. Where the compiler was given relative
+// names, paths read BUILD/../FILE and the root is "../", or BUILD/../TREE/FILE and "../TREE/".
 std::string from_root(const std::string& path) {
   const std::string& root = source_root();
   if (root.empty() || path.starts_with("/usr/")) return path;
@@ -103,7 +103,7 @@ bool is_framework(const std::string& path) {
   return false;
 }
 
-// Names of the functions that the dynamic linker knows: all there is without addr2line.
+// Names of the functions that the dynamic linker knows: all that is available without addr2line.
 std::vector<std::string> function_names(const CallStack& stack) {
   std::vector<std::string> names;
   Dl_info info{};
@@ -132,7 +132,8 @@ std::vector<std::string> source_lines(const CallStack& stack) {
   std::vector<std::string> lines;
   for (const std::string& line : found) {
     if (line.starts_with("?") || line.ends_with(":?") || line.ends_with(":0")) continue;
-    // "FILE:LINE (discriminator 2)": the number of a copy of the line within it says nothing to a reader.
+    // "FILE:LINE (discriminator 2)": the discriminator, which numbers copies of one line, means nothing
+    // to a reader.
     const std::string place = from_root(line.substr(0, line.find(" (")));
     if (!is_framework(place) && lines.size() < max_lines) lines.push_back(place);
   }

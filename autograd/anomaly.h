@@ -1,4 +1,4 @@
-// Where does the NaN come from? While a DetectAnomaly lives, the first op that gives one says so.
+// Finds where a NaN comes from: while a DetectAnomaly lives, the first op that produces one throws.
 #pragma once
 
 #include <string>
@@ -27,7 +27,7 @@ class DetectAnomaly {
   static bool enabled() { return detail::anomaly_detectors != 0; }
 };
 
-// The return addresses of the calls under way, innermost first.
+// The return addresses of the active calls, innermost first.
 using CallStack = std::vector<void*>;
 CallStack call_stack();
 

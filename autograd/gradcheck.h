@@ -1,4 +1,4 @@
-// Is a backward formula the derivative of its forward one? Asked of numbers.
+// Checks numerically that a backward formula is the derivative of its forward formula.
 #pragma once
 
 #include <functional>
@@ -9,9 +9,9 @@
 
 namespace nabla {
 
-// Compares the gradient of L = sum(c * function(inputs)), c a cotangent drawn from the standard normal
-// distribution, with central differences (L(x + h) - L(x - h)) / 2h in float64, for every element of every
-// input.
+// Compares the gradient of L = sum(c * function(inputs)), c a cotangent drawn from the standard
+// normal distribution, with central differences (L(x + h) - L(x - h)) / 2h in float64, for every
+// element of every input.
 //   inputs: f64 on the CPU; function: deterministic, smooth within h = 1e-5 of the inputs, any output shape
 // The error of an element is |gradient - difference| / max(1, |difference|). Returns the largest; throws
 // Error naming input, element and both numbers if it exceeds `tolerance`. An input the output does not depend

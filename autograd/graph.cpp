@@ -92,12 +92,12 @@ class Drawing {
       if (leaf_storages_.contains(storage)) of_leaves += storage->bytes();
     }
     std::string memory = fmt::format("saved {}", bytes_text(saved));
-    if (of_leaves != 0) memory += fmt::format(", of it {} leaves", bytes_text(of_leaves));
+    if (of_leaves != 0) memory += fmt::format(", {} of it in leaves", bytes_text(of_leaves));
     return fmt::format("  {} [label=\"{}\\n{} {}\\n{}\"];\n", id(state), quoted(state.node->name),
                        state.shape, state.dtype, memory);
   }
 
-  // What the backward function holds: the memory that is copied, as handles, when the function is.
+  // What the backward function holds: copying the function copies these storage handles.
   static std::set<const Storage*> saved_by(const Node& node) {
     StorageWatcher watcher;
     const Backward copy = node.backward;

@@ -1,4 +1,4 @@
-// The tape as an image.
+// The tape as a drawing.
 #pragma once
 
 #include <string>
@@ -9,14 +9,13 @@
 
 namespace nabla {
 
-// What `root` was made of, in the language of Graphviz (`dot -Tsvg`): an ellipse for each recorded op, with
+// How `root` was computed, in the language of Graphviz (`dot -Tsvg`): an ellipse for each recorded op, with
 // name, shape and dtype of its output, and the bytes its backward keeps in memory; a box for each variable
-// that no recorded op made. Edges follow the forward pass. Each memory block counts once an op, whole, even
-// if a view of it was saved; blocks that are also a leaf's value, which cost nothing more, are told apart. A
-// block that several ops saved counts at each.
-// `names`, for example a module's named_parameters(), are written into the boxes. Ops are numbered in order
-// of creation, boxes in order of their first use, so that equal graphs give equal text. Draw before
-// backward(), which releases the tape.
+// that no recorded op made. Edges follow the forward pass. Each memory block counts once per op, whole, even
+// if only a view of it was saved. Blocks that are also a leaf's value cost nothing extra and are shown
+// separately. A block saved by several ops counts at each of them. `names`, for example a module's
+// named_parameters(), are written into the boxes. Ops are numbered in order of creation, boxes in order of
+// their first use, so that equal graphs give equal text. Draw before backward(), which releases the tape.
 std::string to_graphviz(const Variable& root,
                         const std::vector<std::pair<std::string, Variable>>& names = {});
 

@@ -15,7 +15,7 @@ namespace {
 std::atomic<uint64_t> next_order{1};
 std::atomic<int64_t> live_nodes{0};
 
-// Whether nobody else holds the memory, so that it may be changed in place or kept without a copy.
+// Whether nothing else holds the memory, so that it may be changed in place or kept without a copy.
 bool is_ours(const Tensor& tensor) { return tensor.storage().use_count() == 1 && tensor.is_contiguous(); }
 
 void accumulate(VariableState& state, Tensor contribution) {
@@ -56,7 +56,7 @@ class Walk {
       if (input.defined()) inputs_.insert(input.state().get());
     }
   }
-  // Also when a hook or an op throws: no half-summed gradient stays behind.
+  // Also when a hook or an op throws: no partial sum of a gradient is left behind.
   ~Walk() {
     for (auto& [order, state] : reached_) state->pending = {};
     for (auto& state : leaves_) state->pending = {};

@@ -1,6 +1,6 @@
-// The tape: what record() wrote down of every op, so that backward() can visit the ops in the reverse order
-// of their creation. Each entry belongs to the variable it made and goes when that goes or when backward()
-// has passed it; neither walk nor release recurses, however long the chain.
+// The tape: what record() noted about every op, so that backward() can visit the ops in the reverse order of
+// their creation. Each entry belongs to the variable it made. It is released with that variable or when
+// backward() has passed it; neither the walk nor the release recurses, however long the chain.
 #pragma once
 
 #include <cstdint>
@@ -32,7 +32,7 @@ struct Node {
   const char* name = "";
   std::vector<std::shared_ptr<VariableState>> inputs;  // null: undefined
   Backward backward;
-  CallStack called_at;  // empty unless anomalies are looked for
+  CallStack called_at;  // empty unless anomalies are being detected
 };
 
 struct HookEntry {
@@ -40,8 +40,8 @@ struct HookEntry {
   Hook hook;
 };
 
-// A variable as the tape sees it: all but the value, which belongs to those who hold a handle and to those
-// ops that saved it. What no backward needs is free as soon as the forward pass has let go of it.
+// A variable as the tape sees it: everything but the value, which belongs to the handles and to the ops that
+// saved it. A value that no backward needs is freed as soon as the forward pass drops it.
 struct VariableState {
   std::weak_ptr<HeldValue> held;
   Shape shape;
@@ -62,8 +62,8 @@ struct HeldValue {
   std::function<Tensor()> again;  // see record()
 };
 
-// An input as an op's backward keeps it: its value, or, where that is cheap to make again from what the op
-// that made it saved anyway, only how.
+// An input as an op's backward keeps it: its value or, where the op that made it can cheaply recompute it
+// from what it saved anyway, only the function that does so.
 class Saved {
  public:
   Saved() = default;  // nothing
@@ -80,19 +80,19 @@ void append_to_tape(const Variable& output, const char* name, const std::vector<
                     Backward backward);
 
 // For a backward that records a graph of its own and walks it: the gradients of the leaves `inputs`, given
-// `gradient` of `output`; undefined for an input that none reaches. What else the graph was made of (a
-// parameter, a variable made before the op whose backward is running) gets its contributions in the walk
-// around, as if the graph were part of it: they are summed with those from elsewhere, and hooks see the sum.
-// Throws outside a backward().
+// `gradient` of `output`; undefined for an input that no gradient reaches. Anything else the graph depends on
+// (a parameter, a variable made before the op whose backward is running) gets its contributions in the
+// enclosing walk, as if the graph were part of it: they are summed with those from elsewhere, and hooks see
+// the sum. Throws outside a backward().
 std::vector<Tensor> gradients_of(const Variable& output, Tensor gradient,
                                  const std::vector<Variable>& inputs);
 
-// How many entries are alive in the whole program.
+// The number of live entries in the whole program.
 int64_t tape_size();
 
-// Makes `value` the output of an op: a plain constant where no input requires a gradient or recording is off
-// (no_grad), else a variable with an entry on the tape. `backward` maps dy to the inputs' gradients, in the
-// order of `inputs`; what it captures is the saved state. It captures Tensors, never the output Variable
+// Makes `value` the output of an op: a plain constant if no input requires a gradient or recording is off
+// (no_grad), otherwise a variable with an entry on the tape. `backward` maps dy to the inputs' gradients, in
+// the order of `inputs`; what it captures is the saved state. It captures Tensors, never the output Variable
 // (that would be a reference cycle).
 //
 // `again`, where given, makes `value` anew, bit for bit, from what `backward` has captured too, at a cost

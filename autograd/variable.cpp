@@ -52,8 +52,8 @@ bool Variable::is_leaf() const { return !state_of(*this).node && !state_of(*this
 void Variable::set_requires_grad(bool on) const {
   check(is_leaf(), "set_requires_grad: not a leaf; use detach()");
   check(!on || is_floating(dtype()), "a variable of {} cannot require a gradient", dtype());
-  // From now on the value may be changed in place: it must not be a mapped file's memory, nor may a backend
-  // go on using what it packed of the frozen value.
+  // From now on the value may be changed in place. So it must not be a mapped file's memory, and a backend
+  // must stop using what it packed from the frozen value.
   if (on && !requires_grad() && value().defined()) held_->value = value().clone();
   state()->requires_grad = on;
 }

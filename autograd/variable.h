@@ -10,13 +10,13 @@
 
 namespace nabla {
 
-// Sees the gradient of a variable, summed over all its uses, and returns what takes its place.
+// Receives the gradient of a variable, summed over all its uses, and returns its replacement.
 using Hook = std::function<Tensor(const Tensor& gradient)>;
 
 struct VariableState;
 struct HeldValue;
 
-// Takes a hook away again; does nothing if it is already gone. May be called inside the hook itself.
+// Removes a hook; does nothing if it is already gone. May be called inside the hook itself.
 class HookHandle {
  public:
   HookHandle() = default;
@@ -48,15 +48,15 @@ class Variable {
   // Leaves only: starts or stops recording for later uses. While no gradient is required the value is taken
   // to be constant (backends may keep packed copies of it); starting copies it to memory of its own.
   void set_requires_grad(bool on) const;
-  // Leaves only: replaces the value (a loaded weight, another dtype). The shape may change; the gradient is
-  // dropped.
+  // Leaves only: replaces the value (a loaded weight, another dtype). The shape may change; the
+  // gradient is dropped.
   void set_value(Tensor value) const;
 
   // The gradient of a leaf or a retained variable; undefined before backward().
   const Tensor& grad() const;
   void set_grad(Tensor gradient) const;
   void zero_grad() const { set_grad({}); }
-  // A non-leaf keeps its gradient, too (after its hooks).
+  // Makes a non-leaf keep its gradient too (after its hooks).
   void retain_grad() const;
   // Hooks run in the order they were registered, once per backward(), on the sum of all contributions, before
   // anything upstream sees it. Throws on a variable that requires no gradient.
@@ -67,7 +67,7 @@ class Variable {
 
   // Gradients of this variable with respect to everything that requires one, added to the leaves' grad().
   // `gradient` has this variable's shape; it may be left out for a variable of one element (then it is 1).
-  // The part of the tape that was walked is released: a second backward() through it throws.
+  // The part of the tape that was walked is released; a second backward() through it throws.
   void backward(Tensor gradient = {}) const;
 
   // For ops (tape.h).

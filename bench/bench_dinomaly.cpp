@@ -4,7 +4,7 @@
 //   bench_dinomaly train --arch base --batch 4 --kept-features
 //
 // Prints one line of JSON. With --serve it answers the lines of its stdin instead, so that another program
-// can take turns between this and its rivals: see compare.py.
+// can alternate between this one and others: see compare.py.
 #include <algorithm>
 #include <cstdio>
 #include <iostream>
@@ -33,7 +33,7 @@ static void answer(const json& line) {
 
 // The first line out: {"check", "first_result_seconds", "peak_rss_mb"}; then one for each line in.
 //   run   -> {"seconds"}: of one repetition, all images
-//   reset -> {}: the peak starts anew
+//   reset -> {}: restarts the peak
 //   peak  -> {"peak_rss_mb"}
 static void serve(Workload& workload, Clock::time_point start) {
   const json first = workload.check();

@@ -1,5 +1,4 @@
-// bench_metrics [--maps N] [--side S]: how long the exact AU-PRO of N maps of S x S values takes, and the
-// memory.
+// bench_metrics [--maps N] [--side S]: time and memory of the exact AU-PRO of N maps of S x S values.
 #include <CLI/CLI.hpp>
 #include <vector>
 
@@ -14,7 +13,7 @@ using namespace dinomaly;
 
 namespace {
 
-// Three squares a mask on every second map, whose values there tend to be higher.
+// Three squares per mask on every second map, where its values tend to be higher.
 void draw(std::vector<float>& map, std::vector<uint8_t>& mask, int64_t side, bool anomalous) {
   std::fill(mask.begin(), mask.end(), uint8_t{0});
   if (!anomalous) return;
@@ -45,9 +44,8 @@ int measure(int64_t count, int64_t side) {
   const double value = aupro.compute();
   const double computing = seconds_since(start);
   fmt::print(
-      "AU-PRO {:.6f} of {} maps of {} x {}: {:.2f} s ({:.2f} s taking them in, {:.2f} s the curve), at most "
-      "{:.0f} "
-      "MB\n",
+      "AU-PRO {:.6f} of {} maps of {} x {}: {:.2f} s ({:.2f} s adding them, {:.2f} s the curve), "
+      "peak {:.0f} MB\n",
       value, count, side, side, adding + computing, adding, computing, peak_rss_mb());
   return 0;
 }

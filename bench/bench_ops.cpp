@@ -3,8 +3,8 @@
 //   bench_ops --benchmark_filter='base/.*threads:2' --benchmark_min_time=0.2
 //
 // Counters: GFLOP/s and percent of the multiply-add peak for products and attention; GB/s read and written
-// and percent of a memcpy of as many bytes for everything else. bf16 products are compared with the f32 peak,
-// too, which a processor with bf16 instructions may exceed.
+// and percent of a memcpy of as many bytes for everything else. bf16 products are also compared with the f32
+// peak, which a processor with bf16 instructions may exceed.
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
 #include <omp.h>
@@ -32,7 +32,7 @@ struct Shapes {
   Dtype dtype;
 };
 
-// A kernel with its tensors, and how much work one call is. Either number may be 0: not the yardstick.
+// A kernel with its tensors, and the work of one call. Either number may be 0: not used as the measure.
 struct Case {
   std::function<void()> call;
   double flops = 0, bytes = 0;
@@ -53,7 +53,7 @@ Kernels& kernels() { return kernels_for(Device::cpu()); }
 
 // (tokens, in) x (out, in)^T with the epilogue that the layer has. frozen: the encoder's packed weights.
 Case linear_case(const Shapes& s, int64_t in, int64_t out, bool gelu, bool residual, bool frozen) {
-  // Sums of spread 1, as a network has them: far out, GELU is made of denormal numbers, which are slow.
+  // Sums of spread 1, as in a network: far out, GELU gives denormal numbers, which are slow.
   const double spread = 1 / std::sqrt(static_cast<double>(in));
   const Tensor x = random({1, tokens, in}, s.dtype), weight = random({1, out, in}, s.dtype, spread);
   const Tensor y = Tensor::empty({1, tokens, out}, s.dtype);
@@ -169,7 +169,7 @@ Case topk_case(const Shapes& s) {
   return {[=] { kernels().topk(x, k, true, values, indices); }, 0, bytes_of({x, values, indices})};
 }
 
-// All that is trained: 24 D^2 of each of eight blocks less the norms, and the bottleneck's 8 D^2.
+// All trained parameters: 24 D^2 in each of eight blocks, without the norms, and 8 D^2 in the bottleneck.
 Case optimizer_case(const Shapes& s) {
   std::vector<AdamSlot> slots;
   double bytes = 0;

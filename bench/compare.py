@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The same work here and in PyTorch, anomalib, ONNX Runtime and OpenVINO, taking turns in one run. See README.md.
+"""Runs the same work here and in PyTorch, anomalib, ONNX Runtime and OpenVINO, alternately. See README.md.
 
     compare.py --prepare                       make the venv, weights and models, and warm the compilers' caches
     compare.py                                 all rows and peers; writes RESULTS.md and results.json beside this file
@@ -38,7 +38,7 @@ def peers_of(args, row):
 
 
 def fault_of_device(args):
-    """What bench_dinomaly says about a GPU that cannot be used; empty if it can."""
+    """bench_dinomaly's message about a GPU that cannot be used; empty if it can."""
     trial = [str(args.bench), "infer", "--arch=small", "--size=14", "--repeat=1", f"--device={args.device}"]
     done = subprocess.run(trial, capture_output=True, text=True)
     return "" if done.returncode == 0 else (done.stderr.strip().splitlines() or ["it ended early"])[-1]
@@ -112,7 +112,7 @@ class Row:
     def measure(self, workers):
         for worker in workers:
             worker.ask("reset", 20)
-        # What later groups need is kept for them; one turn is always taken.
+        # Time that later groups need is reserved; one turn is always run.
         groups_to_come = -(-len(self.waiting) // max(len(workers) - 1, 1))
         until = time.monotonic() + self.left() / (1 + groups_to_come)
         for count in range(self.args.repeat):
@@ -150,7 +150,7 @@ def make_venv(args):
     if not args.python.exists():
         say(f"making {args.venv}")
         subprocess.run([sys.executable, "-m", "venv", str(args.venv)], check=True)
-    for package in PACKAGES:  # one by one: what cannot be installed is absent from the table, the rest goes on
+    for package in PACKAGES:  # one by one: a package that cannot be installed is absent from the table
         found = subprocess.run([args.python, "-c", f"import {package}"], capture_output=True).returncode == 0
         if not found:
             say(f"installing {package}")
@@ -188,11 +188,11 @@ def compare(args):
     shares = sum(ROWS[row][3] for row in args.rows)
     load = os.getloadavg()[0]
     if load > 0.5:
-        say(f"other programs are busy (load {load:.1f}): the times will not be worth much")
+        say(f"other programs are busy (load {load:.1f}): the times will be unreliable")
     end = begin
     for row in args.rows:
         peers = [peer for peer in peers_of(args, row) if not args.peers or peer in args.peers]
-        # What an earlier row has left over goes to the later ones.
+        # Time left over by earlier rows goes to the later ones.
         end += args.minutes * 60 * ROWS[row][3] / shares
         if peers:
             rows[row] = Row(args, row, peers, end).run()
@@ -206,7 +206,7 @@ def parse():
     parser.add_argument("--rows", type=comma, help=", ".join(ROWS))
     parser.add_argument("--peers", type=comma, help=", ".join(dict.fromkeys(INFER_PEERS + TRAIN_PEERS)))
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
-    parser.add_argument("--repeat", type=int, default=15, help="turns that count, at most (15)")
+    parser.add_argument("--repeat", type=int, default=15, help="most turns to measure (15)")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--size", type=int, default=392)
     parser.add_argument("--minutes", type=float, default=10, help="for all rows together (10)")
@@ -215,7 +215,7 @@ def parse():
     parser.add_argument("--work", type=pathlib.Path, default=HERE / "work", help="weights, models, caches, logs")
     parser.add_argument("--bench", type=pathlib.Path, default=HERE.parent / "build/bin/bench_dinomaly")
     parser.add_argument("--out", type=pathlib.Path, default=HERE, help="folder of RESULTS.md and results.json")
-    parser.add_argument("--prepare", action="store_true", help="everything that takes long, without the comparison")
+    parser.add_argument("--prepare", action="store_true", help="do all slow preparation, without the comparison")
     args = parser.parse_args()
     args.rows = args.rows or (CPU_ROWS if args.device == "cpu" else GPU_ROWS)
     for row in args.rows:

@@ -124,7 +124,7 @@ class Encoder(nn.Module):
         return outputs
 
 
-cosine_similarity = F.cosine_similarity  # export_models.py puts one in its place that OpenVINO can read
+cosine_similarity = F.cosine_similarity  # export_models.py replaces it by one that OpenVINO can read
 
 
 def fuse(features):

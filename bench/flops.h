@@ -1,5 +1,5 @@
-// How much arithmetic Dinomaly is: two floating-point operations for each multiply-add of the matrix products
-// and of attention. Norms, activations and everything else that is one pass over memory count nothing.
+// Dinomaly's arithmetic: two floating-point operations for each multiply-add of the matrix products and of
+// attention. Norms, activations and everything else that is one pass over memory are not counted.
 #pragma once
 
 #include "dinomaly/model/config.h"

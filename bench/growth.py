@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""How cost grows: batch, size, architecture, threads, and the number of training images. Writes GROWTH.md.
+"""Measures how cost grows with batch, size, architecture, threads and training images. Writes GROWTH.md.
 
     growth.py                         everything, one axis at a time, about 25 minutes on two cores
     growth.py --axes batch,images --repeat 2 --limit 60
@@ -44,7 +44,7 @@ def bench(args, work, **changes):
 def table(first, runs):
     """`runs`: (label, result). Cost and arithmetic are also given as multiples of the first line's."""
     lines = [
-        f"| {first} | ms an image | GFLOP an image | GFLOP/s | times the first: ms | GFLOP | peak MB |",
+        f"| {first} | ms per image | GFLOP per image | GFLOP/s | times the first: ms | GFLOP | peak MB |",
         "|---|---|---|---|---|---|---|",
     ]
     base = next((result for _, result in runs if "error" not in result), None)
@@ -70,8 +70,8 @@ def batch_axis(args):
 def size_axis(args):
     inference = [(s, bench(args, "infer", size=s)) for s in SIZES]
     training = [(s, bench(args, "train", size=s, batch=4, kept=True)) for s in SIZES]
-    return ["", "## Pixels a side, inference (ViT-S, batch 1)", "", *table("side", inference),
-            "", "## Pixels a side, training step with kept features (ViT-S, batch 4)", "",
+    return ["", "## Pixels per side, inference (ViT-S, batch 1)", "", *table("side", inference),
+            "", "## Pixels per side, training step with kept features (ViT-S, batch 4)", "",
             *table("side", training)]  # fmt: skip
 
 
@@ -93,7 +93,7 @@ def threads_axis(args):
 
 
 def run_measured(command, limit):
-    """Status, output, seconds and peak memory in MB of a process of its own."""
+    """Status, output, seconds and peak memory in MB of a separate process."""
     begin = time.monotonic()
     with tempfile.TemporaryFile("w+") as out:
         process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
@@ -110,8 +110,8 @@ def run_measured(command, limit):
 
 
 def images_axis(args):
-    """Trainings whose features outgrow --feature-memory: what each further image costs in memory and time."""
-    lines = ["", f"## Training images: an epoch, at most {MOST_STEPS} steps, --feature-memory {FEATURE_GB} (ViT-S, 56 pixels a side, batch 64)", "",
+    """Trainings whose features outgrow --feature-memory: what each additional image costs in memory and time."""
+    lines = ["", f"## Training images: an epoch, at most {MOST_STEPS} steps, --feature-memory {FEATURE_GB} (ViT-S, 56 pixels per side, batch 64)", "",
              "| images | encoded | features MB | where | encoding s | training s | peak MB |",
              "|---|---|---|---|---|---|---|"]  # fmt: skip
     with tempfile.TemporaryDirectory(dir=args.build.parent) as folder:

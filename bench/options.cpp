@@ -46,15 +46,15 @@ BenchOptions parse_bench_options(int argc, char** argv) {
   app.footer("Example: bench_dinomaly infer --arch base --batch 1 --threads 2 --repeat 10");
   app.add_option("WORK", work, "infer or train")->required();
   app.add_option("--arch", options.arch, "small, base or large")->capture_default_str();
-  app.add_option("--size", options.size, "pixels a side, a multiple of 14")->capture_default_str();
+  app.add_option("--size", options.size, "pixels per side, a multiple of 14")->capture_default_str();
   app.add_option("--batch", options.batch, "images")->capture_default_str()->check(CLI::Range(1, 4096));
   app.add_option("--precision", precision, "f32 or bf16")->capture_default_str();
   add_device_flags(app, device);
-  app.add_option("--threads", options.threads, "0: one a processor")->check(CLI::Range(0, 1024));
-  app.add_option("--repeat", options.repeat, "repetitions that count, after one that does not")
+  app.add_option("--threads", options.threads, "0: one per processor")->check(CLI::Range(0, 1024));
+  app.add_option("--repeat", options.repeat, "measured repetitions, after one warm-up")
       ->capture_default_str()
       ->check(CLI::Range(1, 1000000));
-  app.add_option("--seed", options.seed, "of weights and images")->capture_default_str();
+  app.add_option("--seed", options.seed, "seed of weights and images")->capture_default_str();
   app.add_flag("--kept-features", options.kept_features, "train: run the encoder once, before the clock");
   app.add_option("--weights", options.weights, "a file of --save-weights instead of random weights");
   app.add_option("--save-weights", options.save_weights,

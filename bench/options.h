@@ -1,4 +1,4 @@
-// What bench_dinomaly is asked to run.
+// The options of bench_dinomaly.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ struct BenchOptions {
   int64_t size = 392, batch = 1;
   Dtype precision = Dtype::f32;
   Device device;
-  int threads = 0;  // 0: one a processor
+  int threads = 0;  // 0: one per processor
   int64_t repeat = 5;
   uint64_t seed = 1;
   bool kept_features = false;

@@ -13,8 +13,8 @@ namespace dinomaly {
 
 namespace {
 
-// As wide as the widest register the compiler was told of. Twelve sums hide the latency of the multiply-add
-// on every common core, and with two factors still fit sixteen registers.
+// As wide as the widest register the compiler targets. Twelve sums hide the latency of the multiply-add on
+// every common core, and with two factors still fit sixteen registers.
 using Vector [[gnu::vector_size(__BIGGEST_ALIGNMENT__)]] = float;
 constexpr int sums = 12, lanes = __BIGGEST_ALIGNMENT__ / sizeof(float);
 

@@ -1,15 +1,15 @@
-// What this machine can do at most, measured: the yardstick for the kernels.
+// The measured peak of this machine, as the reference for the kernels.
 #pragma once
 
 #include <cstddef>
 
 namespace dinomaly {
 
-// f32 multiply-adds on registers, on `threads` threads at once: 10^9 operations a second, two for each
-// multiply-add.
+// f32 multiply-adds on registers, on `threads` threads at once: 10^9 operations per second, two
+// for each multiply-add.
 double peak_gflops(int threads);
 
-// memcpy of `bytes` per thread group, split over `threads`: 10^9 bytes read and written a second. Small
+// memcpy of `bytes` per thread group, split over `threads`: 10^9 bytes read and written per second. Small
 // blocks stay in the caches, so kernels are compared with a copy of as many bytes as they move.
 double peak_copy_gb(size_t bytes, int threads);
 

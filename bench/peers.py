@@ -1,4 +1,4 @@
-"""One program of the comparison, in a process of its own, that answers lines as bench_dinomaly --serve does.
+"""One program of the comparison, in its own process, that answers lines as bench_dinomaly --serve does.
 
     peers.py PEER --work infer --arch small --weights F.safetensors --threads 2 [--kept-features]
 
@@ -270,7 +270,7 @@ class Anomalib(Torch):
         for module in drops:
             module.p = 0.0
         result = super().check()
-        result.pop("grad_error", None)  # layers without bias have no such gradients: the norm is another one
+        result.pop("grad_error", None)  # layers without bias have no bias gradients, so the norm differs
         for module, p in zip(drops, before):
             module.p = p
         return result

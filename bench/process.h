@@ -5,9 +5,9 @@
 
 namespace dinomaly {
 
-// The largest resident set so far, in MB (10^6 bytes); 0 where /proc does not tell.
+// The largest resident set so far, in MB (10^6 bytes); 0 if /proc does not say.
 double peak_rss_mb();
-// Lets peak_rss_mb() start anew from what is resident now; does nothing where the system does not offer it.
+// Restarts peak_rss_mb() from what is resident now; does nothing if the system does not support it.
 void reset_peak_rss();
 
 inline double seconds_since(std::chrono::steady_clock::time_point start) {

@@ -122,7 +122,7 @@ def number(value, digits):
 
 def table(row):
     lines = [
-        "| program | precision | s an image, min | median | relative to ours f32 | peak MB running | peak MB with start "
+        "| program | precision | s per image, min | median | relative to ours f32 | peak MB running | peak MB with start "
         "| first result s | error |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
@@ -152,9 +152,10 @@ def markdown(doc):
         f"{m['cpu']}, {m['cores']} cores ({', '.join(m['instructions'])}), {m['memory_gib']} GiB, {m['system']}; "
         f"{doc['threads']} threads, {doc['size']} x {doc['size']} pixels.",
         "",
-        "All programs load the same random weights and images, and take turns, one repetition each. `error` is the first "
-        "result's distance from our f32: of the map, against the map's own spread; in training, of the gradient's norm "
-        "without dropout (anomalib's layers have no bias and so another norm: of the loss). How the rest is measured stands in README.md.",
+        "All programs load the same random weights and images and run alternately, one repetition at a time. `error` is "
+        "the distance of the first result from our f32: of the map, relative to the map's own spread; in training, of the "
+        "gradient's norm without dropout (for anomalib, whose layers have no bias and so a different norm, of the loss). "
+        "README.md says how the rest is measured.",
     ]
     for name, row in doc["rows"].items():
         run = doc["runs"][name]

@@ -55,7 +55,7 @@ def command_of(args, row, peer):
 
 
 class Worker:
-    """A peer's process: a line in, a line of JSON out."""
+    """A peer's process: one line in, one line of JSON out."""
 
     def __init__(self, args, row, peer, timeout):
         self.peer, self.seconds = peer, []
@@ -91,7 +91,7 @@ class Worker:
         try:
             self.process.stdin.write(line + "\n")
         except BrokenPipeError:
-            pass  # answer() tells why
+            pass  # answer() reports why
         return self.answer(timeout)
 
     def stop(self):

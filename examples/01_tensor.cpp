@@ -41,7 +41,7 @@ static void views() {
   show("x.transpose(0, 1)", x.transpose(0, 1));  // element (i, j) lies at 1 i + 3 j: nothing moved
   show("x.slice(1, 0, 3, 2)", x.slice(1, 0, 3, 2));
   show("x.select(0, 1)", x.select(0, 1));
-  show("row.expand({2, 3})", row.expand({2, 3}));  // stride 0: the same row again and again
+  show("row.expand({2, 3})", row.expand({2, 3}));  // stride 0: the same row repeated
   x.transpose(0, 1).slice(0, 0, 1).slice(1, 0, 1).fill(9);
   fmt::print("All five share two blocks of memory: writing 9 into the transpose makes x {}.\n\n",
              elements(x));
@@ -69,8 +69,7 @@ static void dtypes() {
   }
 }
 
-// Freed blocks are kept and given out again: after its first step a training loop asks the system for
-// nothing.
+// Freed blocks are kept and reused: after its first step a training loop requests no memory from the system.
 static void memory() {
   const CachingAllocator& allocator = kernels_for(Device::cpu()).allocator();
   const MemoryCounters before = allocator.counters();

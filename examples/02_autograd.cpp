@@ -1,4 +1,4 @@
-// 02: gradients by a tape: written down forwards, walked backwards.
+// 02: gradients by a tape: recorded forwards, walked backwards.
 //
 //   build/bin/02_autograd
 //
@@ -18,7 +18,7 @@ using namespace nabla;
 
 static Variable scalar(double value) { return {Tensor::full({}, value), true}; }
 
-// Every op writes down its name, its inputs and how to turn dy into their gradients (record() in tape.h).
+// Every op records its name, its inputs and how to turn dy into their gradients (record() in tape.h).
 static void by_hand() {
   const Variable a = scalar(2), b = scalar(0);
   const Variable e = exp(b), product = a * e, y = product + a;
@@ -51,14 +51,14 @@ static void unrecorded() {
              y.requires_grad() ? "yes" : "no");
 }
 
-// An op of one's own: the value, the inputs, and the gradient. What the lambda captures is what is saved.
+// A custom op: the value, the inputs, and the gradient. What the lambda captures is what is saved.
 static Variable cube(const Variable& x, double factor) {
   const Tensor value = x.value();
   return record("cube", value * value * value, {x},
                 [value, factor](const Tensor& dy) -> Gradients { return dy * value * value * factor; });
 }
 
-// The gradient claims what a small change of x does; so change x a little and see.
+// The gradient predicts the effect of a small change of x, so change x a little and compare.
 static void check_cube(double factor) {
   Generator generator(1);
   const Tensor x = Tensor::uniform({2, 3}, 1, 2, generator, Dtype::f64);

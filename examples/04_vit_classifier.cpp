@@ -1,4 +1,4 @@
-// 04: nothing in the framework is Dinomaly's alone: a vision transformer learns to tell drawn shapes apart.
+// 04: the framework is not only for Dinomaly: a vision transformer learns to distinguish drawn shapes.
 //
 //   build/bin/04_vit_classifier
 //
@@ -72,7 +72,7 @@ struct Classifier : Module {
   }
 };
 
-// The share of images the model has never trained on that it names rightly.
+// The share of unseen images that the model classifies correctly.
 static double accuracy(const Classifier& model, const LabelledImages& data) {
   NoGrad no_recording;
   const Tensor guess = argmax(model(data.images).value());

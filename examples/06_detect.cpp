@@ -1,5 +1,4 @@
-// 06: the whole method, small: good woods to learn from, then woods it has never seen, some of them
-// damaged.
+// 06: the whole method, small: learn from images of good wood, then judge unseen ones, some of them damaged.
 //
 //   build/bin/06_detect
 //

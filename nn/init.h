@@ -1,4 +1,4 @@
-// Initial values of parameters, drawn in double and rounded to the parameter's dtype.
+// Initial values of parameters: drawn in double, then rounded to the parameter's dtype.
 #pragma once
 
 #include "nn/module.h"

@@ -1,4 +1,4 @@
-// The layers that are one op and its parameters. Parameter names and shapes are torch's.
+// Layers that consist of one op and its parameters. Parameter names and shapes are torch's.
 #pragma once
 
 #include <cstdint>
@@ -31,7 +31,7 @@ class LayerNorm : public Module {
   double eps_;
 };
 
-// x * gamma, one factor a channel (Touvron et al., "Going deeper with image transformers").
+// x * gamma, one factor per channel (Touvron et al., "Going deeper with image transformers").
 class LayerScale : public Module {
  public:
   explicit LayerScale(int64_t width, double start = 1.0);

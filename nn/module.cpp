@@ -19,8 +19,8 @@ std::string listed(const char* what, const std::vector<std::string>& names) {
                      names.size() > shown ? ", ..." : "");
 }
 
-// Gives a module's parameters other values, and the memory of the old ones back to the system: a model's
-// weights are the largest thing a program holds, and nothing of their sizes is asked for again.
+// Replaces a module's parameters and returns the memory of the old ones to the system: a model's weights are
+// the largest thing a program holds, and blocks of their sizes are not requested again.
 void replace(const std::vector<Variable>& parameters, const std::function<Tensor(const Tensor&)>& change) {
   for (const Variable& parameter : parameters) {
     const Tensor before = parameter.value();

@@ -30,8 +30,8 @@ class Module {
   // The parameters' values, which share their memory.
   NamedTensors state_dict() const;
   // Takes the values (converted to the parameters' dtype and device; copied unless the parameter requires no
-  // gradient, so frozen weights of a mapped file stay there). Throws InputError that lists missing,
-  // unexpected and misshapen names; then nothing was changed. `source` names the file in it.
+  // gradient, so frozen weights of a mapped file stay there). Throws InputError listing missing, unexpected
+  // and misshapen names, and then changes nothing. `source` names the file in the message.
   void load_state_dict(const std::map<std::string, Tensor>& values, const std::string& source);
 
   void to(Dtype dtype);
@@ -40,7 +40,7 @@ class Module {
   void train(bool on = true);
   void eval() { train(false); }
   bool training() const { return training_; }
-  // Parameters stop (or start) asking for gradients.
+  // Parameters stop (or start) requiring gradients.
   void set_requires_grad(bool on);
 
  protected:

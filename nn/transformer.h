@@ -5,9 +5,9 @@
 
 namespace nabla {
 
-// The layers below are branches of a block: with `then` they add themselves to its residual stream.
+// The layers below are branches of a block; given `then`, they add their output to its residual stream.
 
-// A branch that treats every token alone: (..., D) to (..., D).
+// A branch that treats each token independently: (..., D) to (..., D).
 class FeedForward : public Module {
  public:
   virtual Variable operator()(const Variable& x, const Residual& then = {}) const = 0;

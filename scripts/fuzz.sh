@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# fuzz.sh SECONDS [TARGET...]: fuzzes the readers of what comes from outside (tests/fuzz), each target for so many
-# seconds on every processor, under AddressSanitizer and UndefinedBehaviorSanitizer; all targets if none is named.
-#   fuzz.sh --minimise [TARGET...]   puts what reached new code, minimised, into tests/fuzz/corpus
+# fuzz.sh SECONDS [TARGET...]: fuzzes the readers of outside data (tests/fuzz), each target for SECONDS on every processor,
+# under AddressSanitizer and UndefinedBehaviorSanitizer; all targets if none is named.
+#   fuzz.sh --minimise [TARGET...]   minimises the inputs that reached new code into tests/fuzz/corpus
 # Needs clang with its runtime and libomp (Debian: clang libclang-rt-dev libomp-dev). A finding is kept in
 # build-fuzz/findings, and the status is 1.
 set -euo pipefail

@@ -50,12 +50,12 @@ def read_faults():
         path = ROOT / fault["file"]
         count = path.read_text().count(fault["old"]) if path.is_file() else 0
         if count != 1:
-            stop(f"fault {number} stands {count} times in {fault['file']}: {fault['old']}")
+            stop(f"fault {number} occurs {count} times in {fault['file']}: {fault['old']}")
     return faults
 
 
 def write(path, content):
-    """Only if it differs: the build goes by the time of the last change."""
+    """Only if it differs: the build relies on modification times."""
     if not path.is_file() or path.read_bytes() != content:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
@@ -149,4 +149,5 @@ def main():
     sys.exit(1 if survived else 0)
 
 
-main()
+if __name__ == "__main__":
+    main()

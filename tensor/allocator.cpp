@@ -5,7 +5,7 @@
 
 #include "tensor/error.h"
 
-// Cached memory stays allocated in the eyes of AddressSanitizer: it must be told what nobody may touch.
+// To AddressSanitizer cached memory is still allocated, so it has to be marked as off limits.
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/asan_interface.h>
 #endif
@@ -73,9 +73,9 @@ void* CachingAllocator::allocate(size_t bytes, bool* cleared) {
     }
     if (block == nullptr) {
       const std::string advice = source_->advice();
-      check_input(advice.empty(), "out of memory: {} bytes asked for, {} bytes live, peak {}; {}", size,
+      check_input(advice.empty(), "out of memory: {} bytes requested, {} bytes live, peak {}; {}", size,
                   counters_.live_bytes, counters_.peak_bytes, advice);
-      fail("out of memory: {} bytes asked for, {} bytes live, peak {}", size, counters_.live_bytes,
+      fail("out of memory: {} bytes requested, {} bytes live, peak {}", size, counters_.live_bytes,
            counters_.peak_bytes);
     }
   }

@@ -1,5 +1,5 @@
-// A caching allocator: freed blocks are kept by rounded size and given out again, so that a training step at
-// steady state asks the system for nothing.
+// A caching allocator: freed blocks are kept by rounded size and reused, so that in the steady state a
+// training step requests no memory from the system.
 #pragma once
 
 #include <cstddef>
@@ -16,14 +16,14 @@ namespace nabla {
 class MemorySource {
  public:
   virtual ~MemorySource() = default;
-  // Memory of `bytes`, aligned to 64; null when there is none left.
+  // Memory of `bytes`, aligned to 64; null if none is left.
   virtual void* acquire(size_t bytes) = 0;
   virtual void release(void* block, size_t bytes) = 0;
   // Whether what acquire(bytes) gives is all zeros.
   virtual bool clears(size_t) const { return false; }
-  // Bytes that acquire() could still give; SIZE_MAX where only trying tells.
+  // Bytes that acquire() could still give; SIZE_MAX if unknown until tried.
   virtual size_t available() const { return SIZE_MAX; }
-  // What a user can do when acquire() has given nothing; empty: nothing is known.
+  // What a user can do when acquire() fails; empty if there is no advice.
   virtual std::string advice() const { return {}; }
 };
 
@@ -32,7 +32,7 @@ struct MemoryCounters {
   size_t cached_bytes = 0;  // free, kept for reuse
   size_t peak_bytes = 0;    // the largest live_bytes since reset_peak()
   int64_t live_blocks = 0;
-  int64_t system_calls = 0;  // how often the source was asked
+  int64_t system_calls = 0;  // calls of the source
 };
 
 // Thread safe. Work on one backend is ordered by its one stream, so a block may be reused as soon as it is
@@ -45,19 +45,19 @@ class CachingAllocator {
   CachingAllocator& operator=(const CachingAllocator&) = delete;
 
   // At least `bytes` bytes, 64-aligned, not cleared. On exhaustion the cache is flushed and the request
-  // repeated; then throws Error naming the request and the counters, or InputError if the source knows
-  // advice. `cleared`, where given, tells whether the bytes are zeros already.
+  // repeated; then throws Error naming the request and the counters, or InputError if the source has advice.
+  // `cleared`, if given, is set to whether the bytes are already zero.
   void* allocate(size_t bytes, bool* cleared = nullptr);
   // Gives back what allocate(bytes) returned.
   void deallocate(void* block, size_t bytes);
-  // Bytes that can still be had: those of the source, and the cached ones; SIZE_MAX where only trying tells.
+  // Bytes still available, in the source and in the cache; SIZE_MAX if unknown until tried.
   size_t available() const;
   // Returns every cached block to the source.
   void release_cached();
 
-  // --- Memory of recorded work, which is done again at the same addresses: what is handed out between
-  // begin_reserve() and end_reserve() serves nobody else, freed or not, until release_reserve(). What is
-  // freed in between belongs to the reserve, too. One reserve at a time is being filled.
+  // --- Memory of recorded work, which is replayed at the same addresses: blocks handed out between
+  // begin_reserve() and end_reserve() are not reused elsewhere, freed or not, until release_reserve(). Blocks
+  // freed in between join the reserve. Only one reserve is filled at a time.
   int64_t begin_reserve();
   void end_reserve();
   void release_reserve(int64_t reserve);
@@ -78,7 +78,7 @@ class CachingAllocator {
   void* take_free(size_t size);
 
   Blocks free_;
-  std::map<int64_t, Blocks> reserves_;   // what is free in them
+  std::map<int64_t, Blocks> reserves_;   // their free blocks
   std::map<void*, int64_t> reserve_of_;  // of handed out blocks
   int64_t filling_ = 0;                  // the reserve being filled; 0: none
   int64_t reserves_made_ = 0;

@@ -98,7 +98,7 @@ decltype(auto) visit(Dtype dtype, Function&& function) {
   return function(float{});
 }
 
-// The same for floating dtypes only; throws for the others.
+// visit() for floating dtypes only; throws for the others.
 template <class Function>
 decltype(auto) visit_floating(Dtype dtype, Function&& function) {
   check(is_floating(dtype), "expected a floating dtype, got {}", name_of(dtype));

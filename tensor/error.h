@@ -15,7 +15,7 @@ class Error : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// A user's bad file, flag or value, told in one line. Programs print it to stderr and exit with status 2.
+// A user's bad file, flag or value, reported in one line. Programs print it to stderr and exit with status 2.
 class InputError : public Error {
  public:
   using Error::Error;

@@ -56,8 +56,8 @@ std::array<bool, Shape::max_rank> marked_axes(const char* op, const Shape& shape
 }
 
 // Reduces the runs of neighbouring marked axes, innermost first, each by one kernel call on (outer, n,
-// inner). Axes of size 1 break no run. The result has numel / (product of the marked sizes) elements and any
-// shape.
+// inner). Axes of size 1 break no run. The result has numel / (product of the marked sizes) elements
+// and any shape.
 Tensor reduce_runs(Reduce op, Tensor x, const std::array<bool, Shape::max_rank>& marked) {
   const Shape shape = x.shape();
   int64_t inner = 1;

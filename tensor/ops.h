@@ -31,8 +31,8 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b);
 
 // Reduces `axes` (none given: all); keep leaves them in the shape with size 1. mean and max of nothing throw.
 Tensor reduce(Reduce op, const Tensor& x, const std::vector<int>& axes = {}, bool keep = false);
-// The gradient of a broadcast: sums x over the axes along which a tensor of `shape` was repeated to x's
-// shape.
+// The gradient of a broadcast: sums x over the axes along which a tensor of `shape` was repeated
+// to x's shape.
 Tensor sum_to(const Tensor& x, const Shape& shape);
 
 // Along `axis`: {values, indices (i64)}.

@@ -44,8 +44,8 @@ class Generator {
   uint64_t seed() const { return seed_; }
   uint64_t offset() const { return offset_; }  // in blocks of four words
 
-  // Sets aside `count` words for a kernel that draws them itself by counter; returns the first block's
-  // offset.
+  // Sets aside `count` words for a kernel that draws them itself by counter; returns the
+  // first block's offset.
   uint64_t reserve(uint64_t count) {
     const uint64_t first = offset_;
     offset_ += (count + 3) / 4;

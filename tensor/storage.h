@@ -12,11 +12,11 @@ namespace nabla {
 
 class Storage {
  public:
-  // A block from the device's caching allocator, not cleared; `cleared`, where given, tells whether it
+  // A block from the device's caching allocator, not cleared; `cleared`, if given, is set to whether it
   // happens to be.
   Storage(size_t bytes, Device device, bool* cleared = nullptr);
-  // Memory owned by somebody else (a mapped file, a vector); `owner` is kept alive as long as the storage.
-  // `mapped`: the memory is a mapping of a file.
+  // Memory owned elsewhere (a mapped file, a vector); `owner` is kept alive as long as the storage. `mapped`:
+  // the memory is a mapping of a file.
   Storage(void* data, size_t bytes, Device device, std::shared_ptr<const void> owner, bool mapped = false)
       : data_(data), bytes_(bytes), device_(device), owner_(std::move(owner)), mapped_(mapped) {}
   ~Storage();
@@ -28,8 +28,8 @@ class Storage {
   Device device() const { return device_; }
 
   // Gives the pages of a mapped file back to the system, which reads them again when they are needed; does
-  // nothing to other memory. What was written into a private mapping would be lost: only for data that nobody
-  // writes, or that is written into the file (MAP_SHARED).
+  // nothing to other memory. What was written into a private mapping would be lost, so this is only for data
+  // that is never written, or that is written into the file (MAP_SHARED).
   void evict() const;
 
  private:
@@ -40,8 +40,8 @@ class Storage {
   bool mapped_ = false;
 };
 
-// Sees which storages get a further handle in this thread while it lives: copying a function object lists
-// what it has captured. The innermost one sees.
+// While it lives, notes which storages get another handle in this thread: copying a function object lists
+// what it has captured. Only the innermost watcher is notified.
 class StorageWatcher {
  public:
   StorageWatcher() : before_(watching_) { watching_ = this; }
@@ -61,7 +61,7 @@ class StorageWatcher {
   std::set<const Storage*> seen_;
 };
 
-// A tensor's share in a storage, or in none: a shared_ptr whose copying can be watched.
+// A tensor's reference to a storage, or to none: a shared_ptr whose copying can be watched.
 class StorageHandle {
  public:
   StorageHandle() = default;

@@ -37,7 +37,7 @@ class Tensor {
                         Dtype dtype = Dtype::f32);
   static Tensor normal(const Shape& shape, double mean, double std, Generator& generator,
                        Dtype dtype = Dtype::f32);
-  // Memory of somebody else, row-major, kept alive by `owner`; `mapped` if it is a mapping of a file.
+  // Foreign memory, row-major, kept alive by `owner`; `mapped` if it is a mapping of a file.
   static Tensor wrap(void* data, const Shape& shape, Dtype dtype, std::shared_ptr<const void> owner,
                      Device device = {}, bool mapped = false);
 
@@ -67,7 +67,7 @@ class Tensor {
   Tensor expand(const Shape& shape) const;
   Tensor unsqueeze(int axis) const;
   Tensor squeeze(int axis) const;
-  // A view where the strides allow it, otherwise a copy. One size may be -1: what is left.
+  // A view if the strides allow it, otherwise a copy. One size may be -1: it is inferred.
   Tensor reshape(const Shape& shape) const;
   Tensor flatten() const { return reshape({numel()}); }
 
@@ -84,7 +84,7 @@ class Tensor {
   // The first element; T must be the dtype's C++ type. On a GPU tensor: a device pointer.
   template <class T>
   T* data() const;
-  // The same without a type check.
+  // data() without a type check.
   void* raw_data() const;
   // The one element of a tensor with numel 1, as double (from any device).
   double item() const;

@@ -14,8 +14,8 @@
 
 namespace nabla {
 
-// |x - expected|_2 / |expected|_2, absolute where expected is 0; a NaN of x stays one. Both have the same
-// shape.
+// |x - expected|_2 / |expected|_2, absolute where expected is 0; a NaN of x stays one. Both have
+// the same shape.
 inline double relative_distance(const Tensor& x, const Tensor& expected) {
   check(x.shape() == expected.shape(), "compared: {} with {}", x.shape(), expected.shape());
   const auto a = x.to_vector<double>(), b = expected.to_vector<double>();

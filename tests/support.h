@@ -73,7 +73,7 @@ std::string input_error(Call&& call) {
   return "";
 }
 
-// One line that names `part`, as everything a user is told must be.
+// One line that names `part`, as every message to a user must be.
 inline bool one_line_with(const std::string& message, const std::string& part) {
   return message.find(part) != std::string::npos && message.find('\n') == std::string::npos;
 }

@@ -1,4 +1,4 @@
-// What was found out once about a problem, kept by everything that describes it.
+// A cache of what was found out about a problem, keyed by everything that describes the problem.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@
 
 namespace nabla {
 
-// Beyond `capacity` the entry that has not been asked for the longest goes. Not thread safe.
+// Beyond `capacity` the least recently used entry is dropped. Not thread safe.
 template <class Value>
 class AlgorithmCache {
  public:

@@ -4,10 +4,10 @@
 // sum so far (Dao et al., "FlashAttention", 2022); no more of the N x M matrix exists than one tile.
 // Backward, with P rebuilt as exp(scale q k^T - logsumexp) and delta_n = sum over d of dout * out:
 //   dv = P^T dout,  dS = P * (dout v^T - delta) * scale,  dq = dS k,  dk = dS^T q.
-// One pass has a tile of keys a block and gives dk and dv, another one a tile of queries and gives dq: each
-// sum belongs to one thread and has a fixed order. To tune: the products of tiles on tensor cores (WMMA, then
-// wgmma) for bf16 and d = 64, with tiles of bf16; registers in place of shared memory for what a thread sums
-// up; asynchronous loads of the next tile.
+// One pass has one tile of keys per block and gives dk and dv, a second one has one tile of queries per block
+// and gives dq: each sum belongs to one thread and has a fixed order. To tune: the products of tiles on
+// tensor cores (WMMA, then wgmma) for bf16 and d = 64, with tiles of bf16; registers in place of shared
+// memory for what a thread sums up; asynchronous loads of the next tile.
 #include <limits>
 
 #include "backends/common/convert.h"
@@ -29,8 +29,8 @@ size_t backward_bytes(int tile, int64_t width) {
   return sizeof(float) * static_cast<size_t>(6 * tile * padded(width) + 2 * tile * (tile + 1) + 2 * tile);
 }
 
-// Row i of scores becomes exp(score - the largest so far); a warp a row, a lane a key (a tile has 32 at
-// most).
+// Row i of scores becomes exp(score - the largest so far); one warp per row, one lane per key (a tile has
+// at most 32).
 __device__ void online_softmax(float* scores, int rows, int keys, int stride, float* largest, float* sums,
                                float* shrink) {
   const unsigned lane = threadIdx.x % 32;
@@ -100,7 +100,7 @@ __global__ void forward_kernel(Heads<const T> q, Heads<const T> k, Heads<const T
   }
 }
 
-// delta (B, H, N); one warp a row.
+// delta (B, H, N); one warp per row.
 template <class T>
 __global__ void delta_kernel(Heads<const T> dout, Heads<const T> out, int64_t rows, float* delta) {
   const int64_t row = first_index() / 32;

@@ -3,7 +3,7 @@
 //   x (B, C, H, W), weight (O, C / groups, kh, kw), bias (O) -> y (B, O, H', W')
 // Where the kernel moves by its own size and nothing is padded (a vision transformer's patches), the
 // convolution is one product of matrices. Otherwise each output is summed up by one thread (forward,
-// backward_data) or one block (backward_weight), as the formula stands.
+// backward_data) or one block (backward_weight), directly by the formula.
 #include "backends/common/convert.h"
 #include "backends/common/elementwise.h"
 #include "backends/cuda/cuda_kernels.h"
@@ -43,7 +43,7 @@ struct Geometry {
   __device__ bool inside(int64_t y, int64_t x) const { return y >= 0 && y < height && x >= 0 && x < width; }
 };
 
-// One thread an output. To tune: im2col and cuBLASLt; separable kernels (a blur) as two passes.
+// One thread per output. To tune: im2col and cuBLASLt; separable kernels (a blur) as two passes.
 template <class T>
 __global__ void forward_kernel(Geometry g, int64_t count, const T* x, const T* weight, const T* bias, T* y) {
   for (int64_t at = first_index(); at < count; at += index_step()) {
@@ -68,7 +68,7 @@ __global__ void forward_kernel(Geometry g, int64_t count, const T* x, const T* w
   }
 }
 
-// One thread an input: the outputs it went into. To tune: as above.
+// One thread per input: the outputs it contributes to. To tune: as above.
 template <class T>
 __global__ void data_kernel(Geometry g, int64_t count, const T* dy, const T* weight, T* dx) {
   for (int64_t at = first_index(); at < count; at += index_step()) {
@@ -93,7 +93,7 @@ __global__ void data_kernel(Geometry g, int64_t count, const T* dy, const T* wei
   }
 }
 
-// One block an element of the weight: the sum over all images and places. To tune: as above.
+// One block per element of the weight: the sum over all images and positions. To tune: as above.
 template <class T>
 __global__ void weight_kernel(Geometry g, const T* dy, const T* x, T* dweight) {
   const int64_t at = blockIdx.x;

@@ -22,7 +22,7 @@ CopyLoop copy_loop(const Tensor& from, const Tensor& to) {
   return strided_loop<2>(target.shape(), {target.strides(), source.strides()});
 }
 
-// To tune: transpositions by tiles in shared memory, so that reads are coalesced, too; several elements a
+// To tune: transpositions by tiles in shared memory, so that reads are coalesced too; several elements per
 // thread where both sides are contiguous.
 template <class From, class To>
 __global__ void copy_kernel(CopyLoop loop, const From* from, To* to) {
@@ -62,7 +62,7 @@ void CudaKernels::copy(const Tensor& from, const Tensor& to) {
     copy_on_device(from, to, stream_);
   } else if (from.device().is_cpu()) {
     check(recording_ == nullptr, "copy: recorded work takes nothing from the host");
-    // The CPU converts, so that what travels is dense and of the final dtype.
+    // The CPU converts, so that the transferred bytes are dense and of the final dtype.
     const Tensor dense = from.to(to.dtype()).contiguous();
     const Tensor target = to.is_contiguous() ? to : Tensor::empty(to.shape(), to.dtype(), device());
     staging_.to_device(dense.raw_data(), target.raw_data(), target.bytes());

@@ -1,6 +1,6 @@
-// Over the rows of a and b (rows, n):  cos = a . b / (ca cb)  with ca = max(|a|, eps), cb = max(|b|, eps).
-// Backward, as torch.nn.functional.cosine_similarity has it: the clamp is no part of the derivative, so the
-// norm is differentiated where it is clamped, too (and 0 / 0 in a row of zeros counts as 0):
+// Over the rows of a and b (rows, n): cos = a . b / (ca cb) with ca = max(|a|, eps), cb = max(|b|, eps).
+// Backward, as torch.nn.functional.cosine_similarity has it: the clamp is not part of the derivative, so the
+// norm is differentiated even where it is clamped (and 0 / 0 in a row of zeros counts as 0):
 //   da = dcos * (b / (ca cb) - cos / ca * a / |a|),  db likewise.
 // The three sums are taken in f64: a distance 1 - cos near 0 is a small difference, and rows are long.
 #include "backends/common/convert.h"
@@ -14,7 +14,7 @@ namespace {
 
 struct Cosine {
   double value;
-  double norm_a, norm_b;        // as they are
+  double norm_a, norm_b;        // unclamped
   double clamped_a, clamped_b;  // at least eps
 };
 
@@ -41,7 +41,7 @@ __device__ double through_norm(double dcos, double cosine, double norm, double c
   return norm > 0 ? -dcos * cosine / clamped / norm : 0;
 }
 
-// One block a row. To tune: long rows (a whole image's features) by several blocks; short ones by a warp;
+// One block per row. To tune: long rows (a whole image's features) by several blocks; short ones by a warp;
 // the distance, its mining threshold and the loss in one kernel.
 template <class T>
 __global__ void forward_kernel(const T* a, const T* b, int64_t n, double eps, T* out) {
@@ -49,7 +49,7 @@ __global__ void forward_kernel(const T* a, const T* b, int64_t n, double eps, T*
   if (threadIdx.x == 0) store(out[blockIdx.x], static_cast<float>(c.value));
 }
 
-// One block a row; da or db may be null. To tune: the sums are those of the forward pass and could be kept.
+// One block per row; da or db may be null. To tune: the sums are those of the forward pass and could be kept.
 template <class T>
 __global__ void backward_kernel(const T* dout, const T* a, const T* b, int64_t n, double eps, T* da, T* db) {
   const int64_t row = blockIdx.x;

@@ -1,7 +1,7 @@
 // loss[r] = -log softmax(logits[r])[label[r]] = max + log sum exp(logits - max) - logits[label]; the
 // probabilities softmax(logits[r]) are kept.
 // Backward:  dlogits[r][c] = dloss[r] * (probability[r][c] - (c == label[r])).
-// The op has checked the labels. One that slips through gives NaN, and nothing foreign is read.
+// The op has checked the labels. A bad one would give NaN, and nothing out of bounds is read.
 #include <limits>
 
 #include "backends/common/convert.h"
@@ -13,7 +13,7 @@ namespace nabla {
 
 namespace {
 
-// One block a row. To tune: one warp a row for few classes.
+// One block per row. To tune: one warp per row for few classes.
 template <class T>
 __global__ void forward_kernel(const T* logits, const int64_t* labels, int64_t classes, T* loss,
                                T* probabilities) {

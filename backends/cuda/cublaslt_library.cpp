@@ -1,6 +1,6 @@
-// cuBLASLt, loaded when the first product is asked of a GPU. Linked in the usual way it would be loaded at
-// every start, and a program that computes on the CPU would carry 140 MB of it, or not start at all where
-// only the driver is installed. So its functions are defined here, each hands its arguments on, and callers
+// cuBLASLt, loaded when a GPU computes its first product. Linked in the usual way it would be loaded at
+// every start: a program that computes on the CPU would carry 140 MB of it, or would not start at all where
+// only the driver is installed. So its functions are defined here and forward their arguments, and callers
 // see no difference.
 #include <cublasLt.h>
 #include <dlfcn.h>
@@ -11,7 +11,7 @@ namespace nabla {
 
 namespace {
 
-// As the system finds it, or where the toolkit had it that this program was built with.
+// Where the system finds it, or else where the toolkit had it that this program was built with.
 void* open_library() {
   for (const char* name : {DINOMALY_CUBLASLT, DINOMALY_CUBLASLT_FOLDER "/" DINOMALY_CUBLASLT}) {
     if (void* library = dlopen(name, RTLD_NOW | RTLD_LOCAL)) return library;

@@ -9,35 +9,34 @@ void check_cuda(cudaError_t result, const char* op) {
 
 std::string no_driver_text(Device device) {
   return fmt::format(
-      "device {}: no NVIDIA driver was found; install one (nvidia-smi then lists the GPU) or take "
+      "device {}: no NVIDIA driver was found; install one (nvidia-smi then lists the GPU) or use "
       "--device cpu",
       device);
 }
 
 std::string old_driver_text(Device device, int driver, int needed) {
   return fmt::format(
-      "device {}: the NVIDIA driver knows CUDA {}.{}, this program needs {}.{}; install a newer driver, "
-      "build "
-      "with an older toolkit, or take --device cpu",
+      "device {}: the NVIDIA driver knows CUDA {}.{}, this program needs {}.{}; install a newer "
+      "driver, build with an older toolkit, or use --device cpu",
       device, driver / 1000, driver % 1000 / 10, needed / 1000, needed % 1000 / 10);
 }
 
 std::string no_device_text(Device device, int count) {
   if (count == 0) {
     return fmt::format(
-        "device {}: the driver shows no GPU; see what nvidia-smi and CUDA_VISIBLE_DEVICES say, or take "
+        "device {}: the driver shows no GPU; see what nvidia-smi and CUDA_VISIBLE_DEVICES say, or use "
         "--device cpu",
         device);
   }
-  return fmt::format("device {}: there {} here, up to cuda:{}", device,
-                     count == 1 ? std::string("is one GPU") : fmt::format("are {} GPUs", count), count - 1);
+  return fmt::format("device {}: this machine has {}, up to cuda:{}", device,
+                     count == 1 ? std::string("one GPU") : fmt::format("{} GPUs", count), count - 1);
 }
 
 std::string no_kernel_image_text(Device device, const std::string& name, int major, int minor,
                                  const std::string& built_for) {
   return fmt::format(
       "device {}: {} has architecture {}{}, but this program holds code for {}; build with "
-      "-DCMAKE_CUDA_ARCHITECTURES={}{} or take --device cpu",
+      "-DCMAKE_CUDA_ARCHITECTURES={}{} or use --device cpu",
       device, name, major, minor, built_for, major, minor);
 }
 

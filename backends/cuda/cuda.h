@@ -1,4 +1,4 @@
-// Errors of the CUDA runtime, and the texts of those that a user can do something about.
+// Errors of the CUDA runtime, and messages for those that a user can fix.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -21,7 +21,7 @@ std::string no_device_text(Device device, int count);
 // `built_for`: the architectures this program holds code for, as CMake names them.
 std::string no_kernel_image_text(Device device, const std::string& name, int major, int minor,
                                  const std::string& built_for);
-// What to do when the memory of a GPU does not suffice.
+// What to do when a GPU runs out of memory.
 std::string memory_advice(Device device, size_t free_bytes, size_t total_bytes);
 
 }  // namespace nabla

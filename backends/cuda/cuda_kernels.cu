@@ -17,7 +17,7 @@ class DeviceSource final : public MemorySource {
     void* block = nullptr;
     const cudaError_t result = cudaMalloc(&block, bytes);
     if (result == cudaErrorMemoryAllocation) {
-      (void)cudaGetLastError();  // this error is answered here; the next call must not see it
+      (void)cudaGetLastError();  // this error is handled here; the next call must not see it
       return nullptr;
     }
     check_cuda(result, "allocate");

@@ -1,6 +1,6 @@
-// The CUDA backend: one GPU, one stream. Contracts stand in tensor/kernels.h; each group of methods has its
-// own file in this folder, named as in backends/cpu. Every kernel gives the same bits from run to run: sums
-// have a fixed order, and nothing is added by atomics.
+// The CUDA backend: one GPU, one stream. Contracts are in tensor/kernels.h; each group of methods has its own
+// file in this folder, named as in backends/cpu. Every kernel gives the same bits from run to run: sums have
+// a fixed order, and nothing is added by atomics.
 #pragma once
 
 #include <memory>

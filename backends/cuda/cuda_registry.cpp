@@ -39,7 +39,7 @@ void open_device(int index) {
 
 Kernels& cuda_kernels(int index) {
   static std::mutex& mutex = *new std::mutex;
-  // Never destroyed: tensors in static variables may give their memory back after main() has ended.
+  // Never destroyed: tensors in static variables may free their memory after main() has ended.
   static auto& backends = *new std::map<int, std::unique_ptr<CudaKernels>>;
   const std::lock_guard lock(mutex);
   std::unique_ptr<CudaKernels>& backend = backends[index];

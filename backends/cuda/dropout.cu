@@ -7,8 +7,8 @@ namespace nabla {
 
 namespace {
 
-// One thread a block of four words. further: what a replay adds to the offset, or null. To tune: 16 bytes a
-// load and store.
+// One thread per block of four words. further: what a replay adds to the offset, or null. To tune: 16 bytes
+// per load and store.
 template <class T>
 __global__ void dropout_kernel(const T* x, T* y, int64_t count, float kept, uint32_t threshold, uint64_t seed,
                                uint64_t offset, const int64_t* further) {

@@ -35,8 +35,8 @@ struct Choose {
   }
 };
 
-// out[i] = function(in_0[i], in_1[i], ...), each input at its own offset. To tune: 16 bytes a thread and load
-// where everything is contiguous.
+// out[i] = function(in_0[i], in_1[i], ...), each input at its own offset. To tune: 16 bytes per load where
+// everything is contiguous.
 
 template <class Out, class Function, class... In, size_t... k>
 __device__ void map_one(const Function& function, Out* out, int64_t i, const StridedLoop<sizeof...(In)>& loop,
@@ -52,8 +52,8 @@ __global__ void map_kernel(StridedLoop<sizeof...(In)> loop, Function function, O
   }
 }
 
-// out = function(inputs...) for each element; inputs of any strides and of out's shape, of types In, out
-// contiguous.
+// out = function(inputs...) for each element; inputs of any strides and of out's shape, of types
+// In, out contiguous.
 template <class Out, class... In, class Function, class... Inputs>
 void map_elements(const char* op, cudaStream_t stream, const Function& function, const Tensor& out,
                   const Inputs&... inputs) {

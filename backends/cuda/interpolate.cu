@@ -9,7 +9,7 @@ namespace nabla {
 
 namespace {
 
-// One thread an output. To tune: the taps of rows and columns from a table, not computed for each output.
+// One thread per output. To tune: the taps of rows and columns from a table, not computed for each output.
 template <class T>
 __global__ void forward_kernel(InterpolateAxis rows, InterpolateAxis columns, int64_t count, const T* x,
                                T* y) {
@@ -61,7 +61,7 @@ void CudaKernels::interpolate(const Tensor& x, const InterpolateArgs& args, cons
   });
 }
 
-// To tune: the matrices are almost empty; but no training step of Dinomaly comes this way.
+// To tune: the matrices are almost empty; but no training step of Dinomaly uses this.
 void CudaKernels::interpolate_backward(const Tensor& dy, const InterpolateArgs& args, const Tensor& dx) {
   if (dx.numel() == 0) return;
   if (dy.numel() == 0) return fill(dx, 0);

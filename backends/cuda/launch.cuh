@@ -13,7 +13,7 @@ namespace nabla {
 inline constexpr int block_threads = 256;
 
 // Starts kernel(args...) with `shared` bytes of dynamic shared memory; nothing for 0 blocks. Every GPU since
-// architecture 80 allows 96 KiB. Not written as <<<...>>>, so that a C++ compiler, too, can read the .cu files.
+// architecture 80 allows 96 KiB. Not written as <<<...>>>, so that a C++ compiler can read the .cu files too.
 template <class... Parameters, class... Arguments>
 void launch(const char* op, cudaStream_t stream, int64_t blocks, int threads, size_t shared,
             void (*kernel)(Parameters...), const Arguments&... arguments) {

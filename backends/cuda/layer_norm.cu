@@ -16,7 +16,7 @@ namespace {
 constexpr int row_threads = 128;
 constexpr int64_t piece = 128;  // rows
 
-// One block a row. To tune: one warp a row and the row in registers.
+// One block per row. To tune: one warp per row and the row in registers.
 template <class T>
 __global__ void forward_kernel(const T* in, const T* weight, const T* bias, int64_t width, float eps, T* out,
                                float* means, float* rstds) {
@@ -42,7 +42,7 @@ __global__ void forward_kernel(const T* in, const T* weight, const T* bias, int6
   }
 }
 
-// dx; one block a row.
+// dx; one block per row.
 template <class T>
 __global__ void backward_kernel(const T* gradient, const T* in, const T* weight, const float* means,
                                 const float* rstds, int64_t width, T* out) {

@@ -74,7 +74,7 @@ void CudaKernels::matmul(const Tensor& a, bool a_transposed, const Tensor& b, bo
                                     pointer(epilogue.residual), out.raw_data()},
                                    device());
   if (fused) return;
-  // The residual may be out itself: then the product stands elsewhere until the epilogue.
+  // The residual may be out itself; then the product is kept elsewhere until the epilogue.
   const bool in_place = epilogue.residual.defined() && epilogue.residual.raw_data() == out.raw_data();
   const Tensor product = in_place ? Tensor::empty_like(out) : out;
   if (problem.k == 0) {

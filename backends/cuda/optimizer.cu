@@ -1,6 +1,6 @@
-// What happens to many tensors of very different sizes at once: all are cut into pieces of a fixed size, a
-// block takes a piece, and sums over pieces are added in order. The list of pieces travels to the GPU with
-// each call, or once with a recording. The scalars that differ from step to step stand in the GPU's memory.
+// Kernels over many tensors of very different sizes at once: all are cut into pieces of a fixed size, each
+// block takes one piece, and sums over pieces are added in order. The list of pieces is sent to the GPU with
+// each call, or once with a recording. The scalars that differ from step to step are in the GPU's memory.
 #include <cmath>
 #include <vector>
 
@@ -48,7 +48,7 @@ struct SlotPiece {
   int64_t slot, begin, end;
 };
 
-// What a step takes from the GPU's memory.
+// What a step reads from the GPU's memory.
 struct StepScalars {
   const double *rate_and_step, *gradient_scale;
 };

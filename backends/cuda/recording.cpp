@@ -29,7 +29,7 @@ CudaRecording::CudaRecording(CudaRecording*& recording, const std::function<void
 }
 
 CudaRecording::~CudaRecording() {
-  cudaGraphExecDestroy(program_);  // what is under way comes to its end
+  cudaGraphExecDestroy(program_);  // pending work still completes
   uploads_.clear();
   allocator_.release_reserve(reserve_);
 }
@@ -42,7 +42,7 @@ void CudaRecording::capture(const std::function<void()>& work) {
     work();
   } catch (...) {
     if (cudaStreamEndCapture(stream_, &graph) == cudaSuccess) cudaGraphDestroy(graph);
-    (void)cudaGetLastError();  // the first error is the one to tell
+    (void)cudaGetLastError();  // the first error is the one to report
     throw;
   }
   check_cuda(cudaStreamEndCapture(stream_, &graph), "record");

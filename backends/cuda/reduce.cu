@@ -43,7 +43,7 @@ __device__ typename Op::Partial load(const In* in) {
   return static_cast<typename Op::Partial>(static_cast<Compute<In>>(*in));
 }
 
-// inner = 1: one block for one piece of one row. To tune: wide loads; several short rows a block.
+// inner = 1: one block for one piece of one row. To tune: wide loads; several short rows per block.
 template <class Op, class In, class Out>
 __global__ void reduce_rows_kernel(Stage stage, int64_t pieces, const In* in, Out* out) {
   const int64_t row = blockIdx.x / pieces, begin = blockIdx.x % pieces * stage.piece;
@@ -56,7 +56,7 @@ __global__ void reduce_rows_kernel(Stage stage, int64_t pieces, const In* in, Ou
   if (threadIdx.x == 0) store(out[blockIdx.x], static_cast<Compute<Out>>(result));
 }
 
-// One thread for one column of one piece: neighbours read neighbours. To tune: several rows a block where
+// One thread for one column of one piece: neighbours read neighbours. To tune: several rows per block where
 // inner is short.
 template <class Op, class In, class Out>
 __global__ void reduce_columns_kernel(Stage stage, int64_t pieces, const In* in, Out* out) {
@@ -100,7 +100,7 @@ void reduce_all(const Tensor& x, const Tensor& out, cudaStream_t stream) {
   run_stage<Op>(second, partial.data<Partial>(), out.data<T>(), stream);
 }
 
-// One thread an output. To tune: one block an output for long rows with inner = 1.
+// One thread per output. To tune: one block per output for long rows with inner = 1.
 template <class T>
 __global__ void arg_max_kernel(int64_t count, int64_t n, int64_t inner, const T* x, int64_t* out) {
   for (int64_t i = first_index(); i < count; i += index_step()) {

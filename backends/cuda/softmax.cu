@@ -11,7 +11,7 @@ namespace nabla {
 
 namespace {
 
-// One block a row. To tune: one warp a row for short ones; the row in registers, so that x is read once.
+// One block per row. To tune: one warp per row for short ones; the row in registers, so that x is read once.
 template <class T>
 __global__ void forward_kernel(const T* in, int64_t n, bool logarithm, T* out) {
   const T* x = in + blockIdx.x * n;
@@ -31,7 +31,7 @@ __global__ void forward_kernel(const T* in, int64_t n, bool logarithm, T* out) {
   }
 }
 
-// One block a row. To tune: as above.
+// One block per row. To tune: as above.
 template <class T>
 __global__ void backward_kernel(const T* gradient, const T* value, int64_t n, bool logarithm, T* out) {
   const T *dy = gradient + blockIdx.x * n, *y = value + blockIdx.x * n;

@@ -1,6 +1,6 @@
-// sort and topk of rows, by CUB's radix sort, which is stable. A value becomes an unsigned key in whose order
-// the values are wanted: NaN after everything else, -0 and 0 equal. Narrow keys share 64 bits with their row,
-// so one sort does all rows; 64-bit keys are sorted first, then, stably, by row.
+// sort and topk of rows, by CUB's radix sort, which is stable. A value becomes an unsigned key that sorts as
+// wanted: NaN after everything else, -0 and 0 equal. Narrow keys share 64 bits with their row, so one sort
+// does all rows; 64-bit keys are sorted first, then, stably, by row.
 #include <bit>
 #include <cub/device/device_radix_sort.cuh>
 #include <limits>
@@ -98,7 +98,7 @@ void radix_sort(Buffers& buffers, int64_t count, int bits, cudaStream_t stream) 
                "sort");
   };
   size_t bytes = 0;
-  run(nullptr, bytes);  // asks how much memory it takes
+  run(nullptr, bytes);  // returns how much memory it needs
   const Tensor memory =
       Tensor::empty({static_cast<int64_t>(std::max<size_t>(bytes, 1))}, Dtype::u8, buffers.keys.device());
   run(memory.raw_data(), bytes);

@@ -17,7 +17,7 @@ void Staging::to_device(const void* host, void* device, size_t bytes) {
     Buffer& buffer = buffers_[next_];
     next_ = (next_ + 1) % buffers_.size();
     if (buffer.sent == nullptr) make(buffer);
-    check_cuda(cudaEventSynchronize(buffer.sent), "copy");  // at once if nothing was ever sent
+    check_cuda(cudaEventSynchronize(buffer.sent), "copy");  // returns at once if nothing was ever sent
     std::memcpy(buffer.memory, static_cast<const char*>(host) + begin, count);
     check_cuda(cudaMemcpyAsync(static_cast<char*>(device) + begin, buffer.memory, count,
                                cudaMemcpyHostToDevice, stream_),

@@ -1,4 +1,4 @@
-// Bytes on their way from the host to a GPU.
+// Staging of bytes from the host to a GPU.
 #pragma once
 
 #include <array>
@@ -9,7 +9,7 @@
 
 namespace nabla {
 
-// Two pinned buffers that take turns: one is filled while the other one travels. Thread safe.
+// Two pinned buffers, used alternately: one is filled while the other is being sent. Thread safe.
 class Staging {
  public:
   explicit Staging(cudaStream_t stream) : stream_(stream) {}

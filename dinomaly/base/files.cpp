@@ -72,7 +72,7 @@ void make_folder(const std::filesystem::path& path) {
   std::error_code error;
   std::filesystem::create_directories(path, error);
   check_input(!error && std::filesystem::is_directory(path), "{}: cannot make this folder: {}", path.string(),
-              error ? error.message() : "a file stands there");
+              error ? error.message() : "it is a file");
   check_input(access(path.c_str(), W_OK) == 0, "{}: cannot write into this folder", path.string());
 }
 
@@ -81,9 +81,9 @@ void prepare_target(const fs::path& path) {
   std::error_code error;
   fs::create_directories(folder, error);
   check_input(!error && fs::is_directory(folder, error), "{}: cannot make its folder: {}", path.string(),
-              error ? error.message() : "a file stands there");
+              error ? error.message() : "it is a file");
   check_input(access(folder.c_str(), W_OK) == 0, "{}: cannot write into its folder", path.string());
-  check_input(!fs::is_directory(path, error), "{}: a folder stands there", path.string());
+  check_input(!fs::is_directory(path, error), "{}: is a folder", path.string());
 }
 
 bool is_folder(const fs::path& path) {

@@ -12,27 +12,28 @@ namespace dinomaly {
 // a pipe), not readable or larger than `max_bytes`.
 std::string read_file(const std::filesystem::path& path, uint64_t max_bytes);
 
-// Writes `path` whole or not at all (AtomicFile); missing folders are made. Throws InputError naming the
-// file.
+// Writes `path` whole or not at all (AtomicFile); missing folders are made. Throws InputError
+// naming the file.
 void write_file(const std::filesystem::path& path, std::string_view bytes);
 
-// Makes the folder, with those above it, where it is missing. Throws InputError naming it if that is
-// impossible or files cannot be written there.
+// Makes the folder and its parents if they are missing. Throws InputError naming it if that is impossible or
+// if files cannot be written there.
 void make_folder(const std::filesystem::path& path);
 
 // Removes files of `folder` that a killed program left under the temporary name of an AtomicFile; those of
 // programs that still run stay.
 void remove_temporaries(const std::filesystem::path& folder);
 
-// A name beside `path`, different in every process and at every call, for something that is renamed when
-// whole.
+// A name beside `path`, different in every process and at every call, for a file or folder that is renamed
+// once it is whole.
 std::filesystem::path temporary_name(const std::filesystem::path& path);
 
-// For a file that long work will end in: makes its folder where it is missing. Throws InputError naming the
-// file where it could not be written: the folder cannot be made or written to, or a folder stands at `path`.
+// Checks, before long work starts, that its result can be written to `path`; makes the folder if it is
+// missing. Throws InputError naming the file if the folder cannot be made or written to, or if `path`
+// is a folder.
 void prepare_target(const std::filesystem::path& path);
 
-// False where nothing can be found out about it, too.
+// False also if its status cannot be read.
 bool is_folder(const std::filesystem::path& path);
 
 // A-Z become a-z; other letters stay.

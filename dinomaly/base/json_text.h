@@ -6,13 +6,12 @@
 
 namespace dinomaly {
 
-// Names come from file systems, whose bytes need not be UTF-8: what is none becomes U+FFFD. indent -1: on one
-// line.
+// Names come from file systems and need not be UTF-8; invalid bytes become U+FFFD. indent -1: on one line.
 inline std::string json_text(const nlohmann::json& value, int indent = -1) {
   return value.dump(indent, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-// The text with the same done to it.
+// The text with its invalid bytes replaced in the same way.
 inline std::string utf8(const std::string& text) {
   return nlohmann::json::parse(json_text(text)).get<std::string>();
 }

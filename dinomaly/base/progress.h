@@ -1,5 +1,5 @@
-// How far a command is, on standard error: one line that is rewritten on a terminal, a plain line every ten
-// seconds in a log.
+// A command's progress on standard error: on a terminal one line that is rewritten, in a log a plain line
+// every ten seconds.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@ std::string progress_bar(int64_t done, int64_t total);
 
 class Progress {
  public:
-  // `what` names the work ("predict"); `total` images are to come, 0: nobody knows. `interval`: seconds
+  // `what` names the work ("predict"); `total` is the number of images, 0 if unknown. `interval`: seconds
   // between lines; 0: a fifth on a terminal, ten elsewhere.
   explicit Progress(std::string what, int64_t total = 0, double interval = 0);
   // Ends the line.
@@ -23,7 +23,7 @@ class Progress {
   Progress& operator=(const Progress&) = delete;
 
   void advance(int64_t images = 1);
-  // Clears the line for a message of somebody else's.
+  // Clears the line to make room for another message.
   void make_room();
 
  private:

@@ -37,10 +37,11 @@ std::vector<Sample> choose(const Options& options, const Dataset& dataset) {
   for (const Sample& sample : test) good = good || !sample.anomalous;
   if (options.split == "test" || (options.split == "auto" && good)) return test;
   if (options.split == "auto") {
-    fmt::print(stderr,
-               "{}: no good test images; taking the training ones. If the model was trained on them, expect "
-               "more false alarms than stated\n",
-               options.data.data);
+    fmt::print(
+        stderr,
+        "{}: no good test images; using the training images. If the model was trained on them, expect more "
+        "false alarms than stated\n",
+        options.data.data);
   }
   return train;
 }
@@ -64,9 +65,8 @@ void print(const Calibration& calibration, const std::string& out) {
   for (const auto& [name, thresholds] : calibration.categories) row(name, thresholds);
   row("all", calibration.all);
   if (calibration.method == CalibrationMethod::good) {
-    fmt::print(
-        "from {} good images: a further good one is called anomalous with probability {:.4g} at most\n",
-        calibration.good_images, calibration.promised_rate);
+    fmt::print("from {} good images: another good one is called anomalous with probability {:.4g} at most\n",
+               calibration.good_images, calibration.promised_rate);
     if (calibration.promised_rate > calibration.false_alarm_rate * 1.0001) {
       fmt::print(
           "(a rate of {:.4g} would need {:.0f} good images; each threshold is the largest value seen)\n",
@@ -89,7 +89,7 @@ int run(Options& options) {
   const Detector detector = open_detector(options.detector);
   const bool own = detector.kind == DetectorKind::own;
   check_input(own || !options.out.empty(),
-              "{}: not a file of this program: say with --out where to write one", options.detector.model);
+              "{}: not a file of this program; name the file to write with --out", options.detector.model);
   const std::string out = options.out.empty() ? options.detector.model : options.out;
 
   prepare_target(out);
@@ -121,8 +121,7 @@ int run(Options& options) {
 
 void add_calibrate(CLI::App& app, Work& work) {
   auto options = std::make_shared<Options>();
-  CLI::App* command =
-      app.add_subcommand("calibrate", "find the thresholds of decisions, and keep them in the model");
+  CLI::App* command = app.add_subcommand("calibrate", "find decision thresholds and store them in the model");
   command->footer(
       "Examples:\n"
       "  dinomaly calibrate model.safetensors mvtec/bottle-data\n"
@@ -133,19 +132,20 @@ void add_calibrate(CLI::App& app, Work& work) {
   add_data_flags(*command, options->data);
   command
       ->add_option("--method", options->method,
-                   "good (good images alone) or f1 (the largest F1 on labelled ones)")
+                   "good (from good images alone) or f1 (the largest F1 on labelled images)")
       ->capture_default_str();
   command
       ->add_option("--false-alarm-rate", options->calibration.false_alarm_rate,
                    "share of good images that may be called anomalous")
       ->capture_default_str();
-  command->add_flag("--per-category", options->calibration.per_category, "thresholds of each category, too");
+  command->add_flag("--per-category", options->calibration.per_category,
+                    "also store thresholds for each category");
   command
       ->add_option("--split", options->split,
-                   "which images: test, train, or auto (test where it has good ones)")
+                   "which images: test, train, or auto (test if it has good images)")
       ->capture_default_str();
-  command->add_option("--out", options->out, "the model file to write; MODEL itself without it");
-  command->add_flag("--json", options->as_json, "tell the thresholds as one JSON object");
+  command->add_option("--out", options->out, "the model file to write (default: MODEL itself)");
+  command->add_flag("--json", options->as_json, "print the thresholds as one JSON object");
   add_tiling_flags(*command, options->calibration.tiling);
   command->callback([options, &work] { work = [options] { return run(*options); }; });
 }

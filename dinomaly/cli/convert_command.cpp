@@ -30,7 +30,7 @@ void add_convert(CLI::App& app, Work& work) {
       const Naming naming = parse_naming(options->names);
       const std::string extension = options->out.extension().string();
       check_input(extension != ".pth" && extension != ".pt" && extension != ".ckpt",
-                  "{}: safetensors files are written, no pickles: name it NAME.safetensors",
+                  "{}: only safetensors files are written, not pickles; name it NAME.safetensors",
                   options->out.string());
       constexpr int64_t any_heads = 1;  // the names do not depend on them
       const EncoderWeights weights = load_encoder(load_weights_file(options->in), any_heads);

@@ -12,16 +12,15 @@ namespace dinomaly {
 
 void add_detector_flags(CLI::App& command, DetectorFlags& flags) {
   command.add_option("MODEL", flags.model, "the trained model: .safetensors, .pth or .ckpt")->required();
-  command.add_option("--encoder", flags.encoder, "the encoder's weights, for a model saved without them");
+  command.add_option("--encoder", flags.encoder,
+                     "the encoder's weights, for a model saved without its encoder");
   command
-      .add_option("--heads", flags.heads,
-                  "attention heads of a file that does not say; width / 64 without it")
+      .add_option("--heads", flags.heads, "attention heads, if the file does not say (default: width / 64)")
       ->check(CLI::Range(int64_t{0}, int64_t{4096}));
-  command.add_option("--batch", flags.batch, "images the model sees at a time")
+  command.add_option("--batch", flags.batch, "images per batch")
       ->capture_default_str()
       ->check(CLI::Range(int64_t{1}, int64_t{4096}));
-  command
-      .add_option("--threads", flags.threads, "threads to compute with; 0: as many as there are processors")
+  command.add_option("--threads", flags.threads, "threads to compute with; 0: one per processor")
       ->check(CLI::Range(0, 1024));
   add_device_flags(command, flags.device);
 }
@@ -38,12 +37,12 @@ Detector open_detector(const DetectorFlags& flags) {
 
 void add_data_flags(CLI::App& command, DataFlags& flags) {
   command.add_option("DATA", flags.data, "a data set, as for train: a folder or a .csv file")->required();
-  command.add_option("--categories", flags.categories, "a,b: which; all without it")
+  command.add_option("--categories", flags.categories, "a,b: the categories to judge (default: all)")
       ->delimiter(',')
       ->allow_extra_args(false);
   command
       .add_option("--layout", flags.layout,
-                  "auto (told by the files), mvtec, visa-raw, visa, real-iad, btad, csv or folder")
+                  "auto (auto-detected), mvtec, visa-raw, visa, real-iad, btad, csv or folder")
       ->capture_default_str();
 }
 
@@ -63,9 +62,8 @@ Dataset open_labelled_data(const DataFlags& flags) {
 }
 
 void add_tiling_flags(CLI::App& command, Tiling& tiling) {
-  command.add_option("--tile", tiling.size, "judge large images in tiles of so many pixels a side");
-  command.add_option("--overlap", tiling.overlap,
-                     "pixels that neighbouring tiles share, at most half a tile");
+  command.add_option("--tile", tiling.size, "judge large images in tiles of this many pixels per side");
+  command.add_option("--overlap", tiling.overlap, "pixels shared by neighbouring tiles, at most half a tile");
 }
 
 }  // namespace dinomaly

@@ -13,9 +13,9 @@ class App;
 namespace dinomaly {
 
 inline constexpr const char* device_help =
-    "cpu, cuda, cuda:N, or auto: cuda where it can be used, otherwise cpu";
+    "cpu, cuda, cuda:N, or auto: cuda if it can be used, otherwise cpu";
 inline constexpr const char* deterministic_help =
-    "for scripts that ask for it; every run is: same seed, device and threads, same bits";
+    "no effect: every run is deterministic (same seed, device and threads: same bits)";
 
 // Adds --device and --deterministic.
 void add_device_flags(CLI::App& app, std::string& device);

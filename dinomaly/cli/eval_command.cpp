@@ -78,7 +78,7 @@ MetricsTable evaluate_model(const Options& options, const Dataset& dataset) {
 
 // MODEL may be a folder of maps that any method has written.
 MetricsTable evaluate_maps(const Options& options, const Dataset& dataset) {
-  check_input(options.protocol == "official", "{}: a folder of maps is judged by --protocol official",
+  check_input(options.protocol == "official", "{}: a folder of maps needs --protocol official",
               options.detector.model);
   MetricsTable table = official_table();
   for (const Category& category : dataset.categories) {
@@ -95,7 +95,7 @@ int run(const Options& options) {
               "--tile: the paper's protocol judges images as a whole; use --protocol official");
   std::error_code ignored;
   const bool judges_maps = std::filesystem::is_directory(options.detector.model, ignored);
-  check_input(!judges_maps || options.maps.empty(), "--export-maps: {} are maps already",
+  check_input(!judges_maps || options.maps.empty(), "--export-maps: {} already holds maps",
               options.detector.model);
   const Dataset dataset = open_labelled_data(options.data);
   if (!options.maps.empty()) make_folder(options.maps);
@@ -116,23 +116,23 @@ int run(const Options& options) {
 void add_eval(CLI::App& app, Work& work) {
   auto options = std::make_shared<Options>();
   CLI::App* command =
-      app.add_subcommand("eval", "metrics of a labelled data set, by category and their mean");
+      app.add_subcommand("eval", "metrics of a labelled data set, per category and their mean");
   command->footer(
       "Examples:\n"
       "  dinomaly eval model.safetensors mvtec\n"
       "  dinomaly eval model.safetensors mvtec --categories bottle --protocol official --json metrics.json\n"
       "  dinomaly eval model.safetensors mvtec --export-maps maps   # for MVTec AD's own evaluation\n"
-      "  dinomaly eval maps mvtec --protocol official               # maps that any method has written");
+      "  dinomaly eval maps mvtec --protocol official               # maps written by any method");
   add_detector_flags(*command, options->detector);
   add_data_flags(*command, options->data);
   command
       ->add_option("--protocol", options->protocol,
                    "paper (the authors' seven numbers) or official (MVTec AD's)")
       ->capture_default_str();
-  command->add_option("--json", options->json, "file for the numbers");
-  command->add_option("--csv", options->csv, "file for the numbers");
+  command->add_option("--json", options->json, "write the numbers to this JSON file");
+  command->add_option("--csv", options->csv, "write the numbers to this CSV file");
   command->add_option("--export-maps", options->maps,
-                      "folder for maps at the images' size, DIR/CATEGORY/test/DEFECT/ID.tiff");
+                      "write maps at the images' size to DIR/CATEGORY/test/DEFECT/ID.tiff");
   add_tiling_flags(*command, options->tiling);
   command->callback([options, &work] { work = [options] { return run(*options); }; });
 }

@@ -18,16 +18,17 @@ void add_export(CLI::App& app, Work& work) {
     int64_t heads = 0;
   };
   auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("export", "write a detector as another implementation loads it");
+  CLI::App* command = app.add_subcommand("export", "write a detector in another implementation's format");
   command->footer("Example: dinomaly export out/model.safetensors --to authors --out authors.safetensors");
-  command->add_option("MODEL", options->model, "a trained Dinomaly, whoever wrote it")->required();
+  command->add_option("MODEL", options->model, "a trained Dinomaly, in any supported format")->required();
   command->add_option("--to", options->target, "authors or anomalib")
       ->required()
       ->check(CLI::IsMember({"authors", "anomalib"}));
   command->add_option("--out", options->out, "the safetensors file to write")->required();
-  command->add_option("--encoder", options->encoder, "the encoder of a MODEL saved without");
+  command->add_option("--encoder", options->encoder,
+                      "the encoder's weights, for a MODEL saved without its encoder");
   command
-      ->add_option("--heads", options->heads, "attention heads, if MODEL does not say; width / 64 without it")
+      ->add_option("--heads", options->heads, "attention heads, if MODEL does not say (default: width / 64)")
       ->check(CLI::NonNegativeNumber);
   command->callback([options, &work] {
     work = [options] {

@@ -40,14 +40,14 @@ void add_info(CLI::App& app, Work& work) {
     bool as_json = false;
   };
   auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("info", "say what a checkpoint is");
+  CLI::App* command = app.add_subcommand("info", "describe a weights file");
   command->footer("Example: dinomaly info out/model.safetensors --json");
   command->add_option("FILE", options->file, "an encoder or a trained Dinomaly: safetensors, .pth, .ckpt")
       ->required();
-  command->add_option("--heads", options->what.heads, "attention heads, if the file does not say")
+  command->add_option("--heads", options->what.heads, "attention heads, if FILE does not say")
       ->check(CLI::NonNegativeNumber);
   command->add_flag("--tensors", options->what.tensors, "list every tensor with dtype and shape");
-  command->add_flag("--json", options->as_json, "as one JSON object");
+  command->add_flag("--json", options->as_json, "print one JSON object");
   command->callback([options, &work] {
     work = [options] {
       const json description = describe_file(options->file, options->what);

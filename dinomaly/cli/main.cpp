@@ -26,7 +26,7 @@ int main(int argc, char** argv) {
         "  dinomaly train parts --encoder dinov2_vits14_reg4_pretrain.pth --out out\n"
         "  dinomaly predict out/model.safetensors new/ --out results\n"
         "  dinomaly report out/model.safetensors parts --out report.html\n"
-        "dinomaly COMMAND --help explains each. Exit status: 0 done, 1 judged anomalous (predict "
+        "dinomaly COMMAND --help explains a command. Exit status: 0 done, 1 judged anomalous (predict "
         "--fail-on-anomaly), 2 a user's error, 3 ours.");
     app.require_subcommand(1);
     Work work;

@@ -19,20 +19,21 @@ void add_make_dataset(CLI::App& app, Work& work) {
   command->footer("Example: dinomaly make-dataset images --categories weave,flange --train 100 --seed 7");
   command
       ->add_option("DIR", options->directory,
-                   "the folder to make; one drawn earlier with other options is replaced")
+                   "the folder to create; a set drawn earlier with other options is replaced")
       ->required();
   command
       ->add_option("--categories", options->drawn.categories,
-                   fmt::format("which of {}; all without it", fmt::join(procedural_categories(), ",")))
+                   fmt::format("which of {} (default: all)", fmt::join(procedural_categories(), ",")))
       ->delimiter(',')
       ->allow_extra_args(false);
-  command->add_option("--seed", options->drawn.seed, "what is drawn depends on it alone")
+  command->add_option("--seed", options->drawn.seed, "the only thing the images depend on")
       ->capture_default_str();
-  command->add_option("--size", options->drawn.size, "pixels a side")->capture_default_str();
-  command->add_option("--train", options->drawn.train, "normal training images a category")
+  command->add_option("--size", options->drawn.size, "pixels per side")->capture_default_str();
+  command->add_option("--train", options->drawn.train, "normal training images per category")
       ->capture_default_str();
-  command->add_option("--good", options->drawn.good, "normal test images a category")->capture_default_str();
-  command->add_option("--per-defect", options->drawn.per_defect, "images for each of three defects")
+  command->add_option("--good", options->drawn.good, "normal test images per category")
+      ->capture_default_str();
+  command->add_option("--per-defect", options->drawn.per_defect, "test images for each of the three defects")
       ->capture_default_str();
   command->callback([options, &work] {
     work = [options] {

@@ -56,7 +56,7 @@ OutputOptions output_options(const Options& options, const std::optional<Calibra
   output.maps = parse_map_format(options.maps);
   output.smallest_region = options.min_area;
   check_input(output.maps == MapFormat::none || !options.out.empty(),
-              "--maps: needs --out, a folder for them");
+              "--maps: needs --out, the folder to write them to");
   if (calibration) {
     check_input(options.category.empty() || calibration->categories.contains(options.category),
                 "--category: {} has no thresholds of '{}' (calibrate --per-category)", options.detector.model,
@@ -205,29 +205,29 @@ void add_predict(CLI::App& app, Work& work) {
       "  find /data -name '*.png' | dinomaly predict model.safetensors - --fail-on-anomaly\n"
       "  dinomaly predict model.safetensors sheet.png --tile 512 --overlap 128 --out results\n"
       "  dinomaly predict model.safetensors --watch incoming --out results\n"
-      "Images are taken as their pixels lie in the file: an orientation in EXIF turns neither image nor "
-      "map.");
+      "Pixels are used as stored in the file: an EXIF orientation is ignored.");
   add_detector_flags(*command, options->detector);
   command->add_option("IMAGES", options->inputs, "files, folders, or - for paths on standard input");
   command->add_option(
       "--watch", options->watched,
-      "judge images as they arrive in this folder, until Ctrl-C; name it among IMAGES, too, for those "
-      "already in it");
+      "judge images as they arrive in this folder, until Ctrl-C; to judge those already in it, also name it "
+      "among IMAGES");
   command->add_option("--out", options->out, "folder for overlays and maps");
   command
       ->add_option("--maps", options->maps, "raw maps of the images' size: none, tiff (32-bit float) or npy")
       ->capture_default_str();
   command->add_flag("--no-overlay", options->no_overlay, "write no overlays");
-  command->add_flag("--json", options->json, "a line of JSON an image instead of text");
+  command->add_flag("--json", options->json, "JSON Lines, one object per image, instead of text");
   command->add_flag("--fail-on-anomaly", options->fail_on_anomaly, "exit status 1 if any image is anomalous");
   command->add_option("--threshold", options->threshold,
-                      "scores above are anomalous; the calibration's without it");
-  command->add_option("--pixel-threshold", options->pixel_threshold, "map values above form regions");
+                      "scores above this are anomalous (default: the calibrated threshold)");
+  command->add_option("--pixel-threshold", options->pixel_threshold, "map values above this form regions");
   command->add_option("--category", options->category,
-                      "the thresholds of this category (calibrate --per-category)");
-  command->add_option("--min-area", options->min_area, "pixels a region must have")->capture_default_str();
-  command->add_option("--tile", options->tile, "judge large images in tiles of so many pixels a side");
-  command->add_option("--overlap", options->overlap, "pixels neighbouring tiles share; a quarter of a tile");
+                      "use the thresholds of this category (calibrate --per-category)");
+  command->add_option("--min-area", options->min_area, "smallest region, in pixels")->capture_default_str();
+  command->add_option("--tile", options->tile, "judge large images in tiles of this many pixels per side");
+  command->add_option("--overlap", options->overlap,
+                      "pixels shared by neighbouring tiles (default: a quarter of a tile)");
   command->callback([options, &work] { work = [options] { return run(*options); }; });
 }
 

@@ -61,7 +61,7 @@ int run(const Options& options) {
 void add_report(CLI::App& app, Work& work) {
   auto options = std::make_shared<Options>();
   CLI::App* command =
-      app.add_subcommand("report", "one HTML file: metrics, curves, a threshold to drag, images");
+      app.add_subcommand("report", "write one HTML file: metrics, curves, an adjustable threshold, images");
   command->footer(
       "Examples:\n"
       "  dinomaly report model.safetensors mvtec --out report.html\n"
@@ -70,9 +70,9 @@ void add_report(CLI::App& app, Work& work) {
   add_data_flags(*command, options->data);
   command->add_option("--out", options->out, "the file to write")->required();
   command->add_option("--log", options->log,
-                      "the training log, for the loss curve; log.csv beside MODEL without it");
+                      "the training log, for the loss curve (default: log.csv beside MODEL)");
   command->add_option("--title", options->title, "heading of the report");
-  command->add_option("--images", options->images, "images in the gallery, the worst ones")
+  command->add_option("--images", options->images, "the most images in the gallery, worst first")
       ->capture_default_str()
       ->check(CLI::Range(int64_t{0}, int64_t{100000}));
   command->callback([options, &work] { work = [options] { return run(*options); }; });

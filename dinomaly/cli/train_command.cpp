@@ -60,9 +60,8 @@ int train(TrainOptions options) {
 void add_train(CLI::App& app, Work& work) {
   CLI::App* command = app.add_subcommand("train", "train a detector on images of good parts");
   command->footer(
-      "OUT gets config.json, log.csv, model.safetensors and, where test images are labelled, metrics.json "
-      "and "
-      "heatmaps. SIGINT or SIGTERM writes a checkpoint and ends with status 130 or 143.\n"
+      "OUT gets config.json, log.csv, model.safetensors and, if test images are labelled, metrics.json and "
+      "heatmaps. SIGINT or SIGTERM writes a checkpoint and exits with status 130 or 143.\n"
       "Example: dinomaly train mvtec --categories bottle,pill --encoder dinov2_vits14_reg4_pretrain.pth "
       "--out out");
   auto flags = std::make_shared<TrainFlags>(*command, TrainFlags::Program::command);

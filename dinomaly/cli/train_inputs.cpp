@@ -21,8 +21,9 @@ void check_batch(const TrainOptions& options, const Dataset& dataset) {
     all += count, fewest = std::min(fewest, count);
   }
   const int64_t images = options.separate ? fewest : all;
-  check_input(options.config.batch <= images, "--batch: {} images a batch, but there are {} training images",
-              options.config.batch, images);
+  check_input(options.config.batch <= images,
+              "--batch: {} images per batch, but there are only {} training images", options.config.batch,
+              images);
 }
 
 // Thresholds come from good images that were not trained on.
@@ -33,7 +34,7 @@ void keep_back_good(Dataset& dataset) {
     const int64_t held = hold_out_every_fifth(category);
     if (held == 0) continue;
     dataset.notes.push_back(fmt::format(
-        "{}: {} good images (every fifth) are kept back for the thresholds; --calibrate none trains on all",
+        "{}: {} good images (every fifth) are held out for the thresholds; --calibrate none trains on all",
         category.name, held));
   }
 }
@@ -43,7 +44,7 @@ void keep_back_good(Dataset& dataset) {
 Dataset open_dataset(const TrainOptions& options) {
   const std::filesystem::path root = options.data.value_or(options.out / "dataset");
   if (!options.data) {
-    fmt::print("no data named: drawing a procedural data set into {}\n", root.string());
+    fmt::print("no data given: drawing a procedural data set into {}\n", root.string());
     ProceduralOptions drawn;
     drawn.seed = options.config.seed;
     make_dataset(root, drawn);
@@ -65,9 +66,8 @@ Dataset open_dataset(const TrainOptions& options) {
 
 EncoderWeights open_encoder(const TrainOptions& options) {
   if (options.encoder) return load_encoder(load_weights_file(*options.encoder), options.heads);
-  fmt::print(
-      "no --encoder: its weights are random (seed {}); expect coarse defects to be found, no fine ones\n",
-      options.config.seed);
+  fmt::print("no --encoder: using random weights (seed {}); only coarse defects will be found\n",
+             options.config.seed);
   EncoderConfig config;
   config.width = 192, config.heads = options.heads > 0 ? options.heads : 3, config.depth = 12,
   config.patch = 14;

@@ -108,7 +108,7 @@ bool has_kind(const json& value) {
 
 template <class T>
 void assign(const json& value, T& field, const std::string& source, const char* name) {
-  check_input(has_kind<T>(value), "{}: option '{}' has a value of a wrong kind", source, name);
+  check_input(has_kind<T>(value), "{}: option '{}' has a value of the wrong type", source, name);
   if constexpr (std::is_same_v<T, std::filesystem::path>) {
     field = value.get<std::string>();
   } else if constexpr (std::is_same_v<T, std::optional<std::filesystem::path>>) {
@@ -125,7 +125,7 @@ void check_options(const TrainOptions& options) {
   check_input(options.heads >= 0 && options.threads >= 0 && options.eval_every >= 0 &&
                   options.checkpoint_every >= 0 && options.feature_memory >= 0,
               "--heads, --threads, --eval-every, --checkpoint-every and --feature-memory cannot be negative");
-  check_input(options.threads <= 1024, "--threads: {} are more than 1024", options.threads);
+  check_input(options.threads <= 1024, "--threads: {} is more than 1024", options.threads);
   parse_layout(options.layout);
   if (!options.keep_best.empty()) {
     metric_value({}, options.keep_best);
@@ -187,17 +187,15 @@ TrainFlags::TrainFlags(CLI::App& app, Program program) : program_(program) {
   const bool command = program == Program::command;
   add(app, command ? "DATA" : "--data", &TrainOptions::data,
       "folder in the layout of MVTec AD, VisA, Real-IAD, MPDD or BTAD, a CSV of images, or a plain folder of "
-      "good "
-      "images; without it, images drawn by the program");
+      "good images (default: images drawn by the program)");
   add(app, "--layout", &TrainOptions::layout,
-      "auto (told by the files), mvtec, visa-raw, visa, real-iad, btad, csv or folder");
-  add(app, "--categories", &TrainOptions::categories, "a,b: which categories; all without it");
+      "auto (auto-detected), mvtec, visa-raw, visa, real-iad, btad, csv or folder");
+  add(app, "--categories", &TrainOptions::categories, "a,b: the categories to train on (default: all)");
   add(app, "--encoder", &TrainOptions::encoder,
-      "the ViT's weights (safetensors, .pth, .ckpt); without it, random ones");
-  add(app, "--heads", &TrainOptions::heads, "attention heads; width / 64 without it");
+      "the ViT's weights: safetensors, .pth or .ckpt (default: random weights)");
+  add(app, "--heads", &TrainOptions::heads, "attention heads (default: width / 64)");
   add_model_flags(app);
-  add(app, "--threads", &TrainOptions::threads,
-      "threads to compute with; 0: as many as there are processors");
+  add(app, "--threads", &TrainOptions::threads, "threads to compute with; 0: one per processor");
   add(app, "--precision", &TrainOptions::precision,
       "f32, bf16 (weights and activations; sums, statistics and master weights stay f32) or f64");
   add(app, "--device", &TrainOptions::device, device_help);
@@ -208,8 +206,8 @@ TrainFlags::TrainFlags(CLI::App& app, Program program) : program_(program) {
 
 void TrainFlags::add_model_flags(CLI::App& app) {
   app.add_option("--preset", preset_, "paper (the authors' code, default) or anomalib");
-  app.add_option("--config", config_file_, "JSON file with any options; flags win over it");
-  app.add_option("--set", settings_, "NAME=VALUE, any option of the model, as often as wanted")
+  app.add_option("--config", config_file_, "JSON file with any options; flags override it");
+  app.add_option("--set", settings_, "NAME=VALUE, any option of the model; may be repeated")
       ->allow_extra_args(false)  // what follows may be DATA
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   app.add_option("--resize", resize_, "pixels, N or HEIGHTxWIDTH (448)");
@@ -217,33 +215,32 @@ void TrainFlags::add_model_flags(CLI::App& app) {
   app.add_option("--mean", mean_, "r,g,b the images are normalised by (ImageNet's)");
   app.add_option("--std", std_, "r,g,b (ImageNet's)");
   add_config(app, "--iterations", &Config::iterations, "training steps (10000; anomalib 5000)");
-  add_config(app, "--batch", &Config::batch, "images a step (16)");
-  add_config(app, "--seed", &Config::seed, "of initial weights, order and dropout (1)");
+  add_config(app, "--batch", &Config::batch, "images per step (16)");
+  add_config(app, "--seed", &Config::seed, "seed of initial weights, order and dropout (1)");
 }
 
 void TrainFlags::add_command_flags(CLI::App& app) {
-  add(app, "--separate", &TrainOptions::separate, "one model a category, in OUT/CATEGORY");
+  add(app, "--separate", &TrainOptions::separate, "one model per category, in OUT/CATEGORY");
   add(app, "--eval-every", &TrainOptions::eval_every,
       "iterations between validations on the test part (OUT/validation.csv); 0: none");
   add(app, "--keep-best", &TrainOptions::keep_best,
-      "a metric (image_auroc, aupro, ...): the model is the validation with the highest one, not the last "
-      "step");
+      "a metric (image_auroc, aupro, ...): the model is the best validation by it, not the last step");
   add(app, "--checkpoint-every", &TrainOptions::checkpoint_every,
       "iterations between checkpoints (1000); 0: none");
-  add(app, "--resume", &TrainOptions::resume, "go on from OUT's last checkpoint, bit for bit");
+  add(app, "--resume", &TrainOptions::resume, "continue from OUT's last checkpoint, bit for bit");
   add(app, "--feature-memory", &TrainOptions::feature_memory,
-      "GB of features kept in memory; more go to a file in OUT (half of the machine's memory)");
-  add(app, "--feature-cache", &TrainOptions::feature_cache, "folder where features are kept for later runs");
+      "GB of features kept in memory, the rest in a file in OUT (half of the machine's memory)");
+  add(app, "--feature-cache", &TrainOptions::feature_cache, "folder that keeps features for later runs");
   add(app, "--feature-dtype", &TrainOptions::feature_dtype,
-      "model (as it computes), bf16 (half the bytes of f32) or int8 (a quarter)");
+      "features are kept as: model (the model's dtype), bf16 (half of f32) or int8 (a quarter)");
   add(app, "--calibrate", &TrainOptions::calibrate,
-      "how the model's thresholds are found: good (from good images it has not been trained on; without "
-      "any, "
-      "every fifth is kept back), f1 (labelled test images) or none (good)");
+      "how thresholds are found: good (from good images not used for training; if there are none, every "
+      "fifth one is held out), f1 (from labelled test images) or none (good)");
   add(app, "--false-alarm-rate", &TrainOptions::false_alarm_rate,
       "share of good images that may be called anomalous (0.01)");
-  add(app, "--per-category", &TrainOptions::per_category, "thresholds of each category, too");
-  add(app, "--slim", &TrainOptions::slim, "save the model without the encoder, which then goes with it");
+  add(app, "--per-category", &TrainOptions::per_category, "also store thresholds for each category");
+  add(app, "--slim", &TrainOptions::slim,
+      "save the model without its encoder, whose weights file is then needed too");
 }
 
 // The preset comes first, wherever it is named: it sets the defaults that the file's options change.
@@ -286,7 +283,7 @@ TrainOptions TrainFlags::options() const {
   check_options(options);
   options.on = open_device(options.device);
   check_input(options.on.is_cpu() || options.dtype() != Dtype::f64,
-              "--precision: f64 is computed on the CPU only; take f32 or bf16 on {}", options.on);
+              "--precision: f64 runs only on the CPU; use f32 or bf16 on {}", options.on);
   if (options.threads > 0) omp_set_num_threads(options.threads);
   return options;
 }

@@ -55,11 +55,11 @@ Dataset judged_part(const Dataset& dataset) {
   for (const Category& category : dataset.categories) {
     const std::string missing = missing_classes(category);
     if (!missing.empty()) {
-      fmt::print("{}: {}: trained on, not evaluated\n", category.name, missing);
+      fmt::print("{}: {}; used for training, not evaluated\n", category.name, missing);
       continue;
     }
     if (!missing_for_evaluation(category).empty())
-      fmt::print("{}: {}: no metrics of pixels\n", category.name, missing_for_evaluation(category));
+      fmt::print("{}: {}; no pixel metrics\n", category.name, missing_for_evaluation(category));
     judged.categories.push_back(category);
   }
   return judged;
@@ -113,8 +113,8 @@ std::optional<Checkpoint> TrainRun::earlier_state() const {
   }
   check_input(
       !saved || saved->text("done") == "true",
-      "{}: an earlier run stopped here at iteration {}: --resume goes on with it; remove it or take another "
-      "--out to start anew",
+      "{}: an earlier run stopped here at iteration {}; --resume continues it. To start over, remove it or "
+      "use another --out",
       saved ? saved->path.string() : "", saved ? saved->iteration : 0);
   return std::nullopt;
 }
@@ -127,10 +127,10 @@ void TrainRun::start() {
   log_ = std::make_unique<TrainingLog>(out_ / "log.csv", config.iterations, config.batch,
                                        earlier_ ? earlier_->text("log") : "");
   if (earlier_) {
-    fmt::print("going on from {}: {} of {} iterations done\n", earlier_->path.string(), trainer_.iteration(),
-               config.iterations);
+    fmt::print("continuing from {}: {} of {} iterations done\n", earlier_->path.string(),
+               trainer_.iteration(), config.iterations);
   } else {
-    if (options_.resume) fmt::print("no checkpoint in {}: starting at iteration 0\n", out_.string());
+    if (options_.resume) fmt::print("no checkpoint in {}; starting at iteration 0\n", out_.string());
     checkpoints_.clear();
   }
   earlier_.reset();
@@ -188,9 +188,9 @@ void TrainRun::checkpoint() {
     log_->save();
     if (options_.eval_every > 0) write_file(out_ / "validation.csv", validation_);
   } catch (const InputError& error) {  // training is worth more than its checkpoint
-    fmt::print(stderr, "no checkpoint at iteration {}: {}; {}\n", iteration, error.what(),
-               saved_iteration_ < 0 ? "there is none before it"
-                                    : fmt::format("the last one is of iteration {}", saved_iteration_));
+    fmt::print(stderr, "no checkpoint saved at iteration {}: {}; {}\n", iteration, error.what(),
+               saved_iteration_ < 0 ? "there is no earlier one"
+                                    : fmt::format("the last one is from iteration {}", saved_iteration_));
   }
 }
 
@@ -215,7 +215,8 @@ void TrainRun::validate() {
     save_safetensors(path, weights, {{"iteration", std::to_string(trainer_.iteration())}});
     best_ = value;
   } catch (const InputError& error) {  // training is worth more than one validation's weights
-    fmt::print(stderr, "the weights of iteration {} are not kept: {}\n", trainer_.iteration(), error.what());
+    fmt::print(stderr, "the weights of iteration {} could not be saved: {}\n", trainer_.iteration(),
+               error.what());
   }
 }
 
@@ -257,8 +258,9 @@ int TrainRun::train() {
   seconds_.features = features_.seconds();
   seconds_.train = watch.seconds() - seconds_.features;
   if (stopped) {
-    fmt::print("stopped after {} of {} iterations; --resume goes on\n", trainer_.iteration(),
-               model_->config().iterations);
+    fmt::print("stopped after {} of {} iterations; {}\n", trainer_.iteration(), model_->config().iterations,
+               saved_iteration_ == trainer_.iteration() ? "no work is lost, --resume continues bit for bit"
+                                                        : "work since the last checkpoint is lost");
   }
   return stopped ? stop.number() : 0;
 }
@@ -272,7 +274,7 @@ void TrainRun::take_best() {
     parameter.value().copy_from(best.get(name));
   }
   const auto iteration = best.metadata().find("iteration");
-  fmt::print("the model is that of iteration {}: {} {:.4f}\n",
+  fmt::print("the model has the weights of iteration {}: {} {:.4f}\n",
              iteration == best.metadata().end() ? "?" : iteration->second, options_.keep_best, *best_);
 }
 
@@ -289,7 +291,8 @@ std::optional<Calibration> TrainRun::find_thresholds() {
     fmt::print("thresholds: images {:.6f}, pixels {:.6f}, from {} good and {} anomalous images",
                found.all.image, found.all.pixel, found.good_images, found.anomalous_images);
     if (how.method == CalibrationMethod::good)
-      fmt::print("; expect at most {:.2g} of good ones to be called anomalous", found.promised_rate);
+      fmt::print("; expect at most a share of {:.2g} of good images to be called anomalous",
+                 found.promised_rate);
     fmt::print("\n");
     return found;
   } catch (const InputError& error) {

@@ -13,7 +13,7 @@ namespace {
 
 using Rows = std::vector<std::vector<std::string>>;
 
-// libcsv's callbacks: the end of a field and of a row.
+// libcsv's callbacks for the end of a field and of a row.
 void end_field(void* text, size_t size, void* rows) {
   static_cast<Rows*>(rows)->back().emplace_back(static_cast<const char*>(text), size);
 }
@@ -42,7 +42,7 @@ const std::string& CsvTable::get(size_t row, const std::string& column) const {
 CsvTable read_csv(const std::filesystem::path& path) {
   constexpr uint64_t largest = 256'000'000;
   std::string bytes = read_file(path, largest);
-  if (bytes.starts_with("\xEF\xBB\xBF")) bytes.erase(0, 3);  // the mark some programs put in front of UTF-8
+  if (bytes.starts_with("\xEF\xBB\xBF")) bytes.erase(0, 3);  // UTF-8's byte order mark
   CsvTable table;
   table.rows = parse(bytes, path.string());
   check_input(!table.rows.empty(), "{}: empty", path.string());

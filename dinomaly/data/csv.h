@@ -9,13 +9,13 @@
 
 namespace dinomaly {
 
-// The first line names the columns; the others are rows, blank lines left out.
+// The first line names the columns; the others are rows. Blank lines are skipped.
 struct CsvTable {
   std::map<std::string, size_t> columns;       // name in lower case -> index
   std::vector<std::vector<std::string>> rows;  // each as long as the first line
 
   bool has(const std::string& column) const { return columns.contains(column); }
-  // Empty where there is no such column.
+  // Empty if there is no such column.
   const std::string& get(size_t row, const std::string& column) const;
 };
 

@@ -1,4 +1,4 @@
-// A data set as training and evaluation see it, whatever layout its folders have. Which files exist is known;
+// A data set as training and evaluation see it, whatever its folder layout. Its files are known to exist;
 // none has been read.
 #pragma once
 
@@ -16,8 +16,8 @@ struct Sample {
   std::filesystem::path image = {};
   std::optional<std::filesystem::path> mask = {};  // of anomalous images
   bool anomalous = false;
-  // The mask's values are labels (1, 2, ... in VisA as published, 1 in many a mask): any of them counts as
-  // 255 before the mask is resized, where they would vanish.
+  // The mask's values are labels (1, 2, ... in VisA as published, 1 in many masks): each becomes 255 before
+  // the mask is resized, or it would vanish.
   bool label_mask = false;
 };
 
@@ -30,15 +30,15 @@ struct Category {
 struct Dataset {
   std::filesystem::path root;
   std::vector<Category> categories;     // in the order asked for
-  std::string layout = {};              // for people: "MVTec AD"
-  std::vector<std::string> notes = {};  // what a user should be told about how it was read
+  std::string layout = {};              // for display: "MVTec AD"
+  std::vector<std::string> notes = {};  // what a user should know about how it was read
 };
 
-// Why a category cannot be judged, in a few words ("no anomalous test images", "test images without masks");
-// empty where it can be: good and anomalous test images, and a mask for each of the latter.
+// Why a category cannot be evaluated, in a few words ("no anomalous test images", "test images without
+// masks"). Empty if it can: it has good and anomalous test images, and a mask for each anomalous one.
 std::string missing_for_evaluation(const Category& category);
 
-// The same without the masks, which image-level metrics do without.
+// The same, but without requiring masks, which image-level metrics do not need.
 std::string missing_classes(const Category& category);
 
 // All normal training images, category after category.

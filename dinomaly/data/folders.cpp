@@ -27,8 +27,8 @@ std::vector<fs::directory_entry> entries(const fs::path& folder) {
   return result;
 }
 
-// Files of several folders may share a name (S0001/1.jpg, S0002/1.jpg): then the folders' names are put
-// before it.
+// Files of different folders may share a name (S0001/1.jpg, S0002/1.jpg); then their ids are prefixed with
+// the folders' names.
 void make_ids_unique(std::vector<Sample>& samples) {
   std::map<std::pair<std::string, std::string>, int> seen;
   for (const Sample& sample : samples) ++seen[{sample.defect, sample.id}];
@@ -98,7 +98,7 @@ void check_plain_name(const std::string& name, const std::string& what) {
   const bool control = std::any_of(name.begin(), name.end(), [](unsigned char c) { return c < 0x20; });
   check_input(!name.empty() && name.size() <= 200 && !control && !name.starts_with('.') &&
                   name.find('/') == std::string::npos,
-              "'{}' is not the name of a {}", printable(name), what);
+              "'{}' is not a valid name for a {}", printable(name), what);
 }
 
 std::vector<std::string> chosen_categories(const std::set<std::string>& known,

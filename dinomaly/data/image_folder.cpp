@@ -14,7 +14,7 @@ namespace {
 
 const std::set<std::string> good_names{"good", "ok", "normal"}, mask_names{"ground_truth", "masks"};
 
-// "." and "data/" have a name, too.
+// "." and "data/" have names too.
 std::string folder_name(const fs::path& root) {
   std::error_code error;
   fs::path whole = fs::canonical(root, error);
@@ -33,7 +33,7 @@ void add_images(const fs::path& folder, const std::string& category, const std::
   }
 }
 
-// Finds the masks of one defect's images: of all, or of none.
+// Finds the masks of one defect's images: either all have one or none.
 void add_masks(const fs::path& folder, const std::string& defect, std::vector<Sample>& test) {
   if (!is_folder(folder)) return;
   const auto masks = images_of(folder);
@@ -62,8 +62,7 @@ Dataset read_image_folder(const fs::path& root, const std::vector<std::string>& 
     add_images(root / folder, name, good ? "good" : folder, rows);
     if (!good) defects.insert(folder);
   }
-  check_input(!rows.empty(), "{}: no images (png, jpg, jpeg, bmp), and no layout that is known",
-              root.string());
+  check_input(!rows.empty(), "{}: no images (png, jpg, jpeg, bmp), and no known layout", root.string());
   Dataset dataset{.root = root, .categories = assemble(std::move(rows), categories, root.string())};
   Category& category = dataset.categories.front();
   for (const std::string& defect : defects) {
@@ -73,7 +72,7 @@ Dataset read_image_folder(const fs::path& root, const std::vector<std::string>& 
   const int64_t held = hold_out_good(category);
   if (held > 0) {
     dataset.notes.push_back(
-        fmt::format("{}: {} good images (every fifth) are kept for the test", name, held));
+        fmt::format("{}: {} good images (every fifth) are held out for testing", name, held));
   }
   return dataset;
 }

@@ -51,7 +51,7 @@ bool is_rearranged_visa(const fs::path& category) {
   return !images.empty() && images_of(masks).contains(images.begin()->first);
 }
 
-// A data set, or where `root` has the folder train itself, its one category.
+// A data set, or its one category if `root` itself has the folder train.
 Dataset read_folders(const fs::path& root, const std::vector<std::string>& categories,
                      const FolderNames& names) {
   check_folder(root);

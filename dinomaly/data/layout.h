@@ -1,4 +1,4 @@
-// Any data set the program knows, told by its files.
+// Reads any supported data set, recognising its layout from its files.
 #pragma once
 
 #include <filesystem>
@@ -23,13 +23,13 @@ enum class Layout {
 // "auto", "mvtec", "visa-raw", "visa", "real-iad", "btad", "csv", "folder"; anything else throws InputError.
 Layout parse_layout(const std::string& name);
 
-// What `root` looks like; never `automatic`. What looks like nothing else is a plain folder. Throws
-// InputError if there is nothing at `root`.
+// The detected layout of `root`; never `automatic`. A folder that matches no other layout is a plain folder.
+// Throws InputError if `root` does not exist.
 Layout recognise_layout(const std::filesystem::path& root);
 
-// Lists the images of `categories` (all if none is named) with their masks. `root` may also be one category
-// of MVTec AD's or BTAD's layout, which is then named as its folder. Sets Dataset::layout and Dataset::notes.
-// Throws InputError naming the file, folder or category at fault.
+// Lists the images of `categories` (all if none is named) with their masks. `root` may also be a single
+// category in MVTec AD's or BTAD's layout, which is then named after its folder. Sets Dataset::layout and
+// Dataset::notes. Throws InputError naming the file, folder or category at fault.
 Dataset read_dataset(const std::filesystem::path& root, const std::vector<std::string>& categories = {},
                      Layout layout = Layout::automatic);
 

@@ -17,7 +17,7 @@ using nlohmann::json;
 
 namespace {
 
-// A path out of a list; `source` says where it stands. With `inside` it may not leave `folder`.
+// A path from a list; `source` says where it was found. With `inside` it may not leave `folder`.
 fs::path listed_file(const fs::path& folder, const std::string& name, const std::string& source,
                      bool inside) {
   check_input(!name.empty() && name.size() < 4096 && name.find('\0') == std::string::npos, "{}: no path",
@@ -32,7 +32,7 @@ fs::path listed_file(const fs::path& folder, const std::string& name, const std:
   return result;
 }
 
-// "good" for a normal label, otherwise what the defect is called.
+// "good" for a normal label, otherwise the defect's name.
 std::string defect_of(const std::string& label) {
   static const std::set<std::string> good{"", "0", "good", "ok", "normal"};
   static const std::set<std::string> unnamed{"1", "bad", "ng", "anomaly", "anomalous", "defect"};
@@ -62,7 +62,7 @@ std::string row_source(const fs::path& file, size_t row) {
   return fmt::format("{}: row {}", file.string(), row + 2);
 }
 
-// The folder with the images of Real-IAD.
+// Real-IAD's folder of images.
 fs::path real_iad_images(const fs::path& root) {
   for (const char* name : {"realiad_1024", "realiad_512", "realiad_256", "realiad_raw"}) {
     if (is_folder(root / name)) return root / name;
@@ -165,8 +165,9 @@ Dataset read_csv_dataset(const fs::path& file, const std::vector<std::string>& c
   for (Category& category : dataset.categories) {
     const int64_t held = hold_out_good(category);
     if (held > 0) {
-      dataset.notes.push_back(fmt::format(
-          "{}: no column 'split': {} good images (every fifth) are kept for the test", category.name, held));
+      dataset.notes.push_back(
+          fmt::format("{}: no column 'split': {} good images (every fifth) are held out for testing",
+                      category.name, held));
     }
   }
   return dataset;

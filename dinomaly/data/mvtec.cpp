@@ -23,7 +23,7 @@ std::vector<Sample> read_train(const fs::path& folder, const std::string& catego
   return samples;
 }
 
-// Adds the test images of one folder; `good`: they are normal.
+// Adds the test images of one folder; `good` says whether they are normal.
 void read_defect(const fs::path& root, const std::string& category, const std::string& defect, bool good,
                  const std::string& mask_suffix, std::vector<Sample>& samples) {
   const std::map<std::string, fs::path> images = images_of(entry_named(root, "test") / defect);
@@ -59,7 +59,7 @@ Category read_mvtec_category(const fs::path& folder, const std::string& name, co
   for (const std::string& defect : defects) {
     read_defect(folder, name, defect, lower(defect) == names.good, names.mask_suffix, category.test);
   }
-  // The folder of the good ones may have stood elsewhere in the alphabet than "good".
+  // The good images' folder may sort elsewhere than "good" does.
   std::stable_sort(category.test.begin(), category.test.end(),
                    [](const Sample& a, const Sample& b) { return a.defect < b.defect; });
   check_input(!category.test.empty(), "{}: no images (png, jpg, jpeg, bmp) in its folders", test.string());
@@ -71,7 +71,7 @@ Dataset read_mvtec(const fs::path& root, const std::vector<std::string>& categor
   check_folder(root);
   std::vector<std::string> chosen = categories;
   if (chosen.empty()) {
-    // Other folders (notes, licences) may stand beside the categories.
+    // There may be other folders (notes, licences) beside the categories.
     for (const std::string& name : folders_of(root)) {
       if (is_folder(entry_named(root / name, "train"))) chosen.push_back(name);
     }

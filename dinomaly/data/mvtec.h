@@ -1,5 +1,5 @@
-// The folder layout of MVTec AD (Bergmann et al., CVPR 2019), which many data sets share (upper and lower
-// case do not count in the names of these folders):
+// The folder layout of MVTec AD (Bergmann et al., CVPR 2019), which many data sets share (case is ignored in
+// the names of these folders):
 //   ROOT/CATEGORY/train/good/ID.png
 //   ROOT/CATEGORY/test/DEFECT/ID.png, good images under test/good
 //   ROOT/CATEGORY/ground_truth/DEFECT/ID_mask.png
@@ -13,8 +13,8 @@
 
 namespace dinomaly {
 
-// How a data set's folders are named: MVTec AD and MPDD; BTAD {"ok", ""}; VisA as rearranged by its authors
-// {"good", ""}.
+// How a data set names its folders and masks. The defaults are for MVTec AD and MPDD; BTAD: {"ok", ""}; VisA
+// as rearranged by its authors: {"good", ""}.
 struct FolderNames {
   std::string good = "good";          // in train and test
   std::string mask_suffix = "_mask";  // a mask is ID + suffix
@@ -22,14 +22,14 @@ struct FolderNames {
 
 // Lists the files of `categories`, or of every category of `root` in sorted order if none is named; reads
 // none of them. Images are regular files ending in png, jpg, jpeg or bmp in any case; other and hidden files
-// are passed over. A category may lack its test folder, or have images but no folders in it (they have no
-// labels): then Category::test is empty; without a ground_truth folder there are no masks. Throws InputError
-// naming the folder or file: a missing folder, a category without training images, two images of one id, an
-// anomalous image without its mask, a category named twice or with a path for a name.
+// are skipped. If a category's test folder is missing, or holds images but no subfolders (so no labels),
+// Category::test is empty; without a ground_truth folder there are no masks. Throws InputError naming the
+// folder or file at fault: a missing folder, a category without training images, two images with the same id,
+// an anomalous image without its mask, a category named twice or whose name is a path.
 Dataset read_mvtec(const std::filesystem::path& root, const std::vector<std::string>& categories = {},
                    const FolderNames& names = {});
 
-// One category whose folders train and test stand in `folder` itself.
+// One category whose folders train and test are in `folder` itself.
 Category read_mvtec_category(const std::filesystem::path& folder, const std::string& name,
                              const FolderNames& names = {});
 

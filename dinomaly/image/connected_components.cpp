@@ -43,11 +43,12 @@ class UnionFind {
   std::vector<int32_t> parents_{0};
 };
 
-// Labels pixel x of a row from its neighbours already seen: `row[x - 1]` and three of `above` (null: none).
+// Labels pixel x of a row from its neighbours already visited: `row[x - 1]` and three of
+// `above` (null: none).
 int32_t label_pixel(const int32_t* row, const int32_t* above, int64_t x, int64_t width, UnionFind& sets) {
   const int32_t left = x > 0 ? row[x - 1] : 0;
   if (above == nullptr) return left != 0 ? left : sets.add();
-  // The pixel above touches all the other neighbours: they are united with it already.
+  // The pixel above touches all the other neighbours, so they already have its label.
   if (above[x] != 0) return above[x];
   const int32_t above_right = x + 1 < width ? above[x + 1] : 0;
   const int32_t earlier = left != 0 ? left : (x > 0 ? above[x - 1] : 0);  // left touches above-left

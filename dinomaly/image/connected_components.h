@@ -1,4 +1,4 @@
-// Which pixels of a mask form one region.
+// Labels the connected regions of a mask.
 #pragma once
 
 #include <cstdint>

@@ -80,7 +80,7 @@ Image load_mask(const std::filesystem::path& path, int64_t width, int64_t height
 
 namespace {
 
-// What stb_image_write calls with each piece of a file; `context` is the string that collects them.
+// Called by stb_image_write with each part of a file; `context` is the string that collects them.
 void append(void* context, void* data, int size) {
   static_cast<std::string*>(context)->append(static_cast<const char*>(data), static_cast<size_t>(size));
 }

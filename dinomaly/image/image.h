@@ -28,22 +28,23 @@ struct Image {
 };
 
 // What PIL's convert("RGB") gives: grey repeated, alpha dropped, palettes resolved; of 16 bits the high byte.
-// The kind of file is told by its first bytes, not by its name. Throws InputError naming the file and what is
-// wrong with it: no such file, another format, cut short, damaged, CMYK, wider or higher than 32768, more
+// The file type is recognised by its first bytes, not by its name. Throws InputError naming the file and what
+// is wrong with it: no such file, another format, cut short, damaged, CMYK, wider or higher than 32768, more
 // than 2^26 pixels.
 Image load_image_rgb(const std::filesystem::path& path);
 
 // One channel, as PIL's convert("L"): (19595 R + 38470 G + 7471 B + 32768) >> 16. Same errors.
 Image load_grey(const std::filesystem::path& path);
 
-// A mask that belongs to an image of width x height; also throws InputError where its size is another one,
-// since nothing could say which pixels it means.
+// The mask of an image of width x height. Also throws InputError if its size differs, since then it cannot be
+// known which pixels it means.
 Image load_mask(const std::filesystem::path& path, int64_t width, int64_t height);
 
 std::string encode_png(const Image& image);
-// quality from 1 to 100. Transparency and metadata there are none.
+// quality from 1 to 100. No transparency, no metadata.
 std::string encode_jpeg(const Image& image, int quality);
-// encode_png to a file, written whole or not at all; throws InputError where it cannot.
+// Writes encode_png() to a file, whole or not at all. Throws InputError naming the file if it
+// cannot be written.
 void save_png(const std::filesystem::path& path, const Image& image);
 
 }  // namespace dinomaly

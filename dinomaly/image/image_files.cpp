@@ -22,7 +22,7 @@ bool is_image_name(const fs::path& path) {
 void check_no_dead_link(const fs::path& path) {
   std::error_code error;
   check_input(!fs::is_symlink(path, error) || fs::exists(path, error),
-              "{}: a link to a file that is not there", path.string());
+              "{}: a link to a file that does not exist", path.string());
 }
 
 std::vector<fs::path> list_images(const fs::path& folder) {
@@ -34,7 +34,7 @@ std::vector<fs::path> list_images(const fs::path& folder) {
     std::error_code ignored;
     const bool hidden = it->path().filename().string().starts_with('.');
     if (hidden && it->is_directory(ignored)) it.disable_recursion_pending();
-    // A link to nothing is listed, too: whoever reads it tells that it is not there.
+    // A dangling link is listed too: reading it reports that its file is missing.
     const bool dead = it->is_symlink(ignored) && !it->exists(ignored);
     if (is_image_name(it->path()) && (dead || it->is_regular_file(ignored))) images.push_back(it->path());
   }

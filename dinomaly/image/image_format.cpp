@@ -57,7 +57,7 @@ uint32_t crc32(std::string_view bytes) {
 
 constexpr int64_t largest_side = 32768;
 
-// The decoder would call such a file one of an unknown kind.
+// The decoder would report such a file as one of unknown type.
 void check_sides(const Reader& file, int64_t width, int64_t height) {
   check_input(width > 0 && height > 0 && width <= largest_side && height <= largest_side,
               "{}: {} x {} pixels; a side must be within 1..{}", file.name(), width, height, largest_side);
@@ -86,8 +86,8 @@ bool starts_frame(uint8_t marker) {
 
 bool stands_alone(uint8_t marker) { return marker == 0x01 || (marker >= 0xD0 && marker <= 0xD8); }
 
-// What the decoder takes on trust: the number of codes in a Huffman table, and that a scan uses tables which
-// are there. Without them it would read its own uninitialised memory, and beyond.
+// What the decoder takes on trust: the number of codes in a Huffman table, and that the tables a scan uses
+// exist. If they do not, it would read its own uninitialised memory, and beyond.
 class JpegTables {
  public:
   explicit JpegTables(const Reader& file) : file_(file) {}
@@ -109,13 +109,14 @@ class JpegTables {
       at += slot >> 4 ? 129 : 65;
     }
   }
-  // A frame's header: which components there are, and their quantisation tables.
+  // A frame's header: its components and their quantisation tables.
   void begin_frame(size_t at, bool progressive) {
     progressive_ = progressive;
     check_sides(file_, file_.big16(at + 5), file_.big16(at + 3));
     const int components = file_.u8(at + 7);
     check_input(components == 1 || components == 3,
-                "{}: a JPEG of {} components (CMYK?); grey and colour are read", file_.name(), components);
+                "{}: a JPEG with {} components (CMYK?); only grey and colour are supported", file_.name(),
+                components);
     for (int i = 0; i < components; ++i)
       needed_quantisation_.insert(file_.u8(at + 10 + 3 * static_cast<size_t>(i)));
   }
@@ -130,7 +131,7 @@ class JpegTables {
       if (!progressive_ || coarse) known = known && huffman_.contains(tables >> 4);
       if (!progressive_ || !coarse) known = known && huffman_.contains(0x10 | (tables & 15));
     }
-    check_input(known, "{}: the JPEG is damaged: a scan uses a table that is not there", file_.name());
+    check_input(known, "{}: the JPEG is damaged: a scan uses a missing table", file_.name());
   }
 
  private:
@@ -139,9 +140,9 @@ class JpegTables {
   std::set<uint8_t> huffman_, quantisation_, needed_quantisation_;  // by slot; 0x10: AC
 };
 
-// Walks the segments. Inside entropy-coded data an FF is followed by 00 or a restart marker, so the search
-// for the next marker also passes over it, and an embedded thumbnail's own end cannot be mistaken for the
-// file's.
+// Walks the segments. Inside entropy-coded data an FF is followed by 00 or a restart marker, so the
+// search for the next marker also passes over it, and an embedded thumbnail's own end cannot be mistaken
+// for the file's.
 void check_jpeg(const Reader& file) {
   constexpr uint8_t end_of_image = 0xD9, huffman = 0xC4, quantisation = 0xDB, scan = 0xDA, progressive = 0xC2;
   JpegTables tables(file);
@@ -171,7 +172,7 @@ void check_bmp(const Reader& file) {
       std::abs(old_header ? file.little16(20) : int64_t{static_cast<int32_t>(file.little32(22))});
   const int64_t bits = file.little16(old_header ? 24 : 28);
   check_sides(file, width, height);
-  check_input(bits <= 32, "{}: a BMP of {} bits a pixel cannot be read", file.name(), bits);
+  check_input(bits <= 32, "{}: a BMP of {} bits per pixel cannot be read", file.name(), bits);
   const int64_t padded_row = (width * bits + 31) / 32 * 4;
   file.need(offset + static_cast<size_t>(padded_row * (height - 1) + (width * bits + 7) / 8));
 }

@@ -1,4 +1,4 @@
-// Is an image file whole? The decoder fills what is missing with grey and says nothing, so this looks first.
+// Checks that an image file is whole, because the decoder silently fills what is missing with grey.
 #pragma once
 
 #include <filesystem>

@@ -11,7 +11,7 @@ namespace dinomaly {
 
 namespace {
 
-// Along one axis: which two map pixels an output pixel lies between, and how far from the first.
+// Along one axis: the two map pixels an output pixel lies between, and how far it is from the first.
 struct Tap {
   int64_t first, second;
   float share;  // of the second

@@ -1,5 +1,5 @@
-// Where the pixels of a map lie in the image it belongs to. The model sees an image resized and cropped; a
-// map answers for that crop, at a size of its own.
+// Where the pixels of a map lie in its image. The model sees an image resized and cropped; a map covers that
+// crop, at a size of its own.
 #pragma once
 
 #include <cstdint>
@@ -16,12 +16,12 @@ struct Box {
   bool operator==(const Box&) const = default;
 };
 
-// The pixels of an image of width x height whose centres the centre crop keeps: what the model sees of it.
+// The part of an image of width x height that the model sees: the pixels whose centres the centre crop keeps.
 // At least one pixel.
 Box seen_box(int64_t width, int64_t height, const ImageConfig& config);
 
 // map (h, w) f32 of the crop -> (height, width) f32 of the whole image: bilinear, pixel centres on pixel
-// centres. Outside seen_box(), where nothing is known, the nearest value seen is continued.
+// centres. Outside seen_box(), where nothing is known, the nearest known value is repeated.
 Tensor map_to_image(const Tensor& map, int64_t width, int64_t height, const ImageConfig& config);
 
 // map (h, w) f32 -> (height, width) f32: bilinear, pixel centres on pixel centres.

@@ -1,5 +1,5 @@
-// From an image to what the encoder sees, and from a mask to what the metrics compare with: resize to a
-// fixed size, centre crop, and for images /255 and normalisation.
+// Prepares images for the encoder, and masks for the metrics: resize to a fixed size, centre crop, and for
+// images /255 and normalisation.
 #pragma once
 
 #include <array>
@@ -15,30 +15,29 @@ namespace dinomaly {
 enum class ImagePipeline { pil, torchvision };
 
 struct ImageConfig {
-  int64_t resize_h = 448, resize_w = 448;  // the aspect is not kept
+  int64_t resize_h = 448, resize_w = 448;  // the aspect ratio is not kept
   int64_t crop_h = 392, crop_w = 392;
   std::array<float, 3> mean{0.485f, 0.456f, 0.406f};  // ImageNet's, of R, G, B in [0, 1]
   std::array<float, 3> std{0.229f, 0.224f, 0.225f};
   ImagePipeline pipeline = ImagePipeline::pil;
 };
 
-// Throws InputError unless sizes are in 1..16384, the crop fits into the resized image and every std is
-// positive.
+// Throws InputError unless sizes are in 1..16384, the crop fits into the resized image and every
+// std is positive.
 void validate(const ImageConfig& config);
 
 // Where a centre crop begins, (resized - crop) / 2 with halves rounded to even, as Python's round().
 int64_t centre_crop_offset(int64_t resized, int64_t crop);
 
-// RGB -> (3, crop_h, crop_w) f32. With `pil` the bits are those of PIL and torchvision's ToTensor and
-// Normalize.
+// RGB -> (3, crop_h, crop_w) f32. With `pil` the bits are those of PIL and torchvision's
+// ToTensor and Normalize.
 Tensor preprocess(const Image& rgb, const ImageConfig& config);
 
 // The image (grey or RGB) resized as PIL and cropped, still bytes: what a heatmap is drawn on.
 Image resize_and_crop(const Image& image, const ImageConfig& config);
 
 // Grey mask -> (map_size, map_size) u8 of 0 and 1: resize_and_crop, nearest neighbour to the map's size
-// (source = floor(i * crop / map_size)), and whatever is above 0 counts as anomalous. The same for both
-// pipelines.
+// (source = floor(i * crop / map_size)); anything above 0 counts as anomalous. Both pipelines do the same.
 Tensor preprocess_mask(const Image& grey, const ImageConfig& config, int64_t map_size = 256);
 
 }  // namespace dinomaly

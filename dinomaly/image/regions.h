@@ -1,4 +1,4 @@
-// Where in an image the map is above a threshold.
+// The regions of an image whose map is above a threshold.
 #pragma once
 
 #include <cstdint>

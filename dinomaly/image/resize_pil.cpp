@@ -11,7 +11,7 @@ namespace {
 
 constexpr int precision_bits = 32 - 8 - 2;
 
-// For every output place: the first input it reads and the weights from there on.
+// For every output position: the first input it reads and the weights from there on.
 struct Taps {
   std::vector<int64_t> first, count;
   std::vector<int32_t> weights;  // `stride` per output
@@ -20,7 +20,8 @@ struct Taps {
   const int32_t* of(int64_t i) const { return weights.data() + i * stride; }
 };
 
-// A product that is rounded before it is used: fused into the next addition it would be a bit off PIL's.
+// A product that is rounded before it is used; fused into the next addition it would differ from PIL's in
+// the last bit.
 double rounded(double product) {
   const volatile double stored = product;
   return stored;

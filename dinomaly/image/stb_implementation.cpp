@@ -1,4 +1,5 @@
-// The one place that compiles stb_image and stb_image_write. They are set up by macros; nothing else here is.
+// The one file that compiles stb_image and stb_image_write. They are configured by macros; nothing
+// else here is.
 #include <zlib.h>
 
 #include <cstdlib>
@@ -8,14 +9,14 @@ namespace {
 // Compressed data may claim any size: no single buffer of a decoder grows beyond this.
 constexpr size_t largest_buffer = size_t{1} << 30;
 
-// Zeros: what a damaged image leaves open is at least always the same.
+// Zeros, so that pixels a damaged image leaves unset are at least always the same.
 void* bounded_malloc(size_t bytes) { return bytes <= largest_buffer ? std::calloc(1, bytes) : nullptr; }
 
 void* bounded_realloc(void* block, size_t bytes) {
   return bytes <= largest_buffer ? std::realloc(block, bytes) : nullptr;
 }
 
-// The writer's own compression takes several times as long and packs worse.
+// The writer's own compression takes several times as long and compresses less.
 unsigned char* zlib_compress(unsigned char* data, int size, int* packed_size, int) {
   constexpr int level = 2;
   uLongf length = compressBound(static_cast<uLong>(size));

@@ -21,7 +21,7 @@ struct Closer {
 };
 using File = std::unique_ptr<TIFF, Closer>;
 
-// libtiff would print its own lines; ours names the file and is the only one.
+// libtiff would print messages of its own; only ours, which names the file, is printed.
 File open(const std::filesystem::path& path, const char* mode) {
   TIFFSetErrorHandler(nullptr);
   TIFFSetWarningHandler(nullptr);
@@ -47,7 +47,7 @@ Layout read_layout(TIFF* file, const std::string& name) {
   const bool floating = layout.format == SAMPLEFORMAT_IEEEFP && (layout.bits == 32 || layout.bits == 64);
   const bool integer = layout.format == SAMPLEFORMAT_UINT && (layout.bits == 8 || layout.bits == 16);
   check_input(layout.samples == 1 && (floating || integer) && TIFFIsTiled(file) == 0,
-              "{}: not a map: {} samples of {} bits a pixel{}", name, layout.samples, layout.bits,
+              "{}: not a map: {} samples of {} bits per pixel{}", name, layout.samples, layout.bits,
               TIFFIsTiled(file) ? ", in tiles" : "");
   return layout;
 }
@@ -110,7 +110,7 @@ Tensor load_tiff_map(const std::filesystem::path& path) {
   const File file = open(path, "r");
   check_input(file != nullptr, "{}: not a TIFF file", name);
   const Layout layout = read_layout(file.get(), name);
-  // A file that is shorter than its pixels would ask for memory it cannot fill.
+  // A file shorter than its pixels would allocate memory it cannot fill.
   const tmsize_t row_bytes = TIFFScanlineSize(file.get());
   check_input(row_bytes >= static_cast<tmsize_t>(layout.width) * (layout.bits / 8) && row_bytes <= (1 << 20),
               "{}: rows of {} bytes do not fit {} pixels", name, row_bytes, layout.width);

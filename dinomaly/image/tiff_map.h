@@ -1,4 +1,4 @@
-// Anomaly maps as TIFF files, one 32-bit float a pixel: the format of MVTec AD's evaluation.
+// Anomaly maps as TIFF files, one 32-bit float per pixel: the format of MVTec AD's evaluation.
 #pragma once
 
 #include <filesystem>
@@ -8,11 +8,11 @@
 
 namespace dinomaly {
 
-// map (h, w) f32 on the CPU. Written whole or not at all; missing folders are made. Throws InputError naming
-// the file.
+// map (h, w) f32 on the CPU. Written whole or not at all; missing folders are made. Throws InputError
+// naming the file.
 void save_tiff_map(const std::filesystem::path& path, const Tensor& map);
 
-// (h, w) f32 of a TIFF with one sample of 32 or 64 bits of IEEE float (or 8 and 16 bits unsigned) a pixel.
+// (h, w) f32 of a TIFF with one sample of 32 or 64 bits of IEEE float (or 8 or 16 bits unsigned) per pixel.
 // Throws InputError naming the file and the fault: unreadable, cut short, tiled or coloured, wider or higher
 // than 32768, more than 2^26 pixels, values that are not finite.
 Tensor load_tiff_map(const std::filesystem::path& path);

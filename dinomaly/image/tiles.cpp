@@ -79,7 +79,7 @@ void TileBlend::add(const Box& box, const Tensor& map) {
         map.shape(), box.height, box.width);
   const Tensor dense = map.contiguous();
   const int64_t width = sum_.size(1);
-  // The grid of tiles is a product of rows and columns, and so is the sum of all weights.
+  // The grid of tiles is a product of rows and columns, so the sum of all weights is one too.
   std::vector<float> columns;
   for (int64_t x = 0; x < box.width; ++x) {
     columns.push_back(weight(x, box.width, tiling_.overlap) /

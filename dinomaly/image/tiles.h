@@ -1,4 +1,4 @@
-// Large images as overlapping tiles, each judged as an image of its own, and their maps put together
+// Splits large images into overlapping tiles, each judged as an image of its own, and joins their maps
 // without a seam.
 #pragma once
 
@@ -27,13 +27,13 @@ void validate(const Tiling& tiling);
 // as long as the axis. Throws InputError for more than 65536 tiles.
 std::vector<Box> tile_boxes(int64_t width, int64_t height, const Tiling& tiling);
 
-// The weighted mean of the maps of all tiles. A tile's weight falls linearly to nothing over the overlap with
-// its neighbours, so that the map does not jump where a tile begins or ends.
+// The weighted mean of the maps of all tiles. A tile's weight falls linearly to zero over the overlap with
+// its neighbours, so that the map has no step at a tile's border.
 class TileBlend {
  public:
   TileBlend(int64_t width, int64_t height, const Tiling& tiling);
   const std::vector<Box>& boxes() const { return boxes_; }
-  // map (box.height, box.width) f32 of one of boxes(); each is to be added once.
+  // map (box.height, box.width) f32 of one of boxes(); add each exactly once.
   void add(const Box& box, const Tensor& map);
   // (height, width) f32.
   const Tensor& result() const { return sum_; }

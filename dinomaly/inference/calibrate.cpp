@@ -144,7 +144,7 @@ double best_f1_threshold(std::span<const float> scores, std::span<const uint8_t>
   check_input(
       positives > 0 &&
               positives<static_cast<double>(labels.size()),
-                        "calibration: F1 needs good and anomalous images, and all are {}", positives> 0
+                        "calibration: F1 needs good and anomalous images, but all are {}", positives> 0
           ? "anomalous"
           : "good");
   double hits = 0, best = -1, threshold = 0;

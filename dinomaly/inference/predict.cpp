@@ -69,7 +69,7 @@ std::vector<Prediction> Predictor::predict(const std::vector<InputImage>& images
   if (images.empty()) return {};
   std::vector<Tensor> inputs;
   for (const InputImage& image : images) {
-    check(image.inputs.defined(), "predict: {} was not read", image.path.string());
+    check(image.inputs.defined(), "predict: {} could not be read", image.path.string());
     inputs.push_back(image.inputs);
   }
   const Judged judged = judge(inputs);

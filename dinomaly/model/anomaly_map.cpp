@@ -11,7 +11,7 @@ namespace dinomaly {
 
 namespace {
 
-// Continues x along `axis` by its mirror image, the border itself not repeated: 2 1 | 0 1 2 .. .
+// Extends x along `axis` by reflection, without repeating the border: 2 1 | 0 1 2 .. .
 Tensor reflect(const Tensor& x, int axis, int64_t margin) {
   const int64_t size = x.size(axis);
   std::vector<Tensor> parts;

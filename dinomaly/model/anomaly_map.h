@@ -1,4 +1,4 @@
-// From reconstruction to a map of anomaly and one score per image.
+// From the reconstruction to an anomaly map and one score per image.
 #pragma once
 
 #include "dinomaly/model/config.h"

@@ -71,7 +71,7 @@ Calibration Calibration::from_json(const json& value, const std::string& source)
   };
   Calibration result;
   const json method = part("method"), own = part("categories"), colours = part("colours");
-  check_input(method.is_string() && own.is_object(), "{}: its calibration is not one", source);
+  check_input(method.is_string() && own.is_object(), "{}: its calibration is malformed", source);
   result.method = parse_calibration_method(method.get<std::string>());
   result.false_alarm_rate = number(value, "false_alarm_rate", source);
   result.promised_rate = number(value, "promised_rate", source);

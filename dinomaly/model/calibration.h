@@ -1,6 +1,6 @@
-// What turns raw scores into decisions: the thresholds of a model and the colour scale of its maps. They are
-// stored in the model's file; scores and maps themselves are never changed by them. inference/calibrate.h
-// finds them.
+// Calibration turns raw scores into decisions: the thresholds of a model and the colour scale of its
+// maps. It is stored in the model's file and never changes scores or maps themselves.
+// inference/calibrate.h computes it.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +25,7 @@ struct Thresholds {
   bool operator==(const Thresholds&) const = default;
 };
 
-// The values that heatmaps show as their first and last colour.
+// The values shown as the first and the last colour of a heatmap.
 struct ColourScale {
   double low = 0, high = 0.5;
   bool operator==(const ColourScale&) const = default;
@@ -33,9 +33,9 @@ struct ColourScale {
 
 struct Calibration {
   CalibrationMethod method = CalibrationMethod::good;
-  double false_alarm_rate = 0.01;  // as asked for
-  // What so few good images can promise: a further one is above a threshold with at most this probability.
-  // Larger than false_alarm_rate where there are fewer than 1 / rate - 1 of them. `good` only.
+  double false_alarm_rate = 0.01;  // as requested
+  // What this many good images can guarantee: another one is above a threshold with at most this probability.
+  // Larger than false_alarm_rate if there are fewer than 1 / rate - 1 images. `good` only.
   double promised_rate = 0;
   int64_t good_images = 0, anomalous_images = 0;
   Tiling tiling = {};
@@ -43,12 +43,12 @@ struct Calibration {
   Thresholds all = {};
   std::map<std::string, Thresholds> categories = {};
 
-  // Of the category where it has its own, otherwise those of all.
+  // The category's own thresholds if it has any, otherwise the common ones.
   const Thresholds& of(const std::string& category) const;
   nlohmann::json to_json() const;
-  // Throws InputError naming `source` for anything to_json() cannot have written.
+  // Throws InputError naming `source` for anything that to_json() cannot have written.
   static Calibration from_json(const nlohmann::json& value, const std::string& source);
-  // The same as text, as a model file's metadata holds it under "calibration".
+  // The same as text: the metadata "calibration" of a model file.
   std::string to_text() const;
   static Calibration from_text(const std::string& text, const std::string& source);
   bool operator==(const Calibration&) const = default;

@@ -112,7 +112,7 @@ void assign(const json& value, int64_t& field, const std::string& source, const 
 }
 void assign(const json& value, uint64_t& field, const std::string& source, const char* name) {
   require(value.is_number_unsigned() || (value.is_number_integer() && value.get<int64_t>() >= 0), source,
-          name, "an integer that is not negative");
+          name, "a non-negative integer");
   field = value.get<uint64_t>();
 }
 void assign(const json& value, std::array<float, 3>& field, const std::string& source, const char* name) {
@@ -161,10 +161,10 @@ void Config::complete(int64_t encoder_depth, int64_t patch) {
   check_groups("encoder_groups", encoder_groups, static_cast<int64_t>(target_blocks.size()));
   check_groups("decoder_groups", decoder_groups, decoder_depth);
   check_input(encoder_groups.size() == decoder_groups.size(),
-              "{} encoder groups cannot face {} decoder groups", encoder_groups.size(),
+              "{} encoder groups do not match {} decoder groups", encoder_groups.size(),
               decoder_groups.size());
   check_input(!(remove_class_token && context_recentering),
-              "context_recentering needs the class token: it cannot go with remove_class_token");
+              "context_recentering needs the class token: it cannot be combined with remove_class_token");
   check_input(dropout >= 0 && dropout < 1, "dropout: {} is not in [0, 1)", dropout);
   check_input(mining_share >= 0 && mining_share < 1, "mining_share: {} is not in [0, 1)", mining_share);
   check_input(mining_steps > 0, "mining_steps: {} is not positive", mining_steps);
@@ -174,7 +174,7 @@ void Config::complete(int64_t encoder_depth, int64_t patch) {
   check_input(decoder_norm_eps >= 0 && linear_attention_eps >= 0,
               "decoder_norm_eps {} and linear_attention_eps {} must not be negative", decoder_norm_eps,
               linear_attention_eps);
-  // Values beyond the cut are drawn again: a far narrower cut would draw for ever.
+  // Values beyond the cut are redrawn; a much narrower cut would redraw for ever.
   check_input(init_std > 0 && init_cut >= 0.01 * init_std,
               "init_std {} must be positive and init_cut {} at least a hundredth of it", init_std, init_cut);
   check_input(map_size > 0 && map_size <= 16384, "map_size: {} is not in [1, 16384]", map_size);
@@ -184,7 +184,7 @@ void Config::complete(int64_t encoder_depth, int64_t patch) {
   check_input(score_ratio >= 0 && score_ratio <= 1, "score_ratio: {} is not in [0, 1]", score_ratio);
   validate(image);
   check_input(image.crop_h % patch == 0 && image.crop_w % patch == 0,
-              "crop {}x{} is no multiple of the encoder's patch {}", image.crop_h, image.crop_w, patch);
+              "crop {}x{} is not a multiple of the encoder's patch {}", image.crop_h, image.crop_w, patch);
 }
 
 json Config::to_json() const {

@@ -1,4 +1,4 @@
-// Every constant of Dinomaly that a published implementation names, with that implementation's value.
+// Every constant that a published implementation of Dinomaly names, with that implementation's value.
 #pragma once
 
 #include <cstdint>
@@ -12,8 +12,8 @@
 
 namespace dinomaly {
 
-// The two public implementations, which differ in the marked fields: the authors' code, and Intel's anomalib
-// v2.
+// The two public implementations, which differ in the marked fields: the authors' code, and
+// Intel's anomalib v2.
 enum class Preset { paper, anomalib };
 
 struct Config {
@@ -31,13 +31,13 @@ struct Config {
   bool decoder_mlp_bias = true;  // anomalib: false
   int64_t decoder_depth = 8;
   double decoder_norm_eps = 1e-8;
-  double linear_attention_eps = 0;  // 1e-6 is the authors' cure for NaN
+  double linear_attention_eps = 0;  // 1e-6 is the authors' remedy for NaN
   double init_std = 0.01, init_cut = 0.03;
   // Which target blocks and which (reversed) decoder blocks are fused. Empty: the two halves.
   std::vector<std::vector<int64_t>> encoder_groups, decoder_groups;
 
-  // Loss: the easiest share of the points, growing linearly over mining_steps, gets mining_factor of its
-  // gradient.
+  // Loss: the easiest share of the points, growing linearly over mining_steps, gets mining_factor
+  // of its gradient.
   double mining_share = 0.9;
   int64_t mining_steps = 1000;
   double mining_factor = 0.1;
@@ -68,12 +68,12 @@ struct Config {
     return {learning_rate, final_learning_rate, warmup_steps, iterations};
   }
 
-  // Fills what was left empty and throws InputError for values that make no sense with an encoder of that
-  // depth and patch.
+  // Fills in what was left empty. Throws InputError for values that make no sense with an encoder of that
+  // depth and patch size.
   void complete(int64_t encoder_depth, int64_t patch);
 
-  // All fields under their names. update_from_json changes the named fields only; throws InputError naming
-  // `source` for unknown names, wrong types and another preset than this one.
+  // All fields under their names. update_from_json() changes only the named fields. Throws InputError naming
+  // `source` for unknown names, wrong types and a preset other than this one.
   nlohmann::json to_json() const;
   void update_from_json(const nlohmann::json& values, const std::string& source);
 };

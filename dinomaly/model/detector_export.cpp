@@ -40,7 +40,7 @@ NamedTensors as_anomalib(const Dinomaly& model) {
   }
   for (const auto& [name, tensor] : trained_tensors(model)) {
     result.emplace_back("model." + name, tensor);
-    // The module lists the trained parts once more.
+    // The module lists the trained parts a second time.
     const bool bottleneck = name.starts_with("bottleneck.");
     const std::string rest = name.substr(name.find('.') + 1);
     result.emplace_back(fmt::format("trainable_modules.{}.{}", bottleneck ? 0 : 1, rest), tensor);
@@ -65,7 +65,7 @@ void export_detector(const std::filesystem::path& path, const Detector& detector
   const bool biases = preset == Preset::paper;
   check_input(
       config.preset == preset && config.bottleneck_bias == biases && config.decoder_mlp_bias == biases,
-      "{} computes the preset '{}' only, and this model is of the preset '{}'{}", name_of(target),
+      "{} computes only the preset '{}', but this model has the preset '{}'{}", name_of(target),
       name_of(preset), name_of(config.preset), config.preset == preset ? " with other biases" : "");
   std::map<std::string, std::string> metadata{
       {"kind", fmt::format("{}-{}", own_kind, name_of(target))},

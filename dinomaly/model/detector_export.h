@@ -1,4 +1,4 @@
-// A detector trained here as one of the other implementations loads it.
+// Writes a detector trained here in the form that another implementation loads.
 #pragma once
 
 #include <filesystem>
@@ -11,7 +11,7 @@ namespace dinomaly {
 //   authors: the state dict of their ViTill (encoder under Meta's names). Needs the preset `paper`.
 //   anomalib: the state dict of its Lightning module Dinomaly (version 2.7), its post-processor's statistics
 //   unset (NaN). Needs the preset `anomalib`.
-// The encoder's final norm and mask token, which neither implementation runs, are the identity and zeros.
+// The encoder's final norm and mask token, which neither implementation uses, are the identity and zeros.
 // Target blocks, groups and image sizes are arguments of their constructors: the metadata holds them under
 // "config". Throws InputError for a detector of the other preset (its arithmetic differs), and if the file
 // cannot be written.

@@ -25,7 +25,7 @@ std::set<std::string> detector_prefixes(const WeightsFile& file) {
   return prefixes;
 }
 
-// Counts the blocks there are, so that a stray high index cannot make the model deep.
+// Counts the blocks that exist, so that a stray high index cannot make the model deep.
 int64_t count_decoder_blocks(const std::map<std::string, Tensor>& trained) {
   constexpr std::string_view start = "decoder.";
   std::set<std::string_view> indices;
@@ -46,7 +46,7 @@ void split(const WeightsFile& file, const std::string& prefix, DetectorWeights& 
     else if (own.starts_with("bottleneck.") || own.starts_with("decoder."))
       result.trained[own] = tensor;
     else if (own != "gaussian_blur.kernel")  // anomalib's, computed from the options here
-      result.strangers.push_back(name);
+      result.extra.push_back(name);
   }
 }
 
@@ -58,13 +58,13 @@ void read_own(const WeightsFile& file, DetectorWeights& result) {
   };
   const json config = json::parse(text("config"), nullptr, false);
   check_input(config.is_object() && config.contains("preset") && config["preset"].is_string(),
-              "{}: the 'config' of its metadata is no JSON object with a preset", file.source());
+              "{}: the 'config' of its metadata is not a JSON object with a preset", file.source());
   result.config = Config::with_preset(parse_preset(config["preset"].get<std::string>()));
   result.config.update_from_json(config, file.source());
   const std::string heads = text("heads");
   const auto [end, error] = std::from_chars(heads.data(), heads.data() + heads.size(), result.heads);
   check_input(error == std::errc() && end == heads.data() + heads.size() && result.heads > 0,
-              "{}: the 'heads' of its metadata are '{}'", file.source(), printable(heads));
+              "{}: the 'heads' of its metadata is '{}'", file.source(), printable(heads));
 }
 
 // anomalib's names for what a Lightning checkpoint says; null is its way of saying "the default".
@@ -102,7 +102,7 @@ bool holds_detector(const WeightsFile& file) { return !detector_prefixes(file).e
 
 DetectorWeights read_detector(const WeightsFile& file) {
   check_input(!is_training_state(file),
-              "{}: the state of a training run, no finished model; train --resume goes on from it",
+              "{}: the checkpoint of a training run, not a finished model; train --resume continues it",
               file.source());
   const std::set<std::string> prefixes = detector_prefixes(file);
   check_input(!prefixes.empty(), "{}: no trained Dinomaly in it (no {} among {} tensors)", file.source(),
@@ -156,7 +156,7 @@ void check_trained(const DetectorWeights& weights, int64_t width, const std::str
   check_tensors(weights.trained, expected, source,
                 fmt::format("not a whole Dinomaly ({} preset) for an encoder of width {}",
                             name_of(config.preset), width),
-                {}, weights.strangers);
+                {}, weights.extra);
 }
 
 std::string name_of(DetectorKind kind) {

@@ -58,7 +58,7 @@ Variable DinoV2::position_table(int64_t rows, int64_t columns) const {
   return transpose(reshape(resized, {1, config_.width, rows * columns}), 1, 2);
 }
 
-// Tokens [CLS, registers, patches]; positions are added before the registers come in.
+// Tokens [CLS, registers, patches]; positions are added before the registers are inserted.
 Variable DinoV2::embed(const Variable& images) const {
   const int64_t batch = images.size(0);
   const Variable patches = patch_embed_(images);

@@ -35,9 +35,9 @@ class DinoV2 : public Module {
   const EncoderConfig& config() const { return config_; }
   int64_t prefix_tokens() const { return 1 + config_.registers; }
 
-  // images (B, 3, H, W), normalised, sides multiples of the patch. Calls sink(i, x) with the raw output x (B,
-  // T, D) of block targets[i], T = 1 + registers + H/patch * W/patch, in order; blocks after the last one are
-  // not run.
+  // images (B, 3, H, W), normalised, sides multiples of the patch. Calls sink(i, x) with the raw output x
+  // (B, T, D) of block targets[i], T = 1 + registers + H/patch * W/patch, in order; blocks after the last
+  // one are not run.
   void features(const Variable& images, const std::vector<int64_t>& targets,
                 const std::function<void(size_t, const Variable&)>& sink) const;
 
@@ -52,10 +52,10 @@ class DinoV2 : public Module {
   std::vector<EncoderBlock*> blocks_;
 };
 
-// A frozen encoder with the weights of a checkpoint.
+// A frozen encoder with the given weights.
 void load_encoder_weights(DinoV2& encoder, const EncoderWeights& weights, const std::string& source);
 
-// Weights for a program without a checkpoint: random, but such that features still tell textures apart.
+// Random weights for use without a weights file; their features still distinguish textures.
 EncoderWeights random_encoder(const EncoderConfig& config, Generator& generator);
 
 }  // namespace dinomaly

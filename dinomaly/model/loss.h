@@ -1,5 +1,5 @@
-// Dinomaly's loss: global cosine distance whose gradient is weakened at points that are already reconstructed
-// well.
+// Dinomaly's loss: global cosine distance whose gradient is weakened at points that are
+// already well reconstructed.
 #pragma once
 
 #include "dinomaly/model/config.h"
@@ -17,10 +17,10 @@ double mining_share(const Config& config, int64_t step);
 //   a hook on d multiplies the gradient by `factor` at points with distance < threshold.
 // Returns the mean over groups, a scalar. The hook changes the gradient, never the value.
 Variable hard_mining_cosine_loss(const Reconstruction& reconstruction, double p, double factor);
-// k of that for batches of `points` = B N.
+// The k above, for batches of `points` = B N.
 int64_t mined_points(int64_t points, double p);
-// The same with k (1) i64 on the features' device in place of p: read when the work is done, not when it is
-// asked for, so that a recorded step can have another k each time.
+// The same with k (1) i64 on the features' device in place of p. It is read when the work runs, not when it
+// is enqueued, so that a recorded step can use a different k each time.
 Variable hard_mining_cosine_loss(const Reconstruction& reconstruction, const Tensor& k, double factor);
 
 }  // namespace dinomaly

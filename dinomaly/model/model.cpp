@@ -16,7 +16,7 @@ Config completed(Config config, const EncoderConfig& encoder) {
   return config;
 }
 
-// A running mean: the sum of what came and the count it will be divided by.
+// A running mean: the sum so far and the count to divide it by.
 struct Mean {
   Tensor sum;
   int64_t count = 0;
@@ -94,7 +94,7 @@ Features Dinomaly::encode(const Tensor& images) const {
     if (config_.context_recentering) patches = patches - x.value().slice(1, 0, 1);
     all.add(config_.context_recentering || config_.remove_class_token ? patches : x.value());
     for (size_t g = 0; g < groups.size(); ++g) {
-      // A block may stand in a group more than once: then it weighs more.
+      // A block may appear in a group more than once; then it weighs more.
       const auto& members = config_.encoder_groups[g];
       for (int64_t i = std::count(members.begin(), members.end(), static_cast<int64_t>(index)); i > 0; --i) {
         groups[g].add(patches);
@@ -114,7 +114,7 @@ Reconstruction Dinomaly::reconstruct(const Features& features, Generator& genera
   std::reverse(outputs.begin(), outputs.end());
 
   const int64_t patches = features.rows * features.columns;
-  // Distances near 0 are differences of numbers near 1: they are not taken in bf16.
+  // Distances near 0 are differences of numbers near 1, so they are not computed in bf16.
   const Dtype wide = x.dtype() == Dtype::bf16 ? Dtype::f32 : x.dtype();
   Reconstruction result{{}, {}, features.rows, features.columns};
   for (const Tensor& encoded : features.encoded) result.encoded.push_back(encoded.to(wide));

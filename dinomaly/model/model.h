@@ -11,7 +11,7 @@
 
 namespace dinomaly {
 
-// What training needs of a batch of images: constants, since the encoder is frozen. T tokens go through the
+// What training needs from a batch of images: constants, since the encoder is frozen. T tokens go through the
 // decoder: 1 + registers + h w, or the h w patches alone with remove_class_token or context recentering.
 struct Features {
   Tensor bottleneck_input;        // (B, T, D): the mean of the target features
@@ -58,7 +58,7 @@ class Dinomaly : public Module {
  public:
   enum class Start { drawn, loaded };
   // `config` is completed for the encoder (Config::complete). Trained weights are drawn from config.seed, or
-  // left at 0 for a caller who loads others: drawing a ViT-B's takes seconds.
+  // left at 0 for a caller that loads others: drawing those of a ViT-B takes seconds.
   Dinomaly(const EncoderConfig& encoder, Config config, Start start = Start::drawn);
 
   const Config& config() const { return config_; }

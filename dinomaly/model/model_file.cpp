@@ -12,7 +12,8 @@ namespace {
 
 using Metadata = std::map<std::string, std::string>;
 
-// What an encoder's hash is taken in: bf16 weights are no longer those of the encoder's file.
+// The dtype an encoder's hash is computed in: weights rounded to bf16 no longer equal those of
+// the encoder's file.
 Dtype hash_dtype(const NamedTensors& encoder) {
   return encoder.front().second.dtype() == Dtype::bf16 ? Dtype::bf16 : Dtype::f32;
 }
@@ -32,7 +33,8 @@ void check_hash(const EncoderWeights& encoder, const Metadata& metadata, const s
 EncoderWeights encoder_of(const WeightsFile& file, const DetectorWeights& weights,
                           const std::optional<std::filesystem::path>& encoder, int64_t heads) {
   if (!weights.encoder.empty()) {
-    check_input(!encoder, "{}: has its encoder in it; --encoder is for files saved without", file.source());
+    check_input(!encoder, "{}: contains its encoder; --encoder is for files saved without one",
+                file.source());
     return load_encoder(weights.encoder, file.source(), heads);
   }
   const auto name = file.metadata.find("encoder");

@@ -16,7 +16,7 @@ namespace dinomaly {
 struct ModelFileOptions {
   std::optional<Calibration> calibration = std::nullopt;
   bool slim = false;              // without the encoder, which is then named by its SHA-256
-  std::string encoder_name = {};  // the encoder's file, for people
+  std::string encoder_name = {};  // the encoder's file, for messages
 };
 
 // One safetensors file: encoder.*, bottleneck.* and decoder.* under the authors' names. Its metadata: "kind"
@@ -27,7 +27,7 @@ void save_model(const std::filesystem::path& path, const Dinomaly& model, const 
                 const ModelFileOptions& options = {});
 
 struct Detector {
-  std::unique_ptr<Dinomaly> model;  // f32, on the CPU, in eval mode, nothing asks for gradients
+  std::unique_ptr<Dinomaly> model;  // f32, on the CPU, in eval mode, nothing requires gradients
   DetectorKind kind = DetectorKind::own;
   std::optional<Calibration> calibration;
   std::map<std::string, std::string> metadata;  // of a safetensors file
@@ -37,8 +37,8 @@ struct Detector {
 
 // Any trained Dinomaly: what save_model() and `dinomaly export` wrote, the authors' model.pth, anomalib's
 // .ckpt. `encoder`: the weights of a slim file's encoder, in any format load_encoder() reads; their hash must
-// be the saved one. `heads`: 0 means what the file says, otherwise width / 64. Throws InputError naming the
-// file and what is missing, unexpected or misshapen in it.
+// match the saved one. `heads`: 0 means the file's own number, or width / 64 if it has none. Throws
+// InputError naming the file and what is missing, unexpected or misshapen in it.
 Detector load_detector(const std::filesystem::path& path,
                        const std::optional<std::filesystem::path>& encoder = std::nullopt, int64_t heads = 0);
 

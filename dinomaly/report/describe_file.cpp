@@ -26,7 +26,7 @@ json describe_encoder(const EncoderWeights& weights, int64_t heads) {
           {"sha256", encoder_sha256(weights.tensors)}};
 }
 
-// The width a detector without its encoder was trained for.
+// The encoder width that a detector saved without its encoder was trained for.
 int64_t trained_width(const DetectorWeights& weights, const std::string& source) {
   const Tensor& fc1 = weights.trained.at("bottleneck.0.fc1.weight");
   check_input(fc1.rank() == 2 && fc1.size(1) > 0, "{}: bottleneck.0.fc1.weight has shape {}", source,

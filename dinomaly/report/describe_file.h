@@ -1,4 +1,4 @@
-// What a checkpoint is, in words and numbers.
+// Describes a weights file.
 #pragma once
 
 #include <filesystem>
@@ -7,7 +7,7 @@
 namespace dinomaly {
 
 struct DescribeOptions {
-  int64_t heads = 0;     // 0: what the file says, otherwise width / 64, otherwise unknown (null)
+  int64_t heads = 0;     // 0: the file's own number, or else width / 64, or else unknown (null)
   bool tensors = false;  // list all of them
 };
 
@@ -15,8 +15,8 @@ struct DescribeOptions {
 //  "other", parameters, dtypes: {F32: tensors},
 //  encoder: {width, heads, depth, patch, registers, grid, ffn, hidden, layer_scale, sha256 (encoder_hash.h)},
 //  detector: {written_by, preset, slim, config}, calibration, skipped, tensors: {NAME: "F32 (2, 3)"}};
-// what does not apply is absent. Throws InputError for a damaged file, and for an encoder or detector that is
-// not whole.
+// what does not apply is absent. Throws InputError for a damaged file and for an incomplete
+// encoder or detector.
 nlohmann::json describe_file(const std::filesystem::path& path, const DescribeOptions& options = {});
 
 }  // namespace dinomaly

@@ -59,7 +59,7 @@ SampleViews draw(const Entry& entry, const HtmlReportInput& input, const ColourS
   return result;
 }
 
-// By how much an image is on the wrong side of the threshold; negative on the right one.
+// How far an image is on the wrong side of the threshold; negative if it is on the right side.
 double error_of(double score, bool anomalous, double threshold) {
   return anomalous ? threshold - score : score - threshold;
 }

@@ -12,9 +12,9 @@ namespace dinomaly {
 std::string base64(const std::string& bytes);
 
 // Adds to `samples` (all test images of the input's categories, in order) "image", "overlay" and, for those
-// with a mask, "mask": data URIs of at most 320 pixels a side, of the crop that the model saw. Only the
-// input.images worst ones get them: misses and false alarms by their distance from the threshold, then
-// those that came closest to being one.
+// with a mask, "mask": data URIs of the crop that the model saw, at most 320 pixels per side. Only the
+// input.images worst samples get them: misses and false alarms, ordered by distance from the threshold, then
+// the nearest to being one.
 void add_gallery(nlohmann::json& samples, const HtmlReportInput& input, const ColourScale& colours,
                  double threshold);
 

@@ -11,12 +11,12 @@ namespace dinomaly {
 namespace {
 
 constexpr int64_t separator = 2;  // pixels
-// How much of the third panel is colour; the rest is the image, so that one sees where the colour lies.
+// The share of colour in the third panel; the rest is the image, which shows where the colour is.
 constexpr double colour_share = 0.7;
 
 uint8_t to_byte(double value) { return static_cast<uint8_t>(std::clamp(value, 0.0, 255.0) + 0.5); }
 
-// The place of output `i` of `out` among `in` samples, centres aligned to centres, kept inside.
+// The position of output `i` of `out` among `in` samples, centres aligned to centres, clamped to the inside.
 double source_place(int64_t i, int64_t out, int64_t in) {
   const double place =
       (static_cast<double>(i) + 0.5) * static_cast<double>(in) / static_cast<double>(out) - 0.5;

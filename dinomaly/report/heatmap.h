@@ -12,7 +12,7 @@
 namespace dinomaly {
 
 // Black - violet - orange - pale yellow for 0 to 1 (clamped; NaN is black): even steps look even, and it
-// stays ordered in grey. The course is that of matplotlib's "inferno".
+// stays ordered in grey. The colours follow matplotlib's "inferno".
 std::array<uint8_t, 3> heat_colour(double value);
 
 // Three panels of the image's size side by side, thin white lines between them: the image, its mask
@@ -22,7 +22,8 @@ std::array<uint8_t, 3> heat_colour(double value);
 // images of a run; low < high.
 Image draw_heatmap(const Image& rgb, const Tensor& mask, const Tensor& map, double low, double high);
 
-// draw_heatmap as a PNG, written whole or not at all; throws InputError where it cannot.
+// Writes draw_heatmap() as a PNG, whole or not at all. Throws InputError naming the file if it
+// cannot be written.
 void save_heatmap(const std::filesystem::path& path, const Image& rgb, const Tensor& mask, const Tensor& map,
                   double low, double high);
 

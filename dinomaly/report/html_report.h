@@ -1,4 +1,4 @@
-// One self-contained HTML file about a trained model: metrics, curves, a threshold to play with, images.
+// One self-contained HTML file about a trained model: metrics, curves, an adjustable threshold, images.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -14,23 +14,23 @@
 namespace dinomaly {
 
 struct HtmlReportInput {
-  std::string title, model;  // the model: its file's name
+  std::string title, model;  // model: its file's name
   Config config;
   Dataset dataset;
   std::vector<CategoryResult> results;  // of the dataset's categories, in order
   std::optional<Calibration> calibration;
   Curve loss;            // (iteration, loss); may be empty
-  int64_t images = 200;  // at most so many in the gallery, those judged worst at the threshold
+  int64_t images = 200;  // the most in the gallery: those judged worst at the threshold
 };
 
 // Everything the page shows, as the page's script reads it. The gallery's images are data URIs.
 nlohmann::json report_data(const HtmlReportInput& input);
 
-// The page. Nothing in `data` can end the script element it is put into.
+// The page. Nothing in `data` can end the script element that contains it.
 std::string report_page(const nlohmann::json& data);
 
-// (iteration, loss) of a training log (TrainingLog's CSV, told by its header), at most 1000 points, each the
-// mean of as many rows. Throws InputError naming the file.
+// (iteration, loss) of a training log (TrainingLog's CSV, recognised by its header): at most 1000 points,
+// each the mean of the same number of rows. Throws InputError naming the file.
 Curve read_loss_curve(const std::filesystem::path& log);
 
 }  // namespace dinomaly

@@ -11,7 +11,7 @@ namespace dinomaly {
 
 namespace {
 
-// The share of colour where the map is at the low and at the high end of the scale.
+// The share of colour at the low and at the high end of the map's scale.
 constexpr double faintest = 0.0, strongest = 0.85;
 
 uint8_t to_byte(double value) { return static_cast<uint8_t>(std::clamp(value, 0.0, 255.0) + 0.5); }
@@ -38,7 +38,7 @@ Image draw_overlay(const Image& rgb, const Tensor& map, const Box& seen, const C
   check(colours.low < colours.high, "overlay: the scale from {} to {} is empty", colours.low, colours.high);
   const Tensor dense = map.contiguous();
   const float* values = dense.data<float>();
-  const int64_t reach = 1 + std::max(rgb.width, rgb.height) / 800;  // a line one can see in large images too
+  const int64_t reach = 1 + std::max(rgb.width, rgb.height) / 800;  // visible in large images too
   Image image = rgb;
 #pragma omp parallel for schedule(static)
   for (int64_t y = 0; y < rgb.height; ++y) {

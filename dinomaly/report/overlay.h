@@ -1,4 +1,4 @@
-// The image itself with its map laid over it.
+// The image overlaid with its map.
 #pragma once
 
 #include "dinomaly/base/framework.h"
@@ -8,8 +8,9 @@
 
 namespace dinomaly {
 
-// An image of rgb's size: the map's colours, the stronger the higher, and a white line around what is above
-// `threshold` (infinity: no line). map (height, width) f32. Pixels outside `seen` stay as they are, but grey.
+// An image of rgb's size with the map's colours, stronger for higher values, and a white outline around
+// regions above `threshold` (infinity: none). map (height, width) f32. Pixels outside `seen` stay as they
+// are, but grey.
 Image draw_overlay(const Image& rgb, const Tensor& map, const Box& seen, const ColourScale& colours,
                    double threshold);
 

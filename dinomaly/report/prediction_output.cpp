@@ -17,7 +17,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// NAME may end in something like ".5": replace_extension would take that for an extension.
+// NAME may end in something like ".5", which replace_extension would take for an extension.
 fs::path with_suffix(const fs::path& folder, const fs::path& name, const char* suffix) {
   fs::path path = folder / name;
   path += suffix;

@@ -1,4 +1,4 @@
-// What is told of a prediction: a line, an overlay, the raw map.
+// The output for one prediction: a line, an overlay, the raw map.
 #pragma once
 
 #include <filesystem>
@@ -27,7 +27,7 @@ struct OutputOptions {
 
 // One image's outcome.
 struct Verdict {
-  std::filesystem::path path, overlay, map;  // empty where none was written
+  std::filesystem::path path, overlay, map;  // empty if none was written
   int64_t width = 0, height = 0;
   double score = 0;
   std::optional<double> threshold;
@@ -36,8 +36,8 @@ struct Verdict {
   std::string error;  // not empty: the image could not be read
 };
 
-// Decides, finds the regions and writes FOLDER/NAME_overlay.png and FOLDER/NAME.tiff or .npy, each whole or
-// not at all. `name` may hold folders.
+// Makes the decision, finds the regions and writes FOLDER/NAME_overlay.png and FOLDER/NAME.tiff or .npy, each
+// whole or not at all. `name` may contain folders.
 Verdict write_prediction(const InputImage& image, const Prediction& prediction,
                          const std::filesystem::path& name, const OutputOptions& options);
 

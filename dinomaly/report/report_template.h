@@ -1,4 +1,4 @@
-// The text of dinomaly/report/report.html, which CMake puts into the program.
+// The text of dinomaly/report/report.html, which CMake embeds in the program.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// The outcome of a run: numbers for people and programs, and images.
+// The results of a run: tables for readers, JSON for programs, and images.
 #pragma once
 
 #include <filesystem>
@@ -26,16 +26,16 @@ Metrics mean_metrics(const std::vector<CategoryResult>& results);
 std::vector<std::string> metric_names();
 double metric_value(const Metrics& metrics, const std::string& name);  // throws InputError for another name
 
-// A row a category and their mean, on standard output.
+// Prints one row per category and their mean on standard output.
 void print_metrics(const std::vector<CategoryResult>& results);
 
-// {"categories": {NAME: {image_auroc, ...}}, "mean": {...}, "config": {...}, "seconds": {...}}. A number that
-// is not defined is null.
+// {"categories": {NAME: {image_auroc, ...}}, "mean": {...}, "config": {...}, "seconds": {...}}. An undefined
+// number is null.
 void write_metrics(const std::filesystem::path& path, const std::vector<CategoryResult>& results,
                    const Config& config, const RunSeconds& seconds);
 
-// DIR/CATEGORY/DEFECT_ID.png for every test image: image, mask and map side by side, all with
-// colour_scale(results).
+// DIR/CATEGORY/DEFECT_ID.png for every test image: image, mask and map side by side,
+// all with colour_scale(results).
 void write_heatmaps(const std::filesystem::path& directory, const std::vector<CategoryResult>& results,
                     const Dataset& dataset, const Config& config);
 

@@ -20,7 +20,7 @@ json row_json(const MetricsTable& table, const std::vector<double>& values) {
   return result;
 }
 
-// A category may be called anything a folder may be called.
+// A category may have any name that a folder may have.
 std::string csv_field(const std::string& text) {
   if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
   std::string quoted = "\"";

@@ -1,4 +1,4 @@
-// Numbers by category, for people and programs.
+// Metrics by category, as text, JSON and CSV.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -16,11 +16,11 @@ struct MetricsTable {
   };
   struct Row {
     std::string name;
-    std::vector<double> values;  // one a column; NaN where it is not defined
+    std::vector<double> values;  // one per column; NaN if undefined
   };
   std::string protocol;  // "paper" or "official"
   std::vector<Column> columns;
-  std::vector<Row> rows;  // the categories; the mean is not among them
+  std::vector<Row> rows;  // the categories, without their mean
 
   std::vector<double> mean() const;
 };
@@ -30,11 +30,11 @@ MetricsTable paper_table(const std::vector<CategoryResult>& results);
 MetricsTable official_table();  // without rows
 void add_row(MetricsTable& table, const std::string& category, const OfficialMetrics& metrics);
 
-// A line a category and their mean; a dash where a number is not defined.
+// One line per category and their mean; a dash for an undefined number.
 std::string to_text(const MetricsTable& table);
 // {"protocol": ..., "categories": {NAME: {KEY: number or null}}, "mean": {KEY: ...}}.
 nlohmann::json to_json(const MetricsTable& table);
-// "category,KEY,..." and a line a row, the mean last; an empty field where a number is not defined.
+// "category,KEY,..." and one line per row, the mean last; an empty field for an undefined number.
 std::string to_csv(const MetricsTable& table);
 
 }  // namespace dinomaly

@@ -1,4 +1,4 @@
-// What the procedural data set draws with: colours, noise, signed distances and a canvas that keeps an image
+// Drawing tools of the procedural data set: colours, noise, signed distances and a canvas that keeps an image
 // and its defect mask together. Coordinates are in [-0.5, 0.5], y down, whatever the number of pixels.
 #pragma once
 
@@ -34,7 +34,7 @@ double box(Point p, Point centre, double half_width, double half_height, double 
 // Everything within `radius` of the segment from a to b.
 double rod(Point p, Point a, Point b, double radius);
 
-// Where a part lies: canvas coordinates to its own.
+// A part's placement: maps canvas coordinates to its own.
 struct Pose {
   double x = 0, y = 0, angle = 0;  // radians
   Point to_part(Point p) const;
@@ -44,8 +44,8 @@ double uniform(Generator& generator, double low, double high);
 // A shift up to `shift` on each axis, a rotation up to `angle` either way.
 Pose random_pose(Generator& generator, double shift, double angle);
 
-// Smooth random values in [-1, 1] over the plane: a lattice of random numbers, interpolated; repeats
-// every 64.
+// Smooth random values in [-1, 1] over the plane: a lattice of random numbers, interpolated;
+// repeats every 64.
 class Noise {
  public:
   explicit Noise(Generator& generator);
@@ -65,11 +65,11 @@ class Canvas {
   // Replaces every pixel by colour(point).
   template <class ColourAt>
   void fill(ColourAt colour);
-  // Covers the pixels where distance(point) < 0 by colour(point, what is there); edges are smoothed over a
-  // pixel.
+  // Covers the pixels where distance(point) < 0 with colour(point, present colour); edges are smoothed
+  // over one pixel.
   template <class DistanceAt, class ColourAt>
   void paint(DistanceAt distance, ColourAt colour);
-  // Adds the same pixels to the defect mask.
+  // Adds the pixels where distance(point) < 0 to the defect mask.
   template <class DistanceAt>
   void mark(DistanceAt distance);
   // paint() and mark() with one shape.

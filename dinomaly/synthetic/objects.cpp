@@ -21,7 +21,8 @@ double flange_distance(Point p) {
   return distance;
 }
 
-// Turning leaves fine rings, so the reflection of a lamp fans out to both sides; the edges are chamfered.
+// Turning on a lathe leaves fine rings, so the reflection of a lamp fans out to both sides; the
+// edges are chamfered.
 Colour steel_colour(Point p, double distance, double light_angle, const Noise& noise) {
   const double radius = disc(p, {}, 0), angle = std::atan2(p.y, p.x);
   const double fan = std::pow(std::abs(std::cos(angle - light_angle)), 6);
@@ -47,8 +48,8 @@ Colour shell_colour(Point p) {
   return mix(base, {1, 1, 1}, 0.45 * highlight);
 }
 
-// Which of the seven segments of a digit are lit: top, upper right, lower right, bottom, lower left, upper
-// left, middle.
+// Which of the seven segments of a digit are lit: top, upper right, lower right, bottom, lower left,
+// upper left, middle.
 constexpr int segments_of_5 = 0b1101101, segments_of_0 = 0b0111111;
 
 double digit_distance(Point p, int segments) {
@@ -71,7 +72,7 @@ double print_distance(Point p) {
 constexpr Colour ink{0.13, 0.13, 0.17};
 constexpr Point print_place{0.15, 0.02};
 
-// What is inside a capsule: blue granules.
+// The filling of a capsule: blue granules.
 Colour filling(Point p, const Noise& noise) {
   return mix({0.05, 0.30, 0.62}, {0.25, 0.62, 0.90}, 0.5 + 0.5 * noise.at(55 * p.x + 40, 55 * p.y + 40));
 }

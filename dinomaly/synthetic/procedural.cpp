@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* marker_name = "dataset.json";
-// Raised whenever the images change, so that sets drawn by an older program are drawn anew.
+// Increased whenever the images change, so that sets drawn by an older program are redrawn.
 constexpr int version = 1;
 
 constexpr std::array<Scene, 4> all_scenes{{
@@ -135,7 +135,7 @@ bool is_ours(const fs::path& marker) {
   return content.is_object() && content.value("made_by", nlohmann::json()) == "dinomaly.cpp";
 }
 
-// Puts the finished folder in the place of what stands at `root`: nothing, an empty folder or a set of ours.
+// Moves the finished folder to `root`, replacing an empty folder or a generated set if there is one.
 void replace(const fs::path& root, const fs::path& finished) {
   const fs::path old = temporary_name(root);
   const bool occupied = fs::exists(root);
@@ -167,7 +167,7 @@ void make_dataset(const fs::path& root_path, const ProceduralOptions& options) {
       const bool ours = is_ours(root / marker_name);
       if (ours && read_file(root / marker_name, 1 << 16) == marker) return;
       check_input(ours || (fs::is_directory(root) && fs::is_empty(root)),
-                  "{}: is there already and no generated data set; it is left alone", root.string());
+                  "{}: already exists and is not a generated data set; it was left alone", root.string());
     }
     temporary = temporary_name(root);
     std::vector<Job> jobs;

@@ -1,6 +1,6 @@
 // A small data set in MVTec AD's layout, drawn by the program itself: two textures (weave, wood) and two
-// objects (flange, capsule), each with three kinds of defect. Normal specimens differ a little in place,
-// rotation, material and light; the defects are coarse, so that even a random encoder can tell them.
+// objects (flange, capsule), each with three kinds of defect. Normal specimens vary slightly in position,
+// rotation, material and light; the defects are coarse, so that even a random encoder can detect them.
 #pragma once
 
 #include <cstdint>
@@ -12,9 +12,9 @@ namespace dinomaly {
 
 struct ProceduralOptions {
   uint64_t seed = 1;
-  int64_t size = 256;                   // pixels a side
-  int64_t train = 40;                   // normal training images a category
-  int64_t good = 8;                     // normal test images a category
+  int64_t size = 256;                   // pixels per side
+  int64_t train = 40;                   // normal training images per category
+  int64_t good = 8;                     // normal test images per category
   int64_t per_defect = 4;               // anomalous test images for each of the three defects
   std::vector<std::string> categories;  // empty: all
 };
@@ -22,10 +22,10 @@ struct ProceduralOptions {
 // capsule, flange, weave, wood.
 std::vector<std::string> procedural_categories();
 
-// Makes the data set at `root`, for read_mvtec(). It is drawn under a temporary name and renamed when whole.
-// What image n of a category shows depends on the seed alone. A folder made earlier with the same options is
-// kept; one made with other options is replaced, told by the file dataset.json in it. Throws InputError if
-// something else stands at `root`, for unknown categories and for options out of range.
+// Makes the data set at `root`, for read_mvtec(). It is drawn under a temporary name and renamed when
+// complete. What image n of a category shows depends only on the seed. A data set made earlier with the same
+// options is kept, and one made with other options is replaced; its file dataset.json records them. Throws
+// InputError if `root` is anything else, for unknown categories and for options out of range.
 void make_dataset(const std::filesystem::path& root, const ProceduralOptions& options = {});
 
 }  // namespace dinomaly

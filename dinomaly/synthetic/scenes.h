@@ -1,4 +1,4 @@
-// The things the procedural data set shows, and what can be wrong with them.
+// What the procedural data set shows, and its defects.
 #pragma once
 
 #include <array>

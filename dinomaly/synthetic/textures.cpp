@@ -43,8 +43,8 @@ Colour weave_colour(Point p, const Noise& noise) {
   return (warp_above ? warp : weft) * (shade * (1 + 0.07 * fibre + 0.03 * dye));
 }
 
-// Boards with the grain along x: rings cut lengthwise, pores as short dark strokes, joints between the
-// boards.
+// Boards with the grain along x: rings cut lengthwise, pores as short dark strokes, joints
+// between the boards.
 Colour wood_colour(Point p, const Noise& noise) {
   constexpr Colour early{0.80, 0.62, 0.42}, late{0.64, 0.44, 0.26};
   constexpr double boards = 3;

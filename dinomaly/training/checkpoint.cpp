@@ -100,7 +100,7 @@ std::optional<Checkpoint> CheckpointFolder::latest() const {
     try {
       return load(it->first, it->second);
     } catch (const InputError& error) {
-      fmt::print(stderr, "damaged checkpoint: {}; taking the one before\n", error.what());
+      fmt::print(stderr, "damaged checkpoint: {}; using the previous one\n", error.what());
     }
   }
   return std::nullopt;

@@ -82,7 +82,7 @@ bool FeatureStore::load_cache(const fs::path& path) {
     const size_t groups = model_.config().encoder_groups.size();
     kept_ = FeatureTable(SafeTensors::load(path), size(), groups, options_.dtype, device_, options_.memory);
   } catch (const InputError& error) {
-    fmt::print(stderr, "feature cache: {}; computed anew\n", error.what());
+    fmt::print(stderr, "feature cache: {}; the features are recomputed\n", error.what());
     return false;
   }
   is_kept_.assign(samples_.size(), true);
@@ -95,7 +95,7 @@ void FeatureStore::save_cache() const {
   try {
     save_safetensors(cached_as_, kept_.tensors(), {{"kind", "dinomaly features"}});
   } catch (const InputError& error) {  // the run can do without
-    fmt::print(stderr, "feature cache: {}; not kept for later runs\n", error.what());
+    fmt::print(stderr, "feature cache: {}; the features are not kept for later runs\n", error.what());
   }
 }
 

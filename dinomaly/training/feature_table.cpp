@@ -26,7 +26,7 @@ std::shared_ptr<void> map_nameless_file(const fs::path& folder, size_t bytes) {
   make_folder(folder);
   std::string name = (folder / "features-XXXXXX").string();
   const int file = mkostemp(name.data(), O_CLOEXEC);
-  check_input(file >= 0, "{}: no file can be made: {}", folder.string(), std::strerror(errno));
+  check_input(file >= 0, "{}: cannot create a file: {}", folder.string(), std::strerror(errno));
   unlink(name.c_str());
   // The room is taken now: a disk that fills up later would end the program in the middle of a write.
   const int fault = posix_fallocate(file, 0, static_cast<off_t>(bytes));
@@ -160,7 +160,7 @@ FeatureTable::FeatureTable(const SafeTensors& file, int64_t count, size_t groups
       fits = rows.values.dtype() == Dtype::u8 && rows.scales.dtype() == Dtype::f32 &&
              rows.scales.shape() == Shape{count, rows.values.size(1)};
     }
-    check_input(fits, "{}: features of other shapes", file.path().string());
+    check_input(fits, "{}: the features have other shapes", file.path().string());
     rows_.push_back(std::move(rows));
   }
   if (integers || !fits_on_gpu(device, bytes())) return;

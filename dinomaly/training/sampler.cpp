@@ -11,8 +11,8 @@ namespace dinomaly {
 
 ShuffledSampler::ShuffledSampler(int64_t count, int64_t batch, uint64_t seed)
     : order_(static_cast<size_t>(count)), batch_(static_cast<size_t>(batch)), generator_(seed) {
-  check_input(batch > 0 && batch <= count, "--batch: {} images a batch, but there are {} training images",
-              batch, count);
+  check_input(batch > 0 && batch <= count,
+              "--batch: {} images per batch, but there are only {} training images", batch, count);
   std::iota(order_.begin(), order_.end(), 0);
   shuffle();
 }
@@ -36,7 +36,7 @@ void ShuffledSampler::load_state(const State& state, const std::string& source) 
   std::sort(sorted.begin(), sorted.end());
   std::iota(all.begin(), all.end(), 0);
   check_input(sorted == all && state.position >= 0 && state.position <= static_cast<int64_t>(all.size()),
-              "{}: the order of the data is none of {} images", source, all.size());
+              "{}: the order of the data is not one of {} images", source, all.size());
   order_ = state.order;
   position_ = static_cast<size_t>(state.position);
   generator_ = Generator(generator_.seed(), state.offset);

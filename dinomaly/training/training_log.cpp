@@ -30,8 +30,8 @@ void TrainingLog::together(int64_t steps) {
 
 void TrainingLog::tick(int64_t step, double loss, double learning_rate, double grad_norm) {
   check(loss == loss,
-        "training: the loss of iteration {} is not a number; --set linear_attention_eps=1e-6 helps where "
-        "a denominator of the linear attention vanished",
+        "training: the loss of iteration {} is not a number; --set linear_attention_eps=1e-6 helps if "
+        "a denominator of the linear attention was zero",
         step);
   if (together_ == 0) together(1);
   --together_;

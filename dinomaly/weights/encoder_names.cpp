@@ -62,7 +62,7 @@ constexpr std::array<Rule, 25> block_rules{{{"norm1", "norm1"},
                                             {"mlp.up_proj", "mlp.w12", 1, 2},
                                             {"mlp.down_proj", "mlp.w3"}}};
 
-// At the top of the encoder, but no part of what Dinomaly runs.
+// At the top of the encoder, but not run by Dinomaly.
 constexpr std::array<Rule, 4> unused_rules{{{"norm", "norm"},
                                             {"layernorm", "norm"},
                                             {"mask_token", "mask_token"},
@@ -160,8 +160,8 @@ NamedEncoder to_meta_names(const std::map<std::string, Tensor>& tensors, const s
     }
     std::vector<Tensor>& slots = parts[place->name];
     if (slots.empty()) slots.resize(place->parts);
-    check_input(slots.size() == place->parts && !slots[place->part], "{}: several tensors stand for {}",
-                source, place->name);
+    check_input(slots.size() == place->parts && !slots[place->part], "{}: several tensors map to {}", source,
+                place->name);
     slots[place->part] = tensor;
   }
   for (const auto& [name, slots] : parts) {

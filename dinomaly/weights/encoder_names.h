@@ -1,4 +1,4 @@
-// How the libraries that publish ViT encoders name the tensors.
+// How the libraries that publish ViT encoders name their tensors.
 #pragma once
 
 #include <map>
@@ -18,14 +18,14 @@ struct NamedEncoder {
   std::vector<std::string> unexpected;   // under the file's own names
 };
 
-// What precedes the encoder's names in `names` ("" or, say, "encoder."): it is where the patch embedding
-// lies. Throws InputError beginning with `source` if there is none or more than one.
+// What precedes the encoder's names in `names` ("" or, say, "encoder."), found by the patch embedding. Throws
+// InputError beginning with `source` if there is none or more than one.
 std::string find_encoder_prefix(const std::vector<std::string>& names, const std::string& source);
 
 // Renames Meta's, timm's and transformers' names (without prefix) to Meta's: query, key and value are joined
 // to qkv, gate and up projections to w12, and timm's SwiGLU (fc1 of twice the rows that fc2 has columns)
-// becomes w12 and w3. Heads are dropped, final norm and mask token set aside. Throws InputError beginning
-// with `source` if two tensors claim one name or joined parts do not fit each other.
+// becomes w12 and w3. Heads are dropped; the final norm and the mask token are set aside. Throws InputError
+// beginning with `source` if two tensors claim one name or joined parts do not fit each other.
 NamedEncoder to_meta_names(const std::map<std::string, Tensor>& tensors, const std::string& source);
 
 }  // namespace dinomaly

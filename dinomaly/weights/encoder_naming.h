@@ -1,4 +1,4 @@
-// The other way round than encoder_names.h: an encoder's tensors under the names other libraries load.
+// The inverse of encoder_names.h: an encoder's tensors under the names that other libraries load.
 #pragma once
 
 #include <string>

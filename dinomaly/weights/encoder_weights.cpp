@@ -24,7 +24,7 @@ int64_t size_of_axis(const Tensors& tensors, const std::string& name, int rank, 
   return found->second.size(axis);
 }
 
-// Counts the blocks there are, so that a stray high index cannot make the model deep.
+// Counts the blocks that exist, so that a stray high index cannot make the model deep.
 int64_t count_blocks(const Tensors& tensors) {
   std::set<std::string_view> indices;
   for (const auto& [name, tensor] : tensors) {
@@ -61,7 +61,7 @@ EncoderConfig read_config(const Tensors& tensors, int64_t heads, const std::stri
   config.hidden = axis(swiglu ? "blocks.0.mlp.w3.weight" : "blocks.0.mlp.fc2.weight", 2, 1);
   check_input(heads >= 0, "{}: {} heads", source, heads);
   check_input(heads > 0 || config.width % 64 == 0,
-              "{}: the number of heads must be given: a width of {} is no multiple of 64", source,
+              "{}: the number of heads must be given: a width of {} is not a multiple of 64", source,
               config.width);
   config.heads = heads > 0 ? heads : config.width / 64;
   check_input(config.width % config.heads == 0, "{}: {} heads do not divide a width of {}", source,

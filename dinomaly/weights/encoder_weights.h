@@ -1,5 +1,5 @@
-// The weights of a ViT encoder, whoever named them: Meta's DINOv2 (and the reference bundles), timm's ViTs
-// and transformers' Dinov2Model all come out under Meta's names.
+// The weights of a ViT encoder: Meta's DINOv2 (and the reference bundles), timm's ViTs and transformers'
+// Dinov2Model are all returned under Meta's names.
 #pragma once
 
 #include <cstdint>
@@ -41,18 +41,18 @@ struct EncoderWeights {
   //   norm1.{weight,bias} (D), attn.qkv.weight (3D, D), .bias, attn.proj.weight (D, D), .bias, [ls1.gamma
   //   (D)], norm2.{weight,bias}, mlp.{fc1,fc2 | w12,w3}.{weight,bias}, [ls2.gamma].
   std::vector<std::pair<std::string, Tensor>> tensors;
-  // Where the file has them: norm.{weight,bias} (D), mask_token (1, D). For other programs: nothing here uses
-  // them.
+  // If the file has them: norm.{weight,bias} (D), mask_token (1, D). Kept for other programs; nothing
+  // here uses them.
   std::map<std::string, Tensor> unused = {};
 };
 
 // Finds the encoder among the tensors, under whatever prefix ("encoder.", "model.", "weights/encoder."):
-// tensors outside the prefix are ignored, and so are the final norm, the mask token and classification heads
-// inside. `heads` 0 means width / 64. `source` names the file in errors. Throws InputError if there is no
-// encoder or more than one, naming missing, unexpected and misshapen tensors, and if `heads` does not divide
-// the width.
+// tensors outside the prefix are ignored, and so are the final norm, the mask token and classification
+// heads inside. `heads` 0 means width / 64. `source` names the file in errors. Throws InputError if there
+// is no encoder or more than one, naming missing, unexpected and misshapen tensors, and if `heads` does not
+// divide the width.
 EncoderWeights load_encoder(const std::map<std::string, Tensor>& tensors, const std::string& source,
                             int64_t heads = 0);
-// The same from a file; where that is a trained detector which says its heads, 0 means those.
+// The same from a file; if it is a trained detector that states its heads, 0 means those.
 
 }  // namespace dinomaly

@@ -23,8 +23,8 @@ std::string describe(const char* what, const std::vector<std::string>& names) {
 
 void check_tensors(const std::map<std::string, Tensor>& tensors, const NamedShapes& expected,
                    const std::string& source, const std::string& what,
-                   const std::vector<std::string>& incomplete, const std::vector<std::string>& strangers) {
-  std::vector<std::string> missing, misshapen, unexpected = strangers;
+                   const std::vector<std::string>& incomplete, const std::vector<std::string>& extra) {
+  std::vector<std::string> missing, misshapen, unexpected = extra;
   std::set<std::string> known;
   for (const auto& [name, shape] : expected) {
     known.insert(name);

@@ -35,7 +35,7 @@ class Machine {
  private:
   template <class... Args>
   [[noreturn]] void fault(fmt::format_string<Args...> format, Args&&... args) const {
-    fail_input("{}: not a pickle of PyTorch's: {} at byte {}", source_,
+    fail_input("{}: not a PyTorch pickle: {} at byte {}", source_,
                fmt::format(format, std::forward<Args>(args)...), at_);
   }
 
@@ -97,7 +97,8 @@ class Machine {
   void extend_top(const std::vector<uint32_t>& items, bool pairs) {
     PickleNode& target = top();
     const bool fits = target.kind == Kind::call || target.kind == (pairs ? Kind::dict : Kind::list);
-    if (!fits || (pairs && items.size() % 2 != 0)) fault("items are put into something that takes none");
+    if (!fits || (pairs && items.size() % 2 != 0))
+      fault("items are added to something that is not a container");
     target.items.insert(target.items.end(), items.begin(), items.end());
   }
 
@@ -191,7 +192,7 @@ class Machine {
 
   void get(uint32_t key) {
     const auto found = memo_.find(key);
-    if (found == memo_.end()) fault("nothing is remembered under {}", key);
+    if (found == memo_.end()) fault("the memo has no entry {}", key);
     stack_.push_back(found->second);
   }
   void put(uint32_t key) {

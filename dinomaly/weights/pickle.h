@@ -1,5 +1,5 @@
-// Python's pickle format as data. A pickle is a program for a stack machine which may import and call
-// anything; this reader runs the machine and writes down what would be imported and called, but does neither.
+// Python's pickle format as data. A pickle is a program for a stack machine that may import and call
+// anything. This reader runs the machine and notes what would be imported and called, but does neither.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@ struct PickleNode {
     integer,
     real,
     text,        // str and bytes
-    list,        // items; a set, too
+    list,        // items; also a set
     tuple,       // items
     dict,        // items: key, value, key, value, ...
     global,      // the name text.text2 ("torch._utils" . "_rebuild_tensor_v2")
@@ -35,14 +35,14 @@ struct PickleNode {
 };
 
 struct Pickle {
-  std::deque<PickleNode> nodes;  // no copy of all as they become more
+  std::deque<PickleNode> nodes;  // no reallocation as they grow
   uint32_t root = 0;
 };
 
 // Runs protocols 2 to 5. The result points into `bytes` and holds at most one node for each of them. Throws
-// InputError beginning with `source` for a pickle that is cut short, longer than 4 MiB (those of whole
-// models and optimizers are a few hundred KB; a hostile one can cost 85 bytes a byte), or uses an opcode
-// that PyTorch's files have no need of.
+// InputError beginning with `source` for a pickle that is cut short, longer than 4 MiB (those of whole models
+// and optimizers are a few hundred KB; a hostile one can cost 85 bytes per byte), or uses an opcode that
+// PyTorch's files do not need.
 Pickle parse_pickle(std::string_view bytes, const std::string& source);
 
 }  // namespace dinomaly

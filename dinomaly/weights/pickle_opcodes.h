@@ -17,7 +17,7 @@ inline constexpr uint8_t MARK = '(', POP_MARK = '1', EMPTY_LIST = ']', APPEND = 
     LIST = 'l', EMPTY_SET = 0x8f, ADDITEMS = 0x90, FROZENSET = 0x91, EMPTY_TUPLE = ')', TUPLE = 't',
     TUPLE1 = 0x85, TUPLE2 = 0x86, TUPLE3 = 0x87, EMPTY_DICT = '}', DICT = 'd', SETITEM = 's',
     SETITEMS = 'u';
-// Imports, calls and what hangs on them.
+// Imports, calls and related opcodes.
 inline constexpr uint8_t GLOBAL = 'c', STACK_GLOBAL = 0x93, REDUCE = 'R', NEWOBJ = 0x81, NEWOBJ_EX = 0x92,
     BUILD = 'b', BINPERSID = 'Q';
 // The memo and the stack.

@@ -47,7 +47,7 @@ void StoredZip::add_current_entry(void* archive) {
                 "{}: a damaged zip archive: entry '{}' reaches beyond the end of the file", source_,
                 printable(key));
   }
-  check_input(entries_.emplace(key, entry).second, "{}: a damaged zip archive: '{}' stands twice in it",
+  check_input(entries_.emplace(key, entry).second, "{}: a damaged zip archive: '{}' appears twice in it",
               source_, printable(key));
 }
 

@@ -1,5 +1,5 @@
-// A zip archive whose entries are stored uncompressed, as PyTorch writes them: its entries are parts of the
-// mapped file.
+// A zip archive whose entries are stored uncompressed, as PyTorch writes them, so that each is a part of
+// the mapped file.
 #pragma once
 
 #include <cstdint>
@@ -20,15 +20,15 @@ class StoredZip {
     uint64_t size = 0;
   };
 
-  // Lists the entries. Throws InputError naming the file unless it is a zip archive whose entries lie inside
-  // it.
+  // Lists the entries. Throws InputError naming the file unless it is a zip archive whose entries
+  // lie inside it.
   explicit StoredZip(const std::filesystem::path& path);
 
   // Throws InputError if there is no such entry, or it is compressed or encrypted (so nothing is ever larger
-  // than the file). With `verify` its checksum must be right, too.
+  // than the file). With `verify` its checksum is checked too.
   Bytes get(const std::string& name, bool verify = false) const;
   bool contains(const std::string& name) const { return entries_.contains(name); }
-  // The name of the first entry that ends so; empty if there is none.
+  // The name of the first entry with this ending; empty if there is none.
   std::string find_ending(std::string_view end) const;
   const std::shared_ptr<const MappedFile>& file() const { return file_; }
 

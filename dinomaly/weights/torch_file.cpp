@@ -12,7 +12,7 @@ using Kind = PickleNode::Kind;
 
 constexpr std::string_view pickle_name = "data.pkl";
 
-// Where the keys and values of a dict begin among a node's items; none for what is no dict.
+// Where the keys and values of a dict begin among a node's items; none if it is not a dict.
 std::optional<size_t> dict_begin(const Pickle& pickle, const PickleNode& node) {
   if (node.kind == Kind::dict) return 0;
   if (node.kind != Kind::call) return std::nullopt;
@@ -42,7 +42,7 @@ const PickleNode& find_state_dict(const Pickle& pickle, const std::string& sourc
   return root;
 }
 
-// Numbers, strings and containers as JSON; the rest is left out. Shared values are spelled out each time, so
+// Numbers, strings and containers as JSON; the rest is omitted. Shared values are written out each time, so
 // both depth and number are bounded.
 class JsonWriter {
  public:
@@ -122,8 +122,8 @@ WeightsFile load_torch_file(const std::filesystem::path& path) {
   result.format = WeightsFile::Format::torch_zip;
   const StoredZip zip(path);
   const std::string pickle_path = zip.find_ending(pickle_name);
-  check_input(!pickle_path.empty(), "{}: a zip archive, but none of PyTorch's: no {} in it", result.source(),
-              pickle_name);
+  check_input(!pickle_path.empty(), "{}: a zip archive, but not one of PyTorch's: it has no {}",
+              result.source(), pickle_name);
   const std::string folder = pickle_path.substr(0, pickle_path.size() - pickle_name.size());
   check_input(!zip.contains(folder + "constants.pkl"), "{}: a TorchScript program, not a state dict",
               result.source());

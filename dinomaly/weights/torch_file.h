@@ -7,11 +7,11 @@
 
 namespace dinomaly {
 
-// Reads the state dict: the file's dict itself, or what lies in it under "state_dict" (Lightning) or "model".
-// Tensors may share storages and have any strides inside them; contiguous ones point into the mapped file.
-// Nothing in the pickle is run: what is no tensor is named in `skipped`. Throws InputError naming the file
-// for a damaged archive, a pickle that is no dict of tensors, tensors that reach outside their storage, and
-// more than four times the file's bytes of tensors.
+// Reads the state dict: the file's dict itself, or the one under "state_dict" (Lightning) or "model". Tensors
+// may share storages and have any strides inside them; contiguous ones point into the mapped file. Nothing in
+// the pickle is run; entries that are not tensors are named in `skipped`. Throws InputError naming the file
+// for a damaged archive, a pickle that is not a dict of tensors, tensors that reach outside their storage,
+// and tensors of more than four times the file's bytes.
 WeightsFile load_torch_file(const std::filesystem::path& path);
 
 }  // namespace dinomaly

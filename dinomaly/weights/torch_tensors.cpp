@@ -11,7 +11,7 @@ namespace {
 
 using Kind = PickleNode::Kind;
 
-// torch.FloatStorage and its like -> safetensors' dtype; empty for others.
+// torch.FloatStorage and the like -> safetensors' dtype; empty for others.
 std::string dtype_of_storage(const PickleNode& type) {
   static const std::map<std::string_view, std::string> known{
       {"FloatStorage", "F32"}, {"DoubleStorage", "F64"}, {"HalfStorage", "F16"}, {"BFloat16Storage", "BF16"},
@@ -145,8 +145,7 @@ std::optional<TorchTensors::View> TorchTensors::view(const PickleNode& arguments
   return result;
 }
 
-// Entries of an archive and tensors may lie over each other: together they must not be much more than the
-// file.
+// Archive entries and tensors may overlap; their total must not be much larger than the file.
 void TorchTensors::account(uint64_t bytes, uint64_t& total) const {
   total += bytes;
   check_input(total / 4 <= zip_.file()->size(),

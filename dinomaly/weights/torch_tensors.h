@@ -1,4 +1,4 @@
-// The tensors of a PyTorch file: what the calls recorded in its pickle would have rebuilt.
+// The tensors of a PyTorch file, as the calls recorded in its pickle would have rebuilt them.
 #pragma once
 
 #include <map>
@@ -20,9 +20,9 @@ class TorchTensors {
   // `folder` is what precedes "data/KEY" in the archive. All must outlive the reader, not the tensors.
   TorchTensors(const Pickle& pickle, const StoredZip& zip, std::string folder, std::string source);
 
-  // The tensor (or parameter) that `value` is, and its dtype as safetensors spells it; undefined if it is
-  // anything else, or of a dtype that is not supported. Throws InputError naming file and tensor if the
-  // storage is absent or cut short, or the tensor reaches outside of it.
+  // The tensor (or parameter) that `value` describes, and its dtype as safetensors spells it; undefined if it
+  // is anything else or its dtype is not supported. Throws InputError naming file and tensor if the storage
+  // is absent or cut short, or the tensor reaches outside of it.
   Tensor read(const PickleNode& value, const std::string& name, std::string& dtype);
 
  private:

@@ -40,7 +40,7 @@ WeightsFile load_safetensors(const std::filesystem::path& path) {
 }  // namespace
 
 WeightsFile load_weights_file(const std::filesystem::path& path) {
-  // What torch.save() wrote before version 1.6 begins with this number, pickled.
+  // Files that torch.save() wrote before version 1.6 begin with this number, pickled.
   constexpr std::string_view legacy = "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19\x2e";
   const std::string start = first_bytes(path);
   if (start.starts_with("PK\x03\x04")) return load_torch_file(path);
@@ -48,8 +48,8 @@ WeightsFile load_weights_file(const std::filesystem::path& path) {
               "{}: written by PyTorch in its format before version 1.6; save it again with a later one "
               "(torch.save(torch.load(FILE), FILE))",
               path.string());
-  check_input(start.size() < 9 || start[8] == '{',
-              "{}: neither a safetensors file nor a checkpoint of PyTorch", path.string());
+  check_input(start.size() < 9 || start[8] == '{', "{}: neither a safetensors nor a PyTorch file",
+              path.string());
   return load_safetensors(path);
 }
 

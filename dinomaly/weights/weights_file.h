@@ -1,4 +1,4 @@
-// A file of named tensors, whatever wrote it.
+// A file of named tensors, in any supported format.
 #pragma once
 
 #include <filesystem>
@@ -12,7 +12,7 @@
 
 namespace dinomaly {
 
-// The tensors on the CPU; their memory is the mapped file wherever its bytes can be used as they are, so that
+// The tensors on the CPU. They use the mapped file's memory wherever its bytes need no conversion, so that
 // opening a file of any size is cheap. F16 becomes f32.
 struct WeightsFile {
   enum class Format { safetensors, torch_zip };
@@ -28,8 +28,8 @@ struct WeightsFile {
   std::string source() const { return path.string(); }
 };
 
-// Opens a safetensors file or what torch.save() wrote (torch_file.h), told apart by their first bytes. Throws
-// InputError naming the file and the fault.
+// Opens a safetensors file or one that torch.save() wrote (torch_file.h), recognised by its first bytes.
+// Throws InputError naming the file and the fault.
 WeightsFile load_weights_file(const std::filesystem::path& path);
 
 std::string name_of(WeightsFile::Format format);  // "safetensors", "PyTorch zip"

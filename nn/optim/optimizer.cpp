@@ -7,7 +7,7 @@
 namespace nabla {
 
 namespace {
-// State is kept in f32 where the parameter is narrower.
+// The state is kept in f32 if the parameter is narrower.
 Dtype state_dtype(const Variable& parameter) {
   return parameter.dtype() == Dtype::f64 ? Dtype::f64 : Dtype::f32;
 }
@@ -19,7 +19,7 @@ Tensor state_like(const Variable& parameter) {
 Optimizer::Optimizer(std::vector<Variable> parameters) : parameters_(std::move(parameters)) {
   for (const Variable& parameter : parameters_) {
     check(parameter.is_leaf() && parameter.requires_grad(),
-          "optimizer: a parameter is no leaf that requires a gradient");
+          "optimizer: a parameter is not a leaf that requires a gradient");
   }
 }
 

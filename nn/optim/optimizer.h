@@ -1,5 +1,4 @@
-// Optimizers: they change the parameters' values by their gradients. Parameters without a gradient are left
-// alone.
+// Optimizers: they update parameters from their gradients. Parameters without a gradient are left alone.
 #pragma once
 
 #include <map>
@@ -17,15 +16,16 @@ class Optimizer {
   explicit Optimizer(std::vector<Variable> parameters);
   virtual ~Optimizer() = default;
 
-  // One step with the gradients as they stand, each multiplied by gradient_scale (clipping) first.
+  // One step with the current gradients, each multiplied by gradient_scale (clipping) first.
   virtual void step(double learning_rate, double gradient_scale = 1.0) = 0;
   void zero_grad() const;
 
-  // All that the coming steps depend on beside the parameters: "steps" (1) i64, and "NAME.I" for what is kept
-  // of parameter I (its shape; f32, or f64 for an f64 parameter). The tensors share the optimizer's memory.
+  // Everything that later steps depend on besides the parameters: "steps" (1) i64, and "NAME.I" for
+  // what is kept of parameter I (its shape; f32, or f64 for an f64 parameter). The tensors share
+  // the optimizer's memory.
   NamedTensors state();
   // Continues from what state() returned (copied). Throws InputError naming `source` and the tensor that is
-  // unknown or of another shape or dtype; then nothing was changed.
+  // unknown or of another shape or dtype, and then changes nothing.
   void load_state(const std::map<std::string, Tensor>& state, const std::string& source);
 
  protected:
@@ -34,7 +34,7 @@ class Optimizer {
     Tensor* tensor;    // undefined until it is needed
     size_t parameter;  // whose shape it has
   };
-  // Every place where something may be kept.
+  // Every slot that may hold state.
   virtual std::vector<StateSlot> state_slots() = 0;
 
   std::vector<Variable> parameters_;
@@ -72,16 +72,15 @@ class AdamW : public Optimizer {
 
 // StableAdamW (Wortsman et al. 2023) with AMSGrad, as the authors of Dinomaly use it: p *= 1 - lr wd; m, v as
 // Adam; vmax = max(vmax, v); denom = sqrt(vmax) / sqrt(1 - b2^t) + eps; r = max(1, rms(g / denom)) per
-// tensor; p -= lr / (1 - b1^t) / r * m / denom. For bf16 parameters the steps add up in an f32
-// copy.
+// tensor; p -= lr / (1 - b1^t) / r * m / denom. For bf16 parameters the steps add up in an f32 copy.
 class StableAdamW : public Optimizer {
  public:
   explicit StableAdamW(std::vector<Variable> parameters, AdamOptions options = {});
   void step(double learning_rate, double gradient_scale = 1.0) override;
 
-  // A step in two parts: prepare() counts it and takes its learning rate; update() changes the parameters,
-  // reads nothing on the host and can be recorded (tensor/kernels.h). gradient_scale (1) of f64 on their
-  // device.
+  // A step in two parts: prepare() counts it and takes its learning rate; update() changes the
+  // parameters, reads nothing on the host and can be recorded (tensor/kernels.h). gradient_scale (1) of
+  // f64 on their device.
   void prepare(double learning_rate);
   void update(const Tensor& gradient_scale);
 

@@ -44,7 +44,7 @@ void AtomicFile::commit() {
   if (rename(temporary_.c_str(), target_.c_str()) != 0) fail_with_errno();
   close(descriptor_);
   descriptor_ = -1;
-  // The rename itself lasts once the folder is synced; a file system that cannot do so is no failure.
+  // Syncing the folder makes the rename durable; a file system that cannot sync one is no failure.
   const std::filesystem::path folder = target_.has_parent_path() ? target_.parent_path() : ".";
   const int folder_descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (folder_descriptor < 0) return;

@@ -1,4 +1,4 @@
-// Output that is there whole or not at all.
+// Output files that appear whole or not at all.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,4 @@
-// A file as memory: read on demand by the system, never copied.
+// Memory-mapped files: read on demand by the system, never copied.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,4 @@
-// Text out of a file, fit for an error message.
+// Text from a file, made fit for an error message.
 #pragma once
 
 #include <string>
@@ -14,7 +14,7 @@ inline std::string one_line(std::string text) {
   return text;
 }
 
-// The same, cut after 100 bytes.
+// one_line() of the first 100 bytes.
 inline std::string printable(std::string_view text) {
   constexpr size_t longest = 100;
   const std::string result = one_line(std::string(text.substr(0, longest)));

@@ -33,7 +33,7 @@ Tensor converted(const std::byte* from, const Shape& shape, Convert convert) {
   return result;
 }
 
-// Elements that stay as they are: where they lie, or copied to where they are aligned.
+// Elements that need no conversion: used in place, or copied if they are not aligned.
 Tensor as_is(std::byte* data, const Shape& shape, Dtype dtype, std::shared_ptr<const void> owner) {
   if (reinterpret_cast<uintptr_t>(data) % size_of(dtype) == 0) {
     return Tensor::wrap(data, shape, dtype, std::move(owner), Device::cpu(), true);

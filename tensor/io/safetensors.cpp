@@ -32,8 +32,8 @@ std::string file_name_of(Dtype dtype) {
   return name;
 }
 
-// Follows the parser through the header and hands over one finished entry at a time, so that no more than one
-// is ever held as JSON, and checks what a finished JSON value no longer shows: depth, repeated keys, length.
+// Follows the parser through the header and passes on one finished entry at a time, so that at most one is
+// ever held as JSON. It also checks what a finished JSON value no longer shows: depth, repeated keys, length.
 class HeaderListener {
  public:
   using Event = json::parse_event_t;
@@ -63,7 +63,7 @@ class HeaderListener {
 
   void see_key(int depth, const std::string& key) {
     if (depth == 1) {
-      check_input(names_.insert(key).second, "'{}' stands twice in the header", printable(key));
+      check_input(names_.insert(key).second, "'{}' appears twice in the header", printable(key));
       name_ = key;
       fields_.clear();
       values_ = 0;
@@ -113,7 +113,7 @@ SafeTensors SafeTensors::load(const std::filesystem::path& path) {
   try {
     result.read_header();
   } catch (const json::parse_error& error) {
-    // The parser's own words may quote the file at any length.
+    // The parser's own message may quote the file at any length.
     fail_input("{}: the header is not JSON (near its byte {})", path.string(), error.byte);
   } catch (const json::exception&) {
     fail_input("{}: the header is not as the safetensors format has it", path.string());

@@ -56,8 +56,8 @@ class SafeTensors {
   std::map<std::string, std::string> metadata_;
 };
 
-// Writes the tensors (any device and strides), wide dtypes first so that all lie aligned, to a temporary name
-// beside `path`, syncs and renames: the file is there whole or not at all. The same arguments give the same
+// Writes the tensors (any device and strides), wide dtypes first so that all are aligned, to a temporary name
+// beside `path`, syncs and renames it: the file appears whole or not at all. The same arguments give the same
 // bytes. Throws Error for undefined tensors and repeated or reserved names, InputError if the file cannot be
 // written. Names and metadata are UTF-8.
 void save_safetensors(const std::filesystem::path& path,

@@ -1,5 +1,5 @@
-// The one rule: tensor <- autograd <- nn <- dinomaly <- {examples, tests, bench}; backends include only tensor.
-// Inside dinomaly/ it holds between the rooms, in the order in which an image passes through them.
+// The one rule: tensor <- autograd <- nn <- dinomaly <- {examples, tests, bench}; backends include only
+// tensor. Inside dinomaly/ it holds between the rooms, in the order in which an image passes through them.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -34,7 +34,7 @@ const std::vector<std::string> rooms = {"base",       "image",  "data",     "syn
                                         "weights",    "model",  "training", "inference",
                                         "evaluation", "report", "cli"};
 
-// Where `path` (relative to the root) stands in the order of rooms; -1 outside them.
+// The index of `path` (relative to the root) in the order of rooms; -1 outside them.
 int64_t room_of(const std::string& path) {
   if (!path.starts_with("dinomaly/")) return -1;
   const std::string name = path.substr(9, path.find('/', 9) - 9);
@@ -131,7 +131,8 @@ TEST_CASE("every folder says what lives in it") {
     for (auto entry = fs::recursive_directory_iterator(root); entry != fs::end(entry); ++entry) {
       if (!entry->is_directory()) continue;
       const std::string name = entry->path().filename().string();
-      // What Python leaves, an environment of bench/, fuzzing inputs, and headers that stand in for a library's.
+      // What Python leaves, an environment of bench/, fuzzing inputs, and headers that stand in
+      // for a library's.
       const bool foreign = name.starts_with('.') || name == "__pycache__" || name == "work";
       if (foreign || name == "include" || name == "corpus") {
         entry.disable_recursion_pending();

@@ -72,7 +72,7 @@ TEST_CASE("a backward that gives infinity is named with the line of the forward 
   CHECK(message.find("the op was " + called_at(line)) != std::string::npos);
 }
 
-TEST_CASE("a checkpoint's second run is watched, too, and names the op inside") {
+TEST_CASE("a checkpoint's second run is also watched, and names the op inside") {
   const Variable x = leaf({4, 0});
   const DetectAnomaly guard;
   const Variable y = activation_checkpoint(

@@ -49,9 +49,9 @@ TEST_CASE("the whole drawing of a small graph") {
   CHECK(to_graphviz(small_graph(weight), {{"layer.\"w\"", weight}}) == expected);
 }
 
-TEST_CASE("what an op saved of a leaf that somebody holds is told apart") {
+TEST_CASE("what an op saved of a leaf that is still held is shown separately") {
   const Variable weight = ones({20, 30}), x = ones({10, 20}, false);
-  CHECK(to_graphviz(matmul(x, weight)).find("saved 800 B, of it 800 B leaves") != std::string::npos);
+  CHECK(to_graphviz(matmul(x, weight)).find("saved 800 B, 800 B of it in leaves") != std::string::npos);
 }
 
 TEST_CASE("a block saved twice by an op counts once, and equal graphs give equal text") {

@@ -1,4 +1,4 @@
-// Hooks: when they run, on what, and how they are taken away.
+// Hooks: when they run, on what, and how they are removed.
 #include <doctest/doctest.h>
 
 #include <string>

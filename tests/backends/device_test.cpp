@@ -1,5 +1,5 @@
-// A GPU that cannot be used: no CUDA in the program, no driver, no such GPU. Each is one line and says what
-// to do.
+// A GPU that cannot be used: no CUDA in the program, no driver, no such GPU. Each is one line and says
+// what to do.
 #include <doctest/doctest.h>
 
 #include "backends/cuda/algorithm_cache.h"
@@ -8,7 +8,7 @@
 
 namespace nabla {
 
-TEST_CASE("devices: a GPU that is not there is one line with its name") {
+TEST_CASE("devices: a missing GPU is one line with its name") {
   const std::string fault = input_error([] { kernels_for(Device::cuda(999)); });
   CHECK_MESSAGE(one_line_with(fault, "device cuda:999: "), fault);
   CHECK(input_error([] { kernels_for(Device::cuda(999)); }) == fault);  // and stays so
@@ -23,7 +23,7 @@ TEST_CASE("devices: without a GPU the line says what to do about it") {
   CHECK_MESSAGE((without_cuda || fault.find("--device cpu") != std::string::npos), fault);
 }
 
-TEST_CASE("algorithm cache: made once a key, the one not asked for the longest goes first") {
+TEST_CASE("algorithm cache: made once per key, the least recently used goes first") {
   AlgorithmCache<int> cache(2);
   int made = 0;
   const auto ask = [&](int64_t key) {

@@ -16,8 +16,8 @@ struct Problem {
   bool transposed, gelu, with_vectors, with_residual;
 };
 
-// Rows that fill tiles of 6 or do not, columns that fill panels of 64 or do not, depths beyond one part
-// (1024).
+// Rows that fill tiles of 6 or do not, columns that fill panels of 64 or do not, depths beyond
+// one part (1024).
 const std::vector<Problem> problems = {
     {6, 2, 1, false, false, false, false},    {7, 8, 64, true, true, true, true},
     {23, 48, 65, true, true, true, false},    {131, 1024, 96, false, false, true, true},

@@ -1,6 +1,6 @@
 // Everything that comes from outside as bytes, one target for each reader. A target takes any bytes: the
-// reader either accepts them or throws InputError. Anything else (another
-// exception, a crash, a sanitizer's finding) is a fault.
+// reader either accepts them or throws InputError. Anything else (another exception, a crash, a sanitizer's
+// finding) is a fault.
 #pragma once
 
 #include <filesystem>

@@ -31,8 +31,8 @@ TEST_CASE("truncated_normal: mean, spread and cut") {
   Generator generator(1);
   truncated_normal(parameter, 0.01, 0.03, generator);
   const Moments all = moments(parameter);
-  // Cut at three standard deviations, the variance is 1 - 6 phi(3) / (1 - 2 Phi(-3)) = 0.97334 of the whole
-  // one's.
+  // Cut at three standard deviations, the variance is 1 - 6 phi(3) / (1 - 2 Phi(-3)) = 0.97334 of
+  // the whole one's.
   CHECK(std::abs(all.std / (0.01 * std::sqrt(0.97334)) - 1) < 0.01);
   CHECK(std::abs(all.mean) < 2e-4);
   CHECK(all.largest <= 0.03f);

@@ -14,7 +14,7 @@ struct Leaf : Module {
   Variable scale;
 };
 
-// Own parameters stand before those of children; children keep the order they were added in.
+// A module's own parameters precede those of its children; children keep the order they were added in.
 struct Tree : Module {
   Tree()
       : right(add<Leaf>("right", 1.0f)),

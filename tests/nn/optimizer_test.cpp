@@ -87,7 +87,7 @@ TEST_CASE("StableAdamW: a tensor with rms above 1 takes a smaller step, and its 
   CHECK(parameters[1].value().to_vector<double>()[3] == doctest::Approx(-0.1).epsilon(1e-12));
 }
 
-TEST_CASE("StableAdamW: the rms, too, divides by the largest second moment, not by the present one") {
+TEST_CASE("StableAdamW: the rms also divides by the largest second moment, not by the current one") {
   const Variable parameter(Tensor::zeros({3}, Dtype::f64), true);
   StableAdamW optimizer({parameter}, {.beta1 = 0, .beta2 = 0.9, .eps = 0, .weight_decay = 0});
   parameter.set_grad(Tensor::from<double>({1, 1e-3, 1e-3}, {3}));

@@ -6,8 +6,8 @@ namespace nabla {
 
 namespace {
 
-// There and back: the values do not change, and the gradient takes the same way. A GPU computes in f32 at
-// most.
+// There and back: the values do not change, and the gradient takes the same way. A GPU computes in
+// f32 at most.
 OpCase cast_case{"cast",
                  {{3, 7}},
                  [](Inputs in) {

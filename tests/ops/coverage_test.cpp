@@ -30,13 +30,13 @@ std::set<std::string> first_groups(const std::string& text, const std::regex& pa
   return found;
 }
 
-// record("name", ...), and "name" as the first argument of a file's own helper that ends in record(name,
-// ...).
+// record("name", ...), and "name" as the first argument of a file's own helper that ends
+// in record(name, ...).
 std::set<std::string> recorded_names(const std::string& source) {
   return first_groups(source, std::regex(R"re(\b\w+\(\s*"([a-z_0-9]+)")re"));
 }
 
-// What stands first in record(...): a name in quotes, or `name` in such a helper.
+// The first argument of record(...): a name in quotes, or `name` in such a helper.
 std::set<std::string> recorded_arguments(const std::string& source) {
   return first_groups(source, std::regex(R"re(\brecord\(\s*([^,]*),)re"));
 }

@@ -27,8 +27,8 @@ OpCase bilinear_to_one{"interpolate.bilinear_to_one", image,
 OpCase bicubic_up{"interpolate.bicubic", image, resize(7, 4, {.mode = bicubic}), options};
 OpCase bicubic_corners{"interpolate.bicubic_corners", image,
                        resize(4, 8, {.mode = bicubic, .align_corners = true}), options};
-// An explicit scale that is not exactly m / n, as position tables are resized: (n + 0.1) / m in torch's
-// terms.
+// An explicit scale that is not exactly m / n, as position tables are resized: (n + 0.1) / m
+// in torch's terms.
 OpCase bicubic_scaled{"interpolate.bicubic_scaled",
                       {{2, 4, 4}},
                       resize(6, 3, {.mode = bicubic, .scale_y = 4 / 6.1, .scale_x = 4 / 3.1})};

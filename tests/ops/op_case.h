@@ -67,13 +67,13 @@ Tensor reference(const std::string& name);
 std::vector<Tensor> reference_inputs(const OpCase& test);
 
 std::vector<Tensor> random_inputs(const Shapes& shapes, const OpOptions& options, Generator& generator);
-// The same elements scattered through a larger buffer of NaNs: all axes reversed, every other element,
-// offset 1.
+// The same elements scattered through a larger buffer of NaNs: all axes reversed, every other
+// element, offset 1.
 Tensor strided_copy(const Tensor& x);
 std::vector<Tensor> converted(const std::vector<Tensor>& tensors, Dtype dtype, Device device = {});
 
-// max |actual - expected| / max |expected|; absolute where all expected are 0, infinite for other shapes or
-// NaN.
+// max |actual - expected| / max |expected|; absolute where all expected are 0, infinite for other
+// shapes or NaN.
 double relative_error(const Tensor& actual, const Tensor& expected);
 
 }  // namespace nabla

@@ -219,7 +219,7 @@ TEST_CASE("an op is recorded under its name, and not at all under no_grad or for
       REQUIRE(output.state()->node);
       CHECK(output.state()->node->name == test.op());
     }
-    CHECK(tape_size() == before);  // what nobody holds leaves the tape
+    CHECK(tape_size() == before);  // what is no longer held leaves the tape
     const Tensor expected = reference(test.name + "/out");
     const Variable unrecorded = no_grad([&] { return test.function(leaves); });
     const Variable constant = test.function(constants);

@@ -70,7 +70,7 @@ TEST_CASE("allocator: on exhaustion the cache is flushed, then it throws") {
   void* large = allocator.allocate(4096);  // fits only once the cached block is back
   CHECK(out == 4096);
   CHECK_THROWS_WITH_AS(allocator.allocate(256),
-                       "out of memory: 256 bytes asked for, 4096 bytes live, peak 4096", Error);
+                       "out of memory: 256 bytes requested, 4096 bytes live, peak 4096", Error);
   allocator.deallocate(large, 4096);
   allocator.release_cached();
   CHECK(out == 0);
@@ -86,13 +86,13 @@ TEST_CASE("allocator: a source that knows what is left and what to do is asked")
   };
   CachingAllocator allocator(std::make_unique<Advising>());
   CHECK_THROWS_WITH_AS(allocator.allocate(8192),
-                       "out of memory: 8192 bytes asked for, 0 bytes live, peak 0; ask for less", InputError);
+                       "out of memory: 8192 bytes requested, 0 bytes live, peak 0; ask for less", InputError);
   allocator.deallocate(allocator.allocate(1024), 1024);
   CHECK(allocator.available() == 1000 + 1024);
   CHECK(kernels_for(Device::cpu()).allocator().available() == SIZE_MAX);
 }
 
-TEST_CASE("allocator: memory fresh from a source of zeros is told apart from what somebody has used") {
+TEST_CASE("allocator: memory fresh from a source of zeros is distinguished from used memory") {
   CachingAllocator& allocator = kernels_for(Device::cpu()).allocator();
   constexpr size_t bytes = (size_t{5} << 20) + 12345;  // large: mapped, and of no other test's size
   bool cleared = false;

@@ -260,7 +260,7 @@ TEST_CASE("where: broadcasting of all three operands") {
   const Tensor condition = Tensor::from<uint8_t>({1, 0}, {2, 1});
   const Tensor result = where(condition, Tensor::from<float>({1, 2, 3}, {3}), Tensor::full({}, -1));
   CHECK(result.to_vector<float>() == std::vector<float>{1, 2, 3, -1, -1, -1});
-  // Larger than one piece of a parallel loop, and with a condition that stands still.
+  // Larger than one piece of a parallel loop, and with a condition that does not advance.
   const Tensor x = Tensor::arange(100000, Dtype::f32);
   const Tensor odd = Tensor::from<uint8_t>({0, 1}, {2}).expand({50000, 2}).reshape({100000});
   const auto values = where(odd, x, x * -1.0).to_vector<float>();

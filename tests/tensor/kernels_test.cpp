@@ -135,7 +135,7 @@ TEST_CASE("sum_of_squares: over tensors of all sizes and dtypes") {
 }
 
 // On every device there is.
-TEST_CASE("kth_largest and clip_factor, on CUDA, too: what they read stands in tensors") {
+TEST_CASE("kth_largest and clip_factor, also on CUDA: what they read is in tensors") {
   std::vector<Device> devices{Device::cpu()};
   if (has_cuda("kth_largest and clip_factor")) devices.push_back(Device::cuda());
   for (const Device& device : devices) {

@@ -18,9 +18,9 @@ void check_block(uint64_t seed, uint64_t counter, std::array<uint32_t, 4> expect
 
 }  // namespace
 
-// The first vector is Random123's known answer; the others come from an independent implementation that gives
-// all three known answers of that library (two of them have upper counter words, which this generator keeps
-// at 0).
+// The first vector is Random123's known answer; the others come from an independent implementation that
+// gives all three known answers of that library (two of them have upper counter words, which this generator
+// keeps at 0).
 TEST_CASE("philox: known answers") {
   check_block(0, 0, {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8});
   check_block(0x299f31d0a4093822, 0x85a308d3243f6a88, {0xe69c9c31, 0xb5a3d762, 0xe733bfc1, 0x341a787c});

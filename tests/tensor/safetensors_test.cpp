@@ -193,7 +193,7 @@ TEST_CASE("safetensors: a hostile file is one clear line") {
        "entry is too long"},
       {raw_file("{\"a\":" + good + ",\"b\":" + entry("[4]", "[2,6]") + "}", "123456"), "overlaps"},
       {raw_file("{\"a\":" + good + ",\"b\":" + entry("[1]", "[5,6]") + "}", "123456"), "belong to none"},
-      {raw_file("{\"a\":" + good + ",\"a\":" + entry("[2]", "[4,6]") + "}", "123456"), "'a' stands twice"},
+      {raw_file("{\"a\":" + good + ",\"a\":" + entry("[2]", "[4,6]") + "}", "123456"), "'a' appears twice"},
       {raw_file("{\"a\":" + good + "}", "123456"), "2 bytes after the last tensor"},
   };
   for (const auto& [bytes, expected] : cases) {

@@ -21,15 +21,15 @@ TEST_CASE("cuda: what is wrong with a device is one line with what to do") {
   CHECK(one_line_with(no_driver_text(device), "device cuda:1: no NVIDIA driver"));
   CHECK(one_line_with(old_driver_text(device, 12020, 13000), "knows CUDA 12.2, this program needs 13.0"));
   CHECK(one_line_with(no_device_text(device, 0), "CUDA_VISIBLE_DEVICES"));
-  CHECK(no_device_text(device, 1) == "device cuda:1: there is one GPU here, up to cuda:0");
-  CHECK(no_device_text(Device::cuda(4), 2) == "device cuda:4: there are 2 GPUs here, up to cuda:1");
+  CHECK(no_device_text(device, 1) == "device cuda:1: this machine has one GPU, up to cuda:0");
+  CHECK(no_device_text(Device::cuda(4), 2) == "device cuda:4: this machine has 2 GPUs, up to cuda:1");
   CHECK(one_line_with(no_kernel_image_text(device, "Tesla T4", 7, 5, "80, 90"),
-                      "Tesla T4 has architecture 75, but this program holds code for 80, 90; build with "
-                      "-DCMAKE_CUDA_ARCHITECTURES=75"));
+                      "Tesla T4 has architecture 75, but this program holds code for 80, 90; "
+                      "build with -DCMAKE_CUDA_ARCHITECTURES=75"));
   CHECK(one_line_with(memory_advice(device, 500'000'000, 8'000'000'000), "0.50 of 8.00 GB free"));
 }
 
-TEST_CASE("cuda: the key of an algorithm tells apart all that decides on it") {
+TEST_CASE("cuda: the key of an algorithm covers everything that decides on it") {
   alignas(256) static char memory[2048];
   const auto at = [](size_t offset) { return static_cast<void*>(memory + offset); };
   const MatmulProblem p{2, 3, 4, 5, false, true, false, true, Dtype::bf16, Dtype::bf16};
@@ -59,7 +59,7 @@ TEST_CASE("cuda: the key of an algorithm tells apart all that decides on it") {
   CHECK(keys.size() == 13);
 }
 
-TEST_CASE("cuda: cuBLASLt answers once it is asked, without a GPU, too") {
+TEST_CASE("cuda: cuBLASLt answers once it is called, even without a GPU") {
   CHECK(cublasLtGetStatusString(CUBLAS_STATUS_NOT_SUPPORTED) !=
         cublasLtGetStatusString(CUBLAS_STATUS_SUCCESS));
   cublasLtMatrixLayout_t layout = nullptr;

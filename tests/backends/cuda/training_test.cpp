@@ -13,8 +13,8 @@
 namespace dinomaly {
 namespace {
 
-// Eight images, a short schedule in which the learning rate and the share of mined points change at each
-// step.
+// Eight images, a short schedule in which the learning rate and the share of mined points change
+// at each step.
 struct Training {
   std::unique_ptr<Dinomaly> model;
   std::unique_ptr<FeatureStore> features;
@@ -84,7 +84,7 @@ TEST_CASE("training on CUDA gives the CPU's losses and norms") {
   check_same_steps(train(on_cuda, 8), train(on_cpu, 8), 1e-4);
 }
 
-TEST_CASE("training, on CUDA, too: numbers are kept until somebody asks for them") {
+TEST_CASE("training, also on CUDA: numbers are kept until they are requested") {
   std::vector<Device> devices{Device::cpu()};
   if (has_cuda("numbers of many steps")) devices.push_back(Device::cuda());
   for (const Device& device : devices) {
@@ -124,7 +124,7 @@ TEST_CASE("recorded steps on CUDA are those asked for one by one, to the bit") {
     }
     check_same_state(recorded, eager);
 
-    // Another trainer goes on from there, and records anew.
+    // Another trainer continues from there, and records again.
     std::map<std::string, Tensor> state;
     for (const auto& [name, tensor] : recorded.state()) state[name] = tensor.clone();
     Training c(dtype, Device::cuda());

@@ -166,7 +166,7 @@ void Block::run(unsigned number, unsigned threads, size_t shared, bool descendin
       for (unsigned n = 0; n < threads; ++n) continue_thread(threads_[descending ? threads - 1 - n : n]);
     }
   } catch (...) {
-    fibers_.clear();  // they stand in the middle of a kernel
+    fibers_.clear();  // they are in the middle of a kernel
     throw;
   }
   const char* bytes = reinterpret_cast<const char*>(shared_.data());

@@ -9,7 +9,7 @@
 
 namespace emulator {
 
-// A GPU would have gone on with undefined behaviour.
+// A GPU would have continued with undefined behaviour.
 class Fault : public std::logic_error {
  public:
   using std::logic_error::logic_error;
@@ -17,7 +17,7 @@ class Fault : public std::logic_error {
 
 // Runs `body` once for every thread of the grid. Threads start in ascending order in every other block and in
 // descending order in the rest, so that a missing barrier shows whichever neighbour is waited for. Throws
-// Fault where threads wait for others that never come.
+// Fault if threads wait for others that never arrive.
 void run_grid(unsigned blocks, unsigned threads, size_t shared, const std::function<void()>& body);
 
 }  // namespace emulator

@@ -1,4 +1,4 @@
-// The emulator itself: does it find the faults it is there to find?
+// The emulator itself: checks that it finds the faults it should find.
 #include <cuda_runtime.h>
 #include <doctest/doctest.h>
 #include <sys/wait.h>
@@ -87,7 +87,7 @@ TEST_CASE("emulated CUDA: barriers and shuffles do what they are for") {
 }
 
 TEST_CASE(
-    "emulated CUDA: without its barrier a kernel reads what is not there yet, whichever way threads run") {
+    "emulated CUDA: without its barrier a kernel reads values not yet written, whichever way threads run") {
   Gpu gpu;
   Memory out(gpu, 2 * 64);
   gpu.run(2, 64, reverse_kernel, out.data, false);
@@ -123,7 +123,7 @@ TEST_CASE("emulated CUDA: memory is unset, and writing beside it is a fault") {
   CHECK_THROWS_AS(gpu.run(1, 1, write_shared_kernel, 64), Fault);
 }
 
-TEST_CASE("emulated CUDA: work is done when somebody waits, and the host cannot touch the memory") {
+TEST_CASE("emulated CUDA: work runs when the host waits, and the host cannot touch the memory") {
   Gpu gpu;
   Memory memory(gpu, 4);
   gpu.run(1, 1, write_kernel, memory.data, 0, 5.0f);

@@ -21,13 +21,13 @@ class DeviceMemory {
   void* allocate(size_t bytes);  // null: none left
   // Within an Access: fills the block and sets its guards, once, before anything else uses it.
   void prepare(void* block);
-  // Within an Access. Throws Fault if `block` is none, or if somebody wrote beside it.
+  // Within an Access. Throws Fault if `block` is not a block, or if something wrote beside it.
   void release(void* block);
   size_t available() const { return total - used_; }
   // Whether all of [data, data + bytes) lies in one block, or touches none.
   bool holds(const void* data, size_t bytes) const;
   bool is_foreign(const void* data) const;
-  // Within an Access. Throws Fault if somebody wrote beside any block.
+  // Within an Access. Throws Fault if something wrote beside any block.
   void check_guards() const;
 
   class Access {

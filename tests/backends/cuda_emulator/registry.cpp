@@ -10,8 +10,8 @@ namespace nabla {
 
 namespace {
 
-// Memory goes back to the emulated GPU as soon as it is freed, so that every tensor is a block of its own:
-// unset and guarded. With DINOMALY_EMULATED_CACHE=1 the backend's cache keeps it, as on a GPU.
+// Memory returns to the emulated GPU as soon as it is freed, so that every tensor is a separate block, unset
+// and guarded. With DINOMALY_EMULATED_CACHE=1 the backend's cache keeps it, as on a GPU.
 const bool fresh_memory = std::getenv("DINOMALY_EMULATED_CACHE") == nullptr;
 
 Kernels& backend_of(Device device) {

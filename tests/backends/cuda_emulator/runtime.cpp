@@ -1,4 +1,4 @@
-// The runtime's host side: one queue of work for all streams, done in order when somebody waits.
+// The runtime's host side: one queue of work for all streams, done in order when the host waits.
 #include <cuda_runtime_api.h>
 #include <fmt/format.h>
 
@@ -68,7 +68,7 @@ void work_until(size_t count) {
 }
 void work_off() { work_until(device().done + device().queue.size()); }
 
-// What waits, or touches memory at once, has no place in a graph.
+// Calls that wait, or touch memory at once, cannot be part of a graph.
 bool forbidden_in_capture() {
   bool capturing = false;
   for (CUstream_st* stream : device().streams) {
@@ -208,7 +208,7 @@ cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
 
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   const Lock lock(device().mutex);
-  if (stream->capture) return cudaSuccess;  // it then belongs to the graph; nobody here waits for those
+  if (stream->capture) return cudaSuccess;  // it then belongs to the graph, and nothing here waits for those
   event->recorded = device().done + device().queue.size();
   return cudaSuccess;
 }

@@ -1,4 +1,4 @@
-// The program `dinomaly` beside a test, to be killed by it.
+// The program `dinomaly` run as a child of a test, which may kill it.
 #pragma once
 
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-// Runs of train_mvtec that go well, and flags and weights that do not; damaged data sets: bad_data_test.cpp.
+// Successful runs of train_mvtec, and wrong flags and weights; damaged data sets: bad_data_test.cpp.
 #include <nlohmann/json.hpp>
 
 #include "dinomaly/base/framework.h"

@@ -9,7 +9,7 @@
 
 using namespace dinomaly;
 
-TEST_CASE("--device auto computes on what is there and says on stderr what that is") {
+TEST_CASE("--device auto uses what is available and says on stderr which device that is") {
   const TemporaryFolder folder;
   make_small_project(folder);
   const std::string call = "predict " + (folder / "model").string() + " " +

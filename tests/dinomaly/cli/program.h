@@ -20,12 +20,12 @@ struct Outcome {
   std::string out, error;
 };
 
-// Runs `dinomaly FLAGS` (a shell's words; may hold a redirection of standard input) after the shell's
-// `first`.
+// Runs `dinomaly FLAGS` (a shell's words; may hold a redirection of standard input) after
+// the shell's `first`.
 inline Outcome run_dinomaly(const TemporaryFolder& folder, const std::string& flags,
                             const std::string& first = "") {
   const std::string out = (folder / "stdout").string(), error = (folder / "stderr").string();
-  // On a busy machine threads that wait for one another cost far more than this little work does.
+  // On a busy machine, threads waiting for each other cost far more than this little work.
   const std::string command = first + "OMP_NUM_THREADS=1 " + std::string(DINOMALY_BINARY_DIR) +
                               "/bin/dinomaly " + flags + " >" + out + " 2>" + error;
   const int status = std::system(command.c_str());

@@ -1,5 +1,5 @@
-// dinomaly train --resume: runs that were killed, stopped, or whose checkpoints are damaged end as if nothing
-// had happened.
+// dinomaly train --resume: runs that were killed, stopped, or whose checkpoints are damaged end as if
+// nothing had happened.
 #include <chrono>
 #include <random>
 #include <set>
@@ -62,8 +62,8 @@ void check_same_results(const fs::path& a, const fs::path& b) {
 
 }  // namespace
 
-// Every second kill falls into the writing of a checkpoint, the others on any moment from the program's start
-// on.
+// Every second kill falls into the writing of a checkpoint, the others on any moment from the
+// program's start on.
 TEST_CASE("resume: killed twenty-five times at random moments, a run ends with the same bits") {
   const TemporaryFolder folder;
   make_training_inputs(folder);
@@ -108,7 +108,7 @@ TEST_CASE("resume: killed twenty-five times at random moments, a run ends with t
   CHECK(bytes_of(folder / "killed/validation.csv") == bytes_of(folder / "straight/validation.csv"));
 }
 
-TEST_CASE("resume: SIGINT and SIGTERM write a checkpoint, say so, and nothing is lost") {
+TEST_CASE("resume: SIGINT and SIGTERM write a checkpoint, say so, and no work is lost") {
   const TemporaryFolder folder;
   make_training_inputs(folder);
   for (const auto& [signal, status] : {std::pair{SIGINT, 130}, std::pair{SIGTERM, 143}}) {
@@ -122,13 +122,14 @@ TEST_CASE("resume: SIGINT and SIGTERM write a checkpoint, say so, and nothing is
     CHECK(WEXITSTATUS(end) == status);
     CHECK(child.error().empty());
     const int done = latest(checkpoints);
-    CHECK_MESSAGE(
-        contains(child.out(), fmt::format("stopped after {} of 100000 iterations; --resume goes on\n", done)),
-        child.out());
+    CHECK_MESSAGE(contains(child.out(), fmt::format("stopped after {} of 100000 iterations; "
+                                                    "no work is lost, --resume continues bit for bit\n",
+                                                    done)),
+                  child.out());
     const std::string log = bytes_of(folder / out / "log.csv");
     CHECK(std::count(log.begin(), log.end(), '\n') == done + 1);
     CHECK_FALSE(fs::exists(folder / out / "model.safetensors"));
-    check_refused(folder, flags, "--resume goes on with it");  // a new run would overwrite it
+    check_refused(folder, flags, "--resume continues it");  // a new run would overwrite it
     CHECK(latest(checkpoints) == done);
   }
 }
@@ -145,7 +146,7 @@ TEST_CASE("resume: without a checkpoint it starts; a finished run has nothing le
   CHECK(bytes_of(folder / "out/model.safetensors") == model);
 }
 
-TEST_CASE("resume: with two threads, too; another number of them is noted") {
+TEST_CASE("resume: also with two threads; a different number is noted") {
   const TemporaryFolder folder;
   make_training_inputs(folder);
   const std::string flags = small_run(folder, "out") + " --iterations 6 --checkpoint-every 3 --threads ";
@@ -191,7 +192,7 @@ TEST_CASE("resume: another run's options are refused in one line") {
   CHECK(bytes_of(checkpoint) == before);
 }
 
-TEST_CASE("resume: a damaged checkpoint is told and the one before taken") {
+TEST_CASE("resume: a damaged checkpoint is reported and the previous one used") {
   const TemporaryFolder folder;
   make_training_inputs(folder);
   const std::string flags = small_run(folder, "out") + " --iterations 6 --checkpoint-every 2";
@@ -222,7 +223,7 @@ TEST_CASE("resume: a damaged checkpoint is told and the one before taken") {
     write_file(before, earlier);
     const Outcome outcome = run_well(folder, flags + " --resume");
     CHECK_MESSAGE(contains(outcome.error, "00000006.safetensors"), outcome.error);
-    CHECK(contains(outcome.error, "taking the one before\n"));
+    CHECK(contains(outcome.error, "using the previous one\n"));
     CHECK(std::count(outcome.error.begin(), outcome.error.end(), '\n') == 1);
     CHECK(contains(outcome.out, "4 of 6 iterations done"));
     CHECK(bytes_of(folder / "out/model.safetensors") == model);
@@ -236,8 +237,8 @@ TEST_CASE("resume: a damaged checkpoint is told and the one before taken") {
   CHECK(bytes_of(folder / "out/model.safetensors") == model);
 }
 
-// A limit of file size stands for the full disk: writes fail in the middle of the file.
-TEST_CASE("resume: where a checkpoint finds no room the one before stays, and is gone on from") {
+// A file size limit simulates a full disk: writes fail in the middle of the file.
+TEST_CASE("resume: a checkpoint without room leaves the previous one, which a run can continue from") {
   const TemporaryFolder folder;
   make_training_inputs(folder);
   const std::string options = " --iterations 8 --checkpoint-every 4";
@@ -253,12 +254,12 @@ TEST_CASE("resume: where a checkpoint finds no room the one before stays, and is
   const std::string limit = fmt::format("ulimit -f {}; ", (model + 5000) / 512);
   Outcome outcome = run_dinomaly(folder, small_run(folder, "out") + options + " --resume", limit);
   CHECK_MESSAGE(outcome.status == 0, outcome.error);
-  CHECK_MESSAGE(contains(outcome.error, "no checkpoint at iteration 8"), outcome.error);
+  CHECK_MESSAGE(contains(outcome.error, "no checkpoint saved at iteration 8"), outcome.error);
   CHECK(contains(outcome.error, "00000008.safetensors: cannot be written: File too large"));
-  CHECK(contains(outcome.error, "the last one is of iteration 4\n"));
+  CHECK(contains(outcome.error, "the last one is from iteration 4\n"));
   CHECK(latest(checkpoints) == 4);
   check_same_results(folder / "out", folder / "straight");
-  // Not even the model fits: a line, and the checkpoint to go on from.
+  // Not even the model fits: one line, and a checkpoint to continue from.
   fs::remove(folder / "out/model.safetensors");
   outcome = run_dinomaly(folder, small_run(folder, "out") + options + " --resume", "ulimit -f 60; ");
   CHECK(outcome.status == 2);

@@ -38,7 +38,7 @@ inline nlohmann::json json_of(const std::filesystem::path& path) {
   return nlohmann::json::parse(bytes_of(path));
 }
 
-// Runs the command and checks that it comes to its end.
+// Runs the command and checks that it finishes.
 inline Outcome run_well(const TemporaryFolder& folder, const std::string& flags) {
   CAPTURE(flags);
   Outcome outcome = run_dinomaly(folder, flags);
@@ -50,7 +50,7 @@ inline bool contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }
 
-// The command ends with status 2 and one line that holds `expected`.
+// The command exits with status 2 and one line that contains `expected`.
 inline void check_refused(const TemporaryFolder& folder, const std::string& flags,
                           const std::string& expected) {
   CAPTURE(flags);

@@ -54,7 +54,7 @@ TEST_CASE("train: the model carries thresholds from good images it has not seen"
   CHECK_FALSE(load_detector(folder / "none/model.safetensors").calibration);
 }
 
-TEST_CASE("train: a plain folder of good images, every fifth kept back for the thresholds") {
+TEST_CASE("train: a plain folder of good images, every fifth held out for the thresholds") {
   const TemporaryFolder folder;
   make_training_inputs(folder);
   const std::string plain = (folder / "data/wood/train/good").string(), out = (folder / "out").string();
@@ -62,9 +62,9 @@ TEST_CASE("train: a plain folder of good images, every fifth kept back for the t
   const std::string on_plain = "train " + plain + flags.substr(flags.find(" --encoder"));
   const Outcome outcome = run_well(folder, on_plain);
   CHECK(contains(outcome.out, "good: a plain folder\n"));
-  CHECK(contains(outcome.out, "1 good images (every fifth) are kept back for the thresholds"));
+  CHECK(contains(outcome.out, "1 good images (every fifth) are held out for the thresholds"));
   CHECK(contains(outcome.out, "5 training images"));
-  CHECK(contains(outcome.out, "trained on, not evaluated"));
+  CHECK(contains(outcome.out, "used for training, not evaluated"));
   CHECK_FALSE(fs::exists(folder / "out/metrics.json"));
   CHECK(load_detector(folder / "out/model.safetensors").calibration);
   CHECK(
@@ -78,7 +78,7 @@ TEST_CASE("train: labelled images without masks are judged as images") {
   make_training_inputs(folder);
   fs::remove_all(folder / "data/wood/ground_truth");
   const Outcome outcome = run_well(folder, small_run(folder, "out") + "--iterations 2");
-  CHECK(contains(outcome.out, "wood: test images without masks: no metrics of pixels\n"));
+  CHECK(contains(outcome.out, "wood: test images without masks; no pixel metrics\n"));
   const json wood = json_of(folder / "out/metrics.json").at("categories").at("wood");
   CHECK(wood.at("image_auroc").is_number());
   CHECK(wood.at("aupro").is_null());
@@ -215,7 +215,7 @@ TEST_CASE("train: every option of the model reaches it") {
   CHECK(models.size() == std::size(options) + 1);
 }
 
-TEST_CASE("train: validations are told and kept, and choose the model only where asked to") {
+TEST_CASE("train: validations are reported and kept, and choose the model only if asked to") {
   const TemporaryFolder folder;
   make_training_inputs(folder);
   const std::string length = "--iterations 6 --set warmup_steps=1 --set learning_rate=0.02 ";

@@ -1,5 +1,5 @@
-// The program `train_mvtec` as a user meets it: what goes wrong is one line on stderr, status 2, and no
-// half-written file.
+// The program `train_mvtec` as a user runs it: a mistake gives one line on stderr, status 2, and
+// no half-written file.
 #pragma once
 
 #include <doctest/doctest.h>

@@ -1,5 +1,5 @@
-// Data sets as they come, seen through train_mvtec: damaged ones are one clear line with status 2 and leave
-// no half-written file; images of other kinds give what their 8-bit RGB versions give.
+// Real-world data sets, seen through train_mvtec: damaged ones give one clear line with status 2 and no
+// half-written file; images of other kinds give what their 8-bit RGB versions give.
 #include <stb/stb_image_write.h>
 
 #include <nlohmann/json.hpp>
@@ -37,7 +37,7 @@ std::string jpeg(const Image& image) {
   return bytes;
 }
 
-// Sets aside what stands at `path`, and brings it back.
+// Moves `path` aside, and back at the end.
 class Restored {
  public:
   explicit Restored(fs::path path) : path_(std::move(path)), bytes_(read_file(path_, 1 << 24)) {}
@@ -143,10 +143,10 @@ TEST_CASE("folders that are missing or hold nothing") {
   refuses(run.folder, run.flags + " --data " + (run.folder / "empty").string(), "empty: no images");
   refuses(run.folder, run.flags + " --data " + (run.folder / "encoder").string(),
           "encoder: neither a folder nor");
-  refuses(run.folder, run.flags + " --categories wood,../data/weave", "not the name of a category");
+  refuses(run.folder, run.flags + " --categories wood,../data/weave", "not a valid name for a category");
 }
 
-TEST_CASE("a category that cannot be judged is trained on, and said so") {
+TEST_CASE("a category that cannot be evaluated is used for training, which is reported") {
   const SmallRun run;
   const auto judged = [&] {
     const TrainOutcome outcome = run_training(run.folder, run.flags);
@@ -182,7 +182,7 @@ TEST_CASE("a run that fails leaves the results of an earlier one alone, and none
   cut(damaged);
   CHECK(run.run().status == 2);
   CHECK(snapshot() == before);
-  // Where the folder of results cannot be, nothing is trained.
+  // If the folder of results cannot be made, nothing is trained.
   write_file(damaged, whole.bytes());
   fs::remove_all(run.folder / "out");
   write_file(run.folder / "out", "in the way");

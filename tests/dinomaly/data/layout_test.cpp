@@ -145,7 +145,8 @@ TEST_CASE("layout: hostile lists are one clear line") {
   refused(json::array({real_iad_entry("OK", "/etc/passwd", nullptr)}), "leads out");
   refused(json::array({real_iad_entry("OK", "OK/none.jpg", nullptr)}), "no such file");
   refused(json::array({real_iad_entry("AK", "NG/S1/d.jpg", nullptr)}), "mask_path: no path");
-  refused(json::array({real_iad_entry("a/../b", "NG/S1/d.jpg", "NG/S1/d.png")}), "not the name of a defect");
+  refused(json::array({real_iad_entry("a/../b", "NG/S1/d.jpg", "NG/S1/d.png")}),
+          "not a valid name for a defect");
   refused(json::array({1}), "not an object");
   refused(json::array({json::object()}), "anomaly_class");
   refused("text", "no list 'test'");
@@ -169,7 +170,8 @@ TEST_CASE("layout: a CSV with every column") {
   CHECK(summary(dataset.categories[0].test) == "good/b,c rust/d+");
 }
 
-TEST_CASE("layout: a CSV without a split keeps every fifth good image for the test; wrong ones are refused") {
+TEST_CASE(
+    "layout: a CSV without a split holds out every fifth good image for testing; wrong ones are refused") {
   Tree tree;
   tree.add({"0.png", "1.png", "2.png", "3.png", "4.png", "x.png"});
   const fs::path list = tree.root / "list.csv";
@@ -192,7 +194,7 @@ TEST_CASE("layout: a CSV without a split keeps every fifth good image for the te
   CHECK(one_line_with(error("path\n\"0.png\n"), "quotes"));
   CHECK(one_line_with(error("path\nnone.png\n"), "row 2"));
   CHECK(one_line_with(error("path\n0.png\n0.png\n"), "named twice"));
-  CHECK(one_line_with(error("path,category\n0.png,../out\n"), "not the name of a category"));
+  CHECK(one_line_with(error("path,category\n0.png,../out\n"), "not a valid name for a category"));
   CHECK(one_line_with(error("path,split\n0.png,both\n"), "neither train nor test"));
   CHECK(one_line_with(error("path,label,split\n0.png,rust,train\n"), "anomalous"));
   CHECK(one_line_with(error("path,label\nx.png,1\n"), "no normal training images"));
@@ -228,7 +230,7 @@ TEST_CASE("layout: plain folders") {
   }
 }
 
-TEST_CASE("layout: upper and lower case do not count in the names of folders and lists") {
+TEST_CASE("layout: case is ignored in the names of folders and lists") {
   Tree tree;
   tree.add({"nut/Train/Good/0.png", "nut/TEST/Good/1.png", "nut/TEST/Rust/2.PNG",
             "nut/Ground_Truth/rust/2_mask.png"});
@@ -246,13 +248,13 @@ TEST_CASE("layout: upper and lower case do not count in the names of folders and
   CHECK(read_dataset(list.root / "LIST.CSV").layout == "a CSV list");
 }
 
-TEST_CASE("layout: a link to an image is one, a link to nothing is told") {
+TEST_CASE("layout: a link to an image is one, a dangling link is reported") {
   const Tree tree;
   tree.add({"0.png", "folder.png/1.png"});
   fs::create_symlink(tree.root / "0.png", tree.root / "2.png");
   CHECK(summary(read_dataset(tree.root).categories.at(0).train) == "good/0 good/2");
   fs::create_symlink("gone.png", tree.root / "3.png");
-  CHECK(one_line_with(tree.error(), "3.png: a link to a file that is not there"));
+  CHECK(one_line_with(tree.error(), "3.png: a link to a file that does not exist"));
 }
 
 TEST_CASE("layout: asked for by name") {

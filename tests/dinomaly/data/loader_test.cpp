@@ -37,7 +37,8 @@ TEST_CASE("sampler: the seed decides; a batch larger than the data is refused") 
   const auto first = a.next();
   CHECK(first == b.next());
   CHECK(first != c.next());
-  CHECK(one_line_with(input_error([] { ShuffledSampler(4, 5, 1); }), "5 images a batch, but there are 4"));
+  CHECK(one_line_with(input_error([] { ShuffledSampler(4, 5, 1); }),
+                      "5 images per batch, but there are only 4"));
 }
 
 TEST_CASE("loader: batches in order, the last one smaller; a damaged image is named when its batch is due") {
@@ -84,7 +85,7 @@ TEST_CASE("masks that hold labels count in full before they are resized, grey on
                 .image = folder / "image.png",
                 .mask = folder / "mask.png",
                 .anomalous = true};
-  // Of a column of 1, the halved mask has 3/8 and 1/8 in two columns: as grey values they round to 0.
+  // The halved mask of a column of 1 has 3/8 and 1/8 in two columns: as grey values they round to 0.
   CHECK(load_sample_mask(sample, config, 4).to_vector<uint8_t>() == std::vector<uint8_t>(16, 0));
   sample.label_mask = true;
   const std::vector<uint8_t> marked = load_sample_mask(sample, config, 4).to_vector<uint8_t>();

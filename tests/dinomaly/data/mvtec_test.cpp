@@ -95,7 +95,7 @@ TEST_CASE("mvtec: what is missing is one clear line") {
     CHECK(one_line_with(tree.error({"bottle", "screw"}), "screw: no such folder"));
     CHECK(one_line_with(tree.error({"bottle", "bottle"}), "named twice"));
     for (const char* name : {"", "..", "../bottle", "bottle/", ".hidden"}) {
-      CHECK(one_line_with(tree.error({name}), "not the name of a category"));
+      CHECK(one_line_with(tree.error({name}), "not a valid name for a category"));
     }
   }
   SUBCASE("training images") {
@@ -127,7 +127,7 @@ TEST_CASE("mvtec: what is missing is one clear line") {
   }
 }
 
-TEST_CASE("mvtec: a category without labelled test images trains all the same") {
+TEST_CASE("mvtec: a category without labelled test images can still be trained on") {
   const Tree tree;
   tree.remove("pill/test");
   tree.remove("bottle/test");

@@ -175,7 +175,7 @@ TEST_CASE("radix sort orders keys and keeps equal ones in place") {
       records.push_back(uint64_t{key} << 32 | i);
     }
     std::vector<uint64_t> expected = records;
-    std::sort(expected.begin(), expected.end());  // the index below the key decides among equals
+    std::sort(expected.begin(), expected.end());  // among equals the index below the key decides
     radix_sort(records);
     CHECK(records == expected);
   }

@@ -1,4 +1,4 @@
-// Where maps lie in images, and the regions found there.
+// The position of maps in images, and the regions found there.
 #include "dinomaly/image/image_map.h"
 
 #include <doctest/doctest.h>

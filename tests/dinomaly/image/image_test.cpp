@@ -19,7 +19,7 @@ void append(void* context, void* data, int size) {
   static_cast<std::string*>(context)->append(static_cast<const char*>(data), static_cast<size_t>(size));
 }
 
-// A smooth image, which JPEG keeps nearly as it is.
+// A smooth image, which JPEG hardly changes.
 Image slope(int64_t width, int64_t height) {
   Image image(width, height, 3);
   for (int64_t y = 0; y < height; ++y) {
@@ -73,7 +73,7 @@ class Loader {
 
 }  // namespace
 
-TEST_CASE("image: PNG, BMP and JPEG are told by their bytes and give the image back") {
+TEST_CASE("image: PNG, BMP and JPEG are recognised by their bytes and give the image back") {
   Loader load;
   const Image image = slope(37, 29);
   CHECK(load.rgb(encode_png(image)) == image);
@@ -126,7 +126,7 @@ TEST_CASE("image: a file cut short anywhere is an error that names it") {
       CHECK(one_line_with(message, "image.png: "));
       if (size > 30) CHECK(one_line_with(message, "cut short"));
     }
-    CHECK(load.error(whole + std::string(100, '\0')).empty());  // what follows the end is of no matter
+    CHECK(load.error(whole + std::string(100, '\0')).empty());  // what follows the end does not matter
   }
 }
 
@@ -152,11 +152,11 @@ TEST_CASE("image: damaged, foreign and outsized files are one clear line") {
   REQUIRE(table != std::string::npos);
   wild_table[table + 5] = wild_table[table + 6] = '\xFF';
   CHECK(one_line_with(load.error(wild_table), "Huffman table"));
-  // A scan whose tables are not there: the decoder would read memory that nobody has written.
+  // A scan whose tables are missing: the decoder would read uninitialised memory.
   for (const char marker : {'\xC4', '\xDB'}) {
     std::string other_slot = jpeg(image);
     other_slot[other_slot.find(std::string{'\xFF', marker}) + 4] = 3;
-    CHECK(one_line_with(load.error(other_slot), "a scan uses a table that is not there"));
+    CHECK(one_line_with(load.error(other_slot), "a scan uses a missing table"));
   }
 
   CHECK(one_line_with(load.error(png(40000, 1, 8, 0, "")), "40000 x 1 pixels"));

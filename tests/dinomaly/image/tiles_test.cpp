@@ -1,4 +1,4 @@
-// Images judged whole, and large ones in tiles.
+// Images judged as a whole, and large ones in tiles.
 #include "dinomaly/image/tiles.h"
 
 #include <doctest/doctest.h>

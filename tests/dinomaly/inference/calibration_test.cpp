@@ -192,7 +192,7 @@ TEST_CASE("image stream: order, errors among images, errors of the source, early
     CHECK(stream.next(3).empty());
   }
   next = 0;
-  { ImageStream abandoned(source, prepare, 2); }  // ends although nobody takes the images
+  { ImageStream abandoned(source, prepare, 2); }  // ends although the images are never taken
   ImageStream failing(
       [&](std::stop_token) -> std::optional<std::filesystem::path> { fail_input("the list ends badly"); },
       prepare);

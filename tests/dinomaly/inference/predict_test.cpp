@@ -49,7 +49,7 @@ bool wait_until(Done done) {
 
 }  // namespace
 
-TEST_CASE("predict: a folder gives a line of JSON, an overlay and a map each, at the images' own size") {
+TEST_CASE("predict: each image of a folder gets a line of JSON, an overlay and a map, at its own size") {
   const TemporaryFolder folder;
   make_small_project(folder);
   REQUIRE(run_dinomaly(folder, "calibrate " + paths(folder) + " --false-alarm-rate 0.3").status == 0);
@@ -97,7 +97,7 @@ TEST_CASE("predict: a raw score and map do not depend on calibration or company"
   CHECK(among[1].at("anomalous").is_boolean());
 }
 
-TEST_CASE("predict: damaged images are told, the others done, status 2") {
+TEST_CASE("predict: damaged images are reported, the others judged, status 2") {
   const TemporaryFolder folder;
   make_small_project(folder);
   const std::string model = (folder / "model").string();
@@ -128,7 +128,7 @@ TEST_CASE("predict: --fail-on-anomaly is status 1 where one is anomalous, 0 wher
   CHECK(run_dinomaly(folder, command + "3").status == 0);
 }
 
-TEST_CASE("predict: two images of one name keep their results apart") {
+TEST_CASE("predict: two images with the same name have separate results") {
   const TemporaryFolder folder;
   make_small_project(folder);
   const std::string a = (folder / "data/wood/test/good/000.png").string(),
@@ -262,7 +262,7 @@ TEST_CASE("image files: names and folders") {
   const auto found = list_images(folder.path());
   REQUIRE(found.size() == 3);
   CHECK(found[0] == folder / "a/1.bmp");
-  CHECK(found[2] == folder / "c.png");  // whoever reads it says that nothing is there
+  CHECK(found[2] == folder / "c.png");  // reading it reports that its file is missing
   CHECK(one_line_with(input_error([&] { list_images(folder / "none"); }), "none"));
   fs::create_directories(folder / "empty");
   CHECK(list_images(folder / "empty").empty());
@@ -282,7 +282,7 @@ TEST_CASE("image files: names and folders") {
   }
 }
 
-TEST_CASE("predict: names that are no text stay one line, and valid JSON") {
+TEST_CASE("predict: names that are not text stay on one line, and valid JSON") {
   const TemporaryFolder folder;
   make_small_project(folder);
   const std::string bytes = read_file(folder / "data/wood/test/good/000.png", 1 << 20);
@@ -299,7 +299,7 @@ TEST_CASE("predict: names that are no text stay one line, and valid JSON") {
   int64_t count = 0;
   for (std::string line; std::getline(lines, line); ++count) CHECK(nlohmann::json::accept(line));
   CHECK(count == 3);
-  // The model's own name, too.
+  // Also the model's own name.
   fs::rename(folder / "model", folder / "mod\xe9l");
   const Outcome info = run_dinomaly(folder, "info --json " + (folder / "mod\xe9l").string());
   CHECK(info.status == 0);

@@ -1,5 +1,5 @@
-// SPEC "Encoder" 3 and "Model" 3 and 4: blocks put together from ops by hand, on inputs so small that every
-// eps counts.
+// SPEC "Encoder" 3 and "Model" 3 and 4: blocks put together from ops by hand, on inputs so small that
+// every eps counts.
 #include <doctest/doctest.h>
 
 #include <cmath>

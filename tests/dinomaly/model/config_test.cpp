@@ -120,7 +120,7 @@ TEST_CASE("config: unknown names and wrong types are one clear line") {
   };
   CHECK(message({{"dropuot", 0.1}}) == "run.json: there is no option 'dropuot'");
   CHECK(message({{"batch", 1.5}}) == "run.json: option 'batch' must be an integer");
-  CHECK(message({{"seed", -1}}) == "run.json: option 'seed' must be an integer that is not negative");
+  CHECK(message({{"seed", -1}}) == "run.json: option 'seed' must be a non-negative integer");
   CHECK(message({{"dropout", "0.1"}}) == "run.json: option 'dropout' must be a number");
   CHECK(message({{"blur_reflects", 1}}) == "run.json: option 'blur_reflects' must be true or false");
   CHECK(message({{"mean", {1, 2}}}) == "run.json: option 'mean' must be three numbers");
@@ -174,14 +174,14 @@ TEST_CASE("config: what makes no sense with the encoder is refused") {
       CAPTURE(value);
       const bool whole = Config().to_json()[name].is_number_integer();
       const json setting{{name, whole ? json(static_cast<int64_t>(value)) : json(value)}};
-      const std::string part = name.substr(0, name.find_first_of("_"));  // resize_h is told as "resize"
+      const std::string part = name.substr(0, name.find_first_of("_"));  // resize_h is reported as "resize"
       CHECK(one_line_with(message([&](Config& c) { c.update_from_json(setting, "test"); }), part));
     }
   }
   CHECK(one_line_with(message([](Config& c) { c.target_blocks = {-1}; }), "block -1 does not exist"));
   CHECK(one_line_with(message([](Config& c) { c.decoder_groups = Groups{{0}, {8}}; }), "index 8"));
   CHECK(one_line_with(message([](Config& c) { c.image.crop_h = 390; }),
-                      "crop 390x392 is no multiple of the encoder's patch 14"));
+                      "crop 390x392 is not a multiple of the encoder's patch 14"));
 }
 
 }  // namespace dinomaly

@@ -12,7 +12,7 @@
 namespace dinomaly {
 namespace {
 
-// One group of ten points in two images; the layer stands for everything upstream of the hook.
+// One group of ten points in two images; the layer represents everything upstream of the hook.
 struct Example {
   Example() {
     Generator generator(4);

@@ -46,7 +46,7 @@ TEST_CASE("a slim file takes the encoder it was trained with, and no other") {
   save_safetensors(encoder, other);
   CHECK(one_line_with(input_error([&] { load_detector(slim, encoder); }), "not the weights"));
   save_model(slim, *small.model, small.encoder.config);
-  CHECK(one_line_with(input_error([&] { load_detector(slim, encoder); }), "has its encoder in it"));
+  CHECK(one_line_with(input_error([&] { load_detector(slim, encoder); }), "contains its encoder"));
 }
 
 TEST_CASE("detectors that are not whole are refused, naming what is wrong") {
@@ -72,7 +72,7 @@ TEST_CASE("detectors that are not whole are refused, naming what is wrong") {
   refuses([](auto& t, auto&) { t.erase("encoder.cls_token"); }, "encoder");
   refuses([](auto& t, auto&) { t.erase("bottleneck.0.fc1.weight"); }, "no trained Dinomaly");
   refuses([](auto&, auto& m) { m.erase("config"); }, "no 'config'");
-  refuses([](auto&, auto& m) { m["config"] = std::string("[]"); }, "no JSON object");
+  refuses([](auto&, auto& m) { m["config"] = std::string("[]"); }, "not a JSON object");
   refuses([](auto&, auto& m) { m["config"] = R"({"preset":"paper","decoder_depth":1000000000})"; },
           "decoder_depth");
   refuses([](auto&, auto& m) { m["heads"] = std::string("1e9"); }, "'1e9'");

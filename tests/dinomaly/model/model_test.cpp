@@ -98,8 +98,7 @@ TEST_CASE(
 }
 
 TEST_CASE(
-    "encoder: the position table on another grid: bicubic, scale (n + 0.1) / G for paper, n / G for "
-    "anomalib") {
+    "encoder: the position table on another grid: bicubic, scale (n + 0.1) / G (paper) or n / G (anomalib)") {
   // Cubic convolution with a = -0.75, neighbours clamped.
   const auto weight = [](double t) {
     t = std::abs(t);
@@ -164,8 +163,7 @@ TEST_CASE("encoder: frozen, without gradient and without dropout") {
 }
 
 TEST_CASE(
-    "model: the bottleneck's input is the mean of the eight features with all tokens; groups keep the "
-    "patches") {
+    "model: the bottleneck gets the mean of the eight features with all tokens; groups keep the patches") {
   Small small;
   small.encoder.registers = 2;
   const auto model = small.build();

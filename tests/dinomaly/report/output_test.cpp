@@ -30,7 +30,7 @@ std::string on_terminal(const std::function<void()>& work) {
   REQUIRE(unlockpt(terminal) == 0);
   const int side = open(ptsname(terminal), O_RDWR | O_NOCTTY);
   REQUIRE(side >= 0);
-  std::fflush(nullptr);  // or the child would write it, too
+  std::fflush(nullptr);  // or the child would write it too
   const pid_t child = fork();
   if (child == 0) {
     dup2(side, STDOUT_FILENO);
@@ -75,7 +75,7 @@ TEST_CASE("progress: on a terminal one line with a bar, rate and time left, gone
 
 TEST_CASE("progress: in a log whole lines, neither bar nor control characters") {
   const TemporaryFolder folder;
-  std::fflush(nullptr);  // or the child would write it, too
+  std::fflush(nullptr);  // or the child would write it too
   const pid_t child = fork();
   if (child == 0) {
     dup2(open((folder / "log").c_str(), O_WRONLY | O_CREAT, 0600), STDERR_FILENO);
@@ -115,7 +115,7 @@ TEST_CASE("training log: a bar on a terminal, a plain line at the end elsewhere"
   CHECK_MESSAGE(contains(text, "\riteration 2/2  loss 0.3750  lr 1.00e-03  "), text);
   CHECK(contains(text, "0:00 left  [####################]"));
   const std::string command = (folder / "out").string();
-  std::fflush(nullptr);  // or the child would write it, too
+  std::fflush(nullptr);  // or the child would write it too
   const pid_t child = fork();
   if (child == 0) {
     dup2(open(command.c_str(), O_WRONLY | O_CREAT, 0600), STDOUT_FILENO);
@@ -131,7 +131,7 @@ TEST_CASE("training log: a bar on a terminal, a plain line at the end elsewhere"
 }
 
 TEST_CASE(
-    "predict: regions lie where the map is high, the smaller ones go by --min-area; a tile's map is the "
+    "predict: regions are where the map is high, --min-area drops small ones; a tile's map is the "
     "library's") {
   const TemporaryFolder folder;
   make_small_project(folder);
@@ -193,7 +193,7 @@ TEST_CASE("make-dataset: its options decide what is drawn") {
   CHECK(load_image_rgb(read_dataset(set + "2").categories[0].train[0].image).pixels != first.pixels);
 }
 
-TEST_CASE("standard output that cannot be written is told, status 2") {
+TEST_CASE("standard output that cannot be written is reported, status 2") {
   const TemporaryFolder folder;
   make_small_project(folder);
   const std::string model = (folder / "model").string(), images = (folder / "data/wood/test/good").string();

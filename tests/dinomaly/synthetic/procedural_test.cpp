@@ -96,7 +96,7 @@ TEST_CASE("procedural: the seed alone decides; another seed draws others") {
   CHECK(read_mvtec(folder / "c").categories.size() == 1);
 }
 
-TEST_CASE("procedural: an equal set is kept, another one replaced, a stranger's folder left alone") {
+TEST_CASE("procedural: an equal set is kept, another one replaced, a foreign folder left alone") {
   const TemporaryFolder folder;
   ProceduralOptions options = small;
   options.categories = {"weave", "flange"};

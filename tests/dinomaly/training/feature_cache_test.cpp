@@ -43,7 +43,7 @@ TEST_CASE("feature cache: later runs take the features, and train to the same bi
     CHECK(cache.used(flags));
   }
   CHECK(cache.files() == 1);
-  // Where the file is damaged the features are computed anew.
+  // If the file is damaged the features are recomputed.
   const fs::path file = fs::directory_iterator(folder / "cache")->path();
   const std::string whole = bytes_of(file);
   for (const std::string& bytes : {std::string(), whole.substr(0, whole.size() / 2), whole + "x"}) {

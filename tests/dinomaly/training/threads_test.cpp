@@ -55,7 +55,7 @@ TEST_CASE("loader: batches in order, the last one smaller, and none after it") {
   CHECK_THROWS_AS(loader.next(), Error);
 }
 
-TEST_CASE("loader: a damaged image is told by its own batch, and a loader may be left at any time") {
+TEST_CASE("loader: a damaged image is reported by its own batch, and a loader may be dropped at any time") {
   const TemporaryFolder folder;
   const std::vector<Sample> samples = grey_images(folder, 6);
   std::ofstream(samples[3].image) << "no image";

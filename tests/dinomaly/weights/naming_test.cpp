@@ -56,8 +56,8 @@ TEST_CASE("an encoder goes to every library's names and comes back") {
         CHECK(encoder_sha256(back.tensors) == hash);
         continue;
       }
-      // The sum of CLS and its position is all that is left; as a table's row of zeros it is the same
-      // encoder.
+      // The sum of CLS and its position is all that is left; as a table's row of zeros it is
+      // the same encoder.
       const NamedTensors again = named_as(back, Naming::meta);
       const std::map<std::string, Tensor> meta(again.begin(), again.end());
       const std::vector<float> row = meta.at("pos_embed").slice(1, 0, 1).to_vector<float>();
@@ -142,7 +142,7 @@ TEST_CASE("dinomaly info, convert and export from the command line") {
     CHECK(std::count(refused.error.begin(), refused.error.end(), '\n') == 1);
     CHECK_FALSE(std::filesystem::exists(out));
   };
-  refuses("export " + model + " --to anomalib --out " + out, "anomalib computes the preset 'anomalib' only");
+  refuses("export " + model + " --to anomalib --out " + out, "anomalib computes only the preset 'anomalib'");
   refuses("export " + slim + " --to authors --out " + out, "give it with --encoder");
   refuses("convert " + model + " " + out + " --names keras", "unknown names 'keras'");
   refuses("convert " + model + " " + (folder / "x.pth").string() + " --names meta", "no pickles");

@@ -127,7 +127,7 @@ TEST_CASE("torch files: nothing in a pickle is run") {
   CHECK_FALSE(fs::exists(trace));
 }
 
-TEST_CASE("torch files: damaged and hostile ones are told in one line") {
+TEST_CASE("torch files: damaged and hostile ones are reported in one line") {
   refuses("legacy.pth", "its format before version 1.6");
   refuses("stride.pth", "reaches outside its storage of 8 elements");
   refuses("offset.pth", "reaches outside");
@@ -190,7 +190,7 @@ TEST_CASE("pickles: wild programs end in an error or cost no more than their byt
                       "2147483647 bytes are announced"));
   CHECK(one_line_with(error(std::string("\x8d").append(8, '\xff')), "are announced"));
   CHECK(one_line_with(error("\x8b\xff\xff\xff\xff."), "are announced"));
-  CHECK(one_line_with(error("h\x05."), "nothing is remembered"));
+  CHECK(one_line_with(error("h\x05."), "the memo has no entry"));
   CHECK(one_line_with(error("R."), "the stack is empty"));
   CHECK(one_line_with(error("t."), "there is no mark"));
   CHECK(one_line_with(error("(0."), "the stack is empty"));

@@ -1,4 +1,4 @@
-// What a kernel finds: where its thread is, shared memory, barriers, shuffles. Included before every .cu
+// What a kernel uses: its thread's indices, shared memory, barriers, shuffles. Included before every .cu
 // file, as nvcc does with its own.
 #pragma once
 

@@ -1,5 +1,5 @@
 // The CUDA runtime's host side as far as backends/cuda uses it, emulated (../README.md). Names and meanings
-// are NVIDIA's; work is kept in a queue and done when somebody waits for it, so that a missing wait shows.
+// are NVIDIA's; work is queued and done when the host waits for it, so that a missing wait shows.
 #pragma once
 
 #include <cstddef>
