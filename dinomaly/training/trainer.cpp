@@ -42,12 +42,12 @@ Trainer::Trainer(Dinomaly& model, FeatureStore& features, bool record)
 
 void Trainer::advance() {
   const Config& config = model_.config();
-  const Features batch = features_.gather(sampler_.next());
+  Features batch = features_.gather(sampler_.next());
   const int64_t points = batch.batch() * batch.rows * batch.columns;
   const int64_t k = mined_points(points, mining_share(config, iteration_));
   const double learning_rate = learning_rate_(iteration_);
   optimizer_.prepare(learning_rate);
-  step_.run({batch, Tensor::from(std::vector<int64_t>{k}, {1})}, dropout_,
+  step_.run({std::move(batch), Tensor::from(std::vector<int64_t>{k}, {1})}, dropout_,
             [this](const StepInputs& inputs) { compute(inputs); });
   numbers_.add(iteration_, learning_rate, loss_, norm_and_clip_.slice(0, 0, 1));
   ++iteration_;
