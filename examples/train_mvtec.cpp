@@ -1,58 +1,129 @@
-// Trains Dinomaly on images in MVTec AD's layout and judges it: the whole paper in one loop.
+// Trains Dinomaly on images in MVTec AD's layout and judges it: the whole paper in one loop, train() below.
 //
 //   train_mvtec --data MVTEC --categories bottle,pill --encoder dinov2_vits14_reg4.safetensors --out out
 //
 // Without --data it draws its own images, without --encoder it takes a random one. It ends with a table of
 // metrics; OUT gets metrics.json, log.csv, model.safetensors and heatmaps/CATEGORY/DEFECT_ID.png.
-// `dinomaly train` does the same with checkpoints, validations and one model a category where asked.
+// `dinomaly train` does the same with checkpoints, validations and, where asked, one model per category.
+#include <CLI/CLI.hpp>
+
 #include "dinomaly/base/files.h"
-#include "dinomaly/cli/program.h"
-#include "dinomaly/cli/train_run.h"
+#include "dinomaly/base/stopwatch.h"
+#include "dinomaly/evaluation/evaluate_all.h"
+#include "dinomaly/model/loss.h"
 #include "dinomaly/model/model_file.h"
+#include "dinomaly/report/results.h"
+#include "dinomaly/training/sampler.h"
+#include "dinomaly/training/train_inputs.h"
+#include "dinomaly/training/training_log.h"
+#include "nn/optim/clip_grad_norm.h"
+#include "nn/optim/optimizer.h"
+#include "tensor/io/printable.h"
 
 using namespace dinomaly;
 
-// Trainer::compute() is the paper's algorithm.
+// The encoder is frozen, so its features of an image are computed once, when the image is first asked for.
+// Bottleneck and decoder learn to reconstruct them; what they cannot reconstruct will be an anomaly.
 static void train(Dinomaly& model, FeatureStore& features, const std::filesystem::path& log_file) {
   const Config& config = model.config();
-  Trainer trainer(model, features);
+  const std::vector<Variable> parameters = model.trained_parameters();
+  StableAdamW optimizer(parameters, {config.beta1, config.beta2, config.adam_eps, config.weight_decay});
+  const WarmCosineSchedule learning_rate = config.schedule();
+  ShuffledSampler sampler(features.size(), config.batch, config.seed);
+  Generator dropout(config.seed);
   TrainingLog log(log_file, config.iterations, config.batch);
-  while (!trainer.done()) {
-    trainer.advance();
-    const std::vector<TrainingStep> steps = trainer.finished(trainer.done());  // on a GPU many at once
-    log.together(static_cast<int64_t>(steps.size()));
-    for (const TrainingStep& step : steps) {
-      log.tick(step.iteration, step.loss, step.learning_rate, step.grad_norm);
-    }
+  features.expect(sampler.remaining());
+  model.train();
+  for (int64_t step = 0; step < config.iterations; ++step) {
+    const Features batch = features.gather(sampler.next());
+    optimizer.zero_grad();
+    const Reconstruction both = model.reconstruct(batch, dropout);
+    const Variable loss = hard_mining_cosine_loss(both, mining_share(config, step), config.mining_factor);
+    loss.backward();
+    const double norm = grad_norm(parameters);
+    optimizer.step(learning_rate(step), clip_factor(norm, config.clip_norm));
+    log.add_step(step, loss.item(), learning_rate(step), norm);
   }
   log.finish();
 }
 
-static int run(int argc, char** argv) {
-  const TrainOptions options =
-      parse_train_options(argc, argv, "Train and evaluate Dinomaly on an MVTec AD folder");
+// The preset, then the file's options, then --set, then the other flags: later ones win.
+static TrainOptions parse(int argc, char** argv) {
+  TrainOptions options;
+  OptionTexts texts;
+  CLI::App app{"Train and evaluate Dinomaly on an MVTec AD folder"};
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  app.add_option("--data", options.data, "data set; without it, images drawn by the program");
+  app.add_option("--layout", options.layout, "auto, mvtec, visa-raw, visa, real-iad, btad, csv or folder");
+  app.add_option("--categories", options.categories, "a,b: the categories to train on (default: all)")
+      ->delimiter(',');
+  app.add_option("--encoder", options.encoder, "the ViT's weights; without it, random ones");
+  app.add_option("--heads", options.heads, "attention heads (default: width / 64)");
+  app.add_option("--out", options.out, "folder for metrics, log, model and heatmaps");
+  app.add_option("--threads", options.threads, "threads to compute with; 0: one per processor");
+  app.add_option("--precision", options.precision, "f32, bf16 or f64");
+  app.add_option("--device", options.device_name, "cpu, cuda, cuda:N or auto");
+  app.add_flag("--deterministic", std::string("for scripts that ask for it: every run is"));
+  app.add_option("--preset", texts.preset, "paper (the authors' code, default) or anomalib");
+  app.add_option("--config", texts.file, "JSON file with any options");
+  app.add_option("--set", texts.settings, "NAME=VALUE, any option of the model; may be repeated");
+  app.add_option("--resize", texts.resize, "pixels, N or HEIGHTxWIDTH (448)");
+  app.add_option("--crop", texts.crop, "pixels of the centre crop, N or HEIGHTxWIDTH (392)");
+  app.add_option("--mean", texts.mean, "r,g,b the images are normalised by (ImageNet's)");
+  app.add_option("--std", texts.std, "r,g,b (ImageNet's)");
+  app.add_option("--iterations", options.config.iterations, "training steps (10000; anomalib 5000)");
+  app.add_option("--batch", options.config.batch, "images per step (16)");
+  app.add_option("--seed", options.config.seed, "seed of initial weights, order and dropout (1)");
+  for (const char* list : {"--categories", "--set"})
+    app.get_option(list)->allow_extra_args(false)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  try {
+    app.parse(argc, argv);
+    options.apply(texts);
+    app.parse(argc, argv);  // again, for the flags that win over the file
+  } catch (const CLI::Success&) {
+    fmt::print("{}", app.help());
+    throw;
+  }
+  options.prepare();
+  return options;
+}
+
+static void run(const TrainOptions& options) {
   const EncoderWeights encoder = open_encoder(options);
   const std::unique_ptr<Dinomaly> model = make_model(options, encoder);
-  const Dataset dataset = open_dataset(options), judged = judged_part(dataset);
+  const Dataset dataset = open_dataset(options), evaluable = evaluable_part(dataset);
   make_folder(options.out);
 
-  RunSeconds seconds;
   FeatureStore features(*model, training_samples(dataset), options.config.batch);
   const Stopwatch train_watch;
-  train(*model, features, options.out / "log.csv");  // encodes the images as it meets them
-  seconds.features = features.seconds();
-  seconds.train = train_watch.seconds() - seconds.features;
+  train(*model, features, options.out / "log.csv");
+  RunSeconds seconds{.features = features.seconds(), .train = train_watch.seconds() - features.seconds()};
   fmt::print("features of {} images: {:.1f} s, {:.0f} MB\n", features.computed(), seconds.features,
              static_cast<double>(features.bytes()) / 1e6);
   save_model(options.out / "model.safetensors", *model, encoder.config);
 
   const Stopwatch evaluate_watch;
-  const std::vector<CategoryResult> results = evaluate_all(*model, judged);
+  const std::vector<CategoryResult> results = evaluate_all(*model, evaluable);
   seconds.evaluate = evaluate_watch.seconds();
-  write_results(options.out, results, judged, model->config(), seconds);
-  return 0;
+  write_results(options.out, results, evaluable, model->config(), seconds);
 }
 
+// Exit status 2 and one line for a user's error, 3 for one of ours.
 int main(int argc, char** argv) {
-  return run_program("train_mvtec", [&] { return run(argc, argv); });
+  const auto fail = [](const std::exception& error, int status) {
+    fmt::print(stderr, "train_mvtec: {}\n", one_line(error.what()));
+    return status;
+  };
+  try {
+    run(parse(argc, argv));
+    return 0;
+  } catch (const CLI::Success&) {  // --help
+    return 0;
+  } catch (const CLI::ParseError& error) {
+    return fail(error, 2);
+  } catch (const InputError& error) {
+    return fail(error, 2);
+  } catch (const std::exception& error) {
+    return fail(error, 3);
+  }
 }

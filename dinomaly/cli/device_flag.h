@@ -3,8 +3,7 @@
 
 #include <string>
 
-#include "dinomaly/base/framework.h"
-#include "tensor/device.h"
+#include "dinomaly/base/open_device.h"
 
 namespace CLI {
 class App;
@@ -19,9 +18,5 @@ inline constexpr const char* deterministic_help =
 
 // Adds --device and --deterministic.
 void add_device_flags(CLI::App& app, std::string& device);
-
-// The device of --device, ready to compute. For auto a line on stderr says which it is, and for the CPU why.
-// Throws InputError where a device that is named cannot be used.
-Device open_device(const std::string& text);
 
 }  // namespace dinomaly

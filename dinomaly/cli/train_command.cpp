@@ -5,6 +5,7 @@
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/json_text.h"
 #include "dinomaly/cli/commands.h"
+#include "dinomaly/cli/train_flags.h"
 #include "dinomaly/cli/train_run.h"
 #include "dinomaly/weights/encoder_hash.h"
 
@@ -30,7 +31,7 @@ std::vector<Part> parts_of(const Dataset& dataset, const TrainOptions& options) 
 
 int train(TrainOptions options) {
   const EncoderWeights encoder = open_encoder(options);
-  // Options that do not fit the encoder are told before anything is written; what they leave open is filled.
+  // Options that do not fit the encoder are reported before anything is written; what they leave open is filled.
   options.config = make_model(options, encoder)->config();
   const std::string encoder_hash = encoder_sha256(encoder.tensors);
   const Dataset dataset = open_dataset(options);
@@ -64,7 +65,7 @@ void add_train(CLI::App& app, Work& work) {
       "heatmaps. SIGINT or SIGTERM writes a checkpoint and exits with status 130 or 143.\n"
       "Example: dinomaly train mvtec --categories bottle,pill --encoder dinov2_vits14_reg4_pretrain.pth "
       "--out out");
-  auto flags = std::make_shared<TrainFlags>(*command, TrainFlags::Program::command);
+  auto flags = std::make_shared<TrainFlags>(*command);
   command->callback([flags, &work] {
     const TrainOptions options = flags->options();
     work = [options] { return train(options); };

@@ -1,17 +1,13 @@
 #include "dinomaly/cli/train_run.h"
 
-#include <omp.h>
-
 #include <cmath>
 
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
 #include "dinomaly/base/json_text.h"
-#include "dinomaly/base/sha256.h"
+#include "dinomaly/cli/run_identity.h"
 #include "dinomaly/cli/stop_signal.h"
-#include "dinomaly/evaluation/evaluate.h"
 #include "dinomaly/inference/calibrate.h"
-#include "dinomaly/model/dinov2.h"
 #include "dinomaly/model/model_file.h"
 #include "tensor/io/safetensors.h"
 #include "tensor/kernels.h"
@@ -21,77 +17,14 @@ namespace dinomaly {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-namespace {
-
-// What must be the same for a run to go on, in the order in which differences are told.
-json identity_of(const TrainOptions& options, const Config& config, const std::string& encoder_hash,
-                 const std::vector<Sample>& samples) {
-  Sha256 images;
-  for (const Sample& sample : samples) images.update(sample.category + "/" + sample.id + "\n");
-  return {{"config", config.to_json()},
-          {"encoder", encoder_hash},
-          {"images", images.hex()},
-          {"precision", options.precision},
-          {"feature_dtype", options.feature_dtype},
-          {"eval_every", options.eval_every},
-          {"keep_best", options.keep_best},
-          {"device", options.on.to_string()},
-          {"threads", omp_get_max_threads()}};
-}
-
-}  // namespace
-
-std::unique_ptr<Dinomaly> make_model(const TrainOptions& options, const EncoderWeights& encoder) {
-  auto model = std::make_unique<Dinomaly>(encoder.config, options.config);
-  load_encoder_weights(model->encoder(), encoder, options.encoder.value_or("random encoder").string());
-  model->to(options.dtype());
-  model->to(options.on);
-  return model;
-}
-
-Dataset judged_part(const Dataset& dataset) {
-  Dataset judged = dataset;
-  judged.categories.clear();
-  for (const Category& category : dataset.categories) {
-    const std::string missing = missing_classes(category);
-    if (!missing.empty()) {
-      fmt::print("{}: {}; used for training, not evaluated\n", category.name, missing);
-      continue;
-    }
-    if (!missing_for_evaluation(category).empty())
-      fmt::print("{}: {}; no pixel metrics\n", category.name, missing_for_evaluation(category));
-    judged.categories.push_back(category);
-  }
-  return judged;
-}
-
-std::vector<CategoryResult> evaluate_all(Dinomaly& model, const Dataset& judged) {
-  std::vector<CategoryResult> results;
-  for (const Category& category : judged.categories) {
-    results.push_back(evaluate(model, category, model.config().batch));
-  }
-  return results;
-}
-
-void write_results(const fs::path& out, const std::vector<CategoryResult>& results, const Dataset& judged,
-                   const Config& config, const RunSeconds& seconds) {
-  if (!results.empty()) {
-    write_heatmaps(out / "heatmaps", results, judged, config);
-    write_metrics(out / "metrics.json", results, config, seconds);
-    print_metrics(results);
-  }
-  fmt::print("features {:.1f} s, training {:.1f} s, evaluation {:.1f} s; results in {}\n", seconds.features,
-             seconds.train, seconds.evaluate, out.string());
-}
-
 TrainRun::TrainRun(const TrainOptions& options, const EncoderWeights& encoder,
                    const std::string& encoder_hash, const Dataset& data, const fs::path& out)
     : options_(options),
       encoder_(encoder),
-      judged_(judged_part(data)),
+      judged_(evaluable_part(data)),
       out_(out),
       model_(make_model(options, encoder)),
-      identity_(identity_of(options, model_->config(), encoder_hash, training_samples(data))),
+      identity_(run_identity(options, model_->config(), encoder_hash, training_samples(data))),
       checkpoints_(out / "checkpoints"),
       earlier_(earlier_state()),
       features_(*model_, training_samples(data), model_->config().batch, options.features()),
@@ -108,7 +41,7 @@ std::optional<Checkpoint> TrainRun::earlier_state() const {
   make_folder(out_);
   std::optional<Checkpoint> saved = checkpoints_.latest();
   if (options_.resume) {
-    if (saved) check_same_run(*saved);
+    if (saved) check_same_run(identity_, *saved);
     return saved;
   }
   check_input(
@@ -134,35 +67,6 @@ void TrainRun::start() {
     checkpoints_.clear();
   }
   earlier_.reset();
-}
-
-void TrainRun::check_same_run(const Checkpoint& saved) const {
-  const json then = json::parse(saved.text("identity"), nullptr, false);
-  check_input(then.is_object() && then.contains("config") && then["config"].is_object(),
-              "{}: not the checkpoint of a training run", saved.path.string());
-  for (const auto& [name, value] : identity_["config"].items()) {
-    const json other = then["config"].value(name, json());
-    check_input(other == value, "--resume: option '{}' is {}, but the checkpoint was trained with {}", name,
-                value.dump(), other.dump());
-  }
-  for (const char* name : {"precision", "feature_dtype", "eval_every", "keep_best"}) {
-    const json other = then.value(name, json());
-    check_input(other == identity_[name],
-                "--resume: option '{}' is {}, but the checkpoint was trained with {}", name,
-                identity_[name].dump(), other.dump());
-  }
-  check_input(then.value("encoder", json()) == identity_["encoder"],
-              "--resume: --encoder has other weights than the checkpoint was trained with");
-  check_input(then.value("images", json()) == identity_["images"],
-              "--resume: the data or --categories give other training images than the checkpoint's");
-  if (then.value("threads", json()) != identity_["threads"]) {
-    fmt::print("note: {} threads, before {}: the last bits may differ from an uninterrupted run\n",
-               identity_["threads"].dump(), then.value("threads", json()).dump());
-  }
-  if (const json device = then.value("device", json("cpu")); device != identity_["device"]) {
-    fmt::print("note: on {}, before on {}: the numbers will differ from an uninterrupted run\n",
-               identity_["device"].dump(), device.dump());
-  }
 }
 
 void TrainRun::load(const Checkpoint& saved) {
@@ -197,7 +101,7 @@ void TrainRun::checkpoint() {
 void TrainRun::validate() {
   log_steps(true);
   const Metrics mean = mean_metrics(evaluate_all(*model_, judged_));
-  kernels_for(options_.on).trim();  // the encoder rests again
+  kernels_for(options_.device).trim();  // the encoder rests again
   std::string row = std::to_string(trainer_.iteration());
   for (const std::string& name : metric_names()) row += fmt::format(",{:.9g}", metric_value(mean, name));
   validation_ += row + "\n";
@@ -222,16 +126,16 @@ void TrainRun::validate() {
 
 void TrainRun::log_steps(bool all) {
   const std::vector<TrainingStep> steps = trainer_.finished(all);
-  log_->together(static_cast<int64_t>(steps.size()));
+  log_->begin_steps(static_cast<int64_t>(steps.size()));
   for (const TrainingStep& step : steps) {
-    log_->tick(step.iteration, step.loss, step.learning_rate, step.grad_norm);
+    log_->add_step(step.iteration, step.loss, step.learning_rate, step.grad_norm);
   }
 }
 
-void TrainRun::tell_features() {
-  log_->say(fmt::format("features of {} images: {:.1f} s, {:.0f} MB, {}", features_.computed(),
-                        features_.seconds(), static_cast<double>(features_.bytes()) / 1e6,
-                        features_.place()));
+void TrainRun::report_features() {
+  log_->print_line(fmt::format("features of {} images: {:.1f} s, {:.0f} MB, {}", features_.computed(),
+                               features_.seconds(), static_cast<double>(features_.bytes()) / 1e6,
+                               features_.place()));
 }
 
 int TrainRun::train() {
@@ -239,12 +143,12 @@ int TrainRun::train() {
   const Stopwatch watch;
   const auto due = [&](int64_t every) { return every > 0 && trainer_.iteration() % every == 0; };
   if (!options_.keep_best.empty()) make_folder(out_ / "checkpoints");
-  if (features_.is_complete()) tell_features();
+  if (features_.is_complete()) report_features();
   while (!trainer_.done() && stop.number() == 0) {
     const bool incomplete = !features_.is_complete();
     trainer_.advance();
     log_steps(false);
-    if (incomplete && (features_.is_complete() || trainer_.done())) tell_features();
+    if (incomplete && (features_.is_complete() || trainer_.done())) report_features();
     if (!judged_.categories.empty() && options_.eval_every > 0 &&
         (due(options_.eval_every) || trainer_.done())) {
       validate();
@@ -281,16 +185,16 @@ void TrainRun::take_best() {
 // None where the images for it are missing: the model is worth keeping all the same.
 std::optional<Calibration> TrainRun::find_thresholds() {
   if (options_.calibrate == "none") return std::nullopt;
-  CalibrationOptions how;
-  how.method = parse_calibration_method(options_.calibrate);
-  how.false_alarm_rate = options_.false_alarm_rate;
-  how.per_category = options_.per_category;
-  how.batch = model_->config().batch;
+  CalibrationOptions options;
+  options.method = parse_calibration_method(options_.calibrate);
+  options.false_alarm_rate = options_.false_alarm_rate;
+  options.per_category = options_.per_category;
+  options.batch = model_->config().batch;
   try {
-    const Calibration found = calibrate(*model_, test_, how);
+    const Calibration found = calibrate(*model_, test_, options);
     fmt::print("thresholds: images {:.6f}, pixels {:.6f}, from {} good and {} anomalous images",
                found.all.image, found.all.pixel, found.good_images, found.anomalous_images);
-    if (how.method == CalibrationMethod::good)
+    if (options.method == CalibrationMethod::good)
       fmt::print("; expect at most a share of {:.2g} of good images to be called anomalous",
                  found.promised_rate);
     fmt::print("\n");

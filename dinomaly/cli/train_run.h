@@ -7,26 +7,15 @@
 #include <string>
 #include <vector>
 
-#include "dinomaly/cli/train_options.h"
+#include "dinomaly/evaluation/evaluate_all.h"
 #include "dinomaly/model/calibration.h"
 #include "dinomaly/report/results.h"
 #include "dinomaly/training/checkpoint.h"
+#include "dinomaly/training/train_inputs.h"
 #include "dinomaly/training/trainer.h"
 #include "dinomaly/training/training_log.h"
 
 namespace dinomaly {
-
-// The model the options describe, with the encoder's weights, in the precision and on the device asked for.
-std::unique_ptr<Dinomaly> make_model(const TrainOptions& options, const EncoderWeights& encoder);
-
-// The categories that can be judged, images at least; says which cannot, and why.
-Dataset judged_part(const Dataset& dataset);
-
-std::vector<CategoryResult> evaluate_all(Dinomaly& model, const Dataset& judged);
-
-// OUT/metrics.json, OUT/heatmaps and a table on standard output; nothing for no results.
-void write_results(const std::filesystem::path& out, const std::vector<CategoryResult>& results,
-                   const Dataset& judged, const Config& config, const RunSeconds& seconds);
 
 // One model's way: features, training with validations and checkpoints, results.
 class TrainRun {
@@ -43,12 +32,11 @@ class TrainRun {
 
  private:
   std::optional<Checkpoint> earlier_state() const;
-  void check_same_run(const Checkpoint& saved) const;
   void start();
   void load(const Checkpoint& saved);
   void log_steps(bool all);
   // How long the features took, what they take, and where they are.
-  void tell_features();
+  void report_features();
   void validate();
   void checkpoint();
   void take_best();

@@ -18,18 +18,16 @@ Metrics without_masks(const std::vector<float>& scores, const std::vector<uint8_
 
 }  // namespace
 
-CategoryResult evaluate(Dinomaly& model, const Category& category, int64_t batch,
+CategoryResult evaluate(const Dinomaly& model, const Category& category, int64_t batch,
                         const std::function<void(int64_t)>& progress) {
   NoGrad no_recording;
-  model.eval();
   const Config& config = model.config();
   const int64_t count = static_cast<int64_t>(category.test.size()), side = config.map_size;
   CategoryResult result{category.name, {}, {}, Tensor::empty({count, side, side}), {}};
-  Generator unused;
   ImageLoader loader(category.test, config.image, batch);
   for (int64_t begin = 0; !loader.done();) {
     const Tensor images = loader.next();
-    const Reconstruction reconstruction = model.reconstruct(model.encode(images), unused);
+    const Reconstruction reconstruction = model.reconstruct(model.encode(images));
     const AnomalyMaps maps = anomaly_maps(reconstruction, images.size(2), images.size(3), config);
     result.maps.slice(0, begin, begin + images.size(0)).copy_from(maps.blurred);
     for (float score : maps.score.to_vector<float>()) result.scores.push_back(score);

@@ -19,10 +19,10 @@ struct CategoryResult {
   Tensor masks;               // (N, S, S) u8 of 0 and 1; undefined where an anomalous image has no mask
 };
 
-// Puts the model into eval mode. Where an anomalous image has no mask the metrics of pixels are NaN.
+// The model runs without dropout, whatever its mode. Where an anomalous image has no mask the metrics of pixels are NaN.
 // `progress` is called with the number of images of each batch done. Throws InputError where the test
 // images hold one class only.
-CategoryResult evaluate(Dinomaly& model, const Category& category, int64_t batch,
+CategoryResult evaluate(const Dinomaly& model, const Category& category, int64_t batch,
                         const std::function<void(int64_t)>& progress = {});
 
 }  // namespace dinomaly

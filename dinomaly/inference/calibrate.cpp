@@ -70,7 +70,7 @@ void keep(const Prediction& prediction, const Sample& sample, CalibrationMethod 
   seen.peaks.push_back(*std::max_element(middle, values.end()));
 }
 
-std::map<std::string, Seen> look(Dinomaly& model, const std::vector<Sample>& samples,
+std::map<std::string, Seen> look(const Dinomaly& model, const std::vector<Sample>& samples,
                                  const CalibrationOptions& options) {
   const Predictor predictor(model, options.tiling, options.batch);
   size_t next = 0;
@@ -161,7 +161,7 @@ double best_f1_threshold(std::span<const float> scores, std::span<const uint8_t>
   return threshold;
 }
 
-Calibration calibrate(Dinomaly& model, const std::vector<Sample>& samples,
+Calibration calibrate(const Dinomaly& model, const std::vector<Sample>& samples,
                       const CalibrationOptions& options) {
   check_input(options.false_alarm_rate > 0 && options.false_alarm_rate < 1,
               "--false-alarm-rate: {} is not between 0 and 1", options.false_alarm_rate);

@@ -26,7 +26,7 @@ struct CalibrationOptions {
 // images shows a region at all. `f1` needs both kinds; pixels of images without masks are not counted,
 // and without any mask the threshold of pixels is that of `good`. Throws InputError where the images it
 // needs are missing and for a rate outside (0, 1).
-Calibration calibrate(Dinomaly& model, const std::vector<Sample>& samples,
+Calibration calibrate(const Dinomaly& model, const std::vector<Sample>& samples,
                       const CalibrationOptions& options = {});
 
 // The k-th smallest score with k = ceil((n + 1)(1 - rate)), at most n: if the scores are exchangeable with a

@@ -20,11 +20,10 @@ Image cut(const Image& image, const Box& box) {
 
 }  // namespace
 
-Predictor::Predictor(Dinomaly& model, const Tiling& tiling, int64_t batch)
+Predictor::Predictor(const Dinomaly& model, const Tiling& tiling, int64_t batch)
     : model_(model), tiling_(tiling), batch_(batch), config_(model.config()) {
   validate(tiling);
   check_input(batch > 0, "--batch: {} is not positive", batch);
-  model_.eval();
   if (tiling_.on()) {
     config_.image.resize_h = config_.image.crop_h;
     config_.image.resize_w = config_.image.crop_w;
@@ -46,12 +45,11 @@ Tensor Predictor::inputs(const Image& rgb) const {
 
 Predictor::Judged Predictor::judge(const std::vector<Tensor>& inputs) const {
   NoGrad no_recording;
-  Generator unused;
   const Tensor all = inputs.size() == 1 ? inputs[0] : cat(inputs, 0);
   Judged judged;
   for (int64_t begin = 0; begin < all.size(0); begin += batch_) {
     const Tensor batch = all.slice(0, begin, std::min(begin + batch_, all.size(0)));
-    const Reconstruction reconstruction = model_.reconstruct(model_.encode(batch.contiguous()), unused);
+    const Reconstruction reconstruction = model_.reconstruct(model_.encode(batch.contiguous()));
     const AnomalyMaps maps = anomaly_maps(reconstruction, batch.size(2), batch.size(3), config_);
     // What each implementation hands out as its map.
     const bool blurred = config_.preset == Preset::paper || tiling_.on();

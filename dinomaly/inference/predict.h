@@ -28,9 +28,9 @@ struct Prediction {
 
 class Predictor {
  public:
-  // The model is put into eval mode and must outlive the predictor. At most `batch` images or tiles go
-  // through it at a time.
-  explicit Predictor(Dinomaly& model, const Tiling& tiling = {}, int64_t batch = 16);
+  // The model must outlive the predictor; it runs without dropout, whatever its mode. At most `batch` images
+  // or tiles go through it at a time.
+  explicit Predictor(const Dinomaly& model, const Tiling& tiling = {}, int64_t batch = 16);
 
   const Tiling& tiling() const { return tiling_; }
   // (n, 3, crop_h, crop_w) f32: the image resized and cropped (n = 1), or its tiles. A tile has no margin
@@ -47,7 +47,7 @@ class Predictor {
   };
   Judged judge(const std::vector<Tensor>& inputs) const;
 
-  Dinomaly& model_;
+  const Dinomaly& model_;
   Tiling tiling_;
   int64_t batch_;
   Config config_;  // the model's, as adapted to tiles

@@ -43,6 +43,8 @@ Variable Bottleneck::operator()(const Variable& x, Generator& generator) const {
   return dropout_(fc2_(hidden), generator);
 }
 
+Variable Bottleneck::operator()(const Variable& x) const { return fc2_(gelu(fc1_(x))); }
+
 DecoderBlock::DecoderBlock(int64_t width, int64_t heads, const Config& config)
     : norm1_(add<LayerNorm>("norm1", width, config.decoder_norm_eps)),
       attn_(add<LinearAttention>("attn", width, heads, config.linear_attention_eps)),
@@ -108,7 +110,15 @@ Features Dinomaly::encode(const Tensor& images) const {
 }
 
 Reconstruction Dinomaly::reconstruct(const Features& features, Generator& generator) const {
-  Variable x = bottleneck_(features.bottleneck_input, generator);
+  return decode(bottleneck_(features.bottleneck_input, generator), features);
+}
+
+Reconstruction Dinomaly::reconstruct(const Features& features) const {
+  return decode(bottleneck_(features.bottleneck_input), features);
+}
+
+// x (B, T, D): what the bottleneck made of the features.
+Reconstruction Dinomaly::decode(Variable x, const Features& features) const {
   std::vector<Variable> outputs;
   for (const DecoderBlock* block : decoder_) outputs.push_back(x = (*block)(x));
   std::reverse(outputs.begin(), outputs.end());

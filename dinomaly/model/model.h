@@ -33,6 +33,8 @@ class Bottleneck : public Module {
  public:
   Bottleneck(int64_t width, const Config& config);
   Variable operator()(const Variable& x, Generator& generator) const;
+  // Without dropout, whatever the mode.
+  Variable operator()(const Variable& x) const;
 
  private:
   Linear& fc1_;
@@ -70,10 +72,14 @@ class Dinomaly : public Module {
 
   // images (B, 3, H, W), normalised, of any dtype and device: converted to the model's. Never recorded.
   Features encode(const Tensor& images) const;
-  // Bottleneck and decoder; dropout draws from `generator` while training.
+  // Bottleneck and decoder; in training mode dropout draws from `generator`.
   Reconstruction reconstruct(const Features& features, Generator& generator) const;
+  // For inference: no dropout, whatever the mode.
+  Reconstruction reconstruct(const Features& features) const;
 
  private:
+  Reconstruction decode(Variable x, const Features& features) const;
+
   Config config_;
   DinoV2& encoder_;
   Bottleneck& bottleneck_;

@@ -131,4 +131,15 @@ void write_heatmaps(const std::filesystem::path& directory, const std::vector<Ca
   }
 }
 
+void write_results(const std::filesystem::path& out, const std::vector<CategoryResult>& results,
+                   const Dataset& dataset, const Config& config, const RunSeconds& seconds) {
+  if (!results.empty()) {
+    write_heatmaps(out / "heatmaps", results, dataset, config);
+    write_metrics(out / "metrics.json", results, config, seconds);
+    print_metrics(results);
+  }
+  fmt::print("features {:.1f} s, training {:.1f} s, evaluation {:.1f} s; results in {}\n", seconds.features,
+             seconds.train, seconds.evaluate, out.string());
+}
+
 }  // namespace dinomaly

@@ -34,8 +34,13 @@ void print_metrics(const std::vector<CategoryResult>& results);
 void write_metrics(const std::filesystem::path& path, const std::vector<CategoryResult>& results,
                    const Config& config, const RunSeconds& seconds);
 
-// DIR/CATEGORY/DEFECT_ID.png for every test image: image, mask and map side by side,
-// all with colour_scale(results).
+// OUT/metrics.json, OUT/heatmaps and a table on standard output; nothing of it for no results. `dataset`: the
+// categories of the results, in their order.
+void write_results(const std::filesystem::path& out, const std::vector<CategoryResult>& results,
+                   const Dataset& dataset, const Config& config, const RunSeconds& seconds);
+
+// DIR/CATEGORY/DEFECT_ID.png for every test image: image, mask and map side by side, all with
+// colour_scale(results).
 void write_heatmaps(const std::filesystem::path& directory, const std::vector<CategoryResult>& results,
                     const Dataset& dataset, const Config& config);
 

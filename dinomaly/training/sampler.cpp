@@ -31,6 +31,10 @@ std::vector<int64_t> ShuffledSampler::next() {
   return {begin, begin + static_cast<std::ptrdiff_t>(batch_)};
 }
 
+std::vector<int64_t> ShuffledSampler::remaining() const {
+  return {order_.begin() + static_cast<std::ptrdiff_t>(position_), order_.end()};
+}
+
 void ShuffledSampler::load_state(const State& state, const std::string& source) {
   std::vector<int64_t> sorted = state.order, all(order_.size());
   std::sort(sorted.begin(), sorted.end());

@@ -18,6 +18,8 @@ class ShuffledSampler {
   ShuffledSampler(int64_t count, int64_t batch, uint64_t seed);
   // The next `batch` indices in [0, count).
   std::vector<int64_t> next();
+  // What is left of the current epoch, in its order: for FeatureStore::expect().
+  std::vector<int64_t> remaining() const;
 
   // Where it stands in the data: the current epoch's order, how much of it is used, and the generator's
   // offset.

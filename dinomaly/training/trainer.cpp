@@ -10,8 +10,6 @@ namespace dinomaly {
 
 namespace {
 
-constexpr int64_t steps_read_at_once = 16;  // on a GPU
-
 const std::string model_prefix = "model.", optimizer_prefix = "optimizer.";
 
 // A tensor of the state, checked.
@@ -36,86 +34,35 @@ Trainer::Trainer(Dinomaly& model, FeatureStore& features, bool record)
       optimizer_(parameters_, {model.config().beta1, model.config().beta2, model.config().adam_eps,
                                model.config().weight_decay}),
       learning_rate_(model.config().schedule()),
-      device_(parameters_.at(0).device()),
-      may_record_(record && !device_.is_cpu()),
-      numbers_(Tensor::empty({device_.is_cpu() ? 1 : steps_read_at_once, 2}, Dtype::f64, device_)) {
-  announce_order();
+      step_(parameters_.at(0).device(), record),
+      numbers_(parameters_.at(0).device()) {
+  model_.train();
+  features_.expect(sampler_.remaining());
 }
 
-void Trainer::announce_order() {
-  const ShuffledSampler::State epoch = sampler_.state();
-  features_.expect({epoch.order.begin() + static_cast<std::ptrdiff_t>(epoch.position), epoch.order.end()});
-}
-
-// The next batch and all that changes from step to step.
-void Trainer::load_inputs() {
-  Features batch = features_.gather(sampler_.next());
-  if (!recording_) {
-    inputs_.batch = std::move(batch);
-  } else {
-    inputs_.batch.bottleneck_input.copy_from(batch.bottleneck_input);
-    for (size_t g = 0; g < batch.encoded.size(); ++g) inputs_.batch.encoded[g].copy_from(batch.encoded[g]);
-  }
+void Trainer::advance() {
   const Config& config = model_.config();
-  const int64_t points = inputs_.batch.batch() * inputs_.batch.rows * inputs_.batch.columns;
+  Features batch = features_.gather(sampler_.next());
+  const int64_t points = batch.batch() * batch.rows * batch.columns;
   const int64_t k = mined_points(points, mining_share(config, iteration_));
-  if (!inputs_.mined_points.defined()) inputs_.mined_points = Tensor::empty({1}, Dtype::i64, device_);
-  inputs_.mined_points.copy_from(Tensor::from(std::vector<int64_t>{k}, {1}));
-  optimizer_.prepare(learning_rate_(iteration_));
+  const double learning_rate = learning_rate_(iteration_);
+  optimizer_.prepare(learning_rate);
+  step_.run({std::move(batch), Tensor::from(std::vector<int64_t>{k}, {1})}, dropout_,
+            [this](const StepInputs& inputs) { compute(inputs); });
+  numbers_.add(iteration_, learning_rate, loss_, norm_and_clip_.slice(0, 0, 1));
+  ++iteration_;
 }
 
-void Trainer::compute() {
+// The paper's step. It reads nothing on the host, so that a GPU can record it.
+void Trainer::compute(const StepInputs& inputs) {
   const Config& config = model_.config();
   optimizer_.zero_grad();  // before the forward pass, which needs their memory
-  const Reconstruction reconstruction = model_.reconstruct(inputs_.batch, dropout_);
-  const Variable loss = hard_mining_cosine_loss(reconstruction, inputs_.mined_points, config.mining_factor);
+  const Reconstruction reconstruction = model_.reconstruct(inputs.batch, dropout_);
+  const Variable loss = hard_mining_cosine_loss(reconstruction, inputs.mined_points, config.mining_factor);
   loss.backward();
   loss_ = loss.value();
   norm_and_clip_ = norm_and_clip_factor(parameters_, config.clip_norm);
   optimizer_.update(norm_and_clip_.slice(0, 1, 2));
-}
-
-void Trainer::replay() {
-  recording_->replay(dropout_.offset() - recorded_at_);
-  dropout_ = Generator(dropout_.seed(), dropout_.offset() + blocks_a_step_);
-}
-
-void Trainer::advance() {
-  constexpr int64_t before_recording = 2;  // what is made at the first step is there at the second
-  model_.train();
-  load_inputs();
-  if (!recording_ && may_record_ && steps_here_ >= before_recording) {
-    const Generator before = dropout_;
-    recording_ = kernels_for(device_).record([&] { compute(); });
-    recorded_at_ = before.offset(), blocks_a_step_ = dropout_.offset() - before.offset();
-    if (recording_) dropout_ = before;
-    may_record_ = recording_ != nullptr;
-  }
-  if (recording_)
-    replay();
-  else
-    compute(), inputs_.batch = {};
-  if (static_cast<int64_t>(waiting_.size()) == numbers_.size(0)) read_numbers();
-  const int64_t row = static_cast<int64_t>(waiting_.size());
-  numbers_.slice(0, row, row + 1).slice(1, 0, 1).copy_from(loss_.reshape({1, 1}));
-  numbers_.slice(0, row, row + 1).slice(1, 1, 2).copy_from(norm_and_clip_.slice(0, 0, 1).reshape({1, 1}));
-  waiting_.push_back({iteration_, 0, learning_rate_(iteration_), 0});
-  ++steps_here_, ++iteration_;
-}
-
-void Trainer::read_numbers() {
-  const auto numbers = numbers_.to_vector<double>();
-  for (size_t i = 0; i < waiting_.size(); ++i) {
-    waiting_[i].loss = numbers[2 * i], waiting_[i].grad_norm = numbers[2 * i + 1];
-    finished_.push_back(waiting_[i]);
-  }
-  waiting_.clear();
-}
-
-std::vector<TrainingStep> Trainer::finished(bool all) {
-  const bool full = static_cast<int64_t>(waiting_.size()) == numbers_.size(0);
-  if (full || (all && !waiting_.empty())) read_numbers();
-  return std::exchange(finished_, {});
 }
 
 TrainingStep Trainer::step() {
@@ -154,8 +101,7 @@ void Trainer::load_state(const std::map<std::string, Tensor>& state, const std::
   }
   dropout_ = Generator(dropout_.seed(), static_cast<uint64_t>(counters[3]));
   iteration_ = counters[0];
-  recording_.reset();  // the optimizer's state stands elsewhere now
-  steps_here_ = 0;
+  step_.reset();  // the optimizer's state stands elsewhere now
 }
 
 }  // namespace dinomaly

@@ -21,22 +21,22 @@ TrainingLog::TrainingLog(const std::filesystem::path& path, int64_t iterations, 
   if (text_.empty()) text_ = "iteration,loss,lr,grad_norm,images_per_second\n";
 }
 
-void TrainingLog::together(int64_t steps) {
+void TrainingLog::begin_steps(int64_t steps) {
   if (steps == 0) return;
-  rate_ = static_cast<double>(batch_ * steps) / since_tick_.seconds();
-  since_tick_ = {};
-  together_ = steps;
+  rate_ = static_cast<double>(batch_ * steps) / since_step_.seconds();
+  since_step_ = {};
+  announced_ = steps;
 }
 
-void TrainingLog::tick(int64_t step, double loss, double learning_rate, double grad_norm) {
+void TrainingLog::add_step(int64_t step, double loss, double learning_rate, double grad_norm) {
   check(loss == loss,
         "training: the loss of iteration {} is not a number; --set linear_attention_eps=1e-6 helps if "
         "a denominator of the linear attention was zero",
         step);
-  if (together_ == 0) together(1);
-  --together_;
+  if (announced_ == 0) begin_steps(1);
+  --announced_;
   text_ += fmt::format("{},{:.9g},{:.9g},{:.9g},{:.2f}\n", step, loss, learning_rate, grad_norm, rate_);
-  ++ticks_;
+  ++steps_;
   loss_sum_ += loss;
   ++loss_count_;
   const bool last = step + 1 == iterations_;
@@ -45,7 +45,7 @@ void TrainingLog::tick(int64_t step, double loss, double learning_rate, double g
 }
 
 void TrainingLog::print(int64_t step, double loss, double learning_rate) {
-  const double done = static_cast<double>(ticks_), seconds = total_.seconds();
+  const double done = static_cast<double>(steps_), seconds = total_.seconds();
   fmt::print("{}iteration {}/{}  loss {:.4f}  lr {:.2e}  {:.1f} images/s  {} left{}", terminal_ ? "\r" : "",
              step + 1, iterations_, loss, learning_rate, done * static_cast<double>(batch_) / seconds,
              format_duration(seconds / done * static_cast<double>(iterations_ - step - 1)),
@@ -56,14 +56,14 @@ void TrainingLog::print(int64_t step, double loss, double learning_rate) {
   loss_count_ = 0;
 }
 
-void TrainingLog::say(const std::string& line) const {
+void TrainingLog::print_line(const std::string& line) const {
   fmt::print("{}{}\n", terminal_ ? "\r\x1b[K" : "", line);
 }
 
 void TrainingLog::save() const { write_file(path_, text_); }
 
 void TrainingLog::finish() const {
-  if (terminal_ && ticks_ > 0) fmt::print("\n");
+  if (terminal_ && steps_ > 0) fmt::print("\n");
   save();
 }
 

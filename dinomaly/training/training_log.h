@@ -1,4 +1,4 @@
-// What training tells while it runs: a line of progress and a CSV file.
+// What is reported while training runs: a line of progress and a CSV file.
 #pragma once
 
 #include <cstdint>
@@ -16,12 +16,12 @@ class TrainingLog {
  public:
   // `text`: the log of the iterations before, header included, where training goes on.
   TrainingLog(const std::filesystem::path& path, int64_t iterations, int64_t batch, std::string text = "");
-  // The next `steps` ticks are of steps that were made together, so that their time is shared.
-  void together(int64_t steps);
+  // The next `steps` calls of add_step() are of steps that were computed together: they share their time.
+  void begin_steps(int64_t steps);
   // Throws Error where the loss is not a number.
-  void tick(int64_t step, double loss, double learning_rate, double grad_norm);
+  void add_step(int64_t step, double loss, double learning_rate, double grad_norm);
   // A line of its own between those of the iterations.
-  void say(const std::string& line) const;
+  void print_line(const std::string& line) const;
   const std::string& text() const { return text_; }
   void save() const;
   void finish() const;
@@ -32,11 +32,11 @@ class TrainingLog {
   std::filesystem::path path_;
   std::string text_;
   int64_t iterations_, batch_;
-  Stopwatch total_, since_tick_, since_print_;
-  int64_t ticks_ = 0;
-  int64_t together_ = 0;  // ticks that share rate_ and are still to come
-  double rate_ = 0;       // images a second
-  double loss_sum_ = 0;   // since the last printed line
+  Stopwatch total_, since_step_, since_print_;
+  int64_t steps_ = 0;
+  int64_t announced_ = 0;  // steps of begin_steps() that are still to come
+  double rate_ = 0;        // of those steps, images per second
+  double loss_sum_ = 0;    // since the last printed line
   int64_t loss_count_ = 0;
   bool terminal_;
 };

@@ -6,7 +6,7 @@
 
 #include "dinomaly/base/framework.h"
 #include "dinomaly/base/json_text.h"
-#include "dinomaly/cli/train_options.h"
+#include "dinomaly/cli/train_flags.h"
 #include "dinomaly/data/listed.h"
 #include "dinomaly/image/image.h"
 #include "dinomaly/image/tiff_map.h"
@@ -95,7 +95,7 @@ void config(std::string_view bytes) {
   const std::string path = scratch().put("config.json", bytes).string();
   reads([&] {
     CLI::App app;
-    const TrainFlags flags(app, TrainFlags::Program::command);
+    const TrainFlags flags(app);
     app.parse("--threads 1 --device cpu --config " + path);
     json_text(flags.options().to_json());
   });

@@ -2,8 +2,8 @@
 #include <doctest/doctest.h>
 
 #include "dinomaly/base/framework.h"
-#include "dinomaly/cli/device_flag.h"
-#include "dinomaly/cli/train_options.h"
+#include "dinomaly/base/open_device.h"
+#include "dinomaly/training/train_options.h"
 #include "tensor/kernels.h"
 #include "tests/dinomaly/cli/program.h"
 
@@ -42,8 +42,7 @@ TEST_CASE("--device: a GPU that cannot be used is an error of the user") {
 
 TEST_CASE("--device: where there is a GPU, f64 is refused on it") {
   if (!input_error([] { kernels_for(Device::cuda()); }).empty()) return skip("no GPU: f64 on one is refused");
-  std::vector<std::string> flags{"train_mvtec", "--device", "cuda", "--precision", "f64"};
-  std::vector<char*> words;
-  for (std::string& flag : flags) words.push_back(flag.data());
-  CHECK(one_line_with(input_error([&] { parse_train_options(5, words.data(), "test"); }), "f64"));
+  TrainOptions options;
+  options.device_name = "cuda", options.precision = "f64";
+  CHECK(one_line_with(input_error([&] { options.prepare(); }), "f64"));
 }

@@ -1,13 +1,13 @@
 // SPEC "Model" 7: every option can be set from the command line and from a file; what comes later wins.
-#include "dinomaly/cli/train_options.h"
-
 #include <doctest/doctest.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
+#include "dinomaly/cli/train_flags.h"
 #include "tests/support.h"
 
 namespace dinomaly {
@@ -17,10 +17,11 @@ using nlohmann::json;
 namespace {
 
 TrainOptions parse(std::vector<std::string> flags) {
-  flags.insert(flags.begin(), "train_mvtec");
-  std::vector<char*> words;
-  for (std::string& flag : flags) words.push_back(flag.data());
-  return parse_train_options(static_cast<int>(words.size()), words.data(), "test");
+  CLI::App app;
+  const TrainFlags parsed(app);
+  std::reverse(flags.begin(), flags.end());  // as CLI11 takes them
+  app.parse(flags);
+  return parsed.options();
 }
 
 std::string message_of(const std::vector<std::string>& flags) {
@@ -40,7 +41,7 @@ TEST_CASE("train options: without flags the authors' defaults hold") {
 
 TEST_CASE("train options: a list takes one word a flag, so that DATA may follow") {
   CLI::App app;
-  const TrainFlags flags(app, TrainFlags::Program::command);
+  const TrainFlags flags(app);
   app.parse("--categories a,b --set dropout=0.1 --set seed=7 data");
   const TrainOptions options = flags.options();
   CHECK(options.data == "data");

@@ -101,9 +101,9 @@ TEST_CASE("training log: a bar on a terminal, a plain line at the end elsewhere"
   const TemporaryFolder folder;
   const auto work = [&] {
     TrainingLog log(folder / "log.csv", 2, 16);
-    log.together(2);
-    log.tick(0, 0.5, 0, 1);
-    log.tick(1, 0.25, 1e-3, 1);
+    log.begin_steps(2);
+    log.add_step(0, 0.5, 0, 1);
+    log.add_step(1, 0.25, 1e-3, 1);
     log.finish();
     const std::string rows = log.text();  // both have the rate of the two
     const auto rate_of = [&](size_t end) {

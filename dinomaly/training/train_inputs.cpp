@@ -1,7 +1,7 @@
-// What training reads: the data set and the encoder that its options name.
+#include "dinomaly/training/train_inputs.h"
+
 #include <algorithm>
 
-#include "dinomaly/cli/train_options.h"
 #include "dinomaly/data/folders.h"
 #include "dinomaly/data/layout.h"
 #include "dinomaly/data/loader.h"
@@ -76,6 +76,14 @@ EncoderWeights open_encoder(const TrainOptions& options) {
               config.width);
   Generator generator(options.config.seed);
   return random_encoder(config, generator);
+}
+
+std::unique_ptr<Dinomaly> make_model(const TrainOptions& options, const EncoderWeights& encoder) {
+  auto model = std::make_unique<Dinomaly>(encoder.config, options.config);
+  load_encoder_weights(model->encoder(), encoder, options.encoder.value_or("random encoder").string());
+  model->to(options.dtype());
+  model->to(options.device);
+  return model;
 }
 
 }  // namespace dinomaly

@@ -1,0 +1,15 @@
+// From a name to a device that computes.
+#pragma once
+
+#include <string>
+
+#include "dinomaly/base/framework.h"
+#include "tensor/device.h"
+
+namespace dinomaly {
+
+// The device of --device, ready to compute. For auto a line on stderr says which it is, and for the CPU why.
+// Throws InputError where a device that is named cannot be used.
+Device open_device(const std::string& text);
+
+}  // namespace dinomaly

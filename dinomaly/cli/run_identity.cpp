@@ -1,0 +1,58 @@
+#include "dinomaly/cli/run_identity.h"
+
+#include <omp.h>
+
+#include <nlohmann/json.hpp>
+
+#include "dinomaly/base/framework.h"
+#include "dinomaly/base/sha256.h"
+
+namespace dinomaly {
+
+using nlohmann::json;
+
+json run_identity(const TrainOptions& options, const Config& config, const std::string& encoder_hash,
+                  const std::vector<Sample>& samples) {
+  Sha256 images;
+  for (const Sample& sample : samples) images.update(sample.category + "/" + sample.id + "\n");
+  return {{"config", config.to_json()},
+          {"encoder", encoder_hash},
+          {"images", images.hex()},
+          {"precision", options.precision},
+          {"feature_dtype", options.feature_dtype},
+          {"eval_every", options.eval_every},
+          {"keep_best", options.keep_best},
+          {"device", options.device.to_string()},
+          {"threads", omp_get_max_threads()}};
+}
+
+void check_same_run(const json& identity, const Checkpoint& saved) {
+  const json then = json::parse(saved.text("identity"), nullptr, false);
+  check_input(then.is_object() && then.contains("config") && then["config"].is_object(),
+              "{}: not the checkpoint of a training run", saved.path.string());
+  for (const auto& [name, value] : identity["config"].items()) {
+    const json other = then["config"].value(name, json());
+    check_input(other == value, "--resume: option '{}' is {}, but the checkpoint was trained with {}", name,
+                value.dump(), other.dump());
+  }
+  for (const char* name : {"precision", "feature_dtype", "eval_every", "keep_best"}) {
+    const json other = then.value(name, json());
+    check_input(other == identity[name],
+                "--resume: option '{}' is {}, but the checkpoint was trained with {}", name,
+                identity[name].dump(), other.dump());
+  }
+  check_input(then.value("encoder", json()) == identity["encoder"],
+              "--resume: --encoder has other weights than the checkpoint was trained with");
+  check_input(then.value("images", json()) == identity["images"],
+              "--resume: the data or --categories give other training images than the checkpoint's");
+  if (then.value("threads", json()) != identity["threads"]) {
+    fmt::print("note: {} threads, before {}: the last bits may differ from an uninterrupted run\n",
+               identity["threads"].dump(), then.value("threads", json()).dump());
+  }
+  if (const json device = then.value("device", json("cpu")); device != identity["device"]) {
+    fmt::print("note: on {}, before on {}: the numbers will differ from an uninterrupted run\n",
+               identity["device"].dump(), device.dump());
+  }
+}
+
+}  // namespace dinomaly

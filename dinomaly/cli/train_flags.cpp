@@ -1,0 +1,109 @@
+#include "dinomaly/cli/train_flags.h"
+
+#include <CLI/CLI.hpp>
+
+#include "dinomaly/cli/device_flag.h"
+#include "dinomaly/report/results.h"
+
+namespace dinomaly {
+
+TrainFlags::~TrainFlags() = default;
+
+template <class T>
+void TrainFlags::add(CLI::App& app, const std::string& name, T TrainOptions::*field,
+                     const std::string& help) {
+  CLI::Option* option = nullptr;
+  if constexpr (std::is_same_v<T, bool>)
+    option = app.add_flag(name, given_.*field, help);
+  else
+    option = app.add_option(name, given_.*field, help);
+  if constexpr (std::is_same_v<T, std::vector<std::string>>)
+    option->delimiter(',')->allow_extra_args(false)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  given_fields_.push_back([this, option, field](TrainOptions& options) {
+    if (option->count() > 0) options.*field = given_.*field;
+  });
+}
+
+template <class T>
+void TrainFlags::add_config(CLI::App& app, const std::string& name, T Config::*field,
+                            const std::string& help) {
+  const CLI::Option* option = app.add_option(name, given_.config.*field, help);
+  given_fields_.push_back([this, option, field](TrainOptions& options) {
+    if (option->count() > 0) options.config.*field = given_.config.*field;
+  });
+}
+
+TrainFlags::TrainFlags(CLI::App& app) {
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  add(app, "DATA", &TrainOptions::data,
+      "folder in the layout of MVTec AD, VisA, Real-IAD, MPDD or BTAD, a CSV of images, or a plain folder of "
+      "good images (default: images drawn by the program)");
+  add(app, "--layout", &TrainOptions::layout,
+      "auto (auto-detected), mvtec, visa-raw, visa, real-iad, btad, csv or folder");
+  add(app, "--categories", &TrainOptions::categories, "a,b: the categories to train on (default: all)");
+  add(app, "--encoder", &TrainOptions::encoder,
+      "the ViT's weights: safetensors, .pth or .ckpt (default: random weights)");
+  add(app, "--heads", &TrainOptions::heads, "attention heads (default: width / 64)");
+  add_model_flags(app);
+  add(app, "--threads", &TrainOptions::threads, "threads to compute with; 0: one per processor");
+  add(app, "--precision", &TrainOptions::precision,
+      "f32, bf16 (weights and activations; sums, statistics and master weights stay f32) or f64");
+  add(app, "--device", &TrainOptions::device_name, device_help);
+  app.add_flag("--deterministic", deterministic_help);
+  add(app, "--out", &TrainOptions::out, "folder for metrics, log, model and heatmaps");
+  add_run_flags(app);
+}
+
+void TrainFlags::add_model_flags(CLI::App& app) {
+  app.add_option("--preset", texts_.preset, "paper (the authors' code, default) or anomalib");
+  app.add_option("--config", texts_.file, "JSON file with any options; flags override it");
+  app.add_option("--set", texts_.settings, "NAME=VALUE, any option of the model; may be repeated")
+      ->allow_extra_args(false)  // what follows may be DATA
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  app.add_option("--resize", texts_.resize, "pixels, N or HEIGHTxWIDTH (448)");
+  app.add_option("--crop", texts_.crop, "pixels of the centre crop, N or HEIGHTxWIDTH (392)");
+  app.add_option("--mean", texts_.mean, "r,g,b the images are normalised by (ImageNet's)");
+  app.add_option("--std", texts_.std, "r,g,b (ImageNet's)");
+  add_config(app, "--iterations", &Config::iterations, "training steps (10000; anomalib 5000)");
+  add_config(app, "--batch", &Config::batch, "images per step (16)");
+  add_config(app, "--seed", &Config::seed, "seed of initial weights, order and dropout (1)");
+}
+
+void TrainFlags::add_run_flags(CLI::App& app) {
+  add(app, "--separate", &TrainOptions::separate, "one model per category, in OUT/CATEGORY");
+  add(app, "--eval-every", &TrainOptions::eval_every,
+      "iterations between validations on the test part (OUT/validation.csv); 0: none");
+  add(app, "--keep-best", &TrainOptions::keep_best,
+      "a metric (image_auroc, aupro, ...): the model is the best validation by it, not the last step");
+  add(app, "--checkpoint-every", &TrainOptions::checkpoint_every,
+      "iterations between checkpoints (1000); 0: none");
+  add(app, "--resume", &TrainOptions::resume, "continue from OUT's last checkpoint, bit for bit");
+  add(app, "--feature-memory", &TrainOptions::feature_memory,
+      "GB of features kept in memory, the rest in a file in OUT (half of the machine's memory)");
+  add(app, "--feature-cache", &TrainOptions::feature_cache, "folder that keeps features for later runs");
+  add(app, "--feature-dtype", &TrainOptions::feature_dtype,
+      "features are kept as: model (the model's dtype), bf16 (half of f32) or int8 (a quarter)");
+  add(app, "--calibrate", &TrainOptions::calibrate,
+      "how thresholds are found: good (from good images not used for training; if there are none, every "
+      "fifth one is held out), f1 (from labelled test images) or none (good)");
+  add(app, "--false-alarm-rate", &TrainOptions::false_alarm_rate,
+      "share of good images that may be called anomalous (0.01)");
+  add(app, "--per-category", &TrainOptions::per_category, "also store thresholds for each category");
+  add(app, "--slim", &TrainOptions::slim,
+      "save the model without its encoder, whose weights file is then needed too");
+}
+
+TrainOptions TrainFlags::options() const {
+  TrainOptions options;
+  options.calibrate = "good";
+  OptionTexts texts = texts_;
+  const std::filesystem::path earlier = given_.out / "config.json";
+  if (texts.file.empty() && given_.resume && std::filesystem::exists(earlier)) texts.file = earlier.string();
+  options.apply(texts);
+  for (const auto& copy : given_fields_) copy(options);
+  if (!options.keep_best.empty()) metric_value({}, options.keep_best);
+  options.prepare();
+  return options;
+}
+
+}  // namespace dinomaly

@@ -1,0 +1,62 @@
+#include "dinomaly/training/recorded_step.h"
+
+#include <utility>
+
+#include "dinomaly/base/framework.h"
+
+namespace dinomaly {
+
+namespace {
+// What is made at the first step (moments, workspaces) is there at the second.
+constexpr int64_t steps_before_recording = 2;
+}  // namespace
+
+RecordedStep::RecordedStep(Device device, bool enabled)
+    : device_(device), can_record_(enabled && !device.is_cpu()) {}
+
+void RecordedStep::run(StepInputs inputs, Generator& generator,
+                       const std::function<void(const StepInputs&)>& step) {
+  place(std::move(inputs));
+  if (!recording_ && can_record_ && steps_ >= steps_before_recording) record(generator, step);
+  if (recording_) {
+    replay(generator);
+  } else {
+    step(inputs_);
+    inputs_.batch = {};
+  }
+  ++steps_;
+}
+
+void RecordedStep::place(StepInputs inputs) {
+  if (recording_) {
+    inputs_.batch.bottleneck_input.copy_from(inputs.batch.bottleneck_input);
+    for (size_t g = 0; g < inputs.batch.encoded.size(); ++g)
+      inputs_.batch.encoded[g].copy_from(inputs.batch.encoded[g]);
+  } else {
+    inputs_.batch = std::move(inputs.batch);
+  }
+  if (!inputs_.mined_points.defined()) inputs_.mined_points = Tensor::empty({1}, Dtype::i64, device_);
+  inputs_.mined_points.copy_from(inputs.mined_points);
+}
+
+void RecordedStep::record(Generator& generator, const std::function<void(const StepInputs&)>& step) {
+  const Generator before = generator;
+  recording_ = kernels_for(device_).record([&] { step(inputs_); });
+  can_record_ = recording_ != nullptr;
+  if (!recording_) return;
+  recorded_at_ = before.offset();
+  blocks_a_step_ = generator.offset() - before.offset();
+  generator = before;  // nothing has been drawn yet: the replay does
+}
+
+void RecordedStep::replay(Generator& generator) {
+  recording_->replay(generator.offset() - recorded_at_);
+  generator = Generator(generator.seed(), generator.offset() + blocks_a_step_);
+}
+
+void RecordedStep::reset() {
+  recording_.reset();
+  steps_ = 0;
+}
+
+}  // namespace dinomaly

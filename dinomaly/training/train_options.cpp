@@ -1,0 +1,193 @@
+#include "dinomaly/training/train_options.h"
+
+#include <omp.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "dinomaly/base/files.h"
+#include "dinomaly/base/open_device.h"
+#include "dinomaly/data/layout.h"
+
+namespace dinomaly {
+
+using nlohmann::json;
+
+namespace {
+
+constexpr uint64_t largest_config = 1 << 20;
+
+json parse_json(const std::string& text, const std::string& source) {
+  const json value = json::parse(text, nullptr, false);
+  check_input(!value.is_discarded(), "{}: not valid JSON", source);
+  return value;
+}
+
+// "448" or "448x336": height x width.
+void parse_size(const std::string& flag, const std::string& text, int64_t& height, int64_t& width) {
+  const size_t cross = text.find('x');
+  const auto number = [&](const std::string& part) {
+    check_input(
+        !part.empty() && part.size() <= 6 && part.find_first_not_of("0123456789") == std::string::npos,
+        "{}: '{}' is neither a size nor HEIGHTxWIDTH", flag, text);
+    return static_cast<int64_t>(std::stol(part));
+  };
+  height = number(text.substr(0, cross));
+  width = cross == std::string::npos ? height : number(text.substr(cross + 1));
+}
+
+// "r,g,b".
+void parse_three(const std::string& flag, const std::string& text, std::array<float, 3>& values) {
+  const json list = json::parse("[" + text + "]", nullptr, false);
+  check_input(list.is_array() && list.size() == 3 && list[0].is_number() && list[1].is_number() &&
+                  list[2].is_number(),
+              "{}: '{}' is not three numbers r,g,b", flag, text);
+  values = list.get<std::array<float, 3>>();
+}
+
+// NAME=VALUE, the value in JSON.
+void apply_setting(Config& config, const std::string& setting) {
+  const size_t equals = setting.find('=');
+  check_input(equals != std::string::npos, "--set: '{}' is not NAME=VALUE", setting);
+  const std::string source = "--set " + setting;
+  config.update_from_json(json{{setting.substr(0, equals), parse_json(setting.substr(equals + 1), source)}},
+                          source);
+}
+
+// The one list of options that a config file holds beside those of Config.
+template <class Options, class Visitor>
+void for_each_option(Options& o, Visitor visit) {
+  visit("data", o.data);
+  visit("layout", o.layout);
+  visit("categories", o.categories);
+  visit("encoder", o.encoder);
+  visit("heads", o.heads);
+  visit("threads", o.threads);
+  visit("precision", o.precision);
+  visit("device", o.device_name);
+  visit("out", o.out);
+  visit("separate", o.separate);
+  visit("eval_every", o.eval_every);
+  visit("keep_best", o.keep_best);
+  visit("checkpoint_every", o.checkpoint_every);
+  visit("feature_memory", o.feature_memory);
+  visit("feature_cache", o.feature_cache);
+  visit("feature_dtype", o.feature_dtype);
+  visit("calibrate", o.calibrate);
+  visit("false_alarm_rate", o.false_alarm_rate);
+  visit("per_category", o.per_category);
+  visit("slim", o.slim);
+}
+
+json value_of(const std::optional<std::filesystem::path>& path) {
+  return path ? json(path->string()) : json(nullptr);
+}
+json value_of(const std::filesystem::path& path) { return path.string(); }
+template <class T>
+json value_of(const T& value) {
+  return value;
+}
+
+template <class T>
+bool has_kind(const json& value) {
+  if constexpr (std::is_same_v<T, bool>) return value.is_boolean();
+  if constexpr (std::is_integral_v<T>) {
+    return value.is_number_integer() && value >= 0 && value <= std::numeric_limits<T>::max();
+  }
+  if constexpr (std::is_floating_point_v<T>) return value.is_number();
+  if constexpr (std::is_same_v<T, std::optional<std::filesystem::path>>)
+    return value.is_null() || value.is_string();
+  if constexpr (std::is_same_v<T, std::vector<std::string>>) {
+    return value.is_array() &&
+           std::all_of(value.begin(), value.end(), [](const json& item) { return item.is_string(); });
+  }
+  return value.is_string();
+}
+
+template <class T>
+void assign(const json& value, T& field, const std::string& source, const char* name) {
+  check_input(has_kind<T>(value), "{}: option '{}' has a value of the wrong type", source, name);
+  if constexpr (std::is_same_v<T, std::filesystem::path>) {
+    field = value.get<std::string>();
+  } else if constexpr (std::is_same_v<T, std::optional<std::filesystem::path>>) {
+    field.reset();
+    if (value.is_string()) field = value.get<std::string>();
+  } else {
+    field = value.get<T>();
+  }
+}
+
+void check_options(const TrainOptions& options) {
+  const Dtype dtype = parse_dtype(options.precision);
+  check_input(is_floating(dtype), "--precision: '{}' is not one of f32, bf16, f64", options.precision);
+  check_input(options.heads >= 0 && options.threads >= 0 && options.eval_every >= 0 &&
+                  options.checkpoint_every >= 0 && options.feature_memory >= 0,
+              "--heads, --threads, --eval-every, --checkpoint-every and --feature-memory cannot be negative");
+  check_input(options.threads <= 1024, "--threads: {} is more than 1024", options.threads);
+  parse_layout(options.layout);
+  check_input(options.keep_best.empty() || options.eval_every > 0, "--keep-best: needs --eval-every");
+  check_input(options.calibrate == "good" || options.calibrate == "f1" || options.calibrate == "none",
+              "--calibrate: '{}' is not one of good, f1, none", options.calibrate);
+  check_input(options.false_alarm_rate > 0 && options.false_alarm_rate < 1,
+              "--false-alarm-rate: {} is not between 0 and 1", options.false_alarm_rate);
+  check_input(parse_feature_dtype(options.feature_dtype).has_value(),
+              "--feature-dtype: '{}' is not one of model, bf16, int8", options.feature_dtype);
+}
+
+// The preset comes first, wherever it is named: it sets the defaults that the file's options change.
+void apply_file(TrainOptions& options, const std::string& preset_name, const std::string& path) {
+  json file = json::object();
+  if (!path.empty()) file = parse_json(read_file(path, largest_config), path);
+  check_input(file.is_object(), "{}: not a JSON object of options", path);
+  std::string preset = "paper";
+  if (file.contains("preset")) {
+    check_input(file["preset"].is_string(), "{}: option 'preset' must be a name", path);
+    preset = file["preset"].get<std::string>();
+    file.erase("preset");
+  }
+  options.config = Config::with_preset(parse_preset(preset_name.empty() ? preset : preset_name));
+  for_each_option(options, [&](const char* name, auto& field) {
+    if (!file.contains(name)) return;
+    assign(file[name], field, path, name);
+    file.erase(name);
+  });
+  options.config.update_from_json(file, path);
+}
+
+}  // namespace
+
+Dtype TrainOptions::dtype() const { return parse_dtype(precision); }
+
+FeatureOptions TrainOptions::features() const {
+  const double machine = static_cast<double>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
+  const double bytes = feature_memory > 0 ? feature_memory * 1e9 : machine / 2;
+  return {static_cast<size_t>(std::min(bytes, 1e18)), out, feature_cache,
+          parse_feature_dtype(feature_dtype).value()};
+}
+
+json TrainOptions::to_json() const {
+  json result = config.to_json();
+  for_each_option(*this, [&](const char* name, const auto& field) { result[name] = value_of(field); });
+  return result;
+}
+
+void TrainOptions::apply(const OptionTexts& texts) {
+  apply_file(*this, texts.preset, texts.file);
+  for (const std::string& setting : texts.settings) apply_setting(config, setting);
+  if (texts.resize) parse_size("--resize", *texts.resize, config.image.resize_h, config.image.resize_w);
+  if (texts.crop) parse_size("--crop", *texts.crop, config.image.crop_h, config.image.crop_w);
+  if (texts.mean) parse_three("--mean", *texts.mean, config.image.mean);
+  if (texts.std) parse_three("--std", *texts.std, config.image.std);
+}
+
+void TrainOptions::prepare() {
+  check_options(*this);
+  device = open_device(device_name);
+  check_input(device.is_cpu() || dtype() != Dtype::f64,
+              "--precision: f64 runs only on the CPU; use f32 or bf16 on {}", device);
+  if (threads > 0) omp_set_num_threads(threads);
+}
+
+}  // namespace dinomaly

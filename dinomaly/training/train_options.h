@@ -1,0 +1,64 @@
+// What a run of training is asked for: on a command line, in a config file, or both.
+#pragma once
+
+#include <filesystem>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "dinomaly/base/framework.h"
+#include "dinomaly/model/config.h"
+#include "dinomaly/training/feature_store.h"
+#include "tensor/device.h"
+
+namespace dinomaly {
+
+// What a command line says in words that need reading: --preset, --config, --set, --resize, ...
+struct OptionTexts {
+  std::string preset, file;
+  std::vector<std::string> settings;                   // NAME=VALUE, the value in JSON
+  std::optional<std::string> resize, crop, mean, std;  // "448", "448x336"; "r,g,b"
+};
+
+struct TrainOptions {
+  std::optional<std::filesystem::path> data, encoder;
+  std::string layout = "auto";  // data/layout.h
+  std::vector<std::string> categories;
+  int64_t heads = 0;  // 0: width / 64
+  int threads = 0;    // 0: as many as there are processors
+  std::string precision = "f32";
+  std::string device_name = "cpu";  // as --device has it; "device" in a config file
+  std::filesystem::path out = "dinomaly-out";
+  Config config;
+
+  Device device;  // what `device_name` came to: set by prepare()
+
+  // Of the command `train` alone.
+  bool separate = false;            // a model for each category, in OUT/CATEGORY
+  int64_t eval_every = 0;           // iterations; 0: only at the end
+  std::string keep_best;            // a metric; empty: the last weights are the model
+  int64_t checkpoint_every = 1000;  // iterations; 0: none
+  bool resume = false;
+  double feature_memory = 0;  // GB; 0: half of the machine's
+  std::optional<std::filesystem::path> feature_cache;
+  std::string feature_dtype = "model";  // or bf16, int8
+  std::string calibrate = "none";  // how thresholds are found: good (of the command: by default), f1, none
+  double false_alarm_rate = 0.01;
+  bool per_category = false;  // thresholds of each category, too
+  bool slim = false;          // the model file without the encoder
+
+  // Takes the preset, then the file's options, then the settings, then sizes and means: later ones win. The
+  // file is one of to_json(), or a part of it. Throws InputError.
+  void apply(const OptionTexts& texts);
+  // Checks the values, opens the device and sets the number of threads. Throws InputError.
+  void prepare();
+
+  Dtype dtype() const;
+  FeatureOptions features() const;
+  // All but `resume` and `device`, the config's options under their names. Reading it back gives the same
+  // options.
+  nlohmann::json to_json() const;
+};
+
+}  // namespace dinomaly
