@@ -24,8 +24,22 @@ if(CMAKE_MATCH_1 VERSION_LESS 12.4)
   return()
 endif()
 
-# Machine code for A100 (80), RTX 30 (86), RTX 40 and L40 (89), H100 and H200 (90); PTX of the last for what comes later.
-set(CMAKE_CUDA_ARCHITECTURES "80-real;86-real;89-real;90" CACHE STRING "GPU architectures to hold code for")
+# Compiling for a GPU architecture takes about as long as for the processor, so a build holds code for one: this machine's
+# GPU, or, where there is none, A100 (80), whose PTX runs on all later ones. ALL, for packages: A100, RTX 30 (86), RTX 40
+# and L40 (89), H100 and H200 (90), and PTX of the last for what comes later.
+set(DINOMALY_CUDA_ARCHITECTURES AUTO CACHE STRING "GPU architectures to hold code for: AUTO, ALL or CMake's list")
+if(DINOMALY_CUDA_ARCHITECTURES STREQUAL "ALL")
+  set(CMAKE_CUDA_ARCHITECTURES "80-real;86-real;89-real;90")
+elseif(NOT DINOMALY_CUDA_ARCHITECTURES STREQUAL "AUTO")
+  set(CMAKE_CUDA_ARCHITECTURES ${DINOMALY_CUDA_ARCHITECTURES})
+else()
+  execute_process(COMMAND nvidia-smi --query-gpu=compute_cap --format=csv,noheader
+    OUTPUT_VARIABLE compute_capabilities ERROR_QUIET RESULT_VARIABLE status)
+  set(CMAKE_CUDA_ARCHITECTURES 80)
+  if(status EQUAL 0 AND compute_capabilities MATCHES "^([0-9]+)\\.([0-9]+)")
+    set(CMAKE_CUDA_ARCHITECTURES ${CMAKE_MATCH_1}${CMAKE_MATCH_2})
+  endif()
+endif()
 set(CMAKE_CUDA_COMPILER ${nvcc} CACHE FILEPATH "nvcc")
 include(CheckLanguage)
 check_language(CUDA)

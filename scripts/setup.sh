@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the build needs on Debian or Ubuntu, if anything is missing; needs root or sudo only then.
+#   setup.sh [PACKAGE ...]   also these packages, for example clang-format-14
 # The CUDA toolkit is optional and not installed here: where nvcc 12.4 or later is found, the CUDA backend is built.
 set -euo pipefail
 
@@ -13,18 +14,34 @@ packages=(
   doctest-dev
   libbenchmark-dev                 # bench_ops
 )
+helpful=(ccache)                   # builds faster the second time; without it everything works
+is_missing() { ! dpkg-query -W -f='${Status}' "$1" 2>/dev/null | grep -q 'install ok installed'; }
 missing=()
-for package in "${packages[@]}"; do
-  dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
+for package in "${packages[@]}" "$@"; do
+  ! is_missing "$package" || missing+=("$package")
+done
+needed=${#missing[@]}
+for package in "${helpful[@]}"; do
+  ! is_missing "$package" || missing+=("$package")
 done
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 sudo=()
 if [ "$(id -u)" -ne 0 ]; then
-  command -v sudo >/dev/null || { echo "setup: run as root, or install sudo; missing: ${missing[*]}" >&2; exit 2; }
+  if ! command -v sudo >/dev/null; then
+    [ "$needed" -gt 0 ] || exit 0
+    echo "setup: run as root, or install sudo; missing: ${missing[*]}" >&2
+    exit 2
+  fi
   sudo=(sudo)
 fi
+install() {
+  "${sudo[@]}" apt-get update -qq && "${sudo[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
 echo "installing: ${missing[*]}"
 export DEBIAN_FRONTEND=noninteractive
-"${sudo[@]}" apt-get update -qq
-"${sudo[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+if [ "$needed" -gt 0 ]; then
+  install
+else
+  install 2>/dev/null || echo "setup: could not install ${missing[*]}; going on without"
+fi

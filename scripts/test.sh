@@ -10,7 +10,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 directory=build
-flags=() targets=() which=()
+flags=(-DDINOMALY_CUDA=AUTO) targets=() which=()  # AUTO: demo.sh may have left the CUDA backend out
 # Less optimisation: the sanitizers' own checks leave little to gain, and building is quicker.
 sanitized=(-DDINOMALY_CUDA=OFF -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG=-O1)
 case ${1:-} in
