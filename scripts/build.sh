@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Configures and builds into build/ (or $1), for this machine's processor (-DDINOMALY_NATIVE=OFF: for all), with any further CMake flags and only the targets named, if any:
+# Configures and builds into build/ (or $1), for this machine's processor alone unless -DDINOMALY_NATIVE=OFF is given,
+# with any further CMake flags, and only the targets named, if any:
 # build.sh [DIR [-DNAME=VALUE ...] [TARGET ...]]
 set -euo pipefail
 cd "$(dirname "$0")/.."
