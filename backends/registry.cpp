@@ -1,5 +1,5 @@
 // Which backends exist: the only file that names them.
-#include "backends/cpu/cpu_kernels.h"
+#include "backends/cpu_levels.h"
 #include "backends/profiling_kernels.h"
 #include "tensor/kernels.h"
 #include "tensor/profiler.h"
@@ -13,8 +13,12 @@ namespace {
 
 Kernels& backend_of(Device device) {
   if (device.is_cpu()) {
-    // Never destroyed: tensors in static variables may give their memory back after main() has ended.
-    static CpuKernels& cpu = *new CpuKernels;
+    // The kernels of the processor's level (backends/cpu_levels.h), and of no other: chosen once. Never
+    // destroyed: tensors in static variables may give their memory back after main() has ended.
+    static Kernels& cpu = [&]() -> Kernels& {
+      const ChosenCpuLevel chosen = choose_cpu_level();
+      return *chosen.level.make(chosen.forced);
+    }();
     return cpu;
   }
 #ifdef DINOMALY_WITH_CUDA

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Configures and builds into build/ (or $1), with any further CMake flags and only the targets named, if any:
+# Configures and builds into build/ (or $1), for this machine's processor alone unless -DDINOMALY_NATIVE=OFF is given,
+# with any further CMake flags, and only the targets named, if any:
 # build.sh [DIR [-DNAME=VALUE ...] [TARGET ...]]
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -13,6 +14,6 @@ for argument in "$@"; do
   esac
 done
 log=$(mktemp)
-cmake -G Ninja -S . -B "$directory" "${flags[@]}" >"$log" 2>&1 || { cat "$log"; rm -f "$log"; exit 1; }
+cmake -G Ninja -S . -B "$directory" -DDINOMALY_NATIVE=ON "${flags[@]}" >"$log" 2>&1 || { cat "$log"; rm -f "$log"; exit 1; }
 rm -f "$log"
 ninja -C "$directory" -j "$(nproc)" --quiet "${targets[@]}"

@@ -124,7 +124,8 @@ def main():
     copy_tree()
     RESULTS.mkdir(exist_ok=True)
     # Little optimisation, because building is most of the work; -w, because a fault may leave a variable unused.
-    configure = ["cmake", "-G", "Ninja", "-S", TREE, "-B", BUILD, "-DDINOMALY_CUDA=OFF", "-DCMAKE_BUILD_TYPE=Debug",
+    configure = ["cmake", "-G", "Ninja", "-S", TREE, "-B", BUILD, "-DDINOMALY_CUDA=OFF", "-DDINOMALY_NATIVE=ON",
+                 "-DCMAKE_BUILD_TYPE=Debug",
                  "-DCMAKE_CXX_FLAGS_DEBUG=-O1 -DNDEBUG", "-DCMAKE_CXX_FLAGS=-w"]
     tests = sorted({test for n in chosen for test in faults[n - 1]["tests"].split()})
     for step in [subprocess.run(configure, capture_output=True, text=True), build(tests)]:

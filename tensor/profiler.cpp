@@ -9,6 +9,9 @@
 
 namespace nabla {
 
+constinit thread_local Phase detail::phase = Phase::forward;
+constinit std::atomic<bool> detail::profiling = false;
+
 namespace {
 
 // Not in the Profiler, so that a kernel that ends in another thread after the profiler finds no ruins.

@@ -12,8 +12,8 @@ namespace nabla {
 enum class Phase { forward, backward };
 
 namespace detail {
-inline constinit thread_local Phase phase = Phase::forward;
-inline constinit std::atomic<bool> profiling = false;
+extern constinit thread_local Phase phase;
+extern constinit std::atomic<bool> profiling;
 }  // namespace detail
 
 class PhaseGuard {

@@ -55,7 +55,7 @@ class StorageWatcher {
   }
 
  private:
-  static inline constinit thread_local StorageWatcher* watching_ = nullptr;
+  static constinit thread_local StorageWatcher* watching_;
 
   StorageWatcher* before_;
   std::set<const Storage*> seen_;

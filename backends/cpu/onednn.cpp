@@ -109,6 +109,24 @@ dnnl::matmul::primitive_desc describe_matmul(const Layout& a, const Layout& b, c
 
 }  // namespace
 
+void keep_to_level() {
+#if defined(__AVX512BF16__)
+  constexpr dnnl::cpu_isa most = dnnl::cpu_isa::all;  // the best level takes what there is, AMX included
+#elif defined(__AVX512F__)
+  constexpr dnnl::cpu_isa most = dnnl::cpu_isa::avx512_core;
+#elif defined(__AVX2__)
+  constexpr dnnl::cpu_isa most = dnnl::cpu_isa::avx2;
+#else
+  constexpr dnnl::cpu_isa most = dnnl::cpu_isa::sse41;
+#endif
+  check(dnnl::set_max_cpu_isa(most) == dnnl::status::success, "oneDNN: in use before its level is chosen");
+}
+
+bool multiplies_tiles() {
+  constexpr int tiles = static_cast<int>(dnnl::cpu_isa::avx512_core_amx);
+  return (static_cast<int>(dnnl::get_effective_cpu_isa()) & tiles) == tiles;
+}
+
 const dnnl::engine& engine() {
   static const dnnl::engine cpu(dnnl::engine::kind::cpu, 0);
   return cpu;

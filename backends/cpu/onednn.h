@@ -19,6 +19,12 @@ namespace nabla::onednn {
 using Layout = dnnl::memory::desc;
 using Arguments = std::unordered_map<int, dnnl::memory>;  // keys: DNNL_ARG_SRC and so on
 
+// From now on oneDNN uses no better instructions than the kernels of this level. Only before its first use.
+void keep_to_level();
+
+// Whether the processor multiplies whole tiles of bf16 (AMX), and oneDNN with it.
+bool multiplies_tiles();
+
 // The CPU engine of the process.
 const dnnl::engine& engine();
 

@@ -9,6 +9,7 @@
 
 #include "backends/common/parallel.h"
 #include "backends/common/vector_math.h"
+#include "backends/cpu/onednn.h"
 #include "backends/cpu/register_product.h"
 
 namespace nabla {
@@ -16,11 +17,6 @@ namespace nabla {
 namespace {
 
 constexpr int64_t panel_columns = register_columns<float>;
-#ifdef __AMX_BF16__
-constexpr bool multiplies_tiles = true;
-#else
-constexpr bool multiplies_tiles = false;
-#endif
 
 int64_t panels_of(int64_t n) { return (n + panel_columns - 1) / panel_columns; }
 
@@ -184,7 +180,10 @@ void multiply(const Tensor& a, int64_t m, int64_t k, int64_t n, const void* pack
 
 bool has_packed_product(Dtype dtype, int64_t m, int64_t k) {
   if (m < register_rows) return false;
-  if (dtype == Dtype::bf16) return has_register_product<BFloat16> && !multiplies_tiles && k % 2 == 0;
+  if (dtype == Dtype::bf16) {
+    static const bool tiles = onednn::multiplies_tiles();
+    return has_register_product<BFloat16> && !tiles && k % 2 == 0;
+  }
   return dtype == Dtype::f32 && has_register_product<float>;
 }
 

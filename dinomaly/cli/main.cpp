@@ -5,6 +5,7 @@
 #include "dinomaly/cli/commands.h"
 #include "dinomaly/cli/program.h"
 #include "tensor/error.h"
+#include "tensor/kernels.h"
 
 using namespace dinomaly;
 
@@ -41,7 +42,7 @@ int main(int argc, char** argv) {
       fmt::print("{}", app.help());
       throw;
     } catch (const CLI::CallForVersion& version) {
-      fmt::print("dinomaly {}\n", version.what());
+      fmt::print("dinomaly {} (CPU kernels: {})\n", version.what(), cpu_level());
       throw;
     }
     return work();
