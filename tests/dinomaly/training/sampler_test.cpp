@@ -30,7 +30,7 @@ TEST_CASE("sampler: every epoch has every index once, in another order; a partia
   ShuffledSampler again(10, 3, 1), other(10, 3, 2);
   const std::vector<int64_t> first(epochs[0].begin(), epochs[0].begin() + 3);
   CHECK(again.next() == first);
-  CHECK(one_line_with(input_error([] { ShuffledSampler(3, 4, 1); }), "--batch: 4 images a batch"));
+  CHECK(one_line_with(input_error([] { ShuffledSampler(3, 4, 1); }), "--batch: 4 images per batch"));
 }
 
 TEST_CASE("sampler: any index may come first, its own place included") {

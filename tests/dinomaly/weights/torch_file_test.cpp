@@ -196,7 +196,7 @@ TEST_CASE("pickles: wild programs end in an error or cost no more than their byt
   CHECK(one_line_with(error("(0."), "the stack is empty"));
   CHECK(one_line_with(error("K\x01K\x02"
                             "a."),
-                      "takes none"));
+                      "not a container"));
   CHECK(one_line_with(error("\x82\x01."), "opcode 0x82"));
   CHECK(one_line_with(error("cos"), "cut short"));
   CHECK(one_line_with(error("K\x01K\x01\x93."), "without a name"));
