@@ -2,6 +2,7 @@
 
 #include <omp.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "dinomaly/base/files.h"
@@ -11,6 +12,7 @@
 #include "dinomaly/cli/stop_signal.h"
 #include "dinomaly/evaluation/evaluate.h"
 #include "dinomaly/inference/calibrate.h"
+#include "dinomaly/inference/for_each_prediction.h"
 #include "dinomaly/model/dinov2.h"
 #include "dinomaly/model/model_file.h"
 #include "tensor/io/safetensors.h"
@@ -39,6 +41,17 @@ json identity_of(const TrainOptions& options, const Config& config, const std::s
           {"threads", omp_get_max_threads()}};
 }
 
+// None with --calibrate none.
+std::optional<Calibrator> make_calibrator(const TrainOptions& options, const Config& config) {
+  if (options.calibrate == "none") return std::nullopt;
+  CalibrationOptions how;
+  how.method = parse_calibration_method(options.calibrate);
+  how.false_alarm_rate = options.false_alarm_rate;
+  how.per_category = options.per_category;
+  how.batch = config.batch;
+  return Calibrator(how);
+}
+
 }  // namespace
 
 std::unique_ptr<Dinomaly> make_model(const TrainOptions& options, const EncoderWeights& encoder) {
@@ -65,10 +78,10 @@ Dataset judged_part(const Dataset& dataset) {
   return judged;
 }
 
-std::vector<CategoryResult> evaluate_all(Dinomaly& model, const Dataset& judged) {
+std::vector<CategoryResult> evaluate_all(Dinomaly& model, const Dataset& judged, TestImages images) {
   std::vector<CategoryResult> results;
   for (const Category& category : judged.categories) {
-    results.push_back(evaluate(model, category, model.config().batch));
+    results.push_back(evaluate(model, category, model.config().batch, {}, images));
   }
   return results;
 }
@@ -97,7 +110,9 @@ TrainRun::TrainRun(const TrainOptions& options, const EncoderWeights& encoder,
       features_(*model_, training_samples(data), model_->config().batch, options.features()),
       trainer_(*model_, features_) {
   for (const Category& category : data.categories) {
-    test_.insert(test_.end(), category.test.begin(), category.test.end());
+    const bool judged = std::any_of(judged_.categories.begin(), judged_.categories.end(),
+                                    [&](const Category& other) { return other.name == category.name; });
+    if (!judged) unjudged_test_.insert(unjudged_test_.end(), category.test.begin(), category.test.end());
   }
   validation_ = fmt::format("iteration,{}\n", fmt::join(metric_names(), ","));
   start();
@@ -196,7 +211,7 @@ void TrainRun::checkpoint() {
 
 void TrainRun::validate() {
   log_steps(true);
-  const Metrics mean = mean_metrics(evaluate_all(*model_, judged_));
+  const Metrics mean = mean_metrics(evaluate_all(*model_, judged_, TestImages::dropped));
   kernels_for(options_.on).trim();  // the encoder rests again
   std::string row = std::to_string(trainer_.iteration());
   for (const std::string& name : metric_names()) row += fmt::format(",{:.9g}", metric_value(mean, name));
@@ -276,19 +291,35 @@ void TrainRun::take_best() {
              iteration == best.metadata().end() ? "?" : iteration->second, options_.keep_best, *best_);
 }
 
+std::vector<PaperEvaluation> TrainRun::judge(Calibrator* calibrator) {
+  const Config& config = model_->config();
+  const Predictor predictor(*model_, {}, config.batch);
+  const SampleSink calibrate = [&](const Sample& sample, const InputImage&, const Prediction& prediction) {
+    if (calibrator != nullptr) calibrator->add(sample, prediction);
+  };
+  std::vector<PaperEvaluation> evaluations;
+  for (const Category& category : judged_.categories) {
+    PaperEvaluation& evaluation = evaluations.emplace_back(category, config);
+    const SampleSink evaluate = [&](const Sample&, const InputImage& image, const Prediction& prediction) {
+      evaluation.add(image, prediction);
+    };
+    for_each_prediction(predictor, category.test, {calibrate, evaluate}, crop_for(TestImages::kept, config));
+  }
+  std::vector<Sample> others;
+  for (const Sample& sample : unjudged_test_) {
+    if (calibrator != nullptr && calibrator->uses(sample)) others.push_back(sample);
+  }
+  for_each_prediction(predictor, others, {calibrate});
+  return evaluations;
+}
+
 // None where the images for it are missing: the model is worth keeping all the same.
-std::optional<Calibration> TrainRun::find_thresholds() {
-  if (options_.calibrate == "none") return std::nullopt;
-  CalibrationOptions how;
-  how.method = parse_calibration_method(options_.calibrate);
-  how.false_alarm_rate = options_.false_alarm_rate;
-  how.per_category = options_.per_category;
-  how.batch = model_->config().batch;
+std::optional<Calibration> TrainRun::thresholds(const Calibrator& calibrator) const {
   try {
-    const Calibration found = calibrate(*model_, test_, how);
+    const Calibration found = calibrator.compute();
     fmt::print("thresholds: images {:.6f}, pixels {:.6f}, from {} good and {} anomalous images",
                found.all.image, found.all.pixel, found.good_images, found.anomalous_images);
-    if (how.method == CalibrationMethod::good)
+    if (found.method == CalibrationMethod::good)
       fmt::print("; expect at most {:.2g} of good ones to be called anomalous", found.promised_rate);
     fmt::print("\n");
     return found;
@@ -304,11 +335,21 @@ std::vector<CategoryResult> TrainRun::finish() {
   if (best_) take_best();
   ModelFileOptions file;
   file.slim = options_.slim;
-  file.calibration = find_thresholds();
   if (options_.encoder) file.encoder_name = utf8(options_.encoder->filename().string());
-  save_model(out_ / "model.safetensors", *model_, encoder_.config, file);
+  const auto save = [&] { save_model(out_ / "model.safetensors", *model_, encoder_.config, file); };
+  std::optional<Calibrator> calibrator = make_calibrator(options_, model_->config());
   const Stopwatch watch;
-  std::vector<CategoryResult> results = evaluate_all(*model_, judged_);
+  std::vector<PaperEvaluation> evaluations;
+  try {
+    evaluations = judge(calibrator ? &*calibrator : nullptr);
+  } catch (const InputError&) {  // the trained model outlives a test image that has become unreadable
+    save();
+    throw;
+  }
+  if (calibrator) file.calibration = thresholds(*calibrator);
+  save();
+  std::vector<CategoryResult> results;
+  for (PaperEvaluation& evaluation : evaluations) results.push_back(evaluation.compute());
   seconds_.evaluate = watch.seconds();
   write_results(out_, results, judged_, model_->config(), seconds_);
   return results;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "dinomaly/cli/train_options.h"
+#include "dinomaly/inference/calibrate.h"
 #include "dinomaly/model/calibration.h"
 #include "dinomaly/report/results.h"
 #include "dinomaly/training/checkpoint.h"
@@ -22,7 +23,8 @@ std::unique_ptr<Dinomaly> make_model(const TrainOptions& options, const EncoderW
 // The categories that can be judged, images at least; says which cannot, and why.
 Dataset judged_part(const Dataset& dataset);
 
-std::vector<CategoryResult> evaluate_all(Dinomaly& model, const Dataset& judged);
+std::vector<CategoryResult> evaluate_all(Dinomaly& model, const Dataset& judged,
+                                         TestImages images = TestImages::kept);
 
 // OUT/metrics.json, OUT/heatmaps and a table on standard output; nothing for no results.
 void write_results(const std::filesystem::path& out, const std::vector<CategoryResult>& results,
@@ -52,12 +54,14 @@ class TrainRun {
   void validate();
   void checkpoint();
   void take_best();
-  std::optional<Calibration> find_thresholds();
+  // Runs the model once over the test images that the calibrator (may be null) or the metrics need.
+  std::vector<PaperEvaluation> judge(Calibrator* calibrator);
+  std::optional<Calibration> thresholds(const Calibrator& calibrator) const;
 
   const TrainOptions& options_;
   const EncoderWeights& encoder_;
   Dataset judged_;
-  std::vector<Sample> test_;  // of all categories
+  std::vector<Sample> unjudged_test_;  // test images of the other categories
   std::filesystem::path out_;
   RunSeconds seconds_;
   std::unique_ptr<Dinomaly> model_;

@@ -35,7 +35,7 @@ void write_metrics(const std::filesystem::path& path, const std::vector<Category
                    const Config& config, const RunSeconds& seconds);
 
 // DIR/CATEGORY/DEFECT_ID.png for every test image: image, mask and map side by side, all with
-// colour_scale(results).
+// colour_scale(results). The results hold their test images.
 void write_heatmaps(const std::filesystem::path& directory, const std::vector<CategoryResult>& results,
                     const Dataset& dataset, const Config& config);
 
