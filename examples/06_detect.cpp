@@ -11,9 +11,8 @@
 #include <filesystem>
 
 #include "dinomaly/cli/program.h"
-#include "dinomaly/data/loader.h"
 #include "dinomaly/evaluation/ranking.h"
-#include "dinomaly/model/anomaly_map.h"
+#include "dinomaly/inference/predict.h"
 #include "dinomaly/model/loss.h"
 #include "dinomaly/synthetic/procedural.h"
 #include "dinomaly/training/feature_store.h"
@@ -63,12 +62,12 @@ static std::pair<double, double> train(Dinomaly& model, FeatureStore& features) 
 
 // An image's score: how badly the decoder rebuilds the worst spots of what the encoder sees.
 static std::vector<float> scores_of(Dinomaly& model, const std::vector<Sample>& samples) {
-  model.eval();
-  NoGrad no_recording;
-  Generator unused;
-  ImageLoader loader(samples, model.config().image, static_cast<int64_t>(samples.size()));
-  const Reconstruction both = model.reconstruct(model.encode(loader.next()), unused);
-  return anomaly_maps(both, side, side, model.config()).score.to_vector<float>();
+  const Predictor predictor(model);
+  std::vector<float> scores;
+  for (const Sample& sample : samples) {
+    scores.push_back(static_cast<float>(predictor.predict(load_image_rgb(sample.image)).score));
+  }
+  return scores;
 }
 
 static int run() {

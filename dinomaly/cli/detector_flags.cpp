@@ -6,7 +6,7 @@
 
 #include "dinomaly/cli/device_flag.h"
 #include "dinomaly/data/layout.h"
-#include "dinomaly/data/loader.h"
+#include "dinomaly/data/masks.h"
 
 namespace dinomaly {
 

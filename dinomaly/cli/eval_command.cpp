@@ -7,9 +7,10 @@
 #include "dinomaly/base/progress.h"
 #include "dinomaly/cli/commands.h"
 #include "dinomaly/cli/detector_flags.h"
+#include "dinomaly/evaluation/evaluate.h"
 #include "dinomaly/evaluation/evaluate_official.h"
 #include "dinomaly/image/tiff_map.h"
-#include "dinomaly/inference/image_stream.h"
+#include "dinomaly/inference/for_each_prediction.h"
 #include "dinomaly/report/table.h"
 
 namespace dinomaly {
@@ -23,57 +24,66 @@ struct Options {
   Tiling tiling;
 };
 
-// Every map at its image's own size, in the order of the samples.
-void predict_all(const Predictor& predictor, const std::vector<Sample>& samples, int64_t batch,
-                 const std::function<void(const Sample&, const Tensor&)>& take) {
-  size_t next = 0, done = 0;
-  ImageStream stream(
-      [&](std::stop_token) {
-        return next < samples.size() ? std::optional(samples[next++].image) : std::nullopt;
-      },
-      [&](const Image& rgb) { return predictor.inputs(rgb); });
-  for (auto images = stream.next(batch); !images.empty(); images = stream.next(batch)) {
-    for (const InputImage& image : images) check_input(image.error.empty(), "{}", image.error);
-    for (const Prediction& prediction : predictor.predict(images)) take(samples[done++], prediction.map);
-  }
+// Where the maps of images as a whole are not those that are exported, in tiles, images are judged twice.
+bool exports_other_maps(const Options& options) {
+  return options.protocol == "paper" && !options.maps.empty() && options.tiling.on();
 }
 
-// Maps at the original size: judged where the protocol asks for it, written where a folder is named.
-MetricsTable original_size(const Options& options, const Dataset& dataset, Dinomaly& model,
-                           Progress& progress) {
-  const Predictor predictor(model, options.tiling, options.detector.batch);
-  MetricsTable table = official_table();
-  for (const Category& category : dataset.categories) {
-    OfficialEvaluation evaluation;
-    predict_all(predictor, category.test, options.detector.batch,
-                [&](const Sample& sample, const Tensor& map) {
-                  if (!options.maps.empty()) save_tiff_map(map_path(options.maps, sample), map);
-                  if (options.protocol == "official") evaluation.add(sample, map);
-                  progress.advance();
-                });
-    if (options.protocol == "official") add_row(table, category.name, evaluation.compute());
-  }
-  return table;
-}
-
-MetricsTable evaluate_model(const Options& options, const Dataset& dataset) {
-  const Detector detector = open_detector(options.detector);
-  const bool official = options.protocol == "official";
+int64_t images_to_judge(const Options& options, const Dataset& dataset) {
   int64_t total = 0;
   for (const Category& category : dataset.categories) {
     total += static_cast<int64_t>(category.test.size());
   }
-  Progress progress("eval", official || options.maps.empty() ? total : 2 * total);
-  MetricsTable table;
-  if (official || !options.maps.empty()) table = original_size(options, dataset, *detector.model, progress);
-  if (official) return table;
+  return exports_other_maps(options) ? 2 * total : total;
+}
+
+// `sinks` take the category's predictions, too.
+OfficialMetrics judge_official(const Predictor& predictor, const Category& category,
+                               std::vector<SampleSink> sinks) {
+  OfficialEvaluation evaluation;
+  sinks.push_back([&](const Sample& sample, const InputImage&, const Prediction& prediction) {
+    evaluation.add(sample, prediction.map());
+  });
+  for_each_prediction(predictor, category.test, sinks);
+  return evaluation.compute();
+}
+
+CategoryResult judge_paper(const Predictor& predictor, const Category& category, const Config& config,
+                           std::vector<SampleSink> sinks) {
+  PaperEvaluation evaluation(category, config);
+  sinks.push_back([&](const Sample&, const InputImage& image, const Prediction& prediction) {
+    evaluation.add(image, prediction);
+  });
+  for_each_prediction(predictor, category.test, sinks);
+  CategoryResult result = evaluation.compute();
+  result.maps = result.masks = {};  // only the numbers are wanted
+  return result;
+}
+
+MetricsTable evaluate_model(const Options& options, const Dataset& dataset) {
+  const Detector detector = open_detector(options.detector);
+  const Predictor whole(*detector.model, {}, options.detector.batch),
+      tiled(*detector.model, options.tiling, options.detector.batch);
+  Progress progress("eval", images_to_judge(options, dataset));
+  const std::vector<SampleSink> count{
+      [&](const Sample&, const InputImage&, const Prediction&) { progress.advance(); }};
+  std::vector<SampleSink> count_and_write = count;
+  count_and_write.push_back([&](const Sample& sample, const InputImage&, const Prediction& prediction) {
+    save_tiff_map(map_path(options.maps, sample), prediction.map());
+  });
+  const bool writes = !options.maps.empty(), apart = exports_other_maps(options);
+  const std::vector<SampleSink>& sinks = writes && !apart ? count_and_write : count;
+  MetricsTable official = official_table();
   std::vector<CategoryResult> results;
   for (const Category& category : dataset.categories) {
-    results.push_back(evaluate(*detector.model, category, options.detector.batch,
-                               [&](int64_t images) { progress.advance(images); }));
-    results.back().maps = results.back().masks = {};  // only the numbers are wanted
+    if (options.protocol == "official") {
+      add_row(official, category.name, judge_official(tiled, category, sinks));
+    } else {
+      if (apart) for_each_prediction(tiled, category.test, count_and_write);
+      results.push_back(judge_paper(whole, category, detector.model->config(), sinks));
+    }
   }
-  return paper_table(results);
+  return options.protocol == "official" ? official : paper_table(results);
 }
 
 // MODEL may be a folder of maps that any method has written.

@@ -1,6 +1,5 @@
 // dinomaly predict MODEL IMAGES: scores, decisions, regions, overlays, maps.
 #include <CLI/CLI.hpp>
-#include <future>
 #include <memory>
 
 #include "dinomaly/base/files.h"
@@ -12,7 +11,7 @@
 #include "dinomaly/cli/image_source.h"
 #include "dinomaly/cli/program.h"
 #include "dinomaly/cli/stop_signal.h"
-#include "dinomaly/inference/image_stream.h"
+#include "dinomaly/inference/for_each_prediction.h"
 #include "dinomaly/report/prediction_output.h"
 #include "tensor/io/printable.h"
 
@@ -56,7 +55,7 @@ OutputOptions output_options(const Options& options, const std::optional<Calibra
   output.maps = parse_map_format(options.maps);
   output.smallest_region = options.min_area;
   check_input(output.maps == MapFormat::none || !options.out.empty(),
-              "--maps: needs --out, the folder to write them to");
+              "--map-format: needs --out, the folder to write them to");
   if (calibration) {
     check_input(options.category.empty() || calibration->categories.contains(options.category),
                 "--category: {} has no thresholds of '{}' (calibrate --per-category)", options.detector.model,
@@ -76,11 +75,7 @@ OutputOptions output_options(const Options& options, const std::optional<Calibra
   return output;
 }
 
-// What happens with a batch once it is computed; on a thread of its own, one batch at a time.
-struct Outcome {
-  bool anomalous = false, damaged = false;
-};
-
+// What happens with a prediction.
 class Writer {
  public:
   Writer(const Options& options, OutputOptions output, Progress& progress)
@@ -89,27 +84,25 @@ class Writer {
         names_(options.inputs, options.watched),
         progress_(progress) {}
 
-  Outcome write(const std::vector<InputImage>& images, const std::vector<Prediction>& predictions) {
-    Outcome outcome;
-    size_t next = 0;
-    for (const InputImage& image : images) {
-      Verdict verdict;
-      if (image.error.empty()) {
-        verdict = write_prediction(image, predictions[next++], names_(image.path), output_);
-      } else {
-        verdict.path = image.path;
-        verdict.error = image.error;
-        progress_.make_room();
-        fmt::print(stderr, "dinomaly: {}\n", one_line(image.error));
-        outcome.damaged = true;
-      }
-      outcome.anomalous = outcome.anomalous || verdict.anomalous;
-      print(verdict);
-      progress_.advance();
+  void write(const InputImage& image, const Prediction& prediction) {
+    Verdict verdict;
+    if (image.error.empty()) {
+      verdict = write_prediction(image, prediction, names_(image.path), output_);
+    } else {
+      verdict.path = image.path;
+      verdict.error = image.error;
+      progress_.make_room();
+      fmt::print(stderr, "dinomaly: {}\n", one_line(image.error));
+      damaged_ = true;
     }
+    anomalous_ = anomalous_ || verdict.anomalous;
+    print(verdict);
+    progress_.advance();
     flush_output();
-    return outcome;
   }
+
+  bool any_anomalous() const { return anomalous_; }
+  bool any_damaged() const { return damaged_; }
 
  private:
   void print(const Verdict& verdict) {
@@ -125,32 +118,8 @@ class Writer {
   OutputOptions output_;
   OutputNames names_;
   Progress& progress_;
+  bool anomalous_ = false, damaged_ = false;
 };
-
-Outcome predict_all(const Predictor& predictor, ImageStream& stream, Writer& writer, int64_t batch) {
-  Outcome total;
-  std::future<Outcome> writing;
-  const auto finish = [&] {
-    if (!writing.valid()) return;
-    const Outcome outcome = writing.get();
-    total.anomalous = total.anomalous || outcome.anomalous;
-    total.damaged = total.damaged || outcome.damaged;
-  };
-  for (auto images = stream.next(batch); !images.empty(); images = stream.next(batch)) {
-    std::vector<InputImage> whole;
-    for (const InputImage& image : images) {
-      if (image.error.empty()) whole.push_back(image);
-    }
-    std::vector<Prediction> predictions = predictor.predict(whole);
-    finish();
-    writing = std::async(std::launch::async,
-                         [&writer, images = std::move(images), predictions = std::move(predictions)] {
-                           return writer.write(images, predictions);
-                         });
-  }
-  finish();
-  return total;
-}
 
 // Files written into the watched folder would be taken for new images.
 void check_folders(const Options& options) {
@@ -174,21 +143,20 @@ int run(const Options& options) {
   const StopSignal signals;  // what is being judged and written is finished
   if (!options.watched.empty())
     fmt::print(stderr, "dinomaly: watching {}; Ctrl-C ends it\n", options.watched);
-  Outcome outcome;
-  {
-    Progress progress("predict", source.total());
-    Writer writer(options, output, progress);
-    ImageStream stream([&](std::stop_token stop) { return source.next(stop); },
-                       [&](const Image& rgb) { return predictor.inputs(rgb); },
-                       static_cast<size_t>(2 * options.detector.batch));
-    outcome = predict_all(predictor, stream, writer, options.detector.batch);
-  }
+  Progress progress("predict", source.total());
+  Writer writer(options, output, progress);
+  ReadAhead images([&](std::stop_token stop) { return source.next(stop); },
+                   [&](const Image& rgb) { return predictor.inputs(rgb); },
+                   {.most_ahead = static_cast<size_t>(2 * options.detector.batch)});
+  for_each_prediction(predictor, images, {[&](const InputImage& image, const Prediction& prediction) {
+                        writer.write(image, prediction);
+                      }});
   // A watch sees files in the making and is ended on purpose: they were reported, and are no failure.
   if (options.watched.empty()) {
     if (const int signal = StopSignal::number(); signal != 0) return 128 + signal;
-    if (outcome.damaged) return 2;
+    if (writer.any_damaged()) return 2;
   }
-  return options.fail_on_anomaly && outcome.anomalous ? 1 : 0;
+  return options.fail_on_anomaly && writer.any_anomalous() ? 1 : 0;
 }
 
 }  // namespace
@@ -201,7 +169,7 @@ void add_predict(CLI::App& app, Work& work) {
       "read, 130 or 143 stopped by SIGINT or SIGTERM\n"
       "Examples:\n"
       "  dinomaly predict model.safetensors part.png --out results\n"
-      "  dinomaly predict model.safetensors images/ --json --maps tiff --out results > results.jsonl\n"
+      "  dinomaly predict model.safetensors images/ --json --map-format tiff --out results > results.jsonl\n"
       "  find /data -name '*.png' | dinomaly predict model.safetensors - --fail-on-anomaly\n"
       "  dinomaly predict model.safetensors sheet.png --tile 512 --overlap 128 --out results\n"
       "  dinomaly predict model.safetensors --watch incoming --out results\n"
@@ -214,7 +182,8 @@ void add_predict(CLI::App& app, Work& work) {
       "among IMAGES");
   command->add_option("--out", options->out, "folder for overlays and maps");
   command
-      ->add_option("--maps", options->maps, "raw maps of the images' size: none, tiff (32-bit float) or npy")
+      ->add_option("--map-format", options->maps,
+                   "raw maps of the images' size: none, tiff (32-bit float) or npy")
       ->capture_default_str();
   command->add_flag("--no-overlay", options->no_overlay, "write no overlays");
   command->add_flag("--json", options->json, "JSON Lines, one object per image, instead of text");

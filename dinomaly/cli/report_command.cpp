@@ -46,8 +46,8 @@ int run(const Options& options) {
   {
     Progress progress("report", total);
     for (const Category& category : input.dataset.categories) {
-      input.results.push_back(evaluate(*detector.model, category, options.detector.batch,
-                                       [&](int64_t images) { progress.advance(images); }));
+      input.results.push_back(
+          evaluate(*detector.model, category, options.detector.batch, [&] { progress.advance(); }));
     }
   }
   const std::string page = report_page(report_data(input));

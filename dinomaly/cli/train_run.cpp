@@ -1,5 +1,6 @@
 #include "dinomaly/cli/train_run.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "dinomaly/base/files.h"
@@ -8,6 +9,7 @@
 #include "dinomaly/cli/run_identity.h"
 #include "dinomaly/cli/stop_signal.h"
 #include "dinomaly/inference/calibrate.h"
+#include "dinomaly/inference/for_each_prediction.h"
 #include "dinomaly/model/model_file.h"
 #include "tensor/io/safetensors.h"
 #include "tensor/kernels.h"
@@ -16,6 +18,21 @@ namespace dinomaly {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
+
+namespace {
+
+// None with --calibrate none.
+std::optional<Calibrator> make_calibrator(const TrainOptions& options, const Config& config) {
+  if (options.calibrate == "none") return std::nullopt;
+  CalibrationOptions calibration;
+  calibration.method = parse_calibration_method(options.calibrate);
+  calibration.false_alarm_rate = options.false_alarm_rate;
+  calibration.per_category = options.per_category;
+  calibration.batch = config.batch;
+  return Calibrator(calibration);
+}
+
+}  // namespace
 
 TrainRun::TrainRun(const TrainOptions& options, const EncoderWeights& encoder,
                    const std::string& encoder_hash, const Dataset& data, const fs::path& out)
@@ -30,7 +47,9 @@ TrainRun::TrainRun(const TrainOptions& options, const EncoderWeights& encoder,
       features_(*model_, training_samples(data), model_->config().batch, options.features()),
       trainer_(*model_, features_) {
   for (const Category& category : data.categories) {
-    test_.insert(test_.end(), category.test.begin(), category.test.end());
+    const bool judged = std::any_of(judged_.categories.begin(), judged_.categories.end(),
+                                    [&](const Category& other) { return other.name == category.name; });
+    if (!judged) unjudged_test_.insert(unjudged_test_.end(), category.test.begin(), category.test.end());
   }
   validation_ = fmt::format("iteration,{}\n", fmt::join(metric_names(), ","));
   start();
@@ -100,7 +119,7 @@ void TrainRun::checkpoint() {
 
 void TrainRun::validate() {
   log_steps(true);
-  const Metrics mean = mean_metrics(evaluate_all(*model_, judged_));
+  const Metrics mean = mean_metrics(evaluate_all(*model_, judged_, TestImages::dropped));
   kernels_for(options_.device).trim();  // the encoder rests again
   std::string row = std::to_string(trainer_.iteration());
   for (const std::string& name : metric_names()) row += fmt::format(",{:.9g}", metric_value(mean, name));
@@ -182,19 +201,35 @@ void TrainRun::take_best() {
              iteration == best.metadata().end() ? "?" : iteration->second, options_.keep_best, *best_);
 }
 
+std::vector<PaperEvaluation> TrainRun::judge(Calibrator* calibrator) {
+  const Config& config = model_->config();
+  const Predictor predictor(*model_, {}, config.batch);
+  const SampleSink calibrate = [&](const Sample& sample, const InputImage&, const Prediction& prediction) {
+    if (calibrator != nullptr) calibrator->add(sample, prediction);
+  };
+  std::vector<PaperEvaluation> evaluations;
+  for (const Category& category : judged_.categories) {
+    PaperEvaluation& evaluation = evaluations.emplace_back(category, config);
+    const SampleSink evaluate = [&](const Sample&, const InputImage& image, const Prediction& prediction) {
+      evaluation.add(image, prediction);
+    };
+    for_each_prediction(predictor, category.test, {calibrate, evaluate}, crop_for(TestImages::kept, config));
+  }
+  std::vector<Sample> others;
+  for (const Sample& sample : unjudged_test_) {
+    if (calibrator != nullptr && calibrator->uses(sample)) others.push_back(sample);
+  }
+  for_each_prediction(predictor, others, {calibrate});
+  return evaluations;
+}
+
 // None where the images for it are missing: the model is worth keeping all the same.
-std::optional<Calibration> TrainRun::find_thresholds() {
-  if (options_.calibrate == "none") return std::nullopt;
-  CalibrationOptions options;
-  options.method = parse_calibration_method(options_.calibrate);
-  options.false_alarm_rate = options_.false_alarm_rate;
-  options.per_category = options_.per_category;
-  options.batch = model_->config().batch;
+std::optional<Calibration> TrainRun::thresholds(const Calibrator& calibrator) const {
   try {
-    const Calibration found = calibrate(*model_, test_, options);
+    const Calibration found = calibrator.compute();
     fmt::print("thresholds: images {:.6f}, pixels {:.6f}, from {} good and {} anomalous images",
                found.all.image, found.all.pixel, found.good_images, found.anomalous_images);
-    if (options.method == CalibrationMethod::good)
+    if (found.method == CalibrationMethod::good)
       fmt::print("; expect at most a share of {:.2g} of good images to be called anomalous",
                  found.promised_rate);
     fmt::print("\n");
@@ -211,11 +246,21 @@ std::vector<CategoryResult> TrainRun::finish() {
   if (best_) take_best();
   ModelFileOptions file;
   file.slim = options_.slim;
-  file.calibration = find_thresholds();
   if (options_.encoder) file.encoder_name = utf8(options_.encoder->filename().string());
-  save_model(out_ / "model.safetensors", *model_, encoder_.config, file);
+  const auto save = [&] { save_model(out_ / "model.safetensors", *model_, encoder_.config, file); };
+  std::optional<Calibrator> calibrator = make_calibrator(options_, model_->config());
   const Stopwatch watch;
-  std::vector<CategoryResult> results = evaluate_all(*model_, judged_);
+  std::vector<PaperEvaluation> evaluations;
+  try {
+    evaluations = judge(calibrator ? &*calibrator : nullptr);
+  } catch (const InputError&) {  // the trained model outlives a test image that has become unreadable
+    save();
+    throw;
+  }
+  if (calibrator) file.calibration = thresholds(*calibrator);
+  save();
+  std::vector<CategoryResult> results;
+  for (PaperEvaluation& evaluation : evaluations) results.push_back(evaluation.compute());
   seconds_.evaluate = watch.seconds();
   write_results(out_, results, judged_, model_->config(), seconds_);
   return results;

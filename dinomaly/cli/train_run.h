@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "dinomaly/evaluation/evaluate_all.h"
+#include "dinomaly/inference/calibrate.h"
 #include "dinomaly/model/calibration.h"
 #include "dinomaly/report/results.h"
 #include "dinomaly/training/checkpoint.h"
@@ -40,12 +41,14 @@ class TrainRun {
   void validate();
   void checkpoint();
   void take_best();
-  std::optional<Calibration> find_thresholds();
+  // Runs the model once over the test images that the calibrator (may be null) or the metrics need.
+  std::vector<PaperEvaluation> judge(Calibrator* calibrator);
+  std::optional<Calibration> thresholds(const Calibrator& calibrator) const;
 
   const TrainOptions& options_;
   const EncoderWeights& encoder_;
   Dataset judged_;
-  std::vector<Sample> test_;  // of all categories
+  std::vector<Sample> unjudged_test_;  // test images of the other categories
   std::filesystem::path out_;
   RunSeconds seconds_;
   std::unique_ptr<Dinomaly> model_;

@@ -1,9 +1,11 @@
 #include "dinomaly/evaluation/evaluate.h"
 
+#include <algorithm>
 #include <limits>
+#include <utility>
 
-#include "dinomaly/data/loader.h"
-#include "dinomaly/model/anomaly_map.h"
+#include "dinomaly/data/masks.h"
+#include "dinomaly/inference/for_each_prediction.h"
 
 namespace dinomaly {
 
@@ -18,39 +20,53 @@ Metrics without_masks(const std::vector<float>& scores, const std::vector<uint8_
 
 }  // namespace
 
-CategoryResult evaluate(const Dinomaly& model, const Category& category, int64_t batch,
-                        const std::function<void(int64_t)>& progress) {
-  NoGrad no_recording;
-  const Config& config = model.config();
+PaperEvaluation::PaperEvaluation(const Category& category, const Config& config)
+    : category_(category), config_(config.image) {
   const int64_t count = static_cast<int64_t>(category.test.size()), side = config.map_size;
-  CategoryResult result{category.name, {}, {}, Tensor::empty({count, side, side}), {}};
-  ImageLoader loader(category.test, config.image, batch);
-  for (int64_t begin = 0; !loader.done();) {
-    const Tensor images = loader.next();
-    const Reconstruction reconstruction = model.reconstruct(model.encode(images));
-    const AnomalyMaps maps = anomaly_maps(reconstruction, images.size(2), images.size(3), config);
-    result.maps.slice(0, begin, begin + images.size(0)).copy_from(maps.blurred);
-    for (float score : maps.score.to_vector<float>()) result.scores.push_back(score);
-    begin += images.size(0);
-    if (progress) progress(images.size(0));
-  }
+  result_.category = category.name;
+  result_.maps = Tensor::empty({count, side, side});
+  const bool masks_known = std::all_of(category.test.begin(), category.test.end(),
+                                       [](const Sample& sample) { return !sample.anomalous || sample.mask; });
+  if (masks_known) result_.masks = Tensor::empty({count, side, side}, Dtype::u8);
+}
+
+void PaperEvaluation::add(const InputImage& image, const Prediction& prediction) {
+  const size_t index = result_.scores.size();
+  const auto row = static_cast<int64_t>(index);
+  result_.scores.push_back(static_cast<float>(prediction.score));
+  result_.maps.select(0, row).copy_from(prediction.blurred);
+  if (!image.rgb.pixels.empty()) result_.images.push_back(image);
+  if (!result_.masks.defined()) return;
+  result_.masks.select(0, row).copy_from(
+      load_sample_mask(category_.test.at(index), image.width, image.height, config_, result_.maps.size(1)));
+}
+
+CategoryResult PaperEvaluation::compute() {
+  check(result_.scores.size() == category_.test.size(), "paper evaluation: {} predictions of {} images",
+        result_.scores.size(), category_.test.size());
   std::vector<uint8_t> labels;
-  bool masks_known = true;
-  for (const Sample& sample : category.test) {
-    labels.push_back(sample.anomalous);
-    masks_known = masks_known && (!sample.anomalous || sample.mask);
-  }
-  if (!masks_known) {
-    result.metrics = without_masks(result.scores, labels);
-    return result;
-  }
-  result.masks = Tensor::empty({count, side, side}, Dtype::u8);
-  for (int64_t i = 0; i < count; ++i) {
-    result.masks.select(0, i).copy_from(
-        load_sample_mask(category.test[static_cast<size_t>(i)], config.image, side));
-  }
-  result.metrics = evaluate_paper(result.maps, result.masks, labels, result.scores);
-  return result;
+  for (const Sample& sample : category_.test) labels.push_back(sample.anomalous);
+  result_.metrics = result_.masks.defined()
+                        ? evaluate_paper(result_.maps, result_.masks, labels, result_.scores)
+                        : without_masks(result_.scores, labels);
+  return std::move(result_);
+}
+
+std::function<Image(Image)> crop_for(TestImages images, const Config& config) {
+  if (images == TestImages::dropped) return no_pixels;
+  return [image = config.image](const Image& rgb) { return resize_and_crop(rgb, image); };
+}
+
+CategoryResult evaluate(const Dinomaly& model, const Category& category, int64_t batch,
+                        const std::function<void()>& progress, TestImages images) {
+  PaperEvaluation evaluation(category, model.config());
+  for_each_prediction(Predictor(model, {}, batch), category.test,
+                      {[&](const Sample&, const InputImage& image, const Prediction& prediction) {
+                        evaluation.add(image, prediction);
+                        if (progress) progress();
+                      }},
+                      crop_for(images, model.config()));
+  return evaluation.compute();
 }
 
 }  // namespace dinomaly

@@ -7,7 +7,7 @@
 
 #include "dinomaly/data/mvtec.h"
 #include "dinomaly/evaluation/metrics.h"
-#include "dinomaly/model/model.h"
+#include "dinomaly/inference/predict.h"
 
 namespace dinomaly {
 
@@ -17,12 +17,36 @@ struct CategoryResult {
   std::vector<float> scores;  // an image each
   Tensor maps;                // (N, S, S) f32: blurred, at the config's map_size
   Tensor masks;               // (N, S, S) u8 of 0 and 1; undefined where an anomalous image has no mask
+  // What the model was shown of each test image, InputImage::rgb resized and cropped; empty unless kept.
+  std::vector<InputImage> images;
 };
 
-// The model runs without dropout, whatever its mode. Where an anomalous image has no mask the metrics of pixels are NaN.
-// `progress` is called with the number of images of each batch done. Throws InputError where the test
-// images hold one class only.
+// Whether CategoryResult::images is wanted: heatmaps and galleries draw on them.
+enum class TestImages { kept, dropped };
+
+// Takes the predictions of one category, made without tiles, in the order of its test images. Images that
+// come with pixels are kept.
+class PaperEvaluation {
+ public:
+  // `category` must outlive the evaluation.
+  PaperEvaluation(const Category& category, const Config& config);
+  // Throws InputError naming a mask that is damaged or not as large as the image.
+  void add(const InputImage& image, const Prediction& prediction);
+  // Where an anomalous image has no mask the metrics of pixels are NaN. Throws InputError where the test
+  // images hold one class only.
+  CategoryResult compute();
+
+ private:
+  const Category& category_;
+  ImageConfig config_;
+  CategoryResult result_;
+};
+
+// For for_each_prediction: the crop of an image, or nothing of it.
+std::function<Image(Image)> crop_for(TestImages images, const Config& config);
+
+// Runs the model over the category's test images. `progress` is called after each image.
 CategoryResult evaluate(const Dinomaly& model, const Category& category, int64_t batch,
-                        const std::function<void(int64_t)>& progress = {});
+                        const std::function<void()>& progress = {}, TestImages images = TestImages::kept);
 
 }  // namespace dinomaly

@@ -57,7 +57,7 @@ Tensor resample(const Tensor& map, const std::vector<Tap>& rows, const std::vect
 }
 
 // The first and the number of the `size` pixels whose centres fall into [offset, offset + crop) of `resized`.
-std::pair<int64_t, int64_t> seen_range(int64_t size, int64_t resized, int64_t offset, int64_t crop) {
+std::pair<int64_t, int64_t> inspected_range(int64_t size, int64_t resized, int64_t offset, int64_t crop) {
   // (2 i + 1) resized >= 2 offset size, in integers
   const int64_t doubled = 2 * resized;
   const auto first_at = [&](int64_t edge) {
@@ -70,12 +70,12 @@ std::pair<int64_t, int64_t> seen_range(int64_t size, int64_t resized, int64_t of
 
 }  // namespace
 
-Box seen_box(int64_t width, int64_t height, const ImageConfig& config) {
-  const auto [x, seen_width] =
-      seen_range(width, config.resize_w, centre_crop_offset(config.resize_w, config.crop_w), config.crop_w);
-  const auto [y, seen_height] =
-      seen_range(height, config.resize_h, centre_crop_offset(config.resize_h, config.crop_h), config.crop_h);
-  return {x, y, seen_width, seen_height};
+Box inspected_box(int64_t width, int64_t height, const ImageConfig& config) {
+  const auto [x, inspected_width] = inspected_range(
+      width, config.resize_w, centre_crop_offset(config.resize_w, config.crop_w), config.crop_w);
+  const auto [y, inspected_height] = inspected_range(
+      height, config.resize_h, centre_crop_offset(config.resize_h, config.crop_h), config.crop_h);
+  return {x, y, inspected_width, inspected_height};
 }
 
 Tensor map_to_image(const Tensor& map, int64_t width, int64_t height, const ImageConfig& config) {

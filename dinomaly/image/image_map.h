@@ -16,12 +16,12 @@ struct Box {
   bool operator==(const Box&) const = default;
 };
 
-// The part of an image of width x height that the model sees: the pixels whose centres the centre crop keeps.
+// The pixels of an image of width x height whose centres the centre crop keeps: what the model inspects of it.
 // At least one pixel.
-Box seen_box(int64_t width, int64_t height, const ImageConfig& config);
+Box inspected_box(int64_t width, int64_t height, const ImageConfig& config);
 
 // map (h, w) f32 of the crop -> (height, width) f32 of the whole image: bilinear, pixel centres on pixel
-// centres. Outside seen_box(), where nothing is known, the nearest known value is repeated.
+// centres. Outside inspected_box(), where nothing is known, the nearest known value is continued.
 Tensor map_to_image(const Tensor& map, int64_t width, int64_t height, const ImageConfig& config);
 
 // map (h, w) f32 -> (height, width) f32: bilinear, pixel centres on pixel centres.

@@ -9,22 +9,25 @@
 
 namespace dinomaly {
 
-std::vector<Region> find_regions(const Tensor& map, const Box& seen, double threshold, int64_t smallest) {
-  check(map.rank() == 2 && seen.x >= 0 && seen.y >= 0 && seen.width >= 0 && seen.height >= 0 &&
-            seen.x + seen.width <= map.size(1) && seen.y + seen.height <= map.size(0),
-        "find_regions: the box at ({}, {}) of {} x {} is not inside a map of {}", seen.x, seen.y, seen.width,
-        seen.height, map.shape());
-  const Tensor inside =
-      map.slice(0, seen.y, seen.y + seen.height).slice(1, seen.x, seen.x + seen.width).contiguous();
+std::vector<Region> find_regions(const Tensor& map, const Box& inspected, double threshold,
+                                 int64_t smallest) {
+  check(map.rank() == 2 && inspected.x >= 0 && inspected.y >= 0 && inspected.width >= 0 &&
+            inspected.height >= 0 && inspected.x + inspected.width <= map.size(1) &&
+            inspected.y + inspected.height <= map.size(0),
+        "find_regions: the box at ({}, {}) of {} x {} is not inside a map of {}", inspected.x, inspected.y,
+        inspected.width, inspected.height, map.shape());
+  const Tensor inside = map.slice(0, inspected.y, inspected.y + inspected.height)
+                            .slice(1, inspected.x, inspected.x + inspected.width)
+                            .contiguous();
   const float* values = inside.data<float>();
   std::vector<uint8_t> mask(static_cast<size_t>(inside.numel()));
   for (size_t i = 0; i < mask.size(); ++i) mask[i] = values[i] > threshold;
 
-  const Regions components = connected_components(mask, seen.height, seen.width);
+  const Regions components = connected_components(mask, inspected.height, inspected.width);
   std::vector<Region> regions(components.sizes.size());
   std::vector<int64_t> right(regions.size()), bottom(regions.size());
-  for (int64_t y = 0, i = 0; y < seen.height; ++y) {
-    for (int64_t x = 0; x < seen.width; ++x, ++i) {
+  for (int64_t y = 0, i = 0; y < inspected.height; ++y) {
+    for (int64_t x = 0; x < inspected.width; ++x, ++i) {
       const int32_t label = components.labels[static_cast<size_t>(i)];
       if (label == 0) continue;
       const size_t r = static_cast<size_t>(label - 1);
@@ -47,10 +50,12 @@ std::vector<Region> find_regions(const Tensor& map, const Box& seen, double thre
     Region& region = regions[r];
     region.box.width = right[r] - region.box.x + 1;
     region.box.height = bottom[r] - region.box.y + 1;
-    region.box.x += seen.x, region.box.y += seen.y;
-    region.peak_x += seen.x, region.peak_y += seen.y;
-    region.centroid_x = region.centroid_x / static_cast<double>(region.area) + static_cast<double>(seen.x);
-    region.centroid_y = region.centroid_y / static_cast<double>(region.area) + static_cast<double>(seen.y);
+    region.box.x += inspected.x, region.box.y += inspected.y;
+    region.peak_x += inspected.x, region.peak_y += inspected.y;
+    region.centroid_x =
+        region.centroid_x / static_cast<double>(region.area) + static_cast<double>(inspected.x);
+    region.centroid_y =
+        region.centroid_y / static_cast<double>(region.area) + static_cast<double>(inspected.y);
   }
   std::erase_if(regions, [&](const Region& region) { return region.area < smallest; });
   std::stable_sort(regions.begin(), regions.end(),

@@ -2,111 +2,78 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <numeric>
-#include <set>
 
-#include "dinomaly/inference/image_stream.h"
+#include "dinomaly/inference/for_each_prediction.h"
 
 namespace dinomaly {
 
 namespace {
 
-// What is kept of the images of one category.
-struct Seen {
-  std::vector<float> scores;    // of all images
-  std::vector<uint8_t> labels;  // 1: anomalous
-  std::vector<float> peaks;     // the maps' largest values, of good images
-  std::vector<float> medians;   // the maps' medians, of good images
-  std::vector<float> pixels;    // for F1: values on a grid, of images whose mask is known
-  std::vector<uint8_t> pixel_labels;
+using Statistics = CalibrationStatistics;
 
-  void append(const Seen& other) {
-    const auto join = [](auto& to, const auto& from) { to.insert(to.end(), from.begin(), from.end()); };
-    join(scores, other.scores), join(labels, other.labels), join(peaks, other.peaks);
-    join(medians, other.medians), join(pixels, other.pixels), join(pixel_labels, other.pixel_labels);
+void append(Statistics& to, const Statistics& from) {
+  const auto join = [](auto& all, const auto& more) { all.insert(all.end(), more.begin(), more.end()); };
+  join(to.scores, from.scores), join(to.labels, from.labels), join(to.peaks, from.peaks);
+  join(to.medians, from.medians), join(to.pixels, from.pixels), join(to.pixel_labels, from.pixel_labels);
+}
+
+std::vector<float> good_scores(const Statistics& all) {
+  std::vector<float> good;
+  for (size_t i = 0; i < all.scores.size(); ++i) {
+    if (all.labels[i] == 0) good.push_back(all.scores[i]);
   }
-  std::vector<float> good_scores() const {
-    std::vector<float> good;
-    for (size_t i = 0; i < scores.size(); ++i) {
-      if (labels[i] == 0) good.push_back(scores[i]);
-    }
-    return good;
-  }
-};
+  return good;
+}
 
 // So many pixels a side and image decide the threshold of pixels by F1; more would only cost memory.
 constexpr int64_t grid = 128;
 
-void keep_pixels(const Prediction& prediction, const Sample& sample, Seen& seen) {
+void add_pixels(const Prediction& prediction, const Sample& sample, Statistics& statistics) {
   if (sample.anomalous && !sample.mask) return;
-  const int64_t height = prediction.map.size(0), width = prediction.map.size(1);
+  const Tensor& map = prediction.map();
+  const int64_t height = map.size(0), width = map.size(1);
   Image mask(width, height, 1);
   if (sample.mask) mask = load_mask(*sample.mask, width, height);
-  const Box& box = prediction.seen;
+  const Box& box = prediction.inspected;
   const int64_t rows = std::min(grid, box.height), columns = std::min(grid, box.width);
-  const float* values = prediction.map.data<float>();
+  const float* values = map.data<float>();
   for (int64_t i = 0; i < rows; ++i) {
     const int64_t y = box.y + (2 * i + 1) * box.height / (2 * rows);
     for (int64_t j = 0; j < columns; ++j) {
       const int64_t x = box.x + (2 * j + 1) * box.width / (2 * columns);
-      seen.pixels.push_back(values[y * width + x]);
-      seen.pixel_labels.push_back(*mask.at(x, y) > 0);
+      statistics.pixels.push_back(values[y * width + x]);
+      statistics.pixel_labels.push_back(*mask.at(x, y) > 0);
     }
   }
 }
 
-void keep(const Prediction& prediction, const Sample& sample, CalibrationMethod method, Seen& seen) {
-  seen.scores.push_back(static_cast<float>(prediction.score));
-  seen.labels.push_back(sample.anomalous);
-  if (method == CalibrationMethod::f1) keep_pixels(prediction, sample, seen);
-  if (sample.anomalous) return;
-  const Box& box = prediction.seen;
-  std::vector<float> values = prediction.map.slice(0, box.y, box.y + box.height)
+void add_good_map(const Prediction& prediction, Statistics& statistics) {
+  const Box& box = prediction.inspected;
+  std::vector<float> values = prediction.map()
+                                  .slice(0, box.y, box.y + box.height)
                                   .slice(1, box.x, box.x + box.width)
                                   .to_vector<float>();
   const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
   std::nth_element(values.begin(), middle, values.end());
-  seen.medians.push_back(*middle);
-  seen.peaks.push_back(*std::max_element(middle, values.end()));
+  statistics.medians.push_back(*middle);
+  statistics.peaks.push_back(*std::max_element(middle, values.end()));
 }
 
-std::map<std::string, Seen> look(const Dinomaly& model, const std::vector<Sample>& samples,
-                                 const CalibrationOptions& options) {
-  const Predictor predictor(model, options.tiling, options.batch);
-  size_t next = 0;
-  ImageStream stream(
-      [&](std::stop_token) {
-        return next < samples.size() ? std::optional(samples[next++].image) : std::nullopt;
-      },
-      [&](const Image& rgb) { return predictor.inputs(rgb); });
-  std::map<std::string, Seen> seen;
-  size_t done = 0;
-  for (auto images = stream.next(options.batch); !images.empty(); images = stream.next(options.batch)) {
-    for (const InputImage& image : images) check_input(image.error.empty(), "{}", image.error);
-    for (const Prediction& prediction : predictor.predict(images)) {
-      const Sample& sample = samples[done++];
-      check_input(std::isfinite(prediction.score), "{}: its score is not a number", sample.image.string());
-      keep(prediction, sample, options.method, seen[sample.category]);
-      if (options.progress) options.progress();
-    }
-  }
-  return seen;
-}
-
-Thresholds thresholds_of(const Seen& seen, const CalibrationOptions& options) {
+Thresholds thresholds_of(const Statistics& all, const CalibrationOptions& options) {
   if (options.method == CalibrationMethod::good) {
-    return {good_quantile(seen.good_scores(), options.false_alarm_rate),
-            good_quantile(seen.peaks, options.false_alarm_rate)};
+    return {good_quantile(good_scores(all), options.false_alarm_rate),
+            good_quantile(all.peaks, options.false_alarm_rate)};
   }
-  const bool masks =
-      std::find(seen.pixel_labels.begin(), seen.pixel_labels.end(), 1) != seen.pixel_labels.end();
-  return {best_f1_threshold(seen.scores, seen.labels),
-          masks ? best_f1_threshold(seen.pixels, seen.pixel_labels)
-                : good_quantile(seen.peaks, options.false_alarm_rate)};
+  const bool masks = std::find(all.pixel_labels.begin(), all.pixel_labels.end(), 1) != all.pixel_labels.end();
+  return {best_f1_threshold(all.scores, all.labels),
+          masks ? best_f1_threshold(all.pixels, all.pixel_labels)
+                : good_quantile(all.peaks, options.false_alarm_rate)};
 }
 
-ColourScale colours_of(const Seen& seen, double pixel_threshold) {
-  std::vector<float> medians = seen.medians;
+ColourScale colours_of(const Statistics& all, double pixel_threshold) {
+  std::vector<float> medians = all.medians;
   const auto middle = medians.begin() + static_cast<std::ptrdiff_t>(medians.size() / 2);
   std::nth_element(medians.begin(), middle, medians.end());
   const double low = *middle;
@@ -161,33 +128,65 @@ double best_f1_threshold(std::span<const float> scores, std::span<const uint8_t>
   return threshold;
 }
 
-Calibration calibrate(const Dinomaly& model, const std::vector<Sample>& samples,
-                      const CalibrationOptions& options) {
+Calibrator::Calibrator(const CalibrationOptions& options) : options_(options) {
   check_input(options.false_alarm_rate > 0 && options.false_alarm_rate < 1,
               "--false-alarm-rate: {} is not between 0 and 1", options.false_alarm_rate);
-  std::vector<Sample> used;
-  for (const Sample& sample : samples) {
-    if (options.method == CalibrationMethod::f1 || !sample.anomalous) used.push_back(sample);
+}
+
+bool Calibrator::uses(const Sample& sample) const {
+  return options_.method == CalibrationMethod::f1 || !sample.anomalous;
+}
+
+void Calibrator::add(const Sample& sample, const Prediction& prediction) {
+  if (!uses(sample)) return;
+  if (!std::isfinite(prediction.score)) {
+    if (without_score_.empty()) without_score_ = sample.image.string();
+    return;
   }
-  check_input(std::any_of(used.begin(), used.end(), [](const Sample& sample) { return !sample.anomalous; }),
-              "calibration: there is no good image");
-  const std::map<std::string, Seen> seen = look(model, used, options);
-  Seen everything;
-  for (const auto& [name, category] : seen) everything.append(category);
+  Statistics& statistics = categories_[sample.category];
+  statistics.scores.push_back(static_cast<float>(prediction.score));
+  statistics.labels.push_back(sample.anomalous);
+  if (options_.method == CalibrationMethod::f1) add_pixels(prediction, sample, statistics);
+  if (!sample.anomalous) add_good_map(prediction, statistics);
+}
+
+Calibration Calibrator::compute() const {
+  check_input(without_score_.empty(), "{}: its score is not a number", without_score_);
+  Statistics everything;
+  for (const auto& [name, category] : categories_) append(everything, category);
+  check_input(!everything.peaks.empty(), "calibration: there is no good image");
 
   Calibration result;
-  result.method = options.method;
-  result.false_alarm_rate = options.false_alarm_rate;
-  result.tiling = options.tiling;
+  result.method = options_.method;
+  result.false_alarm_rate = options_.false_alarm_rate;
+  result.tiling = options_.tiling;
   result.good_images = static_cast<int64_t>(everything.peaks.size());
-  result.anomalous_images = static_cast<int64_t>(used.size()) - result.good_images;
-  result.promised_rate = promised_rate(result.good_images, options.false_alarm_rate);
-  result.all = thresholds_of(everything, options);
+  result.anomalous_images = static_cast<int64_t>(everything.scores.size()) - result.good_images;
+  result.promised_rate = promised_rate(result.good_images, options_.false_alarm_rate);
+  result.all = thresholds_of(everything, options_);
   result.colours = colours_of(everything, result.all.pixel);
-  if (options.per_category) {
-    for (const auto& [name, category] : seen) result.categories[name] = thresholds_of(category, options);
+  if (options_.per_category) {
+    for (const auto& [name, category] : categories_)
+      result.categories[name] = thresholds_of(category, options_);
   }
   return result;
+}
+
+Calibration calibrate(const Dinomaly& model, const std::vector<Sample>& samples,
+                      const CalibrationOptions& options) {
+  Calibrator calibrator(options);
+  std::vector<Sample> used;
+  std::copy_if(samples.begin(), samples.end(), std::back_inserter(used),
+               [&](const Sample& sample) { return calibrator.uses(sample); });
+  // Before the work, not after it.
+  check_input(std::any_of(used.begin(), used.end(), [](const Sample& sample) { return !sample.anomalous; }),
+              "calibration: there is no good image");
+  for_each_prediction(Predictor(model, options.tiling, options.batch), used,
+                      {[&](const Sample& sample, const InputImage&, const Prediction& prediction) {
+                        calibrator.add(sample, prediction);
+                        if (options.progress) options.progress();
+                      }});
+  return calibrator.compute();
 }
 
 }  // namespace dinomaly

@@ -3,7 +3,9 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "dinomaly/data/dataset.h"
@@ -21,11 +23,37 @@ struct CalibrationOptions {
   std::function<void()> progress;  // called after each image
 };
 
-// Runs the model over the samples. `good` uses the normal ones only: the threshold of images is a quantile
+// What is counted of the images of one category.
+struct CalibrationStatistics {
+  std::vector<float> scores;    // of all images
+  std::vector<uint8_t> labels;  // 1: anomalous
+  std::vector<float> peaks;     // the maps' largest values, of good images
+  std::vector<float> medians;   // the maps' medians, of good images
+  std::vector<float> pixels;    // for F1: values on a grid, of images whose mask is known
+  std::vector<uint8_t> pixel_labels;
+};
+
+// Takes predictions one by one, in any order, and finds the thresholds. `good` uses the normal ones only: the threshold of images is a quantile
 // of their scores, that of pixels a quantile of their maps' largest values, so that the stated rate of good
 // images shows a region at all. `f1` needs both kinds; pixels of images without masks are not counted,
 // and without any mask the threshold of pixels is that of `good`. Throws InputError where the images it
 // needs are missing and for a rate outside (0, 1).
+class Calibrator {
+ public:
+  explicit Calibrator(const CalibrationOptions& options);
+  // Whether the method counts this image; add() passes over the others.
+  bool uses(const Sample& sample) const;
+  // Where a score is not a number, compute() throws an InputError that names the image.
+  void add(const Sample& sample, const Prediction& prediction);
+  Calibration compute() const;
+
+ private:
+  CalibrationOptions options_;
+  std::map<std::string, CalibrationStatistics> categories_;
+  std::string without_score_;  // the first such image
+};
+
+// Runs the model over those of the samples that the method uses.
 Calibration calibrate(const Dinomaly& model, const std::vector<Sample>& samples,
                       const CalibrationOptions& options = {});
 

@@ -53,10 +53,12 @@ Predictor::Judged Predictor::judge(const std::vector<Tensor>& inputs) const {
     const AnomalyMaps maps = anomaly_maps(reconstruction, batch.size(2), batch.size(3), config_);
     // What each implementation hands out as its map.
     const bool blurred = config_.preset == Preset::paper || tiling_.on();
-    const Tensor chosen = (blurred ? maps.blurred : maps.map).to(Device::cpu()).to(Dtype::f32);
+    const Tensor smooth = maps.blurred.to(Device::cpu()).to(Dtype::f32);
+    const Tensor chosen = blurred ? smooth : maps.map.to(Device::cpu()).to(Dtype::f32);
     const std::vector<float> scores = maps.score.to_vector<float>();
     for (int64_t i = 0; i < batch.size(0); ++i) {
       judged.scores.push_back(scores[static_cast<size_t>(i)]);
+      judged.blurred.push_back(smooth.select(0, i));
       judged.maps.push_back(chosen.select(0, i));
     }
   }
@@ -64,39 +66,48 @@ Predictor::Judged Predictor::judge(const std::vector<Tensor>& inputs) const {
 }
 
 std::vector<Prediction> Predictor::predict(const std::vector<InputImage>& images) const {
-  if (images.empty()) return {};
   std::vector<Tensor> inputs;
   for (const InputImage& image : images) {
-    check(image.inputs.defined(), "predict: {} could not be read", image.path.string());
-    inputs.push_back(image.inputs);
+    if (image.error.empty()) inputs.push_back(image.inputs);
   }
+  std::vector<Prediction> predictions(images.size());
+  if (inputs.empty()) return predictions;
   const Judged judged = judge(inputs);
-  std::vector<Prediction> predictions;
   size_t next = 0;
-  for (const InputImage& image : images) {
-    const int64_t width = image.rgb.width, height = image.rgb.height;
-    if (!tiling_.on()) {
-      predictions.push_back({judged.scores[next],
-                             map_to_image(judged.maps[next], width, height, config_.image),
-                             seen_box(width, height, config_.image)});
-      ++next;
-      continue;
+  for (size_t i = 0; i < images.size(); ++i) {
+    if (!images[i].error.empty()) continue;
+    const int64_t width = images[i].width, height = images[i].height;
+    Prediction& prediction = predictions[i];
+    prediction.width_ = width, prediction.height_ = height;
+    prediction.tiling_ = tiling_, prediction.config_ = config_.image;
+    prediction.inspected =
+        tiling_.on() ? Box{0, 0, width, height} : inspected_box(width, height, config_.image);
+    if (!tiling_.on()) prediction.blurred = judged.blurred[next];
+    prediction.score = judged.scores[next];
+    for (int64_t part = 0; part < images[i].inputs.size(0); ++part, ++next) {
+      prediction.score = std::max<double>(prediction.score, judged.scores[next]);
+      prediction.parts_.push_back(judged.maps[next]);
     }
-    TileBlend blend(width, height, tiling_);
-    Prediction prediction{judged.scores[next], {}, {0, 0, width, height}};
-    for (const Box& box : blend.boxes()) {
-      blend.add(box, resize_map(judged.maps[next], box.width, box.height));
-      prediction.score = std::max<double>(prediction.score, judged.scores[next++]);
-    }
-    prediction.map = blend.result();
-    predictions.push_back(prediction);
   }
   return predictions;
 }
 
+const Tensor& Prediction::map() const {
+  check(!parts_.empty(), "prediction: there is no map of an image that could not be read");
+  if (!map_.defined()) map_ = tiling_.on() ? of_tiles() : map_to_image(parts_[0], width_, height_, config_);
+  return map_;
+}
+
+Tensor Prediction::of_tiles() const {
+  TileBlend blend(width_, height_, tiling_);
+  size_t next = 0;
+  for (const Box& box : blend.boxes()) blend.add(box, resize_map(parts_[next++], box.width, box.height));
+  return blend.result();
+}
+
 Prediction Predictor::predict(const Image& rgb) const {
   std::vector<InputImage> one(1);
-  one[0].rgb = rgb;
+  one[0].width = rgb.width, one[0].height = rgb.height;
   one[0].inputs = inputs(rgb);
   return predict(one)[0];
 }

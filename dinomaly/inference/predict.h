@@ -1,29 +1,38 @@
 // A trained model on images of any size: a score and a map in the image's own pixels.
 #pragma once
 
-#include <filesystem>
-#include <string>
+#include <cstdint>
 #include <vector>
 
 #include "dinomaly/image/image.h"
 #include "dinomaly/image/image_map.h"
+#include "dinomaly/image/read_ahead.h"
 #include "dinomaly/image/tiles.h"
 #include "dinomaly/model/model.h"
 
 namespace dinomaly {
 
-// An image on its way to the model.
-struct InputImage {
-  std::filesystem::path path;
-  Image rgb;
-  Tensor inputs;      // Predictor::inputs(rgb)
-  std::string error;  // not empty: the image could not be read, and why
-};
+// What the model says of one image. The maps are on the CPU.
+class Prediction {
+ public:
+  Prediction() = default;
 
-struct Prediction {
   double score = 0;  // the model's; of tiles, the highest one's
-  Tensor map;        // (height, width) f32, the image's size
-  Box seen;          // the pixels the model saw; elsewhere the map only continues
+  Box inspected;     // the pixels the model was shown; elsewhere map() only continues
+  // (S, S) f32: smoothed, at the config's map_size, what the `paper` protocol evaluates; undefined with tiles.
+  Tensor blurred;
+  // (height, width) f32, the image's size; made when it is first asked for. Not from two threads at a time.
+  const Tensor& map() const;
+
+ private:
+  friend class Predictor;
+  Tensor of_tiles() const;
+
+  int64_t width_ = 0, height_ = 0;
+  Tiling tiling_;
+  ImageConfig config_;
+  std::vector<Tensor> parts_;  // (h, w) f32, of the image as a whole or of each tile
+  mutable Tensor map_;
 };
 
 class Predictor {
@@ -33,17 +42,19 @@ class Predictor {
   explicit Predictor(const Dinomaly& model, const Tiling& tiling = {}, int64_t batch = 16);
 
   const Tiling& tiling() const { return tiling_; }
+  int64_t batch() const { return batch_; }
   // (n, 3, crop_h, crop_w) f32: the image resized and cropped (n = 1), or its tiles. A tile has no margin
   // to spare: it is resized to the crop's size and not cropped. Safe to call from any thread.
   Tensor inputs(const Image& rgb) const;
-  // A prediction for each image, none of which may hold an error.
+  // A prediction for each image; an empty one for those that hold an error.
   std::vector<Prediction> predict(const std::vector<InputImage>& images) const;
   Prediction predict(const Image& rgb) const;
 
  private:
   struct Judged {
     std::vector<float> scores;
-    std::vector<Tensor> maps;  // (h, w) f32 of each input, on the CPU
+    std::vector<Tensor> blurred,
+        maps;  // of each input, on the CPU: AnomalyMaps::blurred, and the one handed out
   };
   Judged judge(const std::vector<Tensor>& inputs) const;
 

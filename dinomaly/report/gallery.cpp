@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
-#include "dinomaly/data/loader.h"
+#include "dinomaly/data/masks.h"
 #include "dinomaly/image/image_map.h"
 #include "dinomaly/image/resize.h"
 #include "dinomaly/report/overlay.h"
@@ -35,7 +35,8 @@ std::string jpeg_uri(const Image& image) {
 
 struct Entry {
   const Sample* sample;
-  Tensor map;  // (S, S)
+  const InputImage* image;  // the crop that the model was shown
+  Tensor map;               // (S, S)
 };
 
 struct SampleViews {
@@ -44,15 +45,15 @@ struct SampleViews {
 
 SampleViews draw(const Entry& entry, const HtmlReportInput& input, const ColourScale& colours,
                  double pixel_threshold) {
-  const Image rgb = load_image_rgb(entry.sample->image);
-  const Image seen = resize_and_crop(rgb, input.config.image);
-  const Tensor map = resize_map(entry.map, seen.width, seen.height);
+  const Image& crop = entry.image->rgb;
+  const Tensor map = resize_map(entry.map, crop.width, crop.height);
   SampleViews result;
-  result.image = jpeg_uri(shrink(seen));
+  result.image = jpeg_uri(shrink(crop));
   result.overlay =
-      jpeg_uri(shrink(draw_overlay(seen, map, {0, 0, seen.width, seen.height}, colours, pixel_threshold)));
+      jpeg_uri(shrink(draw_overlay(crop, map, {0, 0, crop.width, crop.height}, colours, pixel_threshold)));
   if (entry.sample->mask) {
-    Image mask = resize_and_crop(load_mask_of(*entry.sample, rgb.width, rgb.height), input.config.image);
+    Image mask = resize_and_crop(load_mask_of(*entry.sample, entry.image->width, entry.image->height),
+                                 input.config.image);
     for (uint8_t& pixel : mask.pixels) pixel = pixel > 0 ? 255 : 0;
     result.mask = "data:image/png;base64," + base64(encode_png(shrink(mask)));
   }
@@ -84,7 +85,8 @@ void add_gallery(json& samples, const HtmlReportInput& input, const ColourScale&
   for (size_t c = 0; c < input.results.size(); ++c) {
     const std::vector<Sample>& test = input.dataset.categories[c].test;
     for (size_t i = 0; i < test.size(); ++i) {
-      entries.push_back({&test[i], input.results[c].maps.select(0, static_cast<int64_t>(i))});
+      entries.push_back({&test[i], &input.results[c].images.at(i),
+                         input.results[c].maps.select(0, static_cast<int64_t>(i))});
     }
   }
   check(entries.size() == samples.size(), "gallery: {} samples of {} images", samples.size(), entries.size());

@@ -72,8 +72,8 @@ Image draw_heatmap(const Image& rgb, const Tensor& mask, const Tensor& map, doub
           bilinear(values.data(), map.size(0), map.size(1), source_place(y, rgb.height, map.size(0)),
                    source_place(x, rgb.width, map.size(1)));
       const std::array<uint8_t, 3> colour = heat_colour((value - low) / (high - low));
-      const uint8_t* seen = rgb.at(x, y);
-      const double grey = 0.299 * seen[0] + 0.587 * seen[1] + 0.114 * seen[2];
+      const uint8_t* pixel = rgb.at(x, y);
+      const double grey = 0.299 * pixel[0] + 0.587 * pixel[1] + 0.114 * pixel[2];
       uint8_t* out = image.at(2 * (rgb.width + separator) + x, y);
       for (int c = 0; c < 3; ++c) out[c] = to_byte(colour_share * colour[c] + (1 - colour_share) * grey);
     }

@@ -17,7 +17,7 @@ struct HtmlReportInput {
   std::string title, model;  // model: its file's name
   Config config;
   Dataset dataset;
-  std::vector<CategoryResult> results;  // of the dataset's categories, in order
+  std::vector<CategoryResult> results;  // of the dataset's categories, in order, with images
   std::optional<Calibration> calibration;
   Curve loss;            // (iteration, loss); may be empty
   int64_t images = 200;  // the most in the gallery: those judged worst at the threshold

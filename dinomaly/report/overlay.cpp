@@ -19,19 +19,19 @@ uint8_t to_byte(double value) { return static_cast<uint8_t>(std::clamp(value, 0.
 double grey_of(const uint8_t* rgb) { return 0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2]; }
 
 // Is (x, y) above the threshold and a pixel within `reach` of it along an axis not?
-bool on_contour(const float* values, const Box& seen, int64_t width, int64_t x, int64_t y, double threshold,
-                int64_t reach) {
+bool on_contour(const float* values, const Box& inspected, int64_t width, int64_t x, int64_t y,
+                double threshold, int64_t reach) {
   if (!(values[y * width + x] > threshold)) return false;
   const auto outside = [&](int64_t nx, int64_t ny) {
-    return nx < seen.x || ny < seen.y || nx >= seen.x + seen.width || ny >= seen.y + seen.height ||
-           !(values[ny * width + nx] > threshold);
+    return nx < inspected.x || ny < inspected.y || nx >= inspected.x + inspected.width ||
+           ny >= inspected.y + inspected.height || !(values[ny * width + nx] > threshold);
   };
   return outside(x - reach, y) || outside(x + reach, y) || outside(x, y - reach) || outside(x, y + reach);
 }
 
 }  // namespace
 
-Image draw_overlay(const Image& rgb, const Tensor& map, const Box& seen, const ColourScale& colours,
+Image draw_overlay(const Image& rgb, const Tensor& map, const Box& inspected, const ColourScale& colours,
                    double threshold) {
   check(rgb.channels == 3 && map.shape() == Shape({rgb.height, rgb.width}),
         "overlay: a map of {} on an image of {} x {} x {}", map.shape(), rgb.height, rgb.width, rgb.channels);
@@ -44,9 +44,10 @@ Image draw_overlay(const Image& rgb, const Tensor& map, const Box& seen, const C
   for (int64_t y = 0; y < rgb.height; ++y) {
     for (int64_t x = 0; x < rgb.width; ++x) {
       uint8_t* pixel = image.at(x, y);
-      if (x < seen.x || y < seen.y || x >= seen.x + seen.width || y >= seen.y + seen.height) {
+      if (x < inspected.x || y < inspected.y || x >= inspected.x + inspected.width ||
+          y >= inspected.y + inspected.height) {
         std::fill_n(pixel, 3, to_byte(grey_of(pixel)));
-      } else if (on_contour(values, seen, rgb.width, x, y, threshold, reach)) {
+      } else if (on_contour(values, inspected, rgb.width, x, y, threshold, reach)) {
         std::fill_n(pixel, 3, uint8_t{255});
       } else {
         const double place = (values[y * rgb.width + x] - colours.low) / (colours.high - colours.low);

@@ -39,32 +39,32 @@ MapFormat parse_map_format(const std::string& name) {
   if (name == "none") return MapFormat::none;
   if (name == "tiff") return MapFormat::tiff;
   if (name == "npy") return MapFormat::npy;
-  fail_input("--maps: '{}' is not one of none, tiff, npy", name);
+  fail_input("--map-format: '{}' is not one of none, tiff, npy", name);
 }
 
 Verdict write_prediction(const InputImage& image, const Prediction& prediction, const fs::path& name,
                          const OutputOptions& options) {
   Verdict verdict;
   verdict.path = image.path;
-  verdict.width = image.rgb.width;
-  verdict.height = image.rgb.height;
+  verdict.width = image.width;
+  verdict.height = image.height;
   verdict.score = prediction.score;
   verdict.threshold = options.image_threshold;
   verdict.anomalous = options.image_threshold && prediction.score > *options.image_threshold;
   if (options.pixel_threshold) {
-    verdict.regions =
-        find_regions(prediction.map, prediction.seen, *options.pixel_threshold, options.smallest_region);
+    verdict.regions = find_regions(prediction.map(), prediction.inspected, *options.pixel_threshold,
+                                   options.smallest_region);
   }
   if (options.folder.empty()) return verdict;
   if (options.overlays) {
     verdict.overlay = with_suffix(options.folder, name, "_overlay.png");
-    save_png(verdict.overlay, draw_overlay(image.rgb, prediction.map, prediction.seen, options.colours,
+    save_png(verdict.overlay, draw_overlay(image.rgb, prediction.map(), prediction.inspected, options.colours,
                                            options.pixel_threshold.value_or(INFINITY)));
   }
   if (options.maps != MapFormat::none) {
     const bool tiff = options.maps == MapFormat::tiff;
     verdict.map = with_suffix(options.folder, name, tiff ? ".tiff" : ".npy");
-    tiff ? save_tiff_map(verdict.map, prediction.map) : save_npy_map(verdict.map, prediction.map);
+    tiff ? save_tiff_map(verdict.map, prediction.map()) : save_npy_map(verdict.map, prediction.map());
   }
   return verdict;
 }

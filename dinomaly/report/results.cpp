@@ -6,7 +6,6 @@
 
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/json_text.h"
-#include "dinomaly/data/loader.h"
 #include "dinomaly/image/image.h"
 #include "dinomaly/report/heatmap.h"
 
@@ -119,14 +118,14 @@ void write_heatmaps(const std::filesystem::path& directory, const std::vector<Ca
 #pragma omp parallel for schedule(dynamic)
     for (size_t i = 0; i < samples.size(); ++i) {
       const Sample& sample = samples[i];
-      const Image image = resize_and_crop(load_image_rgb(sample.image), config.image);
       Tensor mask;
       if (sample.mask) {
         const Image grey = resize_and_crop(load_grey(*sample.mask), config.image);
         mask = Tensor::from(grey.pixels, {grey.height, grey.width});
       }
-      save_heatmap(directory / sample.category / (sample.defect + "_" + sample.id + ".png"), image, mask,
-                   results[c].maps.select(0, static_cast<int64_t>(i)), scale.low, scale.high);
+      save_heatmap(directory / sample.category / (sample.defect + "_" + sample.id + ".png"),
+                   results[c].images.at(i).rgb, mask, results[c].maps.select(0, static_cast<int64_t>(i)),
+                   scale.low, scale.high);
     }
   }
 }

@@ -4,12 +4,12 @@
 #include <chrono>
 #include <exception>
 #include <nlohmann/json.hpp>
-#include <numeric>
 #include <utility>
 
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
 #include "dinomaly/base/sha256.h"
+#include "dinomaly/image/preprocess.h"
 #include "dinomaly/weights/encoder_hash.h"
 #include "tensor/kernels.h"
 #include "tensor/ops.h"
@@ -110,9 +110,14 @@ void FeatureStore::expect(const std::vector<int64_t>& order) {
   };
   for (const int64_t index : order) append(index);
   for (int64_t index = 0; index < size(); ++index) append(index);
-  loader_.reset();
+  images_.reset();
   position_ = 0;
-  loader_ = std::make_unique<ImageLoader>(samples_, model_.config().image, batch_, order_);
+  std::vector<fs::path> paths;
+  for (const int64_t index : order_) paths.push_back(samples_[static_cast<size_t>(index)].image);
+  images_ = std::make_unique<ReadAhead>(
+      in_order(std::move(paths)),
+      [&](const Image& rgb) { return preprocess(rgb, model_.config().image).unsqueeze(0); },
+      ReadAheadOptions{.most_ahead = static_cast<size_t>(batch_), .keep = no_pixels});
 }
 
 void FeatureStore::encode_next() {
@@ -120,21 +125,20 @@ void FeatureStore::encode_next() {
   const size_t count = std::min(static_cast<size_t>(batch_), order_.size() - position_);
   const auto begin = order_.begin() + static_cast<std::ptrdiff_t>(position_);
   const std::vector<int64_t> indices(begin, begin + static_cast<std::ptrdiff_t>(count));
-  const Tensor images = loader_->next();
+  check(count > 0, "feature store: an image that is asked for could not be read earlier");
+  position_ += count;
+  const std::vector<InputImage> images = images_->next_batch(batch_);
+  check_readable(images);
   // A run that is resumed meets the images in another order, and shall go on with the same bits. Products
   // may round a row differently when it has other neighbours: a CPU takes each image by itself, at 4
   // percent more time (ViT-S, against 16 at a time); a GPU takes batches of one size.
   if (device_.is_cpu()) {
-    for (size_t i = 0; i < count; ++i) {
-      const auto row = static_cast<int64_t>(i);
-      keep({indices[i]}, model_.encode(images.slice(0, row, row + 1)));
-    }
+    for (size_t i = 0; i < count; ++i) keep({indices[i]}, model_.encode(images[i].inputs));
   } else {
-    std::vector<int64_t> filled(static_cast<size_t>(batch_));
-    std::iota(filled.begin(), filled.begin() + static_cast<std::ptrdiff_t>(count), 0);
-    keep(indices, model_.encode(gather_rows(images, filled)));
+    std::vector<Tensor> filled(static_cast<size_t>(batch_), images[0].inputs);
+    for (size_t i = 0; i < count; ++i) filled[i] = images[i].inputs;
+    keep(indices, model_.encode(cat(filled, 0)));
   }
-  position_ += count;
   if (is_complete()) finish();
   seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
@@ -148,7 +152,7 @@ void FeatureStore::keep(const std::vector<int64_t>& indices, const Features& fea
 }
 
 void FeatureStore::finish() {
-  loader_.reset();
+  images_.reset();
   kernels_for(device_).trim();  // the encoder rests from now on
   if (!cached_as_.empty()) save_cache();
 }

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "dinomaly/data/dataset.h"
-#include "dinomaly/data/loader.h"
+#include "dinomaly/image/read_ahead.h"
 #include "dinomaly/model/model.h"
 #include "dinomaly/training/feature_table.h"
 
@@ -73,7 +73,7 @@ class FeatureStore {
   double seconds_ = 0;
   std::vector<int64_t> order_;  // of encoding
   size_t position_ = 0;         // in order_
-  std::unique_ptr<ImageLoader> loader_;
+  std::unique_ptr<ReadAhead> images_;
 };
 
 // SHA-256 of all that the features depend on: the images' bytes in their order, the encoder's weights, the

@@ -4,7 +4,7 @@
 
 #include "dinomaly/data/folders.h"
 #include "dinomaly/data/layout.h"
-#include "dinomaly/data/loader.h"
+#include "dinomaly/data/masks.h"
 #include "dinomaly/model/detector_weights.h"
 #include "dinomaly/model/dinov2.h"
 #include "dinomaly/synthetic/procedural.h"

@@ -4,7 +4,7 @@
 #include <doctest/doctest.h>
 
 #include "dinomaly/base/framework.h"
-#include "dinomaly/data/loader.h"
+#include "dinomaly/data/masks.h"
 #include "dinomaly/data/mvtec.h"
 #include "dinomaly/report/results.h"
 #include "dinomaly/synthetic/procedural.h"
@@ -31,7 +31,7 @@ TEST_CASE("evaluate: maps, scores and labels of one category go into its seven n
   std::vector<uint8_t> labels;
   for (size_t i = 0; i < category.test.size(); ++i) {
     masks.select(0, static_cast<int64_t>(i))
-        .copy_from(load_sample_mask(category.test[i], model->config().image, 64));
+        .copy_from(load_sample_mask(category.test[i], 64, 64, model->config().image, 64));
     labels.push_back(category.test[i].anomalous);
   }
   const Metrics expected = evaluate_paper(result.maps, masks, labels, result.scores);

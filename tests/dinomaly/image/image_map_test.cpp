@@ -29,10 +29,10 @@ Tensor map_of(int64_t height, int64_t width, const std::function<double(int64_t,
 }  // namespace
 
 TEST_CASE("image_map: without a crop everything is seen; with one, the middle") {
-  CHECK(seen_box(900, 700, sizes(448, 448, 448, 448)) == Box{0, 0, 900, 700});
-  CHECK(seen_box(448, 448, sizes(448, 448, 392, 392)) == Box{28, 28, 392, 392});
-  CHECK(seen_box(896, 224, sizes(448, 448, 392, 392)) == Box{56, 14, 784, 196});
-  CHECK(seen_box(1, 1, sizes(448, 448, 14, 14)).width == 1);
+  CHECK(inspected_box(900, 700, sizes(448, 448, 448, 448)) == Box{0, 0, 900, 700});
+  CHECK(inspected_box(448, 448, sizes(448, 448, 392, 392)) == Box{28, 28, 392, 392});
+  CHECK(inspected_box(896, 224, sizes(448, 448, 392, 392)) == Box{56, 14, 784, 196});
+  CHECK(inspected_box(1, 1, sizes(448, 448, 14, 14)).width == 1);
 }
 
 TEST_CASE("image_map: a linear map stays linear, in place, and is continued outside the crop") {

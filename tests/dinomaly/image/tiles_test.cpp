@@ -78,18 +78,18 @@ TEST_CASE("tiles: the map of a constant texture has no step where tiles meet") {
   Image grey(256, 160, 3);
   std::fill(grey.pixels.begin(), grey.pixels.end(), uint8_t{120});
   const Prediction prediction = tiled.predict(grey);
-  REQUIRE(prediction.map.shape() == Shape({160, 256}));
+  REQUIRE(prediction.map().shape() == Shape({160, 256}));
   // What one tile's own map does between neighbouring pixels is the measure.
   Image tile(64, 64, 3);
   std::fill(tile.pixels.begin(), tile.pixels.end(), uint8_t{120});
   const Prediction alone = tiled.predict(tile);
-  const std::vector<float> values = alone.map.to_vector<float>();
+  const std::vector<float> values = alone.map().to_vector<float>();
   const auto [low, high] = std::minmax_element(values.begin(), values.end());
   REQUIRE(*high > *low);
   // Within the overlap of 32 pixels the blend may move by the whole range of a tile.
-  CHECK(largest_step(prediction.map) <= largest_step(alone.map) + (*high - *low) / 32 + 1e-6);
+  CHECK(largest_step(prediction.map()) <= largest_step(alone.map()) + (*high - *low) / 32 + 1e-6);
   CHECK(prediction.score == doctest::Approx(alone.score).epsilon(1e-5));
-  CHECK(prediction.seen == Box{0, 0, 256, 160});
+  CHECK(prediction.inspected == Box{0, 0, 256, 160});
 }
 
 TEST_CASE("tiles: an image of one tile is judged as the tile") {
@@ -98,11 +98,11 @@ TEST_CASE("tiles: an image of one tile is judged as the tile") {
   for (size_t i = 0; i < image.pixels.size(); ++i) image.pixels[i] = static_cast<uint8_t>(i * 37 % 251);
   const Prediction whole = Predictor(*model).predict(image);
   const Prediction tiled = Predictor(*model, {56, 0}).predict(image);
-  CHECK(whole.map.shape() == Shape({56, 56}));
+  CHECK(whole.map().shape() == Shape({56, 56}));
   CHECK(whole.score > 0);
   // The same but for the blur at the border.
-  CHECK(tiled.map.to_vector<float>()[28 * 56 + 28] ==
-        doctest::Approx(whole.map.to_vector<float>()[28 * 56 + 28]).epsilon(1e-4));
+  CHECK(tiled.map().to_vector<float>()[28 * 56 + 28] ==
+        doctest::Approx(whole.map().to_vector<float>()[28 * 56 + 28]).epsilon(1e-4));
 }
 
 TEST_CASE("predict: the map is the blurred one for paper, the one before the blur for anomalib") {
@@ -119,7 +119,7 @@ TEST_CASE("predict: the map is the blurred one for paper, the one before the blu
     const auto in_image = [&](const Tensor& map) {
       return map_to_image(map.select(0, 0), 56, 56, config.image).to_vector<float>();
     };
-    const std::vector<float> got = prediction.map.to_vector<float>();
+    const std::vector<float> got = prediction.map().to_vector<float>();
     CHECK(got == in_image(preset == Preset::paper ? maps.blurred : maps.map));
     CHECK(got != in_image(preset == Preset::paper ? maps.map : maps.blurred));
     CHECK(prediction.score == maps.score.item());

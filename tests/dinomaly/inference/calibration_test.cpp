@@ -9,7 +9,6 @@
 #include "dinomaly/data/mvtec.h"
 #include "dinomaly/evaluation/ranking.h"
 #include "dinomaly/inference/calibrate.h"
-#include "dinomaly/inference/image_stream.h"
 #include "dinomaly/synthetic/procedural.h"
 #include "tests/dinomaly/small_model.h"
 #include "tests/support.h"
@@ -106,7 +105,7 @@ TEST_CASE("calibration: good images alone, for all and for each category") {
   for (const Sample& sample : samples) {
     if (sample.anomalous) continue;
     const Prediction prediction = predictor.predict(load_image_rgb(sample.image));
-    const auto values = prediction.map.to_vector<float>();
+    const auto values = prediction.map().to_vector<float>();
     ++good;
     above += prediction.score > found.all.image;
     with_region += *std::max_element(values.begin(), values.end()) > found.all.pixel;
@@ -154,47 +153,4 @@ TEST_CASE("calibration: a damaged image is named") {
   write_file(folder / "data/wood/test/good/001.png", "no image");
   const auto model = small_model();
   CHECK(one_line_with(input_error([&] { calibrate(*model, samples); }), "good/001.png"));
-}
-
-TEST_CASE("image stream: order, errors among images, errors of the source, early end" *
-          doctest::test_suite("threads")) {
-  const TemporaryFolder folder;
-  Image image(4, 3, 3);
-  std::vector<std::filesystem::path> paths;
-  for (int i = 0; i < 9; ++i) {
-    image.pixels[0] = static_cast<uint8_t>(i);
-    paths.push_back(folder / (std::to_string(i) + ".png"));
-    save_png(paths.back(), image);
-  }
-  write_file(paths[4], "damaged");
-  size_t next = 0;
-  const auto source = [&](std::stop_token) -> std::optional<std::filesystem::path> {
-    return next < paths.size() ? std::optional(paths[next++]) : std::nullopt;
-  };
-  const auto prepare = [](const Image& rgb) { return Tensor::full({1, 1}, rgb.pixels[0]); };
-  {
-    ImageStream stream(source, prepare, 2);
-    int seen = 0;
-    for (auto images = stream.next(3); !images.empty(); images = stream.next(3)) {
-      CHECK(images.size() <= 3);
-      for (const InputImage& image : images) {
-        CHECK(image.path == paths[static_cast<size_t>(seen)]);
-        if (seen == 4) {
-          CHECK(one_line_with(image.error, "4.png"));
-        } else {
-          CHECK(image.error.empty());
-          CHECK(image.inputs.item() == seen);
-        }
-        ++seen;
-      }
-    }
-    CHECK(seen == 9);
-    CHECK(stream.next(3).empty());
-  }
-  next = 0;
-  { ImageStream abandoned(source, prepare, 2); }  // ends although the images are never taken
-  ImageStream failing(
-      [&](std::stop_token) -> std::optional<std::filesystem::path> { fail_input("the list ends badly"); },
-      prepare);
-  CHECK(input_error([&] { failing.next(1); }) == "the list ends badly");
 }

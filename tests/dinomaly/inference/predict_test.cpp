@@ -55,8 +55,8 @@ TEST_CASE("predict: each image of a folder gets a line of JSON, an overlay and a
   REQUIRE(run_dinomaly(folder, "calibrate " + paths(folder) + " --false-alarm-rate 0.3").status == 0);
   save_png(folder / "data/wood/test/good/wide.png", Image(150, 40, 3));
   const std::string good = (folder / "data/wood/test").string(), out = (folder / "out").string();
-  const Outcome outcome = run_dinomaly(
-      folder, "predict " + (folder / "model").string() + " " + good + " --json --maps tiff --out " + out);
+  const Outcome outcome = run_dinomaly(folder, "predict " + (folder / "model").string() + " " + good +
+                                                   " --json --map-format tiff --out " + out);
   CHECK_MESSAGE(outcome.status == 0, outcome.error);
   const std::vector<json> lines = lines_of(outcome.out);
   CHECK(lines.size() == 8);
@@ -149,7 +149,7 @@ TEST_CASE("predict: tiles of a larger image") {
   save_png(folder / "large.png", large);
   const Outcome outcome = run_dinomaly(
       folder, "predict " + (folder / "model").string() + " " + (folder / "large.png").string() +
-                  " --tile 64 --overlap 16 --json --maps npy --out " + (folder / "out").string());
+                  " --tile 64 --overlap 16 --json --map-format npy --out " + (folder / "out").string());
   CHECK_MESSAGE(outcome.status == 0, outcome.error);
   const std::string bytes = read_file(folder / "out/large.npy", 1 << 20);
   CHECK(bytes.substr(1, 5) == "NUMPY");

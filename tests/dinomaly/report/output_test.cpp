@@ -142,7 +142,7 @@ TEST_CASE(
     CHECK_MESSAGE(outcome.status == 0, outcome.error);
     return nlohmann::json::parse(outcome.out);
   };
-  const std::string maps = "--maps tiff --out " + (folder / "out").string();
+  const std::string maps = "--map-format tiff --out " + (folder / "out").string();
   CHECK(line(maps).at("regions").empty());  // nothing says what is high
   const Tensor map = load_tiff_map(folder / "out/000.tiff");
   std::vector<float> values = map.to_vector<float>();
@@ -171,7 +171,7 @@ TEST_CASE(
   const Prediction tiled = Predictor(*detector.model, {40, 12}).predict(load_image_rgb(image));
   CHECK(score == doctest::Approx(tiled.score).epsilon(1e-5));
   const std::vector<float> ours = load_tiff_map(folder / "out/000.tiff").to_vector<float>(),
-                           expected = tiled.map.to_vector<float>();
+                           expected = tiled.map().to_vector<float>();
   for (size_t i = 0; i < ours.size(); ++i) CHECK(std::abs(ours[i] - expected[i]) < 1e-5f);
 }
 

@@ -8,8 +8,8 @@
 #include <numbers>
 
 #include "dinomaly/base/framework.h"
-#include "dinomaly/data/loader.h"
 #include "dinomaly/data/mvtec.h"
+#include "dinomaly/image/preprocess.h"
 #include "dinomaly/model/loss.h"
 #include "dinomaly/synthetic/procedural.h"
 #include "tests/dinomaly/small_detector.h"
@@ -84,8 +84,11 @@ TEST_CASE("kept features are the encoder's, image by image, group by group, in t
   const auto model = small_model_with_its_own_numbers();
   const Features kept = FeatureStore(*model, samples, 2).gather({2, 0});
   const std::vector<Sample> asked{samples[2], samples[0]};
-  ImageLoader loader(asked, model->config().image, 2);
-  const Features fresh = model->encode(loader.next());
+  std::vector<Tensor> images;
+  for (const Sample& sample : asked) {
+    images.push_back(preprocess(load_image_rgb(sample.image), model->config().image).unsqueeze(0));
+  }
+  const Features fresh = model->encode(cat(images, 0));
   const auto same = [](const Tensor& a, const Tensor& b) {
     const auto x = a.to_vector<double>(), y = b.to_vector<double>();
     return a.shape() == b.shape() && std::equal(x.begin(), x.end(), y.begin(), [](double left, double right) {

@@ -1,4 +1,4 @@
-#include "dinomaly/inference/image_stream.h"
+#include "dinomaly/image/read_ahead.h"
 
 #include <new>
 
@@ -18,24 +18,33 @@ size_t bytes_of(const InputImage& image) {
 
 }  // namespace
 
-ImageStream::ImageStream(NextPath next_path, std::function<Tensor(const Image&)> prepare, size_t most_ahead)
+NextPath in_order(std::vector<std::filesystem::path> paths) {
+  return [paths = std::move(paths), next = size_t{0}](std::stop_token) mutable {
+    return next < paths.size() ? std::optional(paths[next++]) : std::nullopt;
+  };
+}
+
+ReadAhead::ReadAhead(NextPath next_path, std::function<Tensor(const Image&)> prepare,
+                     const ReadAheadOptions& options)
     : next_path_(std::move(next_path)),
       prepare_(std::move(prepare)),
-      most_ahead_(most_ahead),
+      options_(options),
       thread_([this](std::stop_token stop) { run(stop); }) {}
 
-ImageStream::~ImageStream() {
+ReadAhead::~ReadAhead() {
   thread_.request_stop();
   changed_.notify_all();
   if (thread_.joinable()) thread_.join();
 }
 
-InputImage ImageStream::read(const std::filesystem::path& path) const {
+InputImage ReadAhead::read(const std::filesystem::path& path) const {
   InputImage image;
   image.path = path;
   try {
     image.rgb = load_image_rgb(path);
+    image.width = image.rgb.width, image.height = image.rgb.height;
     image.inputs = prepare_(image.rgb);
+    image.rgb = options_.keep(std::move(image.rgb));
   } catch (const InputError& error) {
     image.error = error.what();
   } catch (const std::bad_alloc&) {
@@ -44,12 +53,16 @@ InputImage ImageStream::read(const std::filesystem::path& path) const {
   return image;
 }
 
-void ImageStream::run(std::stop_token stop) {
+bool ReadAhead::has_room() const {
+  return ready_.size() < wanted_ || (ready_.size() < options_.most_ahead && ready_bytes_ < most_bytes);
+}
+
+void ReadAhead::run(std::stop_token stop) {
   try {
     while (!stop.stop_requested()) {
       {
         std::unique_lock lock(mutex_);
-        changed_.wait(lock, stop, [&] { return ready_.size() < most_ahead_ && ready_bytes_ < most_bytes; });
+        changed_.wait(lock, stop, [&] { return has_room(); });
       }
       if (stop.stop_requested()) break;
       const std::optional<std::filesystem::path> path = next_path_(stop);
@@ -68,21 +81,43 @@ void ImageStream::run(std::stop_token stop) {
   changed_.notify_all();
 }
 
-std::vector<InputImage> ImageStream::next(int64_t most) {
+InputImage ReadAhead::take_first() {
+  InputImage image = std::move(ready_.front());
+  ready_.pop_front();
+  ready_bytes_ -= bytes_of(image);
+  return image;
+}
+
+std::vector<InputImage> ReadAhead::next(int64_t most) {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [&] { return !ready_.empty() || ended_; });
   if (ready_.empty() && failure_) std::rethrow_exception(failure_);
   std::vector<InputImage> images;
   int64_t pixels = 0;
   while (!ready_.empty() && static_cast<int64_t>(images.size()) < most) {
-    pixels += ready_.front().rgb.width * ready_.front().rgb.height;
+    pixels += ready_.front().width * ready_.front().height;
     if (!images.empty() && pixels > most_pixels) break;
-    ready_bytes_ -= bytes_of(ready_.front());
-    images.push_back(std::move(ready_.front()));
-    ready_.pop_front();
+    images.push_back(take_first());
   }
   changed_.notify_all();
   return images;
+}
+
+std::vector<InputImage> ReadAhead::next_batch(int64_t count) {
+  std::unique_lock lock(mutex_);
+  wanted_ = static_cast<size_t>(count);
+  changed_.notify_all();
+  changed_.wait(lock, [&] { return ready_.size() >= wanted_ || ended_; });
+  if (ready_.empty() && failure_) std::rethrow_exception(failure_);
+  std::vector<InputImage> images;
+  while (!ready_.empty() && images.size() < wanted_) images.push_back(take_first());
+  wanted_ = 0;
+  changed_.notify_all();
+  return images;
+}
+
+void check_readable(const std::vector<InputImage>& images) {
+  for (const InputImage& image : images) check_input(image.error.empty(), "{}", image.error);
 }
 
 }  // namespace dinomaly

@@ -1,0 +1,27 @@
+// The masks of a data set, and a check that all its files can be read.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "dinomaly/base/framework.h"
+#include "dinomaly/data/mvtec.h"
+#include "dinomaly/image/preprocess.h"
+#include "tensor/tensor.h"
+
+namespace dinomaly {
+
+// The mask of an anomalous sample that has one, labels made 255; its image is width x height. Throws
+// InputError as load_mask().
+Image load_mask_of(const Sample& sample, int64_t width, int64_t height);
+
+// The mask of a test sample as the maps see it, (map_size, map_size) u8 of 0 and 1; all 0 for a good one.
+// `width` and `height` are the image's: a mask of another size throws InputError.
+Tensor load_sample_mask(const Sample& sample, int64_t width, int64_t height, const ImageConfig& config,
+                        int64_t map_size);
+
+// Decodes every image and mask once, so that a damaged file is reported before hours of training and not
+// after them.
+void verify_images(const std::vector<Sample>& samples);
+
+}  // namespace dinomaly

@@ -1,0 +1,88 @@
+// Images read, decoded and prepared by a thread of their own, while the caller computes on earlier ones.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <exception>
+#include <filesystem>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "dinomaly/base/framework.h"
+#include "dinomaly/image/image.h"
+#include "tensor/tensor.h"
+
+namespace dinomaly {
+
+// An image on its way to the model.
+struct InputImage {
+  std::filesystem::path path;
+  int64_t width = 0, height = 0;
+  Image rgb;          // the image, or what ReadAheadOptions::keep makes of it
+  Tensor inputs;      // (n, 3, h, w) f32, what was made of it for the model
+  std::string error;  // not empty: the image could not be read, and why
+};
+
+// The path of the next image, waiting for it if need be; none at the end, or soon after a stop is
+// requested.
+using NextPath = std::function<std::optional<std::filesystem::path>(std::stop_token)>;
+// The given paths, one after the other.
+NextPath in_order(std::vector<std::filesystem::path> paths);
+
+// Images of which only the inputs are wanted.
+inline Image no_pixels(const Image&) { return {}; }
+
+struct ReadAheadOptions {
+  size_t most_ahead = 32;  // so many images wait at most
+  // What becomes InputImage::rgb once the inputs are made: by default the image itself.
+  std::function<Image(Image)> keep = [](Image rgb) { return rgb; };
+};
+
+class ReadAhead {
+ public:
+  // Calls `next_path` and `prepare` (what becomes InputImage::inputs) on its own thread. A further image is
+  // only begun while those waiting are fewer than most_ahead and have fewer than 2^28 bytes, or while
+  // next_batch() waits for it.
+  ReadAhead(NextPath next_path, std::function<Tensor(const Image&)> prepare,
+            const ReadAheadOptions& options = {});
+  // Requests a stop and waits for the thread.
+  ~ReadAhead();
+  ReadAhead(const ReadAhead&) = delete;
+  ReadAhead& operator=(const ReadAhead&) = delete;
+
+  // Waits for one image and adds those that are ready behind it, in order, up to `most` images or 2^26
+  // pixels. Empty at the end. One that cannot be read comes with its error; an exception of `next_path` or
+  // `prepare` other than InputError is rethrown after the images before it.
+  std::vector<InputImage> next(int64_t most);
+  // The same, but waits for `count` images, whatever they take; fewer only at the end.
+  std::vector<InputImage> next_batch(int64_t count);
+
+ private:
+  void run(std::stop_token stop);
+  InputImage read(const std::filesystem::path& path) const;
+  bool has_room() const;
+  InputImage take_first();
+
+  NextPath next_path_;
+  std::function<Tensor(const Image&)> prepare_;
+  ReadAheadOptions options_;
+  std::mutex mutex_;
+  std::condition_variable_any changed_;
+  std::deque<InputImage> ready_;
+  size_t ready_bytes_ = 0;
+  size_t wanted_ = 0;  // images that next_batch() waits for
+  bool ended_ = false;
+  std::exception_ptr failure_;
+  std::jthread thread_;  // the last member: what it uses exists before it
+};
+
+// Throws the first image's InputError, if any has one.
+void check_readable(const std::vector<InputImage>& images);
+
+}  // namespace dinomaly

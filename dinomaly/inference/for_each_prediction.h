@@ -1,0 +1,31 @@
+// The one loop over predictions: images are read ahead, go through the model once, and whatever is wanted of a
+// prediction (statistics, metrics, files, lines) is a sink.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "dinomaly/data/dataset.h"
+#include "dinomaly/image/read_ahead.h"
+#include "dinomaly/inference/predict.h"
+
+namespace dinomaly {
+
+using PredictionSink = std::function<void(const InputImage&, const Prediction&)>;
+
+// Calls the sinks one after the other for each image, in order, on a thread of their own: while they work on
+// a batch the model computes the next. Takes the images that are ready, so that an image that arrives alone
+// does not wait for others. One that could not be read comes with its error and an empty prediction. An
+// exception of a sink is rethrown.
+void for_each_prediction(const Predictor& predictor, ReadAhead& images,
+                         const std::vector<PredictionSink>& sinks);
+
+using SampleSink = std::function<void(const Sample&, const InputImage&, const Prediction&)>;
+
+// The same for images of a data set; without tiles each batch but the last is full, so that the same images
+// meet in it every time. `keep`: what becomes InputImage::rgb. Throws the InputError of an image that cannot be read.
+void for_each_prediction(const Predictor& predictor, const std::vector<Sample>& samples,
+                         const std::vector<SampleSink>& sinks,
+                         const std::function<Image(Image)>& keep = no_pixels);
+
+}  // namespace dinomaly
