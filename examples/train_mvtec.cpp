@@ -63,7 +63,7 @@ static TrainOptions parse(int argc, char** argv) {
   app.add_option("--threads", options.threads, "threads to compute with; 0: one per processor");
   app.add_option("--precision", options.precision, "f32, bf16 or f64");
   app.add_option("--device", options.device_name, "cpu, cuda, cuda:N or auto");
-  app.add_flag("--deterministic", std::string("for scripts that ask for it: every run is"));
+  app.add_flag("--deterministic")->description("accepted for scripts: every run is deterministic");
   app.add_option("--preset", texts.preset, "paper (the authors' code, default) or anomalib");
   app.add_option("--config", texts.file, "JSON file with any options");
   app.add_option("--set", texts.settings, "NAME=VALUE, any option of the model; may be repeated");

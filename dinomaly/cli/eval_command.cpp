@@ -1,6 +1,7 @@
 // dinomaly eval MODEL DATA: the metrics of a labelled data set.
 #include <CLI/CLI.hpp>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/json_text.h"

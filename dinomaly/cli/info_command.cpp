@@ -1,6 +1,7 @@
 // dinomaly info FILE: what a checkpoint is.
 #include <CLI/CLI.hpp>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "dinomaly/base/framework.h"
 #include "dinomaly/base/json_text.h"

@@ -1,6 +1,7 @@
 // dinomaly predict MODEL IMAGES: scores, decisions, regions, overlays, maps.
 #include <CLI/CLI.hpp>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"

@@ -1,6 +1,7 @@
 // dinomaly train DATA: from a folder of images to a detector.
 #include <CLI/CLI.hpp>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/json_text.h"

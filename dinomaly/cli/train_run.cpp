@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
@@ -41,7 +42,8 @@ TrainRun::TrainRun(const TrainOptions& options, const EncoderWeights& encoder,
       judged_(evaluable_part(data)),
       out_(out),
       model_(make_model(options, encoder)),
-      identity_(run_identity(options, model_->config(), encoder_hash, training_samples(data))),
+      identity_(std::make_unique<const json>(
+          run_identity(options, model_->config(), encoder_hash, training_samples(data)))),
       checkpoints_(out / "checkpoints"),
       earlier_(earlier_state()),
       features_(*model_, training_samples(data), model_->config().batch, options.features()),
@@ -55,12 +57,14 @@ TrainRun::TrainRun(const TrainOptions& options, const EncoderWeights& encoder,
   start();
 }
 
+TrainRun::~TrainRun() = default;
+
 // The state that --resume goes on from. Without it nothing may be there that a new run would destroy.
 std::optional<Checkpoint> TrainRun::earlier_state() const {
   make_folder(out_);
   std::optional<Checkpoint> saved = checkpoints_.latest();
   if (options_.resume) {
-    if (saved) check_same_run(identity_, *saved);
+    if (saved) check_same_run(*identity_, *saved);
     return saved;
   }
   check_input(
@@ -102,7 +106,7 @@ void TrainRun::checkpoint() {
   log_steps(true);
   try {
     checkpoints_.save(iteration, trainer_.state(),
-                      {{"identity", identity_.dump()},
+                      {{"identity", identity_->dump()},
                        {"log", log_->text()},
                        {"validation", validation_},
                        {"best", best_ ? json(*best_).dump() : ""},

@@ -3,7 +3,7 @@
 
 #include <filesystem>
 #include <memory>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
@@ -24,6 +24,7 @@ class TrainRun {
   // `data`: what this model is trained on; `out`: its folder. `encoder_hash`: encoder_sha256 of the encoder.
   TrainRun(const TrainOptions& options, const EncoderWeights& encoder, const std::string& encoder_hash,
            const Dataset& data, const std::filesystem::path& out);
+  ~TrainRun();
 
   // Trains. 0: came to the end; otherwise the signal that stopped it (then a checkpoint says where).
   int train();
@@ -52,7 +53,7 @@ class TrainRun {
   std::filesystem::path out_;
   RunSeconds seconds_;
   std::unique_ptr<Dinomaly> model_;
-  nlohmann::json identity_;  // what a checkpoint must agree with
+  std::unique_ptr<const nlohmann::json> identity_;  // what a checkpoint must agree with
   CheckpointFolder checkpoints_;
   std::optional<Checkpoint> earlier_;  // to go on from; read before the features are begun
   FeatureStore features_;

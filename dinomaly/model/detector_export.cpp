@@ -1,6 +1,7 @@
 #include "dinomaly/model/detector_export.h"
 
 #include <limits>
+#include <nlohmann/json.hpp>
 
 #include "dinomaly/base/framework.h"
 #include "dinomaly/model/anomaly_map.h"

@@ -1,6 +1,7 @@
 #include "dinomaly/model/detector_weights.h"
 
 #include <charconv>
+#include <nlohmann/json.hpp>
 #include <set>
 #include <string_view>
 
@@ -88,7 +89,7 @@ void read_foreign(const WeightsFile& file, DetectorWeights& result) {
   result.config.bottleneck_bias = bottleneck_bias;
   result.config.decoder_mlp_bias = result.trained.contains("decoder.0.mlp.fc1.bias");
   result.config.decoder_depth = count_decoder_blocks(result.trained);
-  apply_hyper_parameters(file.hyper_parameters, file.source(), result.config);
+  if (file.hyper_parameters) apply_hyper_parameters(*file.hyper_parameters, file.source(), result.config);
 }
 
 }  // namespace

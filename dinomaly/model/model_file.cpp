@@ -1,5 +1,7 @@
 #include "dinomaly/model/model_file.h"
 
+#include <nlohmann/json.hpp>
+
 #include "dinomaly/base/framework.h"
 #include "dinomaly/base/json_text.h"
 #include "dinomaly/weights/encoder_hash.h"

@@ -1,5 +1,7 @@
 #include "dinomaly/report/describe_file.h"
 
+#include <nlohmann/json.hpp>
+
 #include "dinomaly/base/framework.h"
 #include "dinomaly/model/calibration.h"
 #include "dinomaly/model/detector_weights.h"

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "dinomaly/base/json_text.h"
 #include "dinomaly/inference/calibrate.h"

@@ -1,5 +1,8 @@
 #include "dinomaly/weights/torch_file.h"
 
+#include <nlohmann/json.hpp>
+#include <optional>
+
 #include "dinomaly/base/framework.h"
 #include "dinomaly/weights/torch_tensors.h"
 #include "tensor/io/printable.h"
@@ -133,7 +136,10 @@ WeightsFile load_torch_file(const std::filesystem::path& path) {
   TorchTensors reader(pickle, zip, folder, result.source());
   read_tensors(pickle, find_state_dict(pickle, result.source()), reader, result);
   const PickleNode* hyper = find_in_dict(pickle, pickle.nodes[pickle.root], "hyper_parameters");
-  if (hyper != nullptr) result.hyper_parameters = JsonWriter(pickle).write(*hyper).value_or(json());
+  if (hyper != nullptr) {
+    const std::optional<json> value = JsonWriter(pickle).write(*hyper);
+    if (value) result.hyper_parameters = std::make_shared<const json>(*value);
+  }
   return result;
 }
 

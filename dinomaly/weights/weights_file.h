@@ -3,7 +3,8 @@
 
 #include <filesystem>
 #include <map>
-#include <nlohmann/json.hpp>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
@@ -22,7 +23,8 @@ struct WeightsFile {
   std::map<std::string, Tensor> tensors;
   std::map<std::string, std::string> dtypes;    // of the tensors, as safetensors spells them: "F16"
   std::map<std::string, std::string> metadata;  // safetensors' strings
-  nlohmann::json hyper_parameters;   // Lightning's, as far as they are numbers, strings and containers
+  // Lightning's, as far as they are numbers, strings and containers; null: none.
+  std::shared_ptr<const nlohmann::json> hyper_parameters;
   std::vector<std::string> skipped;  // "name (what it is)": what stands beside the tensors and is no tensor
 
   std::string source() const { return path.string(); }
