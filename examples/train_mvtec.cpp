@@ -62,7 +62,7 @@ static TrainOptions parse(int argc, char** argv) {
   app.add_option("--threads", options.threads, "threads to compute with; 0: one per processor");
   app.add_option("--precision", options.precision, "f32, bf16 or f64");
   app.add_option("--device", options.device_name, "cpu, cuda, cuda:N or auto");
-  app.add_flag("--deterministic", std::string("for scripts that ask for it: every run is"));
+  app.add_flag("--deterministic")->description("for scripts that ask for it: every run is");
   app.add_option("--preset", texts.preset, "paper (the authors' code, default) or anomalib");
   app.add_option("--config", texts.file, "JSON file with any options");
   app.add_option("--set", texts.settings, "NAME=VALUE, any option of the model; may be repeated");
@@ -115,6 +115,7 @@ int main(int argc, char** argv) {
   };
   try {
     run(parse(argc, argv));
+    check_input(std::fflush(stdout) == 0, "standard output: cannot be written");
     return 0;
   } catch (const CLI::Success&) {  // --help
     return 0;
