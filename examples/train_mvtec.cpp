@@ -53,17 +53,17 @@ static TrainOptions parse(int argc, char** argv) {
   OptionTexts texts;
   CLI::App app{"Train and evaluate Dinomaly on an MVTec AD folder"};
   app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
-  app.add_option("--data", options.data, "data set; without it, images drawn by the program");
+  app.add_option("--data", options.data, "data set (default: images drawn by the program)");
   app.add_option("--layout", options.layout, "auto, mvtec, visa-raw, visa, real-iad, btad, csv or folder");
   app.add_option("--categories", options.categories, "a,b: the categories to train on (default: all)")
       ->delimiter(',');
-  app.add_option("--encoder", options.encoder, "the ViT's weights; without it, random ones");
+  app.add_option("--encoder", options.encoder, "the ViT's weights (default: random weights)");
   app.add_option("--heads", options.heads, "attention heads (default: width / 64)");
   app.add_option("--out", options.out, "folder for metrics, log, model and heatmaps");
   app.add_option("--threads", options.threads, "threads to compute with; 0: one per processor");
   app.add_option("--precision", options.precision, "f32, bf16 or f64");
   app.add_option("--device", options.device_name, "cpu, cuda, cuda:N or auto");
-  app.add_flag("--deterministic")->description("accepted for scripts: every run is deterministic");
+  app.add_flag("--deterministic")->description("no effect: every run is deterministic");
   app.add_option("--preset", texts.preset, "paper (the authors' code, default) or anomalib");
   app.add_option("--config", texts.file, "JSON file with any options");
   app.add_option("--set", texts.settings, "NAME=VALUE, any option of the model; may be repeated");
@@ -116,6 +116,7 @@ int main(int argc, char** argv) {
   };
   try {
     run(parse(argc, argv));
+    check_input(std::fflush(stdout) == 0, "standard output: cannot be written");
     return 0;
   } catch (const CLI::Success&) {  // --help
     return 0;

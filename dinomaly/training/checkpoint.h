@@ -1,4 +1,4 @@
-// States of a training run on disk: written aside and renamed, with a checksum, the last two kept.
+// The checkpoints of a training run: written aside and renamed, with a checksum, the last two kept.
 #pragma once
 
 #include <filesystem>
@@ -28,14 +28,14 @@ class CheckpointFolder {
   explicit CheckpointFolder(std::filesystem::path folder) : folder_(std::move(folder)) {}
 
   // Writes ITERATION.safetensors, then removes all but the two latest, and those of later iterations: damaged
-  // ones, which were passed over. Throws InputError naming the file
-  // where that fails (a full disk); those before stay, and no part of the new one does.
+  // ones, which were passed over. Throws InputError naming the file where that fails (a full disk); those
+  // before stay, and no part of the new one does.
   void save(int64_t iteration, const NamedTensors& tensors, const Texts& texts) const;
 
-  // The latest whole state, none if there is none; a damaged one is told on standard error and passed over.
+  // The latest whole checkpoint, if any; damaged ones are reported on standard error and passed over.
   std::optional<Checkpoint> latest() const;
 
-  // Removes all states, and files that killed programs left.
+  // Removes all checkpoints, and files that killed programs left.
   void clear() const;
 
  private:

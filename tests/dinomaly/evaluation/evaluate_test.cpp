@@ -47,6 +47,23 @@ TEST_CASE("evaluate: maps, scores and labels of one category go into its seven n
   CHECK(input_error([&] { evaluate(*model, good_only, 4); }) != "");
 }
 
+TEST_CASE("evaluate: a model in training is judged without dropout and stays in training") {
+  const TemporaryFolder folder;
+  ProceduralOptions options;
+  options.size = 64, options.train = 1, options.good = 1, options.per_defect = 1;
+  options.categories = {"wood"};
+  make_dataset(folder / "data", options);
+  const Category category = read_mvtec(folder / "data").categories.at(0);
+  const auto model = small_model();
+  REQUIRE(model->config().dropout > 0);
+  model->train();
+  const std::vector<float> scores = evaluate(*model, category, 4).scores;
+  CHECK(evaluate(*model, category, 4).scores == scores);
+  CHECK(model->training());
+  model->eval();
+  CHECK(evaluate(*model, category, 4).scores == scores);
+}
+
 TEST_CASE("evaluate: the mean over categories weighs each alike") {
   CategoryResult a, b;
   a.metrics.image_auroc = 1, b.metrics.image_auroc = 0.5;

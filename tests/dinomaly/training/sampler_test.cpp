@@ -34,6 +34,15 @@ TEST_CASE("sampler: every epoch has every index once, in another order; a partia
   CHECK(one_line_with(input_error([] { ShuffledSampler(3, 4, 1); }), "--batch: 4 images per batch"));
 }
 
+TEST_CASE("sampler: what remains of an epoch comes in that order") {
+  ShuffledSampler sampler(7, 3, 1);
+  std::vector<int64_t> order = sampler.remaining();
+  CHECK(order.size() == 7);
+  CHECK(sampler.next() == std::vector<int64_t>(order.begin(), order.begin() + 3));
+  order.erase(order.begin(), order.begin() + 3);
+  CHECK(sampler.remaining() == order);
+}
+
 TEST_CASE("sampler: any index may come first, its own place included") {
   std::vector<int> first(4);
   for (uint64_t seed = 0; seed < 4000; ++seed)
