@@ -12,6 +12,7 @@
 #include <filesystem>
 
 #include "dinomaly/cli/program.h"
+#include "dinomaly/data/mvtec.h"
 #include "dinomaly/evaluation/ranking.h"
 #include "dinomaly/inference/predict.h"
 #include "dinomaly/model/loss.h"
