@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # check_levels.sh FOLDER: of the libraries in FOLDER (lib*.a), only the objects of the better levels
-# (cpu_avx*.o) may hold instructions that not every x86-64 has, those on vectors, which begin with a v; and the
-# object of a level may show nothing but its factory.
+# (cpu_avx*.o) may hold instructions that not every x86-64 has, those on vectors, which begin with a v; and
+# the object of a level may show nothing but its factory.
 set -euo pipefail
 cd "$1"
 status=0
