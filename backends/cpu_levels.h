@@ -10,7 +10,7 @@ namespace nabla {
 
 struct CpuLevel {
   std::string_view name;
-  // New kernels of this level. `forced`: oneDNN, which asks the processor itself, shall use no better level.
+  // New kernels of this level. `forced`: oneDNN, which asks the processor itself, keeps to the level.
   Kernels* (*make)(bool forced);
 };
 

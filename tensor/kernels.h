@@ -214,9 +214,10 @@ class Kernels {
 Kernels& kernels_for(Device device);
 inline Kernels& kernels_for(const Tensor& tensor) { return kernels_for(tensor.device()); }
 
-// The processors that the CPU's kernels in use were compiled for: "avx512_bf16", "avx512", "avx2", "baseline", or
-// "native", those like the one of the machine that compiled this program. The best that runs here, or the one that
-// the environment variable DINOMALY_CPU_LEVEL names; throws InputError where that one does not run.
+// What the CPU's kernels in use were compiled for: "avx512_bf16", "avx512", "avx2", "baseline" (any x86-64,
+// or the one level of another processor), or "native", the processor of the machine that compiled this
+// program. The best that runs here, or the one that the environment variable DINOMALY_CPU_LEVEL names; throws
+// InputError where that one is not in the program or does not run.
 std::string cpu_level();
 
 }  // namespace nabla

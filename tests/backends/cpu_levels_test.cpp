@@ -1,4 +1,4 @@
-// Which level of the CPU's kernels runs, and what comes out of one. CTest runs this program once for each level.
+// Which level of the CPU's kernels runs, and what comes out of one. CTest runs this program for each level.
 #include "backends/cpu_levels.h"
 
 #include <doctest/doctest.h>
