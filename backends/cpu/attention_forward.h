@@ -9,7 +9,7 @@
 #include <type_traits>
 
 #include "backends/common/parallel.h"
-#include "backends/common/vector_math.h"
+#include "tensor/vector_math.h"
 #include "backends/cpu/heads.h"
 #include "backends/cpu/register_product.h"
 

@@ -9,7 +9,7 @@
 #include <algorithm>
 
 #include "backends/common/parallel.h"
-#include "backends/common/vector_math.h"
+#include "tensor/vector_math.h"
 #include "backends/cpu/cpu_kernels.h"
 #include "backends/cpu/gemm.h"
 #include "backends/cpu/heads.h"

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "backends/common/parallel.h"
-#include "backends/common/vector_math.h"
+#include "tensor/vector_math.h"
 #include "backends/cpu/register_product.h"
 
 namespace nabla {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "backends/common/convert.h"
-#include "backends/common/elementwise.h"
+#include "tensor/elementwise.h"
 #include "backends/common/parallel.h"
 #include "backends/cpu/cpu_kernels.h"
 

@@ -5,7 +5,7 @@
 
 #include "backends/common/convert.h"
 #include "backends/common/parallel.h"
-#include "backends/common/vector_math.h"
+#include "tensor/vector_math.h"
 #include "backends/cpu/cpu_kernels.h"
 
 namespace nabla {

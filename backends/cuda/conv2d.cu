@@ -5,7 +5,7 @@
 // convolution is one product of matrices. Otherwise each output is summed up by one thread (forward,
 // backward_data) or one block (backward_weight), as the formula stands.
 #include "backends/common/convert.h"
-#include "backends/common/elementwise.h"
+#include "tensor/elementwise.h"
 #include "backends/cuda/cuda_kernels.h"
 #include "backends/cuda/launch.cuh"
 

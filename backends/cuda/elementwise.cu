@@ -2,7 +2,7 @@
 #include <utility>
 
 #include "backends/common/convert.h"
-#include "backends/common/elementwise.h"
+#include "tensor/elementwise.h"
 #include "backends/cuda/cuda_kernels.h"
 #include "backends/cuda/launch.cuh"
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "backends/cuda/staging.h"
-#include "tensor/kernels.h"
+#include "tensor/kernel_args.h"
 
 namespace nabla {
 

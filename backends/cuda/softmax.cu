@@ -3,7 +3,7 @@
 #include <limits>
 
 #include "backends/common/convert.h"
-#include "backends/common/elementwise.h"
+#include "tensor/elementwise.h"
 #include "backends/cuda/cuda_kernels.h"
 #include "backends/cuda/launch.cuh"
 

@@ -8,7 +8,7 @@
 
 #include "autograd/variable.h"
 #include "nn/module.h"
-#include "tensor/kernels.h"
+#include "tensor/kernel_args.h"
 
 namespace nabla {
 

@@ -5,6 +5,8 @@
 #include <functional>
 #include <limits>
 
+#include "tensor/elementwise.h"
+#include "tensor/kernels.h"
 #include "tensor/ops.h"
 
 using namespace nabla;
