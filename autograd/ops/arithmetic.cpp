@@ -20,7 +20,7 @@ Tensor zero_like(const Tensor& x) { return Tensor::zeros({}, x.dtype(), x.device
 // The gradient of an operand of `shape`.
 using OperandGradient = std::function<Tensor(const Tensor& dy, const Shape& shape)>;
 
-// record() for y = a op b. The gradient that nobody wants goes, and with it what it has captured.
+// Records y = a op b. The gradient that nobody wants goes, and with it what it has captured.
 Variable record_binary(const char* name, const Tensor& y, const Variable& a, const Variable& b,
                        OperandGradient da, OperandGradient db) {
   if (!wants_gradient(a)) da = nullptr;
