@@ -13,7 +13,6 @@
 #include "autograd/anomaly.h"
 #include "autograd/grad_mode.h"
 #include "autograd/variable.h"
-#include "tensor/kernels.h"
 
 namespace nabla {
 
@@ -112,9 +111,9 @@ Variable record(const char* name, Tensor value, const std::vector<Variable>& inp
   return output;
 }
 
-// The output of a fast path without backward: throws "NAME: has no gradient" if one is asked of it.
+// The output of a fast path without backward: throws "NAME: has no gradient" if one is asked of it. For ops
+// written outside of this tree: here every op has its backward, and what has no derivative (argmax, sort,
+// compare) takes Tensors, so that no graph can be cut there.
 Variable non_differentiable(const char* name, Tensor value, const std::vector<Variable>& inputs);
-
-inline Kernels& kernels_for(const Variable& variable) { return kernels_for(variable.device()); }
 
 }  // namespace nabla

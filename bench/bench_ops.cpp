@@ -17,6 +17,7 @@
 #include "bench/options.h"
 #include "bench/peak.h"
 #include "dinomaly/base/framework.h"
+#include "tensor/elementwise.h"
 #include "tensor/error.h"
 #include "tensor/kernels.h"
 

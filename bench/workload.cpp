@@ -8,6 +8,7 @@
 #include "dinomaly/model/loss.h"
 #include "nn/init.h"
 #include "nn/optim/clip_grad_norm.h"
+#include "tensor/kernels.h"
 #include "tensor/ops.h"
 
 namespace dinomaly {

@@ -21,6 +21,7 @@
 //   The next one: 1048576 bytes live, asked the system for memory: no.
 #include <cmath>
 
+#include "tensor/kernels.h"
 #include "tensor/ops.h"
 
 using namespace nabla;

@@ -12,6 +12,7 @@
 #include "nn/optim/optimizer.h"
 #include "nn/optim/schedule.h"
 #include "nn/transformer.h"
+#include "tensor/elementwise.h"
 
 using namespace dinomaly;
 

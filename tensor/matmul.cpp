@@ -1,4 +1,5 @@
 // The batch rules of matmul; the product itself is the backend's.
+#include "tensor/kernels.h"
 #include "tensor/ops.h"
 
 namespace nabla {

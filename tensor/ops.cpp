@@ -3,6 +3,9 @@
 #include <array>
 #include <cmath>
 
+#include "tensor/elementwise.h"
+#include "tensor/kernels.h"
+
 namespace nabla {
 
 namespace {
@@ -19,6 +22,8 @@ constexpr const char* name_of(Binary op) {
       return "div";
     case Binary::maximum:
       return "maximum";
+    case Binary::count:
+      break;
   }
   return "?";
 }
@@ -35,7 +40,7 @@ constexpr const char* name_of(Reduce op) {
   return "?";
 }
 
-void check_alike(const char* op, const Tensor& a, const Tensor& b) {
+void check_operands(const char* op, const Tensor& a, const Tensor& b) {
   check(a.defined() && b.defined(), "{}: an operand is undefined", op);
   check(a.dtype() == b.dtype() && a.device() == b.device(),
         "{}: operands {} {} on {} and {} {} on {} are not alike", op, a.dtype(), a.shape(), a.device(),
@@ -77,14 +82,6 @@ Tensor reduce_runs(Reduce op, Tensor x, const std::array<bool, Shape::max_rank>&
   return x;
 }
 
-// The axis moved to the end, as rows (rows, n).
-Tensor as_rows(const Tensor& moved) {
-  const int64_t width = moved.shape().back();
-  int64_t rows = 1;
-  for (int axis = 0; axis + 1 < moved.rank(); ++axis) rows *= moved.size(axis);
-  return moved.contiguous().reshape({rows, width});
-}
-
 void check_axis(const char* op, const Tensor& x, int axis) {
   check(x.defined(), "{}: the tensor is undefined", op);
   check(axis >= -x.rank() && axis < x.rank(), "{}: axis {} is out of range for shape {}", op, axis,
@@ -95,7 +92,7 @@ void check_axis(const char* op, const Tensor& x, int axis) {
 
 Tensor binary(Binary op, const Tensor& a, const Tensor& b) {
   const char* name = name_of(op);
-  check_alike(name, a, b);
+  check_operands(name, a, b);
   check(op != Binary::div || is_floating(a.dtype()), "div: expected a floating dtype, got {}", a.dtype());
   const Shape shape = broadcast_shapes(name, a.shape(), b.shape());
   Tensor result = Tensor::empty(shape, a.dtype(), a.device());
@@ -111,8 +108,17 @@ Tensor unary(Unary op, const Tensor& x, UnaryArgs args) {
   return result;
 }
 
+Tensor operator+(const Tensor& a, const Tensor& b) { return binary(Binary::add, a, b); }
+Tensor operator-(const Tensor& a, const Tensor& b) { return binary(Binary::sub, a, b); }
+Tensor operator*(const Tensor& a, const Tensor& b) { return binary(Binary::mul, a, b); }
+Tensor operator/(const Tensor& a, const Tensor& b) { return binary(Binary::div, a, b); }
+Tensor operator*(const Tensor& x, double scale) { return unary(Unary::affine, x, {scale, 0}); }
+Tensor operator*(double scale, const Tensor& x) { return unary(Unary::affine, x, {scale, 0}); }
+Tensor operator+(const Tensor& x, double shift) { return unary(Unary::affine, x, {1, shift}); }
+Tensor operator-(const Tensor& x) { return unary(Unary::neg, x); }
+
 void add_(const Tensor& a, const Tensor& b) {
-  check_alike("add_", a, b);
+  check_operands("add_", a, b);
   check(broadcast_shapes("add_", a.shape(), b.shape()) == a.shape(), "add_: shape {} does not expand to {}",
         b.shape(), a.shape());
   check(a.is_contiguous(), "add_: the target of shape {} is not contiguous", a.shape());
@@ -120,7 +126,7 @@ void add_(const Tensor& a, const Tensor& b) {
 }
 
 Tensor compare(Compare op, const Tensor& a, const Tensor& b) {
-  check_alike("compare", a, b);
+  check_operands("compare", a, b);
   const Shape shape = broadcast_shapes("compare", a.shape(), b.shape());
   Tensor result = Tensor::empty(shape, Dtype::u8, a.device());
   if (result.numel() > 0) kernels_for(a).compare(op, a.expand(shape), b.expand(shape), result);
@@ -136,7 +142,7 @@ Tensor compare(Compare op, const Tensor& a, double value) {
 }
 
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
-  check_alike("where", a, b);
+  check_operands("where", a, b);
   check(condition.defined() && condition.dtype() == Dtype::u8 && condition.device() == a.device(),
         "where: the condition must be a u8 tensor on {}", a.device());
   const Shape shape =
@@ -172,6 +178,12 @@ Tensor reduce(Reduce op, const Tensor& x, const std::vector<int>& axes, bool kee
   if (x.dtype() == Dtype::bf16) result = result.to(Dtype::bf16);
   if (result.storage() == x.storage()) result = result.clone();
   return result.reshape(target);
+}
+
+Tensor as_rows(const Tensor& x) {
+  int64_t rows = 1;
+  for (int axis = 0; axis + 1 < x.rank(); ++axis) rows *= x.size(axis);
+  return x.contiguous().reshape({rows, x.shape().back()});
 }
 
 Tensor sum_to(const Tensor& x, const Shape& shape) {
@@ -233,7 +245,7 @@ Tensor cat(const std::vector<Tensor>& parts, int axis) {
   Shape shape = parts[0].shape();
   shape[axis] = 0;
   for (const Tensor& part : parts) {
-    check_alike("cat", parts[0], part);
+    check_operands("cat", parts[0], part);
     Shape rest = part.shape();
     if (axis < rest.rank()) rest[axis] = parts[0].size(axis);
     check(rest == parts[0].shape(), "cat: shapes {} and {} do not join along axis {}", parts[0].shape(),

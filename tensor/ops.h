@@ -4,7 +4,7 @@
 #include <utility>
 #include <vector>
 
-#include "tensor/kernels.h"
+#include "tensor/kernel_args.h"
 #include "tensor/tensor.h"
 
 namespace nabla {
@@ -12,14 +12,14 @@ namespace nabla {
 // Elementwise with broadcasting. Both operands share dtype and device; errors name the op and both shapes.
 Tensor binary(Binary op, const Tensor& a, const Tensor& b);
 Tensor unary(Unary op, const Tensor& x, UnaryArgs args = {});
-inline Tensor operator+(const Tensor& a, const Tensor& b) { return binary(Binary::add, a, b); }
-inline Tensor operator-(const Tensor& a, const Tensor& b) { return binary(Binary::sub, a, b); }
-inline Tensor operator*(const Tensor& a, const Tensor& b) { return binary(Binary::mul, a, b); }
-inline Tensor operator/(const Tensor& a, const Tensor& b) { return binary(Binary::div, a, b); }
-inline Tensor operator*(const Tensor& x, double scale) { return unary(Unary::affine, x, {scale, 0}); }
-inline Tensor operator*(double scale, const Tensor& x) { return unary(Unary::affine, x, {scale, 0}); }
-inline Tensor operator+(const Tensor& x, double shift) { return unary(Unary::affine, x, {1, shift}); }
-inline Tensor operator-(const Tensor& x) { return unary(Unary::neg, x); }
+Tensor operator+(const Tensor& a, const Tensor& b);
+Tensor operator-(const Tensor& a, const Tensor& b);
+Tensor operator*(const Tensor& a, const Tensor& b);
+Tensor operator/(const Tensor& a, const Tensor& b);
+Tensor operator*(const Tensor& x, double scale);
+Tensor operator*(double scale, const Tensor& x);
+Tensor operator+(const Tensor& x, double shift);
+Tensor operator-(const Tensor& x);
 // a += b, in place; b broadcasts to a, which is contiguous.
 void add_(const Tensor& a, const Tensor& b);
 
@@ -34,6 +34,9 @@ Tensor reduce(Reduce op, const Tensor& x, const std::vector<int>& axes = {}, boo
 // The gradient of a broadcast: sums x over the axes along which a tensor of `shape` was repeated
 // to x's shape.
 Tensor sum_to(const Tensor& x, const Shape& shape);
+
+// x (..., n) as the contiguous (rows, n) that row kernels take. x must have an axis.
+Tensor as_rows(const Tensor& x);
 
 // Along `axis`: {values, indices (i64)}.
 std::pair<Tensor, Tensor> sort(const Tensor& x, int axis = -1, bool descending = false);

@@ -17,34 +17,39 @@ namespace {
 // A 0 that broadcasts against x.
 Tensor zero_like(const Tensor& x) { return Tensor::zeros({}, x.dtype(), x.device()); }
 
+// The gradient of an operand of `shape`.
+using OperandGradient = std::function<Tensor(const Tensor& dy, const Shape& shape)>;
+
+// Records y = a op b. The gradient that nobody wants goes, and with it what it has captured.
+Variable record_binary(const char* name, const Tensor& y, const Variable& a, const Variable& b,
+                       OperandGradient da, OperandGradient db) {
+  if (!wants_gradient(a)) da = nullptr;
+  if (!wants_gradient(b)) db = nullptr;
+  return record(name, y, {a, b},
+                [=, a_shape = a.shape(), b_shape = b.shape()](const Tensor& dy) -> Gradients {
+                  return {da ? da(dy, a_shape) : Tensor(), db ? db(dy, b_shape) : Tensor()};
+                });
+}
+
 }  // namespace
 
 Variable add(const Variable& a, const Variable& b) {
-  return record("add", a.value() + b.value(), {a, b},
-                [a_shape = a.shape(), b_shape = b.shape(), need_a = wants_gradient(a),
-                 need_b = wants_gradient(b)](const Tensor& dy) -> Gradients {
-                  return {need_a ? sum_to(dy, a_shape) : Tensor(), need_b ? sum_to(dy, b_shape) : Tensor()};
-                });
+  return record_binary("add", a.value() + b.value(), a, b, sum_to, sum_to);
 }
 
 Variable sub(const Variable& a, const Variable& b) {
-  return record("sub", a.value() - b.value(), {a, b},
-                [a_shape = a.shape(), b_shape = b.shape(), need_a = wants_gradient(a),
-                 need_b = wants_gradient(b)](const Tensor& dy) -> Gradients {
-                  return {need_a ? sum_to(dy, a_shape) : Tensor(), need_b ? -sum_to(dy, b_shape) : Tensor()};
-                });
+  return record_binary("sub", a.value() - b.value(), a, b, sum_to,
+                       [](const Tensor& dy, const Shape& shape) { return -sum_to(dy, shape); });
 }
 
 Variable mul(const Variable& a, const Variable& b) {
-  const bool need_a = wants_gradient(a), need_b = wants_gradient(b);
-  return record(
-      "mul", a.value() * b.value(), {a, b},
-      [a_shape = a.shape(), b_shape = b.shape(), need_a, need_b, b = saved_if(need_a, b),
-       a = saved_if(need_b, a)](const Tensor& dy) -> Gradients {
-        return {need_a ? sum_to(dy * b, a_shape) : Tensor(), need_b ? sum_to(dy * a, b_shape) : Tensor()};
-      });
+  return record_binary(
+      "mul", a.value() * b.value(), a, b,
+      [b = b.value()](const Tensor& dy, const Shape& shape) { return sum_to(dy * b, shape); },
+      [a = a.value()](const Tensor& dy, const Shape& shape) { return sum_to(dy * a, shape); });
 }
 
+// Both gradients of div and of maximum share a tensor, so these two are not record_binary()'s.
 Variable div(const Variable& a, const Variable& b) {
   const Tensor y = a.value() / b.value();
   const bool need_a = wants_gradient(a), need_b = wants_gradient(b);
@@ -70,13 +75,14 @@ Variable maximum(const Variable& a, const Variable& b) {
 }
 
 Variable where(const Tensor& condition, const Variable& a, const Variable& b) {
-  return record("where", where(condition, a.value(), b.value()), {a, b},
-                [condition, a_shape = a.shape(), b_shape = b.shape(), need_a = wants_gradient(a),
-                 need_b = wants_gradient(b)](const Tensor& dy) -> Gradients {
-                  const Tensor zero = zero_like(dy);
-                  return {need_a ? sum_to(where(condition, dy, zero), a_shape) : Tensor(),
-                          need_b ? sum_to(where(condition, zero, dy), b_shape) : Tensor()};
-                });
+  return record_binary(
+      "where", where(condition, a.value(), b.value()), a, b,
+      [condition](const Tensor& dy, const Shape& shape) {
+        return sum_to(where(condition, dy, zero_like(dy)), shape);
+      },
+      [condition](const Tensor& dy, const Shape& shape) {
+        return sum_to(where(condition, zero_like(dy), dy), shape);
+      });
 }
 
 Variable affine(const Variable& x, double scale, double shift) {

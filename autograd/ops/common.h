@@ -2,9 +2,12 @@
 #pragma once
 
 #include "autograd/tape.h"
-#include "tensor/tensor.h"
+#include "tensor/kernels.h"
+#include "tensor/ops.h"
 
 namespace nabla {
+
+inline Kernels& kernels_for(const Variable& variable) { return kernels_for(variable.device()); }
 
 inline bool wants_gradient(const Variable& x) { return x.defined() && x.requires_grad(); }
 
@@ -15,13 +18,6 @@ inline Saved saved_activation_if(bool needed, const Variable& x) { return needed
 
 // The dtype of statistics about tensors of `dtype`: Wide<T> of tensor/dtype.h at run time.
 inline Dtype wide(Dtype dtype) { return dtype == Dtype::f64 ? Dtype::f64 : Dtype::f32; }
-
-// x (..., n) as the contiguous (rows, n) that row kernels take. x must have an axis.
-inline Tensor as_rows(const Tensor& x) {
-  int64_t rows = 1;
-  for (int axis = 0; axis + 1 < x.rank(); ++axis) rows *= x.size(axis);
-  return x.contiguous().reshape({rows, x.shape().back()});
-}
 
 // Throws "op: ..." unless all that are defined share x's floating dtype and its device.
 template <class... Others>

@@ -42,6 +42,22 @@ Tensor linear_forward(const Tensor& x_rows, const LinearWeights& layer, Epilogue
   return matmul(x_rows, false, layer.weight.value(), true, epilogue, frozen);
 }
 
+LinearBackward::LinearBackward(const LinearWeights& layer, bool need_x)
+    : need_x(need_x),
+      need_weight(wants_gradient(layer.weight)),
+      need_bias(wants_gradient(layer.bias)),
+      weight(saved_if(need_x, layer.weight)) {}
+
+Tensor LinearBackward::dx(const Tensor& dy) const {
+  return need_x ? matmul(dy, false, weight, false) : Tensor();
+}
+Tensor LinearBackward::dweight(const Tensor& dy, const std::function<Tensor()>& make_x) const {
+  return need_weight ? matmul(dy, true, as_rows(make_x()), false) : Tensor();
+}
+Tensor LinearBackward::dbias(const Tensor& dy) const {
+  return need_bias ? reduce(Reduce::sum, dy, {0}) : Tensor();
+}
+
 Variable linear(const Variable& x, const Variable& weight, const Variable& bias, const Residual& then) {
   check_alike("linear", x, weight, bias, then.x, then.scale);
   check_linear("linear", x.shape(), {weight, bias});
@@ -51,17 +67,17 @@ Variable linear(const Variable& x, const Variable& weight, const Variable& bias,
   if (wants_gradient(then.scale)) return then.x + linear(x, weight, bias) * then.scale;
   const Tensor y = linear_forward(as_rows(x.value()), {weight, bias}, Epilogue::Activation::none, then);
 
-  const bool need_x = wants_gradient(x), need_weight = wants_gradient(weight),
-             need_bias = wants_gradient(bias), need_residual = wants_gradient(then.x);
-  return record(
-      "linear", y.reshape(y_shape), {x, weight, bias, then.x},
-      [=, x_shape = x.shape(), x = saved_activation_if(need_weight, x), weight = saved_if(need_x, weight),
-       scale = saved_if(then.scale.defined(), then.scale)](const Tensor& dy) -> Gradients {
-        const Tensor rows = as_rows(scale.defined() ? dy * scale : dy);
-        return {need_x ? matmul(rows, false, weight, false).reshape(x_shape) : Tensor(),
-                need_weight ? matmul(rows, true, as_rows(x.get()), false) : Tensor(),
-                need_bias ? reduce(Reduce::sum, rows, {0}) : Tensor(), need_residual ? dy : Tensor()};
-      });
+  const LinearBackward layer({weight, bias}, wants_gradient(x));
+  return record("linear", y.reshape(y_shape), {x, weight, bias, then.x},
+                [layer, x_shape = x.shape(), x = saved_activation_if(layer.need_weight, x),
+                 scale = saved_if(then.scale.defined(), then.scale),
+                 need_residual = wants_gradient(then.x)](const Tensor& dy) -> Gradients {
+                  const Tensor rows = as_rows(scale.defined() ? dy * scale : dy);
+                  const Tensor dx = layer.dx(rows);
+                  return {dx.defined() ? dx.reshape(x_shape) : dx,
+                          layer.dweight(rows, [&] { return x.get(); }), layer.dbias(rows),
+                          need_residual ? dy : Tensor()};
+                });
 }
 
 }  // namespace nabla

@@ -12,39 +12,6 @@
 
 namespace nabla {
 
-namespace {
-
-struct Wanted {
-  bool x, weight1, bias1, weight2, bias2, residual;
-  bool any_of_fc1() const { return x || weight1 || bias1; }
-};
-
-struct SavedState {
-  Saved x;
-  Tensor h, weight1, weight2, scale;  // h as rows
-};
-
-Gradients mlp_backward(const Tensor& dy, const SavedState& saved, const Wanted& wanted) {
-  const Tensor dz = as_rows(saved.scale.defined() ? dy * saved.scale : dy);
-  Tensor dx, dweight1, dbias1, dweight2, dbias2;
-  if (wanted.weight2) dweight2 = matmul(dz, true, unary(Unary::gelu, saved.h), false);
-  if (wanted.bias2) dbias2 = reduce(Reduce::sum, dz, {0});
-  if (wanted.any_of_fc1()) {
-    const Tensor dh = matmul(dz, false, saved.weight2, false);
-    kernels_for(dh).unary_backward(Unary::gelu, dh, saved.h, saved.h, {}, dh);
-    if (wanted.x) {
-      Shape x_shape = dy.shape();
-      x_shape[-1] = saved.weight1.size(1);
-      dx = matmul(dh, false, saved.weight1, false).reshape(x_shape);
-    }
-    if (wanted.weight1) dweight1 = matmul(dh, true, as_rows(saved.x.get()), false);
-    if (wanted.bias1) dbias1 = reduce(Reduce::sum, dh, {0});
-  }
-  return {dx, dweight1, dbias1, dweight2, dbias2, wanted.residual ? dy : Tensor()};
-}
-
-}  // namespace
-
 Variable mlp(const Variable& x, const LinearWeights& fc1, const LinearWeights& fc2, const Residual& then) {
   check_alike("mlp", x, fc1.weight, fc1.bias, fc2.weight, fc2.bias, then.x, then.scale);
   check_linear("mlp", x.shape(), fc1);
@@ -55,20 +22,32 @@ Variable mlp(const Variable& x, const LinearWeights& fc1, const LinearWeights& f
   check_residual("mlp", y_shape, then);
   if (wants_gradient(then.scale)) return then.x + mlp(x, fc1, fc2) * then.scale;
 
-  const Wanted wanted{wants_gradient(x),          wants_gradient(fc1.weight), wants_gradient(fc1.bias),
-                      wants_gradient(fc2.weight), wants_gradient(fc2.bias),   wants_gradient(then.x)};
-  const bool recorded = GradMode::enabled() && (wanted.any_of_fc1() || wanted.weight2);
-  const Tensor rows = as_rows(x.value());
+  const LinearBackward first(fc1, wants_gradient(x)), second(fc2, first.any());
+  const bool recorded = GradMode::enabled() && (first.any() || second.need_weight);
   const auto activation = recorded ? Epilogue::Activation::none : Epilogue::Activation::gelu;
-  const Tensor h = linear_forward(rows, fc1, activation, {});
-  const Tensor y =
-      linear_forward(recorded ? unary(Unary::gelu, h) : h, fc2, Epilogue::Activation::none, then);
+  const Tensor h = linear_forward(as_rows(x.value()), fc1, activation, {});
+  const Tensor a = recorded ? unary(Unary::gelu, h) : h;
+  const Tensor y = linear_forward(a, fc2, Epilogue::Activation::none, then);
 
-  const SavedState saved{saved_activation_if(wanted.weight1, x), h, saved_if(wanted.x, fc1.weight),
-                         saved_if(wanted.any_of_fc1(), fc2.weight),
-                         saved_if(then.scale.defined(), then.scale)};
-  return record("mlp", y.reshape(y_shape), {x, fc1.weight, fc1.bias, fc2.weight, fc2.bias, then.x},
-                [saved, wanted](const Tensor& dy) { return mlp_backward(dy, saved, wanted); });
+  const auto backward = [=, x_shape = x.shape(), x = saved_activation_if(first.need_weight, x),
+                         scale = saved_if(then.scale.defined(), then.scale),
+                         need_residual = wants_gradient(then.x)](const Tensor& dy) -> Gradients {
+    const Tensor dz = as_rows(scale.defined() ? dy * scale : dy);
+    const Tensor dweight2 = second.dweight(dz, [&] { return unary(Unary::gelu, h); }),
+                 dbias2 = second.dbias(dz);
+    const Tensor dr = need_residual ? dy : Tensor();
+    if (!first.any()) return {Tensor(), Tensor(), Tensor(), dweight2, dbias2, dr};
+    const Tensor dh = second.dx(dz);
+    kernels_for(dh).unary_backward(Unary::gelu, dh, h, h, {}, dh);
+    const Tensor dx = first.dx(dh);
+    return {dx.defined() ? dx.reshape(x_shape) : dx,
+            first.dweight(dh, [&] { return x.get(); }),
+            first.dbias(dh),
+            dweight2,
+            dbias2,
+            dr};
+  };
+  return record("mlp", y.reshape(y_shape), {x, fc1.weight, fc1.bias, fc2.weight, fc2.bias, then.x}, backward);
 }
 
 }  // namespace nabla

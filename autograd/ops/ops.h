@@ -1,12 +1,14 @@
 // Every differentiable op. Formula, shape rule and derivative stand on top of the op's own file, x.cpp;
-// errors name the op and the shapes. Without gradient (sort, topk, argmax, comparisons): tensor/ops.h.
+// errors name the op and the shapes. Functions of one variable, element by element, stand in
+// pointwise.h. Without gradient (sort, topk, argmax, comparisons): tensor/ops.h.
 #pragma once
 
 #include <vector>
 
+#include "autograd/ops/pointwise.h"
 #include "autograd/tape.h"
 #include "autograd/variable.h"
-#include "tensor/kernels.h"
+#include "tensor/kernel_args.h"
 #include "tensor/ops.h"
 
 namespace nabla {
@@ -27,22 +29,6 @@ inline Variable operator*(const Variable& x, double scale) { return affine(x, sc
 inline Variable operator*(double scale, const Variable& x) { return affine(x, scale, 0); }
 inline Variable operator+(const Variable& x, double shift) { return affine(x, 1, shift); }
 inline Variable operator-(double shift, const Variable& x) { return affine(x, -1, shift); }
-
-// pointwise.cpp: elementwise functions of one variable.
-Variable neg(const Variable& x);
-Variable abs(const Variable& x);  // derivative 0 at 0
-Variable exp(const Variable& x);
-Variable log(const Variable& x);
-Variable sqrt(const Variable& x);
-Variable rsqrt(const Variable& x);
-Variable pow(const Variable& x, double exponent);
-Variable clamp(const Variable& x, double low, double high);  // derivative 1 on the bounds
-Variable relu(const Variable& x);                            // derivative 0 at 0
-Variable gelu(const Variable& x);                            // exact: x Phi(x)
-Variable silu(const Variable& x);
-Variable sigmoid(const Variable& x);
-Variable tanh(const Variable& x);
-Variable elu(const Variable& x, double alpha = 1.0);
 
 // reduction.cpp: over `axes` (none: all); keep leaves them with size 1.
 Variable sum(const Variable& x, const std::vector<int>& axes = {}, bool keep = false);

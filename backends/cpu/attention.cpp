@@ -8,11 +8,11 @@
 #include <limits>
 
 #include "backends/common/parallel.h"
-#include "backends/common/vector_math.h"
 #include "backends/cpu/attention_forward.h"
 #include "backends/cpu/cpu_kernels.h"
 #include "backends/cpu/gemm.h"
 #include "backends/cpu/heads.h"
+#include "tensor/vector_math.h"
 
 namespace nabla {
 

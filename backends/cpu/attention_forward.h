@@ -9,9 +9,9 @@
 #include <type_traits>
 
 #include "backends/common/parallel.h"
-#include "backends/common/vector_math.h"
 #include "backends/cpu/heads.h"
 #include "backends/cpu/register_product.h"
+#include "tensor/vector_math.h"
 
 namespace nabla {
 

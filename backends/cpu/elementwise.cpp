@@ -1,5 +1,5 @@
 // Elementwise kernels: one loop, map_elements(), for all of them.
-#include "backends/common/elementwise.h"
+#include "tensor/elementwise.h"
 
 #include <tuple>
 #include <utility>
@@ -49,15 +49,15 @@ void map_elements(const Function& function, const Tensor& out, const Inputs&... 
   parallel_for_each_run(loop, [&](int64_t index, const auto& offsets, int64_t length) {
     const auto call = [&]<size_t... k>(std::index_sequence<k...>) {
       const bool fast = steady == (1u << count) - 1;
-      if (fast && repeated == 0) {
-        map_run<0>(target + index, length, function, all, std::get<k>(sources) + offsets[k]...);
-      } else if (fast && repeated == 1 && count > 1) {
-        map_run<1>(target + index, length, function, all, std::get<k>(sources) + offsets[k]...);
-      } else if (fast && repeated == 2) {
-        map_run<2>(target + index, length, function, all, std::get<k>(sources) + offsets[k]...);
-      } else {
-        map_strided_run(target + index, length, function, all, strides, std::get<k>(sources) + offsets[k]...);
+      if (fast && repeated == 0)
+        return map_run<0>(target + index, length, function, all, std::get<k>(sources) + offsets[k]...);
+      if constexpr (count > 1) {  // a single repeated operand is not worth the loops it takes to compile
+        if (fast && repeated == 1)
+          return map_run<1>(target + index, length, function, all, std::get<k>(sources) + offsets[k]...);
+        if (fast && repeated == 2)
+          return map_run<2>(target + index, length, function, all, std::get<k>(sources) + offsets[k]...);
       }
+      map_strided_run(target + index, length, function, all, strides, std::get<k>(sources) + offsets[k]...);
     };
     call(all);
   });

@@ -7,7 +7,7 @@
 #include <type_traits>
 
 #include "backends/common/convert.h"
-#include "tensor/kernels.h"
+#include "tensor/kernel_args.h"
 
 namespace nabla {
 

@@ -9,10 +9,10 @@
 #include <algorithm>
 
 #include "backends/common/parallel.h"
-#include "backends/common/vector_math.h"
 #include "backends/cpu/cpu_kernels.h"
 #include "backends/cpu/gemm.h"
 #include "backends/cpu/heads.h"
+#include "tensor/vector_math.h"
 
 namespace nabla {
 

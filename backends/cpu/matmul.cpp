@@ -6,11 +6,11 @@
 #include <optional>
 
 #include "backends/common/parallel.h"
-#include "backends/common/vector_math.h"
 #include "backends/cpu/cpu_kernels.h"
 #include "backends/cpu/gemm.h"
 #include "backends/cpu/onednn.h"
 #include "backends/cpu/packed_product.h"
+#include "tensor/vector_math.h"
 
 namespace nabla {
 

@@ -53,18 +53,8 @@ Forward::primitive_desc describe_forward(const Convolution& c) {
           attributes(),
           allow_empty};
 }
-BackwardData::primitive_desc describe_backward_data(const Convolution& c,
-                                                    const Forward::primitive_desc& hint) {
-  const Geometry g(c.args);
-  return {engine(),   dnnl::algorithm::convolution_direct,
-          c.x,        c.weight,
-          c.y,        g.strides,
-          g.padding,  g.padding,
-          hint,       attributes(),
-          allow_empty};
-}
-BackwardWeight::primitive_desc describe_backward_weight(const Convolution& c,
-                                                        const Forward::primitive_desc& hint) {
+template <class Pass>  // BackwardData or BackwardWeight
+typename Pass::primitive_desc describe_backward(const Convolution& c, const Forward::primitive_desc& hint) {
   const Geometry g(c.args);
   return {engine(),   dnnl::algorithm::convolution_direct,
           c.x,        c.weight,
@@ -86,18 +76,11 @@ Forward::primitive_desc describe_forward(const Convolution& c) {
                                 c.weight, c.bias, c.y, g.strides, g.padding, g.padding);
   return {operation, attributes(), engine(), allow_empty};
 }
-BackwardData::primitive_desc describe_backward_data(const Convolution& c,
-                                                    const Forward::primitive_desc& hint) {
+template <class Pass>  // BackwardData or BackwardWeight
+typename Pass::primitive_desc describe_backward(const Convolution& c, const Forward::primitive_desc& hint) {
   const Geometry g(c.args);
-  const BackwardData::desc operation(dnnl::algorithm::convolution_direct, c.x, c.weight, c.y, g.strides,
-                                     g.padding, g.padding);
-  return {operation, attributes(), engine(), hint, allow_empty};
-}
-BackwardWeight::primitive_desc describe_backward_weight(const Convolution& c,
-                                                        const Forward::primitive_desc& hint) {
-  const Geometry g(c.args);
-  const BackwardWeight::desc operation(dnnl::algorithm::convolution_direct, c.x, c.weight, c.y, g.strides,
-                                       g.padding, g.padding);
+  const typename Pass::desc operation(dnnl::algorithm::convolution_direct, c.x, c.weight, c.y, g.strides,
+                                      g.padding, g.padding);
   return {operation, attributes(), engine(), hint, allow_empty};
 }
 dnnl::matmul::primitive_desc describe_matmul(const Layout& a, const Layout& b, const Layout& bias,
@@ -191,12 +174,12 @@ Program make_convolution(const Convolution& problem) { return compile<Forward>(d
 
 Program make_convolution_backward_data(const Convolution& problem) {
   const Forward::primitive_desc hint = describe_forward(problem);
-  return hint ? compile<BackwardData>(describe_backward_data(problem, hint)) : Program();
+  return hint ? compile<BackwardData>(describe_backward<BackwardData>(problem, hint)) : Program();
 }
 
 Program make_convolution_backward_weight(const Convolution& problem) {
   const Forward::primitive_desc hint = describe_forward(problem);
-  return hint ? compile<BackwardWeight>(describe_backward_weight(problem, hint)) : Program();
+  return hint ? compile<BackwardWeight>(describe_backward<BackwardWeight>(problem, hint)) : Program();
 }
 
 std::shared_ptr<const Program> ProgramCache::get(const Key& key, const std::function<Program()>& make) {

@@ -12,7 +12,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "tensor/kernels.h"
+#include "tensor/kernel_args.h"
 
 namespace nabla::onednn {
 

@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "backends/common/parallel.h"
-#include "backends/common/vector_math.h"
 #include "backends/cpu/onednn.h"
 #include "backends/cpu/register_product.h"
+#include "tensor/vector_math.h"
 
 namespace nabla {
 

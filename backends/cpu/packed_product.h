@@ -8,7 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "tensor/kernels.h"
+#include "tensor/kernel_args.h"
 
 namespace nabla {
 

@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "backends/common/convert.h"
-#include "backends/common/elementwise.h"
 #include "backends/common/parallel.h"
 #include "backends/cpu/cpu_kernels.h"
+#include "tensor/elementwise.h"
 
 namespace nabla {
 

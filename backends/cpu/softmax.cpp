@@ -5,8 +5,8 @@
 
 #include "backends/common/convert.h"
 #include "backends/common/parallel.h"
-#include "backends/common/vector_math.h"
 #include "backends/cpu/cpu_kernels.h"
+#include "tensor/vector_math.h"
 
 namespace nabla {
 

@@ -5,9 +5,9 @@
 // convolution is one product of matrices. Otherwise each output is summed up by one thread (forward,
 // backward_data) or one block (backward_weight), directly by the formula.
 #include "backends/common/convert.h"
-#include "backends/common/elementwise.h"
 #include "backends/cuda/cuda_kernels.h"
 #include "backends/cuda/launch.cuh"
+#include "tensor/elementwise.h"
 
 namespace nabla {
 

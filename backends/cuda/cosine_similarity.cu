@@ -4,9 +4,9 @@
 //   da = dcos * (b / (ca cb) - cos / ca * a / |a|),  db likewise.
 // The three sums are taken in f64: a distance 1 - cos near 0 is a small difference, and rows are long.
 #include "backends/common/convert.h"
-#include "backends/common/elementwise.h"
 #include "backends/cuda/cuda_kernels.h"
 #include "backends/cuda/launch.cuh"
+#include "tensor/elementwise.h"
 
 namespace nabla {
 

@@ -5,9 +5,9 @@
 //   dy.
 // The sums over rows: each piece of 128 rows becomes one row of sums, then the pieces are added in order.
 #include "backends/common/convert.h"
-#include "backends/common/elementwise.h"
 #include "backends/cuda/cuda_kernels.h"
 #include "backends/cuda/launch.cuh"
+#include "tensor/elementwise.h"
 
 namespace nabla {
 

@@ -10,9 +10,9 @@
 // To tune: the products on tensor cores; S of a head in shared memory for all its tokens; the forward pass in
 // one kernel a head.
 #include "backends/common/convert.h"
-#include "backends/common/elementwise.h"
 #include "backends/cuda/cuda_kernels.h"
 #include "backends/cuda/heads.cuh"
+#include "tensor/elementwise.h"
 
 namespace nabla {
 

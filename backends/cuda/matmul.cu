@@ -3,9 +3,9 @@
 // The product is cuBLASLt's, with the bias and a plain residual fused in; GELU (cuBLASLt's is the
 // approximation by tanh, this project's the exact one) and column_scale follow in one kernel.
 #include "backends/common/convert.h"
-#include "backends/common/vector_math.h"
 #include "backends/cuda/cuda_kernels.h"
 #include "backends/cuda/launch.cuh"
+#include "tensor/vector_math.h"
 
 namespace nabla {
 

@@ -1,11 +1,13 @@
 // Work captured as one CUDA graph.
 #pragma once
 
+#include <functional>
 #include <utility>
 #include <vector>
 
 #include "backends/cuda/staging.h"
-#include "tensor/kernels.h"
+#include "tensor/allocator.h"
+#include "tensor/kernel_args.h"
 
 namespace nabla {
 

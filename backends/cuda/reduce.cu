@@ -4,9 +4,9 @@
 #include <limits>
 
 #include "backends/common/convert.h"
-#include "backends/common/elementwise.h"
 #include "backends/cuda/cuda_kernels.h"
 #include "backends/cuda/launch.cuh"
+#include "tensor/elementwise.h"
 
 namespace nabla {
 

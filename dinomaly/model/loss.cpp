@@ -4,6 +4,7 @@
 
 #include "autograd/ops/ops.h"
 #include "dinomaly/base/framework.h"
+#include "tensor/elementwise.h"
 #include "tensor/kernels.h"
 #include "tensor/ops.h"
 

@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "tensor/elementwise.h"
+#include "tensor/kernels.h"
 #include "tensor/ops.h"
 
 namespace nabla {

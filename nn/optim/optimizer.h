@@ -7,7 +7,7 @@
 
 #include "autograd/variable.h"
 #include "nn/module.h"
-#include "tensor/kernels.h"
+#include "tensor/kernel_args.h"
 
 namespace nabla {
 

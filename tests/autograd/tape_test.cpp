@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include "autograd/ops/ops.h"
+#include "tensor/kernels.h"
 
 using namespace nabla;
 

@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 #include <omp.h>
 
+#include "tensor/kernels.h"
 #include "tensor/ops.h"
 #include "tests/support.h"
 

@@ -2,7 +2,9 @@
 # Does what a page tells its reader: apply_page.sh PAGE TREE. An edit is a line of the page that reads
 #   In `FILE`, after the line `LINE`        (or: before the line)
 # and the next block fenced as ```cpp. LINE, blanks at its ends aside, must be exactly one line of TREE/FILE.
-# Prints one line an edit. A page without edits, or with code that belongs to none, is an error.
+# Prints one line an edit. A page without edits, or with code that belongs to none, is an error. So is one whose line
+#   Files edited: N
+# is missing or wrong.
 set -euo pipefail
 [ $# -eq 2 ] || { echo "apply_page: expected PAGE TREE" >&2; exit 2; }
 awk -v tree="$2" '
@@ -22,6 +24,7 @@ awk -v tree="$2" '
     close(path)
     print file ": " (before ? "before " : "after ") anchor
     edits++
+    if (!(file in files)) { files[file]; count++ }
   }
   inside && /^```$/ { inside = 0; apply(); anchor = ""; next }
   inside { block = block $0 "\n"; next }
@@ -30,5 +33,7 @@ awk -v tree="$2" '
     if (anchor != "") fail("no code for the place before this one")
     split($0, part, "`"); file = part[2]; anchor = trimmed(part[4]); before = part[3] ~ /before/
   }
-  END { if (failed) exit 1; if (inside || anchor != "") fail("the last edit has no end"); if (!edits) fail("no edits") }
+  /^Files edited: [0-9]+$/ { stated = $3 }
+  END { if (failed) exit 1; if (inside || anchor != "") fail("the last edit has no end"); if (!edits) fail("no edits")
+        if (stated != count) fail("says it edits \"" stated "\" files and edits " count) }
 ' "$1"

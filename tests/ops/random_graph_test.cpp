@@ -6,6 +6,7 @@
 
 #include "autograd/gradcheck.h"
 #include "autograd/tape.h"
+#include "tensor/kernels.h"
 #include "tests/ops/op_case.h"
 
 namespace nabla {

@@ -1,6 +1,7 @@
 // What has no gradient: sort, topk, argmax and comparisons agree with PyTorch.
 #include <doctest/doctest.h>
 
+#include "tensor/elementwise.h"
 #include "tests/ops/op_case.h"
 
 namespace nabla {

@@ -3,7 +3,8 @@
     python3 make_ops.py        (torch, numpy, safetensors)
 
 All values are float64. Inputs and cotangents are exact in bfloat16, so every dtype starts from the same numbers.
-One line a case: name and shapes as in the case's C++ declaration, then the op in PyTorch. What is drawn for a case
+One line a case: name and shapes as in the case's C++ declaration, then the op in PyTorch. It stands beside that
+declaration, as a comment `// PyTorch: case(...)`, or below, where it needs help from Python. What is drawn for a case
 depends on its name alone: a new case changes no other one.
 """
 
@@ -91,6 +92,12 @@ def resize(**how):
     return lambda x: F.interpolate(x[None], **how)[0]
 
 
+# --- Cases whose line stands beside their OpCase
+for source in sorted(pathlib.Path(__file__).parent.parent.glob("*/*_test.cpp")):
+    for line in source.read_text().splitlines():
+        if line.startswith("// PyTorch: "):
+            exec(line.removeprefix("// PyTorch: "))
+
 # --- arithmetic_test.cpp
 for name, function in [("add", torch.add), ("sub", torch.sub), ("mul", torch.mul)]:
     case(name, [(3, 7), (3, 7)], function)
@@ -104,28 +111,6 @@ case("maximum.broadcast", [(2, 1, 3), (4, 1)], torch.maximum, draw=distinct)
 case("where", [(3, 7), (3, 7)], lambda a, b: torch.where(thirds(3, 7), a, b))
 case("where.broadcast", [(3, 1), (1, 5)], lambda a, b: torch.where(thirds(2, 1, 5), a, b))
 case("affine", [(3, 7)], lambda x: -1.5 * x + 0.25)
-
-# --- pointwise_test.cpp
-case("neg", [(3, 7)], torch.neg)
-case("abs", [(3, 7)], torch.abs, draw=distinct)
-case("exp", [(3, 7)], torch.exp)
-case("log", [(3, 7)], torch.log, 0.25, 4)
-case("sqrt", [(3, 7)], torch.sqrt, 0.25, 4)
-case("rsqrt", [(3, 7)], torch.rsqrt, 0.25, 4)
-case("pow", [(3, 7)], lambda x: x**-1.5, 0.25, 4)
-case("pow.square", [(3, 7)], lambda x: x**2)
-case("pow.cube", [(3, 7)], lambda x: x**3)
-case("clamp", [(3, 7)], lambda x: torch.clamp(x, -0.7, 0.8))
-case("relu", [(3, 7)], torch.relu, draw=distinct)
-case("gelu", [(5, 9)], F.gelu, -6, 6)
-case("silu", [(5, 9)], F.silu, -6, 6)
-case("sigmoid", [(5, 9)], torch.sigmoid, -6, 6)
-case("tanh", [(5, 9)], torch.tanh, -6, 6)
-case("softplus", [(5, 9)], F.softplus, -6, 6)  # the op that docs/add_an_op.md adds
-case("elu", [(5, 9)], F.elu, -6, 6)
-case("elu.alpha", [(3, 7)], lambda x: F.elu(x, 0.7))
-case("abs.kink", [(2,)], torch.abs, draw=fixed([0, 1]))
-case("relu.kink", [(2,)], torch.relu, draw=fixed([0, 1]))
 
 # --- reduction_test.cpp
 for name, function, draw in [("sum", torch.sum, uniform), ("mean", torch.mean, uniform), ("max", torch.amax, distinct)]:

@@ -1,10 +1,13 @@
 // The elementwise kernels through tensor/ops.h: every function, every way its operands can lie in memory.
+#include "tensor/elementwise.h"
+
 #include <doctest/doctest.h>
 
 #include <cmath>
 #include <functional>
 #include <limits>
 
+#include "tensor/kernels.h"
 #include "tensor/ops.h"
 
 using namespace nabla;

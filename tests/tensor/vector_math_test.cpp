@@ -1,4 +1,4 @@
-#include "backends/common/vector_math.h"
+#include "tensor/vector_math.h"
 
 #include <doctest/doctest.h>
 

@@ -6,6 +6,7 @@
 #include "dinomaly/data/mvtec.h"
 #include "dinomaly/synthetic/procedural.h"
 #include "dinomaly/training/trainer.h"
+#include "tensor/kernels.h"
 #include "tensor/ops.h"
 #include "tests/dinomaly/tiny_encoder.h"
 #include "tests/support.h"

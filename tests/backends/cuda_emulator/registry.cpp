@@ -4,6 +4,7 @@
 #include "backends/cpu/cpu_kernels.h"
 #include "backends/cuda/cuda_registry.h"
 #include "backends/profiling_kernels.h"
+#include "tensor/kernels.h"
 #include "tensor/profiler.h"
 
 namespace nabla {

@@ -9,6 +9,7 @@
 
 #include "autograd/ops/ops.h"
 #include "dinomaly/base/framework.h"
+#include "tensor/elementwise.h"
 #include "tensor/ops.h"
 #include "tests/support.h"
 
