@@ -12,7 +12,7 @@
 #include "bench/process.h"
 #include "bench/workload.h"
 #include "dinomaly/base/framework.h"
-#include "dinomaly/cli/program.h"
+#include "dinomaly/base/program.h"
 #include "tensor/error.h"
 #include "tensor/profiler.h"
 
@@ -81,7 +81,9 @@ static void measure(Workload& workload, const BenchOptions& options, Clock::time
 
 static int run(int argc, char** argv) {
   const Clock::time_point start = Clock::now();
-  const BenchOptions options = parse_bench_options(argc, argv);
+  const std::optional<BenchOptions> parsed = parse_bench_options(argc, argv);
+  if (!parsed) return 0;
+  const BenchOptions& options = *parsed;
   Workload workload(options);
   if (options.serve)
     serve(workload, start);

@@ -4,7 +4,8 @@
 
 #include "bench/process.h"
 #include "dinomaly/base/framework.h"
-#include "dinomaly/cli/program.h"
+#include "dinomaly/base/program.h"
+#include "dinomaly/cli/parse_flags.h"
 #include "dinomaly/evaluation/aupro.h"
 #include "tensor/error.h"
 #include "tensor/tensor.h"
@@ -58,12 +59,7 @@ int main(int argc, char** argv) {
     CLI::App app{"Time and memory of the exact AU-PRO", "bench_metrics"};
     app.add_option("--maps", count, "how many")->capture_default_str()->check(CLI::Range(2, 10000));
     app.add_option("--side", side, "pixels")->capture_default_str()->check(CLI::Range(50, 10000));
-    try {
-      app.parse(argc, argv);
-    } catch (const CLI::CallForHelp&) {
-      fmt::print("{}", app.help());
-      throw;
-    }
+    if (!parse_flags(app, argc, argv)) return 0;
     return measure(count, side);
   });
 }

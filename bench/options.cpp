@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "dinomaly/cli/device_flag.h"
+#include "dinomaly/cli/parse_flags.h"
 
 namespace dinomaly {
 
@@ -39,7 +40,7 @@ nlohmann::json BenchOptions::to_json() const {
           {"weights", weights ? weights->string() : "random"}};
 }
 
-BenchOptions parse_bench_options(int argc, char** argv) {
+std::optional<BenchOptions> parse_bench_options(int argc, char** argv) {
   CLI::App app{"Times Dinomaly with random weights: images to maps and scores, or one training step"};
   BenchOptions options;
   std::string work, precision = "f32", device = "cpu";
@@ -62,12 +63,7 @@ BenchOptions parse_bench_options(int argc, char** argv) {
   app.add_flag("--profile", options.profile, "one more repetition, with each kernel's cost on stderr");
   app.add_flag("--serve", options.serve,
                "answer each line 'run' on stdin with one repetition and one line of JSON");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::CallForHelp&) {
-    fmt::print("{}", app.help());
-    throw;
-  }
+  if (!parse_flags(app, argc, argv)) return std::nullopt;
   check_input(work == "infer" || work == "train", "'{}' is not one of infer, train", work);
   options.train = work == "train";
   check_input(options.train || !options.kept_features, "--kept-features: only training can keep features");

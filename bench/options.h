@@ -27,8 +27,8 @@ struct BenchOptions {
   nlohmann::json to_json() const;
 };
 
-// Throws InputError or CLI::ParseError; prints the help and throws CLI::Success for --help.
-BenchOptions parse_bench_options(int argc, char** argv);
+// None where only the help was asked for. Throws InputError.
+std::optional<BenchOptions> parse_bench_options(int argc, char** argv);
 
 // DINOv2 with four registers: patch 14, a position table of 37 x 37, LayerScale. `arch`: small, base, large.
 EncoderConfig dinov2_config(const std::string& arch);

@@ -10,7 +10,7 @@
 
 #include <filesystem>
 
-#include "dinomaly/cli/program.h"
+#include "dinomaly/base/program.h"
 #include "dinomaly/data/mvtec.h"
 #include "dinomaly/evaluation/ranking.h"
 #include "dinomaly/inference/predict.h"

@@ -8,6 +8,7 @@
 #include <CLI/CLI.hpp>
 
 #include "dinomaly/base/files.h"
+#include "dinomaly/base/program.h"
 #include "dinomaly/base/stopwatch.h"
 #include "dinomaly/evaluation/evaluate_all.h"
 #include "dinomaly/model/loss.h"
@@ -18,7 +19,6 @@
 #include "dinomaly/training/training_log.h"
 #include "nn/optim/clip_grad_norm.h"
 #include "nn/optim/optimizer.h"
-#include "tensor/io/printable.h"
 
 using namespace dinomaly;
 
@@ -47,8 +47,8 @@ static void train(Dinomaly& model, FeatureStore& features, const std::filesystem
   log.finish();
 }
 
-// The preset, then the file's options, then --set, then the other flags: later ones win.
-static TrainOptions parse(int argc, char** argv) {
+// None where only the help was asked for. The preset, then the file's options, then --set, then the other flags: later ones win.
+static std::optional<TrainOptions> parse(int argc, char** argv) {
   TrainOptions options;
   OptionTexts texts;
   CLI::App app{"Train and evaluate Dinomaly on an MVTec AD folder"};
@@ -82,13 +82,15 @@ static TrainOptions parse(int argc, char** argv) {
     app.parse(argc, argv);  // again, for the flags that win over the file
   } catch (const CLI::Success&) {
     fmt::print("{}", app.help());
-    throw;
+    return std::nullopt;
+  } catch (const CLI::ParseError& error) {
+    fail_input("{}", error.what());
   }
   options.prepare();
   return options;
 }
 
-static void run(const TrainOptions& options) {
+static int run(const TrainOptions& options) {
   const EncoderWeights encoder = open_encoder(options);
   const std::unique_ptr<Dinomaly> model = make_model(options, encoder);
   const Dataset dataset = open_dataset(options), evaluable = evaluable_part(dataset);
@@ -106,25 +108,12 @@ static void run(const TrainOptions& options) {
   const std::vector<CategoryResult> results = evaluate_all(*model, evaluable);
   seconds.evaluate = evaluate_watch.seconds();
   write_results(options.out, results, evaluable, model->config(), seconds);
+  return 0;
 }
 
-// Exit status 2 and one line for a user's error, 3 for one of ours.
 int main(int argc, char** argv) {
-  const auto fail = [](const std::exception& error, int status) {
-    fmt::print(stderr, "train_mvtec: {}\n", one_line(error.what()));
-    return status;
-  };
-  try {
-    run(parse(argc, argv));
-    check_input(std::fflush(stdout) == 0, "standard output: cannot be written");
-    return 0;
-  } catch (const CLI::Success&) {  // --help
-    return 0;
-  } catch (const CLI::ParseError& error) {
-    return fail(error, 2);
-  } catch (const InputError& error) {
-    return fail(error, 2);
-  } catch (const std::exception& error) {
-    return fail(error, 3);
-  }
+  return run_program("train_mvtec", [&] {
+    const std::optional<TrainOptions> options = parse(argc, argv);
+    return options ? run(*options) : 0;
+  });
 }

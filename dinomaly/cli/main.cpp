@@ -2,8 +2,9 @@
 #include <CLI/CLI.hpp>
 
 #include "dinomaly/base/framework.h"
+#include "dinomaly/base/program.h"
 #include "dinomaly/cli/commands.h"
-#include "dinomaly/cli/program.h"
+#include "dinomaly/cli/parse_flags.h"
 #include "tensor/error.h"
 #include "tensor/kernels.h"
 
@@ -36,15 +37,8 @@ int main(int argc, char** argv) {
       add(app, work);
     }
     check_command(app, argc, argv);
-    try {
-      app.parse(argc, argv);
-    } catch (const CLI::CallForHelp&) {
-      fmt::print("{}", app.help());
-      throw;
-    } catch (const CLI::CallForVersion& version) {
-      fmt::print("dinomaly {} (CPU kernels: {})\n", version.what(), cpu_level());
-      throw;
-    }
+    if (!parse_flags(app, argc, argv, fmt::format("{} (CPU kernels: {})", DINOMALY_VERSION, cpu_level())))
+      return 0;
     return work();
   });
 }

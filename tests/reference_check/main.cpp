@@ -4,7 +4,9 @@
 #include <CLI/CLI.hpp>
 
 #include "bundle.h"
+#include "dinomaly/base/program.h"
 #include "dinomaly/cli/device_flag.h"
+#include "dinomaly/cli/parse_flags.h"
 
 namespace dinomaly {
 namespace {
@@ -40,11 +42,7 @@ int run(int argc, char** argv) {
   app.add_option("files", files, "reference bundles (safetensors)")->required();
   app.add_option("--dtype", dtype, "f64, f32 or bf16");
   add_device_flags(app, device);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
-  }
+  if (!parse_flags(app, argc, argv)) return 0;
   const CheckOptions options{parse_dtype(dtype), open_device(device)};
   check_input(is_floating(options.dtype), "--dtype: '{}' is not one of f64, f32, bf16", dtype);
   check_input(options.device.is_cpu() || options.dtype != Dtype::f64,
@@ -58,10 +56,5 @@ int run(int argc, char** argv) {
 }  // namespace dinomaly
 
 int main(int argc, char** argv) {
-  try {
-    return dinomaly::run(argc, argv);
-  } catch (const std::exception& error) {
-    fmt::print(stderr, "reference_check: {}\n", error.what());
-    return 2;
-  }
+  return dinomaly::run_program("reference_check", [&] { return dinomaly::run(argc, argv); });
 }

@@ -1,6 +1,5 @@
-#include "dinomaly/cli/program.h"
+#include "dinomaly/base/program.h"
 
-#include <CLI/CLI.hpp>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -29,10 +28,6 @@ int run_program(const std::string& name, const std::function<int()>& work) {
     const int status = work();
     flush_output();
     return status;
-  } catch (const CLI::Success&) {
-    return std::fflush(stdout) == 0 ? 0 : say("standard output: cannot be written", 2);
-  } catch (const CLI::ParseError& error) {
-    return say(error.what(), 2);
   } catch (const InputError& error) {
     return say(error.what(), 2);
   } catch (const std::bad_alloc&) {

@@ -1,4 +1,4 @@
-// What every program does around its work: flags, errors, exit status.
+// What every program does around its work: errors and exit status.
 #pragma once
 
 #include <functional>
@@ -7,7 +7,7 @@
 namespace dinomaly {
 
 // Runs `work` and returns the exit status: what it returned; 2 with one line on stderr for a user's error
-// (InputError, or the wrong flags CLI11 reports); 3 with one line for ours.
+// (InputError); 3 with one line for ours.
 int run_program(const std::string& name, const std::function<int()>& work);
 
 // Hands standard output to the system. Throws InputError where that fails: a result that nobody can read is

@@ -1,0 +1,17 @@
+// Parsing a command line as every program here does it.
+#pragma once
+
+#include <string>
+
+namespace CLI {
+class App;
+}
+
+namespace dinomaly {
+
+// Parses the flags. False: the help or the version was asked for and has been printed, and the program is done.
+// `version` is printed after the program's name for --version, where `app` has that flag. Throws InputError for
+// wrong flags.
+bool parse_flags(CLI::App& app, int argc, char** argv, const std::string& version = "");
+
+}  // namespace dinomaly
