@@ -6,6 +6,8 @@
 #   test.sh --sanitize=thread    what the programs do on threads of their own (doctest's suite "threads": images read
 #                                ahead, the allocator), under ThreadSanitizer, in build-thread/. ThreadSanitizer does not
 #                                see how libgomp synchronises, so OpenMP runs on one thread there.
+#   test.sh --levels             the program for every x86-64, in build-levels/: the tests of the kernels at each level
+#                                that this processor can run, and no code for better processors outside of them
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -30,8 +32,13 @@ case ${1:-} in
     targets=(test_tensor test_dinomaly) which=(-R '^(tensor|dinomaly)$')
     export OMP_NUM_THREADS=1 TSAN_OPTIONS=halt_on_error=1
     ;;
+  --levels)
+    directory=build-levels
+    flags=(-DDINOMALY_CUDA=OFF -DDINOMALY_NATIVE=OFF)
+    targets=(test_tensor test_ops test_backends dinomaly) which=(-R '_(baseline|avx2|avx512|avx512_bf16)$|^cpu_levels$')
+    ;;
   *)
-    echo "test: unknown argument '$1' (expected nothing, --sanitize or --sanitize=thread)" >&2
+    echo "test: unknown argument '$1' (expected nothing, --sanitize, --sanitize=thread or --levels)" >&2
     exit 2
     ;;
 esac

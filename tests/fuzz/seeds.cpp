@@ -1,4 +1,5 @@
 #include <stdexcept>
+#include <nlohmann/json.hpp>
 
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"

@@ -1,6 +1,7 @@
 #include "tests/fuzz/targets.h"
 
 #include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
 #include <fstream>
 #include <stdexcept>
 

@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <nlohmann/json.hpp>
+
 #include "dinomaly/base/framework.h"
 #include "tensor/io/safetensors.h"
 #include "tests/dinomaly/small_detector.h"

@@ -1,6 +1,8 @@
 #include <doctest/doctest.h>
 #include <sys/wait.h>
 
+#include <nlohmann/json.hpp>
+
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
 #include "dinomaly/model/detector_export.h"
