@@ -42,9 +42,9 @@ def bench(args, work, **changes):
 
 
 def table(first, runs):
-    """`runs`: (label, result). Cost and arithmetic are also given as multiples of the first line's."""
+    """`runs`: (label, result). Cost and arithmetic are also given relative to the first row."""
     lines = [
-        f"| {first} | ms per image | GFLOP per image | GFLOP/s | times the first: ms | GFLOP | peak MB |",
+        f"| {first} | ms per image | GFLOP per image | GFLOP/s | ms, relative to the first row | GFLOP, relative | peak MB |",
         "|---|---|---|---|---|---|---|",
     ]
     base = next((result for _, result in runs if "error" not in result), None)
@@ -111,7 +111,7 @@ def run_measured(command, limit):
 
 def images_axis(args):
     """Trainings whose features outgrow --feature-memory: what each additional image costs in memory and time."""
-    lines = ["", f"## Training images: an epoch, at most {MOST_STEPS} steps, --feature-memory {FEATURE_GB} (ViT-S, 56 pixels per side, batch 64)", "",
+    lines = ["", f"## Training images: one epoch, at most {MOST_STEPS} steps, --feature-memory {FEATURE_GB} (ViT-S, 56 pixels per side, batch 64)", "",
              "| images | encoded | features MB | where | encoding s | training s | peak MB |",
              "|---|---|---|---|---|---|---|"]  # fmt: skip
     with tempfile.TemporaryDirectory(dir=args.build.parent) as folder:
@@ -162,9 +162,9 @@ def main():
         "# How cost grows",
         "",
         f"dinomaly.cpp {results.revision()} on {machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB; "
-        f"{args.threads} threads unless said otherwise; f32 unless said otherwise; "
+        f"{args.threads} threads and f32 unless noted otherwise; "
         f"{datetime.datetime.now():%Y-%m-%d %H:%M}, load before the start {load:.1f}. "
-        f"The least of {args.repeat} repetitions; memory is the whole process's peak.",
+        f"Times are the minimum of {args.repeat} repetitions; memory is the peak of the whole process.",
     ]
     functions = {"batch": batch_axis, "size": size_axis, "arch": arch_axis, "threads": threads_axis, "images": images_axis}
     for axis in args.axes:

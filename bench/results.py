@@ -16,7 +16,7 @@ TITLES = {
     "train-small": "Training step, ViT-S, batch 4",
     "train-base": "Training step, ViT-B, batch 4",
 }
-# Largest error that still counts as the same result: of the map (against its own spread) or gradient norm.
+# Largest error that still counts as the same result: of the map (relative to its spread) or the gradient norm.
 TOLERANCE = {"f32": 1e-3, "bf16": 0.25}
 
 
@@ -90,7 +90,7 @@ def document(args, rows, started, seconds, load):
 
 
 def with_earlier(doc, path):
-    """Rows that this run has not measured stay as an earlier one on the same machine left them."""
+    """Rows that this run has not measured are kept from an earlier run on the same machine."""
     try:
         earlier = json.loads(path.read_text())
     except (OSError, ValueError):
@@ -138,9 +138,10 @@ def table(row):
         if "error" in result:
             reason = result["error"].replace("|", "/")
             lines.append(f"\n{name_of(peer)}, {precision_of(peer)}: not measured: {reason}")
-    turns = [len(result["seconds"]) for result in row.values() if result.get("seconds")]
-    if turns:
-        lines.append(f"\n{min(turns)} to {max(turns)} turns each.")
+    counts = [len(result["seconds"]) for result in row.values() if result.get("seconds")]
+    if counts:
+        least, most = min(counts), max(counts)
+        lines.append(f"\n{least if least == most else f'{least} to {most}'} repetitions each.")
     return lines
 
 

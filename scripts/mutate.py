@@ -20,9 +20,9 @@ KEYS = ["file", "tests", "old", "new", "why"]
 PAGE_HEAD = """# What the tests catch
 
 `scripts/mutate.sh` plants the faults of `scripts/mutations.txt` into a copy of the tree, one at a time, and runs the
-tests named there. This table is its output: every fault with the first test cases that failed. A fault that survives
-is a missing test, and the script then ends with status 1. Who changes a formula corrects its line in the list, who
-adds one adds a line: a text that is no longer found exactly once stops the script.
+tests that the fault names. This table is its output: every fault with the first test cases that failed. A fault that
+survives is a missing test, and the script then exits with status 1. If you change a formula, update its entry in the
+list; if you add one, add an entry. The script stops at any text that no longer occurs exactly once.
 
 | | file | fault | caught by |
 |---|---|---|---|
