@@ -69,14 +69,18 @@ Calibration Calibration::from_json(const json& value, const std::string& source)
                 "{}: '{}' of its calibration is {}", source, name, count);
     return static_cast<int64_t>(count);
   };
+  // Models saved before images were called images have "good_pictures" and "anomalous_pictures".
+  const auto images = [&](const char* name, const char* earlier_name) {
+    return whole(value.is_object() && value.contains(earlier_name) ? earlier_name : name);
+  };
   Calibration result;
   const json method = part("method"), own = part("categories"), colours = part("colours");
   check_input(method.is_string() && own.is_object(), "{}: its calibration is malformed", source);
   result.method = parse_calibration_method(method.get<std::string>());
   result.false_alarm_rate = number(value, "false_alarm_rate", source);
   result.promised_rate = number(value, "promised_rate", source);
-  result.good_images = whole("good_images");
-  result.anomalous_images = whole("anomalous_images");
+  result.good_images = images("good_images", "good_pictures");
+  result.anomalous_images = images("anomalous_images", "anomalous_pictures");
   result.tiling = {whole("tile"), whole("overlap")};
   validate(result.tiling);
   result.colours = {number(colours, "low", source), number(colours, "high", source)};

@@ -17,7 +17,7 @@ RecordedStep::RecordedStep(Device device, bool enabled)
 void RecordedStep::run(StepInputs inputs, Generator& generator,
                        const std::function<void(const StepInputs&)>& step) {
   place(std::move(inputs));
-  if (!recording_ && can_record_ && steps_ >= steps_before_recording) record(generator, step);
+  if (!recording_ && can_record_ && steps_ >= steps_before_recording) record_step(generator, step);
   if (recording_) {
     replay(generator);
   } else {
@@ -39,7 +39,7 @@ void RecordedStep::place(StepInputs inputs) {
   inputs_.mined_points.copy_from(inputs.mined_points);
 }
 
-void RecordedStep::record(Generator& generator, const std::function<void(const StepInputs&)>& step) {
+void RecordedStep::record_step(Generator& generator, const std::function<void(const StepInputs&)>& step) {
   const Generator before = generator;
   recording_ = kernels_for(device_).record([&] { step(inputs_); });
   can_record_ = recording_ != nullptr;

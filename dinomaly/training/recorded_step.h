@@ -34,7 +34,7 @@ class RecordedStep {
 
  private:
   void place(StepInputs inputs);
-  void record(Generator& generator, const std::function<void(const StepInputs&)>& step);
+  void record_step(Generator& generator, const std::function<void(const StepInputs&)>& step);
   void replay(Generator& generator);
 
   Device device_;

@@ -129,6 +129,11 @@ TEST_CASE("calibration: F1 on labelled images; errors; JSON and back") {
   CHECK(found.anomalous_images == 6);
 
   const Calibration back = Calibration::from_json(found.to_json(), "model");
+  // What a model saved under an earlier name of these counts says is read all the same.
+  nlohmann::json earlier = found.to_json();
+  earlier["good_pictures"] = earlier["good_images"], earlier.erase("good_images");
+  earlier["anomalous_pictures"] = earlier["anomalous_images"], earlier.erase("anomalous_images");
+  CHECK(Calibration::from_json(earlier, "model") == found);
   CHECK(back.to_json() == found.to_json());
   for (const char* name : {"method", "colours", "thresholds", "tile", "false_alarm_rate"}) {
     nlohmann::json broken = found.to_json();
