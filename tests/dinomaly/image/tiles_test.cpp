@@ -112,10 +112,9 @@ TEST_CASE("predict: the map is the blurred one for paper, the one before the blu
     const auto model = small_model(56, preset);
     const Prediction prediction = Predictor(*model).predict(image);
     NoGrad no_recording;
-    Generator unused;
     const Config& config = model->config();
     const Features features = model->encode(preprocess(image, config.image).unsqueeze(0));
-    const AnomalyMaps maps = anomaly_maps(model->reconstruct(features, unused), 56, 56, config);
+    const AnomalyMaps maps = anomaly_maps(model->reconstruct(features), 56, 56, config);
     const auto in_image = [&](const Tensor& map) {
       return map_to_image(map.select(0, 0), 56, 56, config.image).to_vector<float>();
     };

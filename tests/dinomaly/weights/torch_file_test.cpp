@@ -137,7 +137,7 @@ TEST_CASE("torch files: damaged and hostile ones are reported in one line") {
   refuses("compressed.pth", "is compressed or encrypted");
   refuses("no_storage.pth", "no 'meta/data/3' in the archive");
   refuses("short_storage.pth", "has 8 bytes, not the");
-  refuses("not_torch.pth", "no data.pkl in it");
+  refuses("not_torch.pth", "it has no data.pkl");
 }
 
 TEST_CASE("torch files: cut short anywhere, or with any byte of its pickle or directory changed") {
@@ -177,7 +177,8 @@ TEST_CASE("pickles: cut short anywhere") {
   CHECK(whole.nodes[list.items[0]].real == 1.0);
   CHECK(whole.nodes[root.items[5]].integer == -1);
   for (size_t size = 0; size < pickle.size(); ++size) {
-    CHECK(one_line_with(input_error([&] { parse_pickle(pickle.substr(0, size), "p"); }), "p: not a pickle"));
+    CHECK(one_line_with(input_error([&] { parse_pickle(pickle.substr(0, size), "p"); }),
+                        "p: not a PyTorch pickle"));
   }
 }
 
