@@ -21,8 +21,8 @@ std::string names_of_levels() {
 
 }  // namespace
 
-// What -march=x86-64-v3 and -v4 may use. __builtin_cpu_supports also asks whether the system saves the wider
-// registers.
+// What -march=x86-64-v3 and -v4 may use. __builtin_cpu_supports also asks whether the system saves
+// the wider registers.
 bool runs_cpu_level(std::string_view name) {
 #ifdef __x86_64__
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&

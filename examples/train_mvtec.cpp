@@ -47,7 +47,8 @@ static void train(Dinomaly& model, FeatureStore& features, const std::filesystem
   log.finish();
 }
 
-// None where only the help was asked for. The preset, then the file's options, then --set, then the other flags: later ones win.
+// None where only the help was asked for. The preset, then the file's options, then --set, then the other
+// flags: later ones win.
 static std::optional<TrainOptions> parse(int argc, char** argv) {
   TrainOptions options;
   OptionTexts texts;

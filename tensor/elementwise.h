@@ -1,8 +1,8 @@
 // Every elementwise function: its name, and its value and derivative as one functor for host and device. The
 // enum is the list; a loop of a backend reaches the functor by visit_unary(), visit_binary() or
 // visit_compare(), once for a whole tensor.
-// Arguments are of the computing type: float (for f32 and bf16), double, and for binary functions the
-// integers, too.
+// Arguments are of the computing type: float (for f32 and bf16), double, and for binary functions
+// the integers, too.
 #pragma once
 
 #include <cmath>
@@ -247,8 +247,8 @@ using Div = BinaryFunction<Binary::div>;
 using Maximum = BinaryFunction<Binary::maximum>;
 }  // namespace elementwise
 
-// Calls function(std::integral_constant<Enum, op>{}): the value known at run time becomes one known to the
-// compiler.
+// Calls function(std::integral_constant<Enum, op>{}): the value known at run time becomes one known
+// to the compiler.
 template <class Enum, class Function>
 void visit_enum(Enum op, const Function& function) {
   const auto try_all = [&]<int... i>(std::integer_sequence<int, i...>) {

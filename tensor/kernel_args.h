@@ -1,6 +1,6 @@
-// What kernels are asked for: the names and argument structs of the backend interface (tensor/kernels.h). They
-// stand apart from it because all that lies above tensor/ speaks of them, while only the files that call a
-// kernel need the interface: a new kernel then compiles those again and not the whole tree.
+// What kernels are asked for: the names and argument structs of the backend interface (tensor/kernels.h).
+// They stand apart from it because all that lies above tensor/ speaks of them, while only the files that call
+// a kernel need the interface: a new kernel then compiles those again and not the whole tree.
 #pragma once
 
 #include <cstdint>

@@ -27,10 +27,10 @@ class Kernels {
   virtual void trim() = 0;
   // Returns when everything asked for so far is done (CPU: at once).
   virtual void synchronize() = 0;
-  // Calls work(), which then is not done but recorded; null, and nothing called, where a device cannot
-  // record. The work reads nothing on the host and takes nothing from there, and has been done before, so
-  // that whatever is made at the first time is there. Memory it takes stays its own while the recording
-  // lives.
+  // Calls work(), which then is not done but recorded; null, and nothing called, where a device
+  // cannot record. The work reads nothing on the host and takes nothing from there, and has been done
+  // before, so that whatever is made at the first time is there. Memory it takes stays its own while
+  // the recording lives.
   virtual std::unique_ptr<Recording> record(const std::function<void()>& work) = 0;
 
   // --- copy: any strides, any dtypes, same shape. Floats to integers truncate. On a GPU backend one side may
@@ -62,9 +62,9 @@ class Kernels {
   virtual void kth_largest(const Tensor& x, const Tensor& k, const Tensor& out) = 0;
 
   // --- matmul: out (batch, M, N) = op(a) op(b), op(a) of (batch, M, K), op(b) of (batch, K, N). A
-  // `transposed` operand is stored with its last two axes exchanged. An operand's batch may be 1: it is
-  // shared. out of f32 from bf16 operands is allowed. frozen_b: b never changes, so a packed copy may be
-  // kept.
+  // `transposed` operand is stored with its last two axes exchanged. An operand's batch may be 1: it
+  // is shared. out of f32 from bf16 operands is allowed. frozen_b: b never changes, so a packed copy
+  // may be kept.
   virtual void matmul(const Tensor& a, bool a_transposed, const Tensor& b, bool b_transposed,
                       const Tensor& out, const Epilogue& epilogue = {}, bool frozen_b = false) = 0;
 
@@ -85,9 +85,9 @@ class Kernels {
                                       const Tensor& dlogits) = 0;
 
   // --- attention: q (B, H, N, d), k (B, H, M, d), v (B, H, M, d), out (B, H, N, d), all with last stride 1
-  // and any other strides (so they may be views of one packed qkv). out = softmax(scale q k^T) v; the N x M
-  // matrix is never stored whole. logsumexp (B, H, N) in Wide<dtype>: the rows' normalisers, for the backward
-  // pass.
+  // and any other strides (so they may be views of one packed qkv). out = softmax(scale q k^T) v; the N
+  // x M matrix is never stored whole. logsumexp (B, H, N) in Wide<dtype>: the rows' normalisers, for
+  // the backward pass.
   virtual void attention(const Tensor& q, const Tensor& k, const Tensor& v, double scale, const Tensor& out,
                          const Tensor& logsumexp) = 0;
   virtual void attention_backward(const Tensor& dout, const Tensor& q, const Tensor& k, const Tensor& v,

@@ -118,9 +118,9 @@ DINOMALY_HOST_DEVICE inline T vsigmoid(T x) {
   return T(1) / (T(1) + vexp(-x));
 }
 
-// The standard normal distribution at one place: its density, and its integral up to there. GELU is x * cdf,
-// its derivative cdf + x * density. The negative tail keeps its relative accuracy, which (1 + erf) / 2 would
-// lose.
+// The standard normal distribution at one place: its density, and its integral up to there. GELU is x *
+// cdf, its derivative cdf + x * density. The negative tail keeps its relative accuracy, which (1 + erf) /
+// 2 would lose.
 template <class T>
 struct NormalValues {
   T cdf, density;

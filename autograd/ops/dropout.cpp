@@ -1,7 +1,7 @@
 // y = x m / (1 - p), m_i = 1 where uniform number i of the generator's stream is >= p, else 0 (Srivastava et
 // al., 2014). x of any shape. dx = dy m / (1 - p): the same function of dy. Saved: seed and offset, from
-// which the mask is made again; not the mask. y can be made
-// again where x is a leaf, which somebody keeps, or can be made again itself.
+// which the mask is made again; not the mask. y can be made again where x is a leaf, which somebody keeps, or
+// can be made again itself.
 #include "autograd/ops/common.h"
 #include "autograd/ops/ops.h"
 

@@ -1,8 +1,8 @@
 // Resampling of the last two axes: each output is a weighted sum of one (nearest), four (bilinear) or sixteen
 // (bicubic) inputs; where and with which weights stands at InterpolateArgs in tensor/kernels.h.
 //   x (..., H, W) -> y (..., height, width)
-// y is linear in x: dx sends every dy back to the inputs it came from, with the same weights. Saved: sizes
-// only.
+// y is linear in x: dx sends every dy back to the inputs it came from, with the same weights.
+// Saved: sizes only.
 #include "autograd/ops/common.h"
 #include "autograd/ops/ops.h"
 

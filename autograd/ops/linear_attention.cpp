@@ -1,5 +1,5 @@
-// Linear attention per head (Katharopoulos et al., 2020), f = elu + 1, S = f(k)^T v (d x d), z = sum_n
-// f(k_n):
+// Linear attention per head (Katharopoulos et al., 2020), f = elu + 1, S = f(k)^T v (d x d), z
+// = sum_n f(k_n):
 //   y = f(q) S / (f(q) . z + eps);  q, k, v (B, H, N, d) -> y (B, H, N, d). Cost O(N d^2), not O(N^2 d).
 // With D = f(q) . z + eps (one a row) and g = dy / D, h = -(g . y) (one a row):
 //   df(q) = g S^T + h z,  dS = f(q)^T g,  dz = sum_n h_n f(q_n),

@@ -51,8 +51,8 @@ Variable stack(const std::vector<Variable>& parts, int axis);  // a new axis
 // matmul.cpp: (..., M, K) x (..., K, N); leading axes equal, or one operand has none. `transposed` operands
 // are stored with their last two axes exchanged.
 Variable matmul(const Variable& a, const Variable& b, bool a_transposed = false, bool b_transposed = false);
-// What a transformer block does with a branch: y = x + scale * branch; scale (O), LayerScale, may be
-// undefined.
+// What a transformer block does with a branch: y = x + scale * branch; scale (O), LayerScale,
+// may be undefined.
 struct Residual {
   Variable x, scale;
 };
@@ -77,8 +77,8 @@ Variable cross_entropy(const Variable& logits, const Tensor& labels);
 
 // attention.cpp: softmax(scale q k^T) v per head; q (B, H, N, d), k and v (B, H, M, d).
 Variable attention(const Variable& q, const Variable& k, const Variable& v, double scale);
-// The same on a packed projection qkv (B, N, 3 H d), ordered [q | k | v], each [head][d]: -> (B, N, H d). No
-// copies.
+// The same on a packed projection qkv (B, N, 3 H d), ordered [q | k | v], each [head][d]: -> (B, N, H
+// d). No copies.
 Variable packed_attention(const Variable& qkv, int64_t heads, double scale);
 // linear_attention.cpp: f(q) (f(k)^T v) / (f(q) . sum f(k) + eps), f = elu + 1; q, k, v (B, H, N, d).
 Variable linear_attention(const Variable& q, const Variable& k, const Variable& v, double eps);

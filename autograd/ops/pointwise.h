@@ -1,5 +1,5 @@
-// Elementwise y = f(x) of any shape; dx = dy f'(x). One line an op: f and f' of each function stand side by side in
-// tensor/elementwise.h, as one functor for every device.
+// Elementwise y = f(x) of any shape; dx = dy f'(x). One line an op: f and f' of each function stand side by
+// side in tensor/elementwise.h, as one functor for every device.
 // Saved: whichever of x and y the derivative is written in (both would double what an activation keeps). From
 // a saved x, y can be made again.
 #pragma once

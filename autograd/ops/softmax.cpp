@@ -1,5 +1,5 @@
-// softmax: y_i = exp(x_i) / sum_j exp(x_j) over the last axis; log_softmax: its logarithm. x (..., n) ->
-// (..., n).
+// softmax: y_i = exp(x_i) / sum_j exp(x_j) over the last axis; log_softmax: its logarithm. x (..., n)
+// -> (..., n).
 //   softmax:      dx = y (dy - sum_j dy_j y_j)
 //   log_softmax:  dx = dy - exp(y) sum_j dy_j
 // Saved: y.

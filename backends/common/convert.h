@@ -11,8 +11,8 @@ namespace nabla {
 template <class T>
 using Compute = std::conditional_t<std::is_same_v<T, BFloat16>, float, T>;
 
-// place = value, converted to T. GCC does not vectorise the assignment of a BFloat16, a class, but that of
-// its bits.
+// place = value, converted to T. GCC does not vectorise the assignment of a BFloat16, a class, but that
+// of its bits.
 template <class T, class Value>
 DINOMALY_HOST_DEVICE inline void store(T& place, Value value) {
   if constexpr (std::is_same_v<T, BFloat16>)

@@ -13,9 +13,9 @@ namespace nabla {
 inline constexpr int64_t parallel_grain = 32768;
 
 // Calls body(begin, end) on consecutive pieces of [0, count), one piece per thread, all of them at once if
-// there is more than `grain` to do and this is not already inside such a loop. Pieces begin at multiples of
-// `align` and depend only on the number of threads, so results are the same from run to run. `body` must not
-// throw.
+// there is more than `grain` to do and this is not already inside such a loop. Pieces begin at multiples
+// of `align` and depend only on the number of threads, so results are the same from run to run. `body`
+// must not throw.
 template <class Body>
 void parallel_for(int64_t count, int64_t grain, const Body& body, int64_t align = 1) {
   if (count <= 0) return;

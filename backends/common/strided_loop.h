@@ -1,6 +1,6 @@
-// Several strided arrays seen as one loop: axes that lie one after the other in all of them are merged, so
-// that the innermost runs are as long as can be (a single one where everything is contiguous). For host and
-// device.
+// Several strided arrays seen as one loop: axes that lie one after the other in all of them are merged,
+// so that the innermost runs are as long as can be (a single one where everything is contiguous). For
+// host and device.
 #pragma once
 
 #include <array>

@@ -20,8 +20,8 @@ namespace {
 
 constexpr int64_t largest_tile = 200;
 
-// Queries per tile: tiles of nearly equal size, as a short last one would pay for packing k and v all the
-// same.
+// Queries per tile: tiles of nearly equal size, as a short last one would pay for packing k and v
+// all the same.
 int64_t tile_size(int64_t queries) {
   const int64_t tiles = (queries + largest_tile - 1) / largest_tile;
   return (queries + tiles - 1) / tiles;

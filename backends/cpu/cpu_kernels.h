@@ -1,5 +1,5 @@
-// The CPU backend. Contracts stand in tensor/kernels.h; each group of methods has its own file in this
-// folder.
+// The CPU backend. Contracts stand in tensor/kernels.h; each group of methods has its own file
+// in this folder.
 #pragma once
 
 #include <span>

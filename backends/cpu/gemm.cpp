@@ -1,7 +1,7 @@
 #include "backends/cpu/gemm.h"
 
-// GCC 12 takes the deliberately undefined operands of its own AVX-512 intrinsics, inlined into Eigen, for a
-// mistake.
+// GCC 12 takes the deliberately undefined operands of its own AVX-512 intrinsics, inlined into Eigen,
+// for a mistake.
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 
 #include <oneapi/dnnl/dnnl.h>

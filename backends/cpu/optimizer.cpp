@@ -1,6 +1,6 @@
-// What happens to many tensors of very different sizes at once: all are cut into pieces of a fixed size, the
-// pieces run in parallel, and sums over pieces are added in order. Results do not depend on the number of
-// threads.
+// What happens to many tensors of very different sizes at once: all are cut into pieces of a fixed size,
+// the pieces run in parallel, and sums over pieces are added in order. Results do not depend on the
+// number of threads.
 #include <cmath>
 #include <vector>
 
@@ -104,8 +104,8 @@ void update_parameters(const AdamSlot& slot, const Piece& piece, const StepFacto
   }
 }
 
-// One pass over one piece with the slot's own types: parameters and gradients may be bf16, the state is
-// wider.
+// One pass over one piece with the slot's own types: parameters and gradients may be bf16, the
+// state is wider.
 double first_pass(const AdamSlot& slot, const Piece& piece, const StableAdamWArgs& args,
                   const StepScalars& step) {
   return visit_floating(slot.gradient.dtype(), [&](auto type) {

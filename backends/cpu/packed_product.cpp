@@ -44,10 +44,10 @@ void pack_as(const E* b, bool transposed, int64_t k, int64_t n, E* packed) {
 // A tile's sums: register_rows lines of panel_columns.
 using Tile = float[register_rows * panel_columns];
 
-// x cdf(x), cdf the normal distribution's: 0.5 + x P(x^2) / Q(x^2) between -5.5 and 5.5, a minimax fit of |x|
-// times its error (Lawson's iteration). Off by at most 2e-6, in sums that products of f32 round by as much,
-// in a third of the time of vnormal(), whose tail is exact: (789, 384) x (384, 1536) with it takes 7 percent
-// less.
+// x cdf(x), cdf the normal distribution's: 0.5 + x P(x^2) / Q(x^2) between -5.5 and 5.5, a minimax fit of
+// |x| times its error (Lawson's iteration). Off by at most 2e-6, in sums that products of f32 round by as
+// much, in a third of the time of vnormal(), whose tail is exact: (789, 384) x (384, 1536) with it takes
+// 7 percent less.
 inline float fast_gelu(float x) {
   constexpr float p[] = {0.39894204807f, 0.035062478669f,   0.0047563266771f,
                          0.00018194158f, 6.5141263132e-06f, 2.222164639e-08f};

@@ -1,7 +1,7 @@
-// Products of a few rows whose sums stay in registers: what attention multiplies with. A product of 64
-// columns takes 24 of AVX-512's 32 registers for its sums, so each of its multiply-adds waits for no memory
-// but the first-level cache's. Where the compiler is not told of AVX-512 there is none, and oneDNN
-// multiplies.
+// Products of a few rows whose sums stay in registers: what attention multiplies with. A product of
+// 64 columns takes 24 of AVX-512's 32 registers for its sums, so each of its multiply-adds waits for
+// no memory but the first-level cache's. Where the compiler is not told of AVX-512 there is none,
+// and oneDNN multiplies.
 #pragma once
 
 #include <cstdint>

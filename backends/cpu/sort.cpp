@@ -1,5 +1,5 @@
-// sort and topk of rows. Both use one strict order of (value, index): NaN after everything else, equal values
-// by index.
+// sort and topk of rows. Both use one strict order of (value, index): NaN after everything else, equal
+// values by index.
 #include <algorithm>
 #include <vector>
 

@@ -10,8 +10,8 @@ namespace dinomaly {
 // (InputError); 3 with one line for ours.
 int run_program(const std::string& name, const std::function<int()>& work);
 
-// Hands standard output to the system. Throws InputError where that fails: a result that nobody can read is
-// no success.
+// Hands standard output to the system. Throws InputError where that fails: a result that nobody can read
+// is no success.
 void flush_output();
 
 }  // namespace dinomaly

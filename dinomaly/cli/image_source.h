@@ -28,8 +28,7 @@ class InputLines {
 class ImageSource {
  public:
   // `inputs`: files, folders (with those below them) and "-"; `watched`: a folder or empty. Throws InputError
-  // for a folder without images that is not the watched one, for "-" twice and where nothing is named at
-  // all.
+  // for a folder without images that is not the watched one, for "-" twice and where nothing is named at all.
   ImageSource(const std::vector<std::string>& inputs, const std::string& watched);
 
   // In the order of the command line, then what arrives in the watched folder; none after a StopSignal. One

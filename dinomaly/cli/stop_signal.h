@@ -5,8 +5,8 @@
 
 namespace dinomaly {
 
-// While it lives, the first SIGINT or SIGTERM is noted; a second one of the same kind ends the program as
-// usual.
+// While it lives, the first SIGINT or SIGTERM is noted; a second one of the same kind ends the
+// program as usual.
 class StopSignal {
  public:
   StopSignal();

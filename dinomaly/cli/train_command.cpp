@@ -32,7 +32,8 @@ std::vector<Part> parts_of(const Dataset& dataset, const TrainOptions& options) 
 
 int train(TrainOptions options) {
   const EncoderWeights encoder = open_encoder(options);
-  // Options that do not fit the encoder are reported before anything is written; what they leave open is filled.
+  // Options that do not fit the encoder are reported before anything is written; what they leave
+  // open is filled.
   options.config = make_model(options, encoder)->config();
   const std::string encoder_hash = encoder_sha256(encoder.tensors);
   const Dataset dataset = open_dataset(options);

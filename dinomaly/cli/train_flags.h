@@ -14,8 +14,8 @@ class App;
 namespace dinomaly {
 
 // Declares flags on `app`; options() merges what was parsed: preset, then --config FILE, then --set
-// NAME=VALUE, then the flags: later ones win. With --resume and without --config, OUT/config.json is the
-// file.
+// NAME=VALUE, then the flags: later ones win. With --resume and without --config, OUT/config.json
+// is the file.
 class TrainFlags {
  public:
   explicit TrainFlags(CLI::App& app);

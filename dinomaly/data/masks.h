@@ -20,8 +20,8 @@ Image load_mask_of(const Sample& sample, int64_t width, int64_t height);
 Tensor load_sample_mask(const Sample& sample, int64_t width, int64_t height, const ImageConfig& config,
                         int64_t map_size);
 
-// Decodes every image and mask once, so that a damaged file is reported before hours of training and not
-// after them.
+// Decodes every image and mask once, so that a damaged file is reported before hours of training and
+// not after them.
 void verify_images(const std::vector<Sample>& samples);
 
 }  // namespace dinomaly

@@ -1,7 +1,7 @@
 // Area under the per-region-overlap curve, up to a false positive rate of 0.3 (Bergmann et al., IJCV 2021).
-// A region is an 8-connected set of non-zero mask pixels; PRO at a threshold is the mean over all regions of
-// the share of their pixels above it; FPR counts all pixels outside the masks, those of normal images
-// included.
+// A region is an 8-connected set of non-zero mask pixels; PRO at a threshold is the mean over all
+// regions of the share of their pixels above it; FPR counts all pixels outside the masks, those of
+// normal images included.
 #pragma once
 
 #include <cstdint>

@@ -17,8 +17,8 @@ using Curve = std::vector<CurvePoint>;
 Curve roc_curve(std::span<const float> scores, std::span<const uint8_t> labels);
 Curve pr_curve(std::span<const float> scores, std::span<const uint8_t> labels);
 
-// At most `most` points, the first and the last among them, that stand about equally far apart along the
-// curve.
+// At most `most` points, the first and the last among them, that stand about equally far apart
+// along the curve.
 Curve thinned(const Curve& curve, size_t most);
 
 // How many normal and defective pixels have which value; sums of such counts are those of all images.

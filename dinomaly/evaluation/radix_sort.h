@@ -52,8 +52,8 @@ void radix_pass(std::span<const Record> from, Record* to, int shift) {
   }
 }
 
-// Sorts by key_of, stably, in time proportional to the number of records and with one copy of them as
-// scratch.
+// Sorts by key_of, stably, in time proportional to the number of records and with one copy of
+// them as scratch.
 template <class Record>
 void radix_sort(std::vector<Record>& records) {
   static_assert(32 / digit_bits % 2 == 0, "an even number of passes ends where it began");

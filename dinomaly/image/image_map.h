@@ -16,8 +16,8 @@ struct Box {
   bool operator==(const Box&) const = default;
 };
 
-// The pixels of an image of width x height whose centres the centre crop keeps: what the model inspects of it.
-// At least one pixel.
+// The pixels of an image of width x height whose centres the centre crop keeps: what the model inspects of
+// it. At least one pixel.
 Box inspected_box(int64_t width, int64_t height, const ImageConfig& config);
 
 // map (h, w) f32 of the crop -> (height, width) f32 of the whole image: bilinear, pixel centres on pixel

@@ -29,8 +29,7 @@ struct InputImage {
   std::string error;  // not empty: the image could not be read, and why
 };
 
-// The path of the next image, waiting for it if need be; none at the end, or soon after a stop is
-// requested.
+// The path of the next image, waiting for it if need be; none at the end, or soon after a stop is requested.
 using NextPath = std::function<std::optional<std::filesystem::path>(std::stop_token)>;
 // The given paths, one after the other.
 NextPath in_order(std::vector<std::filesystem::path> paths);

@@ -20,8 +20,8 @@ struct Region {
          centroid_y = 0;  // of the pixels' centres, a pixel's own coordinates being its centre
 };
 
-// The regions of map (h, w) f32 where value > threshold, inside `inspected` only; highest peak first, regions of
-// fewer than `smallest` pixels left out.
+// The regions of map (h, w) f32 where value > threshold, inside `inspected` only; highest peak first, regions
+// of fewer than `smallest` pixels left out.
 std::vector<Region> find_regions(const Tensor& map, const Box& inspected, double threshold,
                                  int64_t smallest = 1);
 

@@ -33,11 +33,11 @@ struct CalibrationStatistics {
   std::vector<uint8_t> pixel_labels;
 };
 
-// Takes predictions one by one, in any order, and finds the thresholds. `good` uses the normal ones only: the threshold of images is a quantile
-// of their scores, that of pixels a quantile of their maps' largest values, so that the stated rate of good
-// images shows a region at all. `f1` needs both kinds; pixels of images without masks are not counted,
-// and without any mask the threshold of pixels is that of `good`. Throws InputError where the images it
-// needs are missing and for a rate outside (0, 1).
+// Takes predictions one by one, in any order, and finds the thresholds. `good` uses the normal ones only: the
+// threshold of images is a quantile of their scores, that of pixels a quantile of their maps' largest values,
+// so that the stated rate of good images shows a region at all. `f1` needs both kinds; pixels of images
+// without masks are not counted, and without any mask the threshold of pixels is that of `good`. Throws
+// InputError where the images it needs are missing and for a rate outside (0, 1).
 class Calibrator {
  public:
   explicit Calibrator(const CalibrationOptions& options);

@@ -1,5 +1,5 @@
-// The one loop over predictions: images are read ahead, go through the model once, and whatever is wanted of a
-// prediction (statistics, metrics, files, lines) is a sink.
+// The one loop over predictions: images are read ahead, go through the model once, and whatever is wanted of
+// a prediction (statistics, metrics, files, lines) is a sink.
 #pragma once
 
 #include <functional>
@@ -23,7 +23,8 @@ void for_each_prediction(const Predictor& predictor, ReadAhead& images,
 using SampleSink = std::function<void(const Sample&, const InputImage&, const Prediction&)>;
 
 // The same for images of a data set; without tiles each batch but the last is full, so that the same images
-// meet in it every time. `keep`: what becomes InputImage::rgb. Throws the InputError of an image that cannot be read.
+// meet in it every time. `keep`: what becomes InputImage::rgb. Throws the InputError of an image that
+// cannot be read.
 void for_each_prediction(const Predictor& predictor, const std::vector<Sample>& samples,
                          const std::vector<SampleSink>& sinks,
                          const std::function<Image(Image)>& keep = no_pixels);

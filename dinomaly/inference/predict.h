@@ -19,7 +19,8 @@ class Prediction {
 
   double score = 0;  // the model's; of tiles, the highest one's
   Box inspected;     // the pixels the model was shown; elsewhere map() only continues
-  // (S, S) f32: smoothed, at the config's map_size, what the `paper` protocol evaluates; undefined with tiles.
+  // (S, S) f32: smoothed, at the config's map_size, what the `paper` protocol evaluates;
+  // undefined with tiles.
   Tensor blurred;
   // (height, width) f32, the image's size; made when it is first asked for. Not from two threads at a time.
   const Tensor& map() const;

@@ -10,8 +10,8 @@
 
 namespace dinomaly {
 
-// Shuffled epochs: every index once, in an order drawn anew (Fisher-Yates); the last partial batch is
-// dropped.
+// Shuffled epochs: every index once, in an order drawn anew (Fisher-Yates); the last partial
+// batch is dropped.
 class ShuffledSampler {
  public:
   // Throws InputError where a batch is larger than the data.
@@ -21,8 +21,8 @@ class ShuffledSampler {
   // What is left of the current epoch, in its order: for FeatureStore::expect().
   std::vector<int64_t> remaining() const;
 
-  // Where it stands in the data: the current epoch's order, how much of it is used, and the generator's
-  // offset.
+  // Where it stands in the data: the current epoch's order, how much of it is used, and
+  // the generator's offset.
   struct State {
     std::vector<int64_t> order;
     int64_t position = 0;

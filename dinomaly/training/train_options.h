@@ -56,8 +56,8 @@ struct TrainOptions {
 
   Dtype dtype() const;
   FeatureOptions features() const;
-  // All but `resume` and `device`, the config's options under their names. Reading it back gives the same
-  // options.
+  // All but `resume` and `device`, the config's options under their names. Reading it back gives
+  // the same options.
   nlohmann::json to_json() const;
 };
 

@@ -29,8 +29,8 @@ class Trainer {
   TrainingStep step();
   // The same without waiting.
   void advance();
-  // The steps since the last call, in order; on a GPU possibly none, unless `all` are asked for
-  // (step_numbers.h).
+  // The steps since the last call, in order; on a GPU possibly none, unless `all` are
+  // asked for (step_numbers.h).
   std::vector<TrainingStep> finished(bool all) { return numbers_.take(all); }
 
   // All that the coming steps depend on: the trained weights, the optimizer's state, the order of the data,
