@@ -13,7 +13,7 @@ namespace dinomaly {
 
 namespace {
 
-// With a model a category the batch must fit each of them.
+// With one model per category, the batch must fit each of them.
 void check_batch(const TrainOptions& options, const Dataset& dataset) {
   int64_t all = 0, fewest = INT64_MAX;
   for (const Category& category : dataset.categories) {
