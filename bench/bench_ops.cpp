@@ -6,7 +6,7 @@
 // and percent of a memcpy of as many bytes for everything else. bf16 products are also compared with the f32
 // peak, which a processor with bf16 instructions may exceed.
 #include <benchmark/benchmark.h>
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <omp.h>
 
 #include <cmath>

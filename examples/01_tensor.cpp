@@ -19,6 +19,8 @@
 //
 //   A tensor of 1 MiB: 1048576 bytes live. Gone again: 0 live, kept for the next one: yes.
 //   The next one: 1048576 bytes live, asked the system for memory: no.
+#include <fmt/format.h>
+
 #include <cmath>
 
 #include "tensor/kernels.h"

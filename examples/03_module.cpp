@@ -8,6 +8,7 @@
 //   mean squared error: above 0.1 before training, below 0.001 after it
 //   loaded from a file, the network gives the same outputs: yes
 //   a file without out.bias is refused: yes, and the message names it: yes
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <cmath>

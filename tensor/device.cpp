@@ -1,10 +1,14 @@
 #include "tensor/device.h"
 
+#include <fmt/format.h>
+
 #include <charconv>
 
 #include "tensor/error.h"
 
 namespace nabla {
+
+std::string Device::to_string() const { return is_cpu() ? "cpu" : fmt::format("cuda:{}", index); }
 
 Device parse_device(std::string_view text) {
   if (text == "cpu") return Device::cpu();
@@ -20,3 +24,8 @@ Device parse_device(std::string_view text) {
 }
 
 }  // namespace nabla
+
+fmt::format_context::iterator fmt::formatter<nabla::Device>::format(const nabla::Device& device,
+                                                                    fmt::format_context& context) const {
+  return fmt::formatter<fmt::string_view>::format(device.to_string(), context);
+}

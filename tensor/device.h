@@ -1,7 +1,7 @@
 // Where a tensor lives.
 #pragma once
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <string>
 #include <string_view>
@@ -18,7 +18,7 @@ struct Device {
   bool is_cpu() const { return type == Type::cpu; }
   bool operator==(const Device&) const = default;
 
-  std::string to_string() const { return is_cpu() ? "cpu" : fmt::format("cuda:{}", index); }
+  std::string to_string() const;  // "cpu" or "cuda:N"
 };
 
 // "cpu", "cuda" or "cuda:N"; anything else throws InputError.
@@ -27,9 +27,6 @@ Device parse_device(std::string_view text);
 }  // namespace nabla
 
 template <>
-struct fmt::formatter<nabla::Device> : fmt::formatter<std::string> {
-  template <class Context>
-  auto format(const nabla::Device& device, Context& context) const {
-    return fmt::formatter<std::string>::format(device.to_string(), context);
-  }
+struct fmt::formatter<nabla::Device> : fmt::formatter<fmt::string_view> {
+  fmt::format_context::iterator format(const nabla::Device& device, fmt::format_context& context) const;
 };

@@ -1,7 +1,7 @@
 // Element types, and visit(): from a runtime dtype to a compile-time type.
 #pragma once
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -53,12 +53,7 @@ constexpr std::string_view name_of(Dtype dtype) {
 }
 
 // "f32", "f64", "bf16", "i64", "u8"; anything else throws InputError.
-inline Dtype parse_dtype(std::string_view name) {
-  for (Dtype dtype : {Dtype::f32, Dtype::f64, Dtype::bf16, Dtype::i64, Dtype::u8}) {
-    if (name == name_of(dtype)) return dtype;
-  }
-  fail_input("unknown dtype '{}': expected f32, f64 or bf16", name);
-}
+Dtype parse_dtype(std::string_view name);
 
 template <class T>
 constexpr Dtype dtype_of() {
@@ -110,9 +105,6 @@ decltype(auto) visit_floating(Dtype dtype, Function&& function) {
 }  // namespace nabla
 
 template <>
-struct fmt::formatter<nabla::Dtype> : fmt::formatter<std::string_view> {
-  template <class Context>
-  auto format(nabla::Dtype dtype, Context& context) const {
-    return fmt::formatter<std::string_view>::format(nabla::name_of(dtype), context);
-  }
+struct fmt::formatter<nabla::Dtype> : fmt::formatter<fmt::string_view> {
+  fmt::format_context::iterator format(nabla::Dtype dtype, fmt::format_context& context) const;
 };

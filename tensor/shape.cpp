@@ -1,5 +1,7 @@
 #include "tensor/shape.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace nabla {
@@ -15,6 +17,8 @@ void Shape::erase(int axis) {
   std::copy(sizes_.begin() + axis + 1, sizes_.begin() + rank_, sizes_.begin() + axis);
   sizes_[--rank_] = 0;
 }
+
+std::string Shape::to_string() const { return fmt::format("({})", fmt::join(begin(), end(), ", ")); }
 
 Strides contiguous_strides(const Shape& shape) {
   Strides strides = shape;
@@ -40,3 +44,8 @@ Shape broadcast_shapes(const char* op, const Shape& a, const Shape& b) {
 }
 
 }  // namespace nabla
+
+fmt::format_context::iterator fmt::formatter<nabla::Shape>::format(const nabla::Shape& shape,
+                                                                   fmt::format_context& context) const {
+  return fmt::formatter<fmt::string_view>::format(shape.to_string(), context);
+}

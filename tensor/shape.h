@@ -1,7 +1,7 @@
 // Shape: the sizes of a tensor's axes, outermost first. A value of fixed size, so it never allocates.
 #pragma once
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <array>
 #include <cstdint>
@@ -62,7 +62,7 @@ class Shape {
     }
     return true;
   }
-  std::string to_string() const { return fmt::format("({})", fmt::join(begin(), end(), ", ")); }
+  std::string to_string() const;  // "(2, 3)"
 
  private:
   std::array<int64_t, max_rank> sizes_{};
@@ -82,9 +82,6 @@ Shape broadcast_shapes(const char* op, const Shape& a, const Shape& b);
 }  // namespace nabla
 
 template <>
-struct fmt::formatter<nabla::Shape> : fmt::formatter<std::string> {
-  template <class Context>
-  auto format(const nabla::Shape& shape, Context& context) const {
-    return fmt::formatter<std::string>::format(shape.to_string(), context);
-  }
+struct fmt::formatter<nabla::Shape> : fmt::formatter<fmt::string_view> {
+  fmt::format_context::iterator format(const nabla::Shape& shape, fmt::format_context& context) const;
 };

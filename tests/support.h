@@ -1,7 +1,7 @@
 // What tests of several folders share.
 #pragma once
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <cstdlib>
 #include <filesystem>

@@ -1,6 +1,6 @@
 #include "dinomaly/base/stopwatch.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <cstdint>
 

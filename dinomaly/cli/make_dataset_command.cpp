@@ -1,4 +1,6 @@
 // dinomaly make-dataset DIR: the procedural data set, in MVTec AD's layout.
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 #include <memory>
 

@@ -1,5 +1,7 @@
 #include "dinomaly/data/folders.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <system_error>
 #include <tuple>

@@ -1,5 +1,7 @@
 #include "dinomaly/report/results.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>

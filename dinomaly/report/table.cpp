@@ -1,6 +1,6 @@
 #include "dinomaly/report/table.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <cmath>

@@ -1,5 +1,7 @@
 #include "dinomaly/weights/key_report.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <set>
 

@@ -1,5 +1,7 @@
 #include "dinomaly/weights/torch_tensors.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "dinomaly/base/framework.h"

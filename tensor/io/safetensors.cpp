@@ -1,5 +1,7 @@
 #include "tensor/io/safetensors.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <bit>
 #include <cctype>

@@ -1,7 +1,7 @@
 #include "tests/backends/cuda_emulator/block.h"
 
 #include <cuda_runtime.h>
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <memory>

@@ -1,6 +1,6 @@
 #include "tests/backends/cuda_emulator/memory.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <sys/mman.h>
 
 #include <algorithm>

@@ -1,6 +1,6 @@
 // The runtime's host side: one queue of work for all streams, done in order when the host waits.
 #include <cuda_runtime_api.h>
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <cstdlib>
 #include <cstring>
