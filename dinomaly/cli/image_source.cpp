@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <system_error>
 
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"

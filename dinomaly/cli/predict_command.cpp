@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <system_error>
 
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"

@@ -1,6 +1,7 @@
 #include "dinomaly/data/image_folder.h"
 
 #include <set>
+#include <system_error>
 
 #include "dinomaly/base/framework.h"
 #include "dinomaly/data/folders.h"

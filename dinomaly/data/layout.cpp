@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <functional>
+#include <system_error>
 
 #include "dinomaly/base/framework.h"
 #include "dinomaly/data/folders.h"

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 #include <set>
+#include <system_error>
 
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"

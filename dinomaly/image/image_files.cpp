@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <string_view>
+#include <system_error>
 
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <system_error>
 
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"

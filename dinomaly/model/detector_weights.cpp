@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string_view>
+#include <system_error>
 
 #include "dinomaly/base/framework.h"
 #include "dinomaly/weights/key_report.h"

@@ -1,6 +1,7 @@
 // Training on a GPU: the CPU's numbers, and the same whether steps are asked for one by one or recorded.
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <functional>
 
 #include "dinomaly/data/mvtec.h"

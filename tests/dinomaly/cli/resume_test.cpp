@@ -4,6 +4,7 @@
 #include <random>
 #include <set>
 #include <sstream>
+#include <system_error>
 #include <thread>
 
 #include "tests/dinomaly/cli/child_program.h"

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 #include <stb/stb_image_write.h>
 
+#include <cmath>
 #include <cstdlib>
 #include <fstream>
 

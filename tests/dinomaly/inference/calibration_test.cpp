@@ -1,6 +1,7 @@
 // Thresholds from good images and from labelled ones.
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <numeric>
 

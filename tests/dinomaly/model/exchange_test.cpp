@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "dinomaly/base/framework.h"
 #include "dinomaly/model/anomaly_map.h"
