@@ -8,6 +8,7 @@
 // and gives dq: each sum belongs to one thread and has a fixed order. To tune: the products of tiles on
 // tensor cores (WMMA, then wgmma) for bf16 and d = 64, with tiles of bf16; registers in place of shared
 // memory for what a thread sums up; asynchronous loads of the next tile.
+#include <cmath>
 #include <limits>
 
 #include "backends/common/convert.h"

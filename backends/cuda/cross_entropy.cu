@@ -2,6 +2,7 @@
 // probabilities softmax(logits[r]) are kept.
 // Backward:  dlogits[r][c] = dloss[r] * (probability[r][c] - (c == label[r])).
 // The op has checked the labels. A bad one would give NaN, and nothing out of bounds is read.
+#include <cmath>
 #include <limits>
 
 #include "backends/common/convert.h"

@@ -4,6 +4,8 @@
 //   dx = rstd * (g - mean(g) - xhat * mean(g * xhat)),  dweight = sum over rows of dy * xhat,  dbias = sum of
 //   dy.
 // The sums over rows: each piece of 128 rows becomes one row of sums, then the pieces are added in order.
+#include <cmath>
+
 #include "backends/common/convert.h"
 #include "backends/cuda/cuda_kernels.h"
 #include "backends/cuda/launch.cuh"

@@ -1,5 +1,6 @@
 // Over the rows of x (rows, n):  y = exp(x - max) / sum exp(x - max), or its logarithm x - max - log sum.
 // Backward:  dx = y * (dy - sum(dy * y)),  of the logarithm:  dx = dy - exp(y) * sum(dy).
+#include <cmath>
 #include <limits>
 
 #include "backends/common/convert.h"

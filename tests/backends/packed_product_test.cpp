@@ -4,6 +4,8 @@
 #include <doctest/doctest.h>
 #include <omp.h>
 
+#include <cmath>
+
 #include "tensor/kernels.h"
 #include "tensor/ops.h"
 #include "tests/support.h"

@@ -1,5 +1,7 @@
 #include "nn/layers.h"
 
+#include <cmath>
+
 #include "nn/transformer.h"
 #include "tests/module_case.h"
 #include "tests/support.h"

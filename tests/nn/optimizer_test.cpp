@@ -1,5 +1,7 @@
 #include "nn/optim/optimizer.h"
 
+#include <cmath>
+
 #include "autograd/ops/ops.h"
 #include "nn/optim/clip_grad_norm.h"
 #include "tests/module_case.h"

@@ -1,5 +1,7 @@
 #include "nn/optim/schedule.h"
 
+#include <cmath>
+
 #include "tests/module_case.h"
 
 namespace nabla {
