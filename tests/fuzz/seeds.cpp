@@ -1,5 +1,5 @@
-#include <stdexcept>
 #include <nlohmann/json.hpp>
+#include <stdexcept>
 
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"

@@ -1,8 +1,8 @@
 #include "tests/fuzz/targets.h"
 
 #include <CLI/CLI.hpp>
-#include <nlohmann/json.hpp>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <stdexcept>
 
 #include "dinomaly/base/framework.h"
