@@ -259,7 +259,7 @@ std::vector<CategoryResult> TrainRun::finish() {
   std::vector<PaperEvaluation> evaluations;
   try {
     evaluations = judge(calibrator ? &*calibrator : nullptr);
-  } catch (const InputError&) {  // the trained model outlives a test image that has become unreadable
+  } catch (...) {  // the trained model outlives an unreadable test image, and too little memory for judging
     save();
     throw;
   }

@@ -45,13 +45,13 @@ void RecordedStep::record_step(Generator& generator, const std::function<void(co
   can_record_ = recording_ != nullptr;
   if (!recording_) return;
   recorded_at_ = before.offset();
-  blocks_a_step_ = generator.offset() - before.offset();
+  blocks_per_step_ = generator.offset() - before.offset();
   generator = before;  // nothing has been drawn yet: the replay does
 }
 
 void RecordedStep::replay(Generator& generator) {
   recording_->replay(generator.offset() - recorded_at_);
-  generator = Generator(generator.seed(), generator.offset() + blocks_a_step_);
+  generator = Generator(generator.seed(), generator.offset() + blocks_per_step_);
 }
 
 void RecordedStep::reset() {
