@@ -39,10 +39,10 @@ class RecordedStep {
 
   Device device_;
   bool can_record_;
-  StepInputs inputs_;                             // of a recording: where it reads them
-  int64_t steps_ = 0;                             // since the construction or reset()
+  StepInputs inputs_;                               // of a recording: where it reads them
+  int64_t steps_ = 0;                               // since the construction or reset()
   uint64_t recorded_at_ = 0, blocks_per_step_ = 0;  // of random numbers
-  std::unique_ptr<Recording> recording_;          // last: it uses the memory of all the others
+  std::unique_ptr<Recording> recording_;            // last: it uses the memory of all the others
 };
 
 }  // namespace dinomaly
