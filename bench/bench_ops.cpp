@@ -202,7 +202,7 @@ Case gradient_norm_case(const Shapes& s) {
   return {[=] { kernels().sum_of_squares(gradients, out); }, 0, bytes};
 }
 
-void measure(benchmark::State& state, const std::function<Case()>& make, int threads) {
+void measure_op(benchmark::State& state, const std::function<Case()>& make, int threads) {
   omp_set_num_threads(threads);
   const Case one = make();
   one.call();  // packs weights, builds primitives
@@ -250,8 +250,8 @@ void register_all(const std::string& arch, Dtype dtype, int threads) {
   };
   for (const auto& [name, make] : cases) {
     const std::string full = fmt::format("{}/{}/{}/threads:{}", name, arch, name_of(dtype), threads);
-    benchmark::RegisterBenchmark(full.c_str(),
-                                 [=, make = make](benchmark::State& state) { measure(state, make, threads); })
+    benchmark::RegisterBenchmark(
+        full.c_str(), [=, make = make](benchmark::State& state) { measure_op(state, make, threads); })
         ->UseRealTime()
         ->Unit(benchmark::kMicrosecond);
   }

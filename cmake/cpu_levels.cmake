@@ -48,6 +48,7 @@ function(add_cpu_levels library flags sources)
   foreach(level ${cpu_levels})
     set(kernels ${library}_${level})
     add_library(${kernels} OBJECT ${sources})
+    set_target_properties(${kernels} PROPERTIES UNITY_BUILD OFF)
     target_link_libraries(${kernels} PRIVATE ${flags})
     # Unique symbols are one for the program even where they are local: the level has none.
     target_compile_options(${kernels} PRIVATE ${cpu_flags_${level}} $<$<CXX_COMPILER_ID:GNU>:-fno-gnu-unique>)

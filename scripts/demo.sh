@@ -11,4 +11,4 @@ if [ ! -e build/CMakeCache.txt ] && ! nvidia-smi >/dev/null 2>&1; then
   flags=(-DDINOMALY_CUDA=OFF)
 fi
 ./scripts/build.sh build "${flags[@]}" train_mvtec
-exec build/bin/train_mvtec --out build/demo --resize 224 --crop 224 --iterations 200 "$@"
+exec build/bin/train_mvtec --out build/demo --resize 224 --crop 224 --batch 8 --iterations 200 "$@"

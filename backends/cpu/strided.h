@@ -38,12 +38,31 @@ void for_each_run(const StridedLoop<count>& loop, int64_t begin, int64_t end, co
   }
 }
 
-// The same for all elements, on all processors.
+// Of a body, its address and how it is called.
+template <int count>
+using RunFunction = void (*)(const void* body, int64_t index, const std::array<int64_t, count>& offsets,
+                             int64_t length);
+
+template <int count>
+[[gnu::noinline, gnu::noclone]] void parallel_runs(const StridedLoop<count>& loop, const void* body,
+                                                   RunFunction<count> function) {
+  parallel_for(
+      loop.numel, parallel_grain,
+      [&](int64_t begin, int64_t end) {
+        for_each_run(loop, begin, end, [&](int64_t index, const auto& offsets, int64_t length) {
+          function(body, index, offsets, length);
+        });
+      },
+      16);
+}
+
+// The same for all elements, on all processors. The body is called by its address: the loops around it are compiled
+// once, not for each of the hundred bodies that the elementwise functions make.
 template <int count, class Body>
 void parallel_for_each_run(const StridedLoop<count>& loop, const Body& body) {
-  parallel_for(
-      loop.numel, parallel_grain, [&](int64_t begin, int64_t end) { for_each_run(loop, begin, end, body); },
-      16);
+  parallel_runs<count>(loop, &body,
+                       [](const void* address, int64_t index, const std::array<int64_t, count>& offsets,
+                          int64_t length) { (*static_cast<const Body*>(address))(index, offsets, length); });
 }
 
 }  // namespace nabla

@@ -17,7 +17,7 @@ namespace dinomaly {
 
 namespace {
 
-struct Options {
+struct CalibrateFlags {
   DetectorFlags detector;
   DataFlags data;
   std::string out, method = "good", split = "auto";
@@ -26,7 +26,7 @@ struct Options {
 };
 
 // The images to look at. Those the model was trained on would promise too much: test images go first.
-std::vector<Sample> choose(const Options& options, const Dataset& dataset) {
+std::vector<Sample> choose(const CalibrateFlags& options, const Dataset& dataset) {
   check_input(options.split == "auto" || options.split == "test" || options.split == "train",
               "--split: '{}' is not one of auto, test, train", options.split);
   std::vector<Sample> test, train;
@@ -80,7 +80,7 @@ void print(const Calibration& calibration, const std::string& out) {
   fmt::print("written to {}\n", out);
 }
 
-int run(Options& options) {
+int run_calibrate(CalibrateFlags& options) {
   options.calibration.method = parse_calibration_method(options.method);
   const double rate = options.calibration.false_alarm_rate;
   check_input(rate > 0 && rate < 1, "--false-alarm-rate: {} is not between 0 and 1", rate);
@@ -121,7 +121,7 @@ int run(Options& options) {
 }  // namespace
 
 void add_calibrate(CLI::App& app, Work& work) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<CalibrateFlags>();
   CLI::App* command = app.add_subcommand("calibrate", "find decision thresholds and store them in the model");
   command->footer(
       "Examples:\n"
@@ -148,7 +148,7 @@ void add_calibrate(CLI::App& app, Work& work) {
   command->add_option("--out", options->out, "the model file to write (default: MODEL itself)");
   command->add_flag("--json", options->as_json, "print the thresholds as one JSON object");
   add_tiling_flags(*command, options->calibration.tiling);
-  command->callback([options, &work] { work = [options] { return run(*options); }; });
+  command->callback([options, &work] { work = [options] { return run_calibrate(*options); }; });
 }
 
 }  // namespace dinomaly

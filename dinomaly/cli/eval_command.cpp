@@ -19,7 +19,7 @@ namespace dinomaly {
 
 namespace {
 
-struct Options {
+struct EvalFlags {
   DetectorFlags detector;
   DataFlags data;
   std::string protocol = "paper", json, csv, maps;
@@ -27,11 +27,11 @@ struct Options {
 };
 
 // Where the maps of images as a whole are not those that are exported, in tiles, images are judged twice.
-bool exports_other_maps(const Options& options) {
+bool exports_other_maps(const EvalFlags& options) {
   return options.protocol == "paper" && !options.maps.empty() && options.tiling.on();
 }
 
-int64_t images_to_judge(const Options& options, const Dataset& dataset) {
+int64_t images_to_judge(const EvalFlags& options, const Dataset& dataset) {
   int64_t total = 0;
   for (const Category& category : dataset.categories) {
     total += static_cast<int64_t>(category.test.size());
@@ -62,7 +62,7 @@ CategoryResult judge_paper(const Predictor& predictor, const Category& category,
   return result;
 }
 
-MetricsTable evaluate_model(const Options& options, const Dataset& dataset) {
+MetricsTable evaluate_model(const EvalFlags& options, const Dataset& dataset) {
   const Detector detector = open_detector(options.detector);
   const Predictor whole(*detector.model, {}, options.detector.batch),
       tiled(*detector.model, options.tiling, options.detector.batch);
@@ -89,7 +89,7 @@ MetricsTable evaluate_model(const Options& options, const Dataset& dataset) {
 }
 
 // MODEL may be a folder of maps that any method has written.
-MetricsTable evaluate_maps(const Options& options, const Dataset& dataset) {
+MetricsTable evaluate_maps(const EvalFlags& options, const Dataset& dataset) {
   check_input(options.protocol == "official", "{}: a folder of maps needs --protocol official",
               options.detector.model);
   MetricsTable table = official_table();
@@ -99,7 +99,7 @@ MetricsTable evaluate_maps(const Options& options, const Dataset& dataset) {
   return table;
 }
 
-int run(const Options& options) {
+int run_eval(const EvalFlags& options) {
   check_input(options.protocol == "paper" || options.protocol == "official",
               "--protocol: '{}' is not one of paper, official", options.protocol);
   validate(options.tiling);
@@ -126,7 +126,7 @@ int run(const Options& options) {
 }  // namespace
 
 void add_eval(CLI::App& app, Work& work) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<EvalFlags>();
   CLI::App* command =
       app.add_subcommand("eval", "metrics of a labelled data set, per category and their mean");
   command->footer(
@@ -146,7 +146,7 @@ void add_eval(CLI::App& app, Work& work) {
   command->add_option("--export-maps", options->maps,
                       "write maps at the images' size to DIR/CATEGORY/test/DEFECT/ID.tiff");
   add_tiling_flags(*command, options->tiling);
-  command->callback([options, &work] { work = [options] { return run(*options); }; });
+  command->callback([options, &work] { work = [options] { return run_eval(*options); }; });
 }
 
 }  // namespace dinomaly

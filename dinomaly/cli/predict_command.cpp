@@ -21,7 +21,7 @@ namespace dinomaly {
 
 namespace {
 
-struct Options {
+struct PredictFlags {
   DetectorFlags detector;
   std::vector<std::string> inputs;
   std::string watched, out, maps = "none", category;
@@ -32,7 +32,7 @@ struct Options {
 };
 
 // The tiling asked for, otherwise that of the calibration: its thresholds hold for no other.
-Tiling tiling_of(const Options& options, const std::optional<Calibration>& calibration) {
+Tiling tiling_of(const PredictFlags& options, const std::optional<Calibration>& calibration) {
   if (!options.tile && !options.overlap) return calibration ? calibration->tiling : Tiling{};
   check_input(options.tile.has_value(), "--overlap: there is nothing to overlap without --tile");
   const Tiling tiling{*options.tile, options.overlap.value_or(*options.tile / 4)};
@@ -50,7 +50,7 @@ Tiling tiling_of(const Options& options, const std::optional<Calibration>& calib
   return tiling;
 }
 
-OutputOptions output_options(const Options& options, const std::optional<Calibration>& calibration) {
+OutputOptions output_options(const PredictFlags& options, const std::optional<Calibration>& calibration) {
   OutputOptions output;
   output.folder = options.out;
   output.overlays = !options.no_overlay;
@@ -80,7 +80,7 @@ OutputOptions output_options(const Options& options, const std::optional<Calibra
 // What happens with a prediction.
 class Writer {
  public:
-  Writer(const Options& options, OutputOptions output, Progress& progress)
+  Writer(const PredictFlags& options, OutputOptions output, Progress& progress)
       : options_(options),
         output_(std::move(output)),
         names_(options.inputs, options.watched),
@@ -116,7 +116,7 @@ class Writer {
     }
   }
 
-  const Options& options_;
+  const PredictFlags& options_;
   OutputOptions output_;
   OutputNames names_;
   Progress& progress_;
@@ -124,14 +124,14 @@ class Writer {
 };
 
 // Files written into the watched folder would be taken for new images.
-void check_folders(const Options& options) {
+void check_folders(const PredictFlags& options) {
   if (options.watched.empty() || options.out.empty()) return;
   std::error_code ignored;
   check_input(!std::filesystem::equivalent(options.watched, options.out, ignored),
               "--out: the results cannot go into the folder that is watched");
 }
 
-int run(const Options& options) {
+int run_predict(const PredictFlags& options) {
   check_input(options.min_area >= 1, "--min-area: {} is not positive", options.min_area);
   parse_map_format(options.maps);
   ImageSource source(options.inputs, options.watched);
@@ -164,7 +164,7 @@ int run(const Options& options) {
 }  // namespace
 
 void add_predict(CLI::App& app, Work& work) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<PredictFlags>();
   CLI::App* command = app.add_subcommand("predict", "judge images: score, decision, regions, overlay, map");
   command->footer(
       "Exit status: 0 done, 1 an image is anomalous (with --fail-on-anomaly), 2 an image could not be "
@@ -199,7 +199,7 @@ void add_predict(CLI::App& app, Work& work) {
   command->add_option("--tile", options->tile, "judge large images in tiles of this many pixels per side");
   command->add_option("--overlap", options->overlap,
                       "pixels shared by neighbouring tiles (default: a quarter of a tile)");
-  command->callback([options, &work] { work = [options] { return run(*options); }; });
+  command->callback([options, &work] { work = [options] { return run_predict(*options); }; });
 }
 
 }  // namespace dinomaly

@@ -14,7 +14,7 @@ namespace dinomaly {
 
 namespace {
 
-struct Options {
+struct ReportFlags {
   DetectorFlags detector;
   DataFlags data;
   std::string out, log, title;
@@ -22,14 +22,14 @@ struct Options {
 };
 
 // The log asked for, otherwise the one `train` has left beside the model, if any.
-std::filesystem::path log_of(const Options& options) {
+std::filesystem::path log_of(const ReportFlags& options) {
   if (!options.log.empty()) return options.log;
   const auto beside = std::filesystem::path(options.detector.model).parent_path() / "log.csv";
   std::error_code ignored;
   return std::filesystem::is_regular_file(beside, ignored) ? beside : std::filesystem::path();
 }
 
-int run(const Options& options) {
+int run_report(const ReportFlags& options) {
   HtmlReportInput input;
   input.dataset = open_labelled_data(options.data);
   if (const std::filesystem::path log = log_of(options); !log.empty()) input.loss = read_loss_curve(log);
@@ -60,7 +60,7 @@ int run(const Options& options) {
 }  // namespace
 
 void add_report(CLI::App& app, Work& work) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ReportFlags>();
   CLI::App* command =
       app.add_subcommand("report", "write one HTML file: metrics, curves, an adjustable threshold, images");
   command->footer(
@@ -76,7 +76,7 @@ void add_report(CLI::App& app, Work& work) {
   command->add_option("--images", options->images, "the most images in the gallery, worst first")
       ->capture_default_str()
       ->check(CLI::Range(int64_t{0}, int64_t{100000}));
-  command->callback([options, &work] { work = [options] { return run(*options); }; });
+  command->callback([options, &work] { work = [options] { return run_report(*options); }; });
 }
 
 }  // namespace dinomaly

@@ -81,7 +81,7 @@ Image load_mask(const std::filesystem::path& path, int64_t width, int64_t height
 namespace {
 
 // Called by stb_image_write with each part of a file; `context` is the string that collects them.
-void append(void* context, void* data, int size) {
+void append_bytes(void* context, void* data, int size) {
   static_cast<std::string*>(context)->append(static_cast<const char*>(data), static_cast<size_t>(size));
 }
 
@@ -96,8 +96,8 @@ std::string encode_png(const Image& image) {
   check_encodable(image);
   std::string bytes;
   const int channels = static_cast<int>(image.channels), width = static_cast<int>(image.width);
-  const int done = stbi_write_png_to_func(append, &bytes, width, static_cast<int>(image.height), channels,
-                                          image.pixels.data(), width * channels);
+  const int done = stbi_write_png_to_func(append_bytes, &bytes, width, static_cast<int>(image.height),
+                                          channels, image.pixels.data(), width * channels);
   check(done != 0, "encode_png: out of memory");
   return bytes;
 }
@@ -105,9 +105,9 @@ std::string encode_png(const Image& image) {
 std::string encode_jpeg(const Image& image, int quality) {
   check_encodable(image);
   std::string bytes;
-  const int done =
-      stbi_write_jpg_to_func(append, &bytes, static_cast<int>(image.width), static_cast<int>(image.height),
-                             static_cast<int>(image.channels), image.pixels.data(), quality);
+  const int done = stbi_write_jpg_to_func(append_bytes, &bytes, static_cast<int>(image.width),
+                                          static_cast<int>(image.height), static_cast<int>(image.channels),
+                                          image.pixels.data(), quality);
   check(done != 0, "encode_jpeg: failed");
   return bytes;
 }

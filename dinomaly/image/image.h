@@ -1,6 +1,7 @@
 // 8-bit images, read from PNG, JPEG and BMP files and written as PNG.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <string>
@@ -26,6 +27,9 @@ struct Image {
   const uint8_t* at(int64_t x, int64_t y) const { return row(y) + x * channels; }
   bool operator==(const Image&) const = default;
 };
+
+// A channel's value, limited to 0 to 255 and rounded.
+inline uint8_t to_byte(double value) { return static_cast<uint8_t>(std::clamp(value, 0.0, 255.0) + 0.5); }
 
 // What PIL's convert("RGB") gives: grey repeated, alpha dropped, palettes resolved; of 16 bits the high byte.
 // The file type is recognised by its first bytes, not by its name. Throws InputError naming the file and what

@@ -9,10 +9,10 @@ namespace dinomaly {
 
 namespace {
 
-constexpr size_t most_bytes = size_t{1} << 28;
+constexpr size_t most_ahead_bytes = size_t{1} << 28;
 constexpr int64_t most_pixels = int64_t{1} << 26;
 
-size_t bytes_of(const InputImage& image) {
+size_t memory_of(const InputImage& image) {
   return image.rgb.pixels.size() + (image.inputs.defined() ? image.inputs.bytes() : 0);
 }
 
@@ -54,7 +54,7 @@ InputImage ReadAhead::read(const std::filesystem::path& path) const {
 }
 
 bool ReadAhead::has_room() const {
-  return ready_.size() < wanted_ || (ready_.size() < options_.most_ahead && ready_bytes_ < most_bytes);
+  return ready_.size() < wanted_ || (ready_.size() < options_.most_ahead && ready_bytes_ < most_ahead_bytes);
 }
 
 void ReadAhead::run(std::stop_token stop) {
@@ -69,7 +69,7 @@ void ReadAhead::run(std::stop_token stop) {
       if (!path) break;
       InputImage image = read(*path);
       const std::lock_guard lock(mutex_);
-      ready_bytes_ += bytes_of(image);
+      ready_bytes_ += memory_of(image);
       ready_.push_back(std::move(image));
       changed_.notify_all();
     }
@@ -84,7 +84,7 @@ void ReadAhead::run(std::stop_token stop) {
 InputImage ReadAhead::take_first() {
   InputImage image = std::move(ready_.front());
   ready_.pop_front();
-  ready_bytes_ -= bytes_of(image);
+  ready_bytes_ -= memory_of(image);
   return image;
 }
 

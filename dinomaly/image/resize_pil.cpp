@@ -57,7 +57,7 @@ Taps make_taps(int64_t in, int64_t out, int64_t begin, int64_t count) {
   return taps;
 }
 
-uint8_t to_byte(int32_t sum) { return static_cast<uint8_t>(std::clamp(sum >> precision_bits, 0, 255)); }
+uint8_t byte_of_sum(int32_t sum) { return static_cast<uint8_t>(std::clamp(sum >> precision_bits, 0, 255)); }
 
 template <int channels>
 void resize_row(const uint8_t* in, const Taps& taps, int64_t width, uint8_t* out) {
@@ -69,7 +69,7 @@ void resize_row(const uint8_t* in, const Taps& taps, int64_t width, uint8_t* out
     for (int64_t j = 0; j < taps.count[x]; ++j, from += channels) {
       for (int c = 0; c < channels; ++c) sums[c] += from[c] * weights[j];
     }
-    for (int c = 0; c < channels; ++c) *out++ = to_byte(sums[c]);
+    for (int c = 0; c < channels; ++c) *out++ = byte_of_sum(sums[c]);
   }
 }
 
@@ -97,7 +97,7 @@ Image resize_pil(const Image& image, const ResizeWindow& window) {
       const int32_t weight = down.of(y)[j];
       for (size_t i = 0; i < sums.size(); ++i) sums[i] += from[i] * weight;
     }
-    std::transform(sums.begin(), sums.end(), result.row(y), to_byte);
+    std::transform(sums.begin(), sums.end(), result.row(y), byte_of_sum);
   }
   return result;
 }

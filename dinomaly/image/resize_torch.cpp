@@ -10,7 +10,7 @@ namespace dinomaly {
 
 namespace {
 
-struct Taps {
+struct FloatTaps {
   std::vector<int64_t> first, count;
   std::vector<float> weights;  // `stride` per output
   int64_t stride = 0;
@@ -19,10 +19,10 @@ struct Taps {
 };
 
 // The taps of outputs [begin, begin + count) when `in` samples become `out`: a triangle as wide as the scale.
-Taps make_taps(int64_t in, int64_t out, int64_t begin, int64_t count) {
+FloatTaps make_float_taps(int64_t in, int64_t out, int64_t begin, int64_t count) {
   const float scale = static_cast<float>(in) / static_cast<float>(out);
   const float support = std::max(scale, 1.0f);
-  Taps taps;
+  FloatTaps taps;
   taps.stride = static_cast<int64_t>(std::ceil(support)) * 2 + 1;
   taps.weights.resize(static_cast<size_t>(count * taps.stride));
   for (int64_t i = 0; i < count; ++i) {
@@ -51,8 +51,8 @@ std::array<float, 256> unit_values() {
 }
 
 template <int channels>
-void resize_row(const uint8_t* in, const std::array<float, 256>& unit, const Taps& taps, int64_t width,
-                float* out) {
+void blend_row(const uint8_t* in, const std::array<float, 256>& unit, const FloatTaps& taps, int64_t width,
+               float* out) {
   for (int64_t x = 0; x < width; ++x, out += channels) {
     std::fill_n(out, channels, 0.0f);
     const uint8_t* from = in + taps.first[x] * channels;
@@ -67,15 +67,15 @@ void resize_row(const uint8_t* in, const std::array<float, 256>& unit, const Tap
 
 std::vector<float> resize_torch(const Image& image, const ResizeWindow& window) {
   check(image.channels == 1 || image.channels == 3, "resize_torch: {} channels", image.channels);
-  const Taps across = make_taps(image.width, window.resize_w, window.left, window.crop_w);
-  const Taps down = make_taps(image.height, window.resize_h, window.top, window.crop_h);
+  const FloatTaps across = make_float_taps(image.width, window.resize_w, window.left, window.crop_w);
+  const FloatTaps down = make_float_taps(image.height, window.resize_h, window.top, window.crop_h);
   const std::array<float, 256> unit = unit_values();
 
   const int64_t first = down.first.front(), end = down.first.back() + down.count.back();
   const int64_t row_size = window.crop_w * image.channels;
   std::vector<float> narrow(static_cast<size_t>((end - first) * row_size));
   for (int64_t y = first; y < end; ++y) {
-    const auto resize = image.channels == 3 ? resize_row<3> : resize_row<1>;
+    const auto resize = image.channels == 3 ? blend_row<3> : blend_row<1>;
     resize(image.row(y), unit, across, window.crop_w, narrow.data() + (y - first) * row_size);
   }
 

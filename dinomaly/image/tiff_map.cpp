@@ -14,7 +14,7 @@ namespace dinomaly {
 
 namespace {
 
-constexpr uint32_t largest_side = 32768;
+constexpr uint32_t largest_tiff_side = 32768;
 constexpr uint64_t largest_area = uint64_t{1} << 26;
 
 struct Closer {
@@ -39,7 +39,7 @@ Layout read_layout(TIFF* file, const std::string& name) {
   const bool sized = TIFFGetField(file, TIFFTAG_IMAGEWIDTH, &layout.width) == 1 &&
                      TIFFGetField(file, TIFFTAG_IMAGELENGTH, &layout.height) == 1;
   check_input(sized && layout.width > 0 && layout.height > 0, "{}: a TIFF without a size", name);
-  check_input(layout.width <= largest_side && layout.height <= largest_side &&
+  check_input(layout.width <= largest_tiff_side && layout.height <= largest_tiff_side &&
                   uint64_t{layout.width} * layout.height <= largest_area,
               "{}: {}x{} pixels are too many for a map", name, layout.width, layout.height);
   TIFFGetFieldDefaulted(file, TIFFTAG_BITSPERSAMPLE, &layout.bits);

@@ -21,11 +21,11 @@ namespace {
 constexpr int most_attempts = 5;
 constexpr auto first_delay = std::chrono::milliseconds(200);  // doubled each time: 6.2 seconds in all
 constexpr int poll_milliseconds = 100;
-constexpr uint64_t most_bytes = uint64_t{1} << 28;
+constexpr uint64_t most_file_bytes = uint64_t{1} << 28;
 
 bool is_whole(const std::filesystem::path& path) {
   try {
-    check_image_file(path, read_file(path, most_bytes));
+    check_image_file(path, read_file(path, most_file_bytes));
     return true;
   } catch (const InputError&) {
     return false;

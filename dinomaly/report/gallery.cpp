@@ -16,12 +16,12 @@ using nlohmann::json;
 
 namespace {
 
-constexpr int64_t largest_side = 320;
+constexpr int64_t view_side = 320;
 constexpr int jpeg_quality = 82;
 
 Image shrink(const Image& image) {
   const double scale = std::min(
-      1.0, static_cast<double>(largest_side) / static_cast<double>(std::max(image.width, image.height)));
+      1.0, static_cast<double>(view_side) / static_cast<double>(std::max(image.width, image.height)));
   const auto scaled = [&](int64_t side) {
     return std::max<int64_t>(1, std::llround(static_cast<double>(side) * scale));
   };
@@ -43,8 +43,8 @@ struct SampleViews {
   std::string image, overlay, mask;
 };
 
-SampleViews draw(const Entry& entry, const HtmlReportInput& input, const ColourScale& colours,
-                 double pixel_threshold) {
+SampleViews draw_views(const Entry& entry, const HtmlReportInput& input, const ColourScale& colours,
+                       double pixel_threshold) {
   const Image& crop = entry.image->rgb;
   const Tensor map = resize_map(entry.map, crop.width, crop.height);
   SampleViews result;
@@ -104,7 +104,7 @@ void add_gallery(json& samples, const HtmlReportInput& input, const ColourScale&
 #pragma omp parallel for schedule(dynamic)
   for (size_t i = 0; i < order.size(); ++i) {
     try {  // an exception must not leave the parallel region
-      views[i] = draw(entries[order[i]], input, colours, pixel_threshold);
+      views[i] = draw_views(entries[order[i]], input, colours, pixel_threshold);
     } catch (...) {
 #pragma omp critical
       if (!failure) failure = std::current_exception();

@@ -14,8 +14,6 @@ constexpr int64_t separator = 2;  // pixels
 // The share of colour in the third panel; the rest is the image, which shows where the colour is.
 constexpr double colour_share = 0.7;
 
-uint8_t to_byte(double value) { return static_cast<uint8_t>(std::clamp(value, 0.0, 255.0) + 0.5); }
-
 // The position of output `i` of `out` among `in` samples, centres aligned to centres, clamped to the inside.
 double source_place(int64_t i, int64_t out, int64_t in) {
   const double place =

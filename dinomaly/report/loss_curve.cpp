@@ -19,7 +19,7 @@ std::vector<std::string> fields_of(const std::string& line) {
   return fields;
 }
 
-double number(const std::string& text, const std::string& source, size_t line) {
+double parse_field(const std::string& text, const std::string& source, size_t line) {
   char* end = nullptr;
   const double value = std::strtod(text.c_str(), &end);
   check_input(!text.empty() && *end == '\0' && std::isfinite(value), "{}: line {}: '{}' is not a number",
@@ -41,7 +41,7 @@ Curve read_loss_curve(const std::filesystem::path& log) {
   for (size_t count = 2; std::getline(stream, line); ++count) {
     const std::vector<std::string> fields = fields_of(line);
     check_input(fields.size() >= 2, "{}: line {} has no loss", source, count);
-    all.push_back({number(fields[0], source, count), number(fields[1], source, count)});
+    all.push_back({parse_field(fields[0], source, count), parse_field(fields[1], source, count)});
   }
   const size_t group = (all.size() + most_points - 1) / most_points;
   Curve means;

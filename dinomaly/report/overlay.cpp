@@ -14,8 +14,6 @@ namespace {
 // The share of colour at the low and at the high end of the map's scale.
 constexpr double faintest = 0.0, strongest = 0.85;
 
-uint8_t to_byte(double value) { return static_cast<uint8_t>(std::clamp(value, 0.0, 255.0) + 0.5); }
-
 double grey_of(const uint8_t* rgb) { return 0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2]; }
 
 // Is (x, y) above the threshold and a pixel within `reach` of it along an axis not?

@@ -15,7 +15,7 @@ double quick_normal(uint64_t seed, uint64_t counter) {
   return sum * std::numbers::sqrt3;
 }
 
-uint8_t to_byte(double value) { return static_cast<uint8_t>(std::clamp(value, 0.0, 1.0) * 255 + 0.5); }
+uint8_t byte_of_unit(double value) { return static_cast<uint8_t>(std::clamp(value, 0.0, 1.0) * 255 + 0.5); }
 
 Point rotated(Point p, double angle) {
   const double c = std::cos(angle), s = std::sin(angle);
@@ -102,9 +102,9 @@ Image Canvas::photograph(Generator& generator) const {
     const double light = exposure * (1 + slope_x * x + slope_y * y - corners * (x * x + y * y));
     const double grain = noise * quick_normal(generator.seed(), first + static_cast<uint64_t>(i));
     const Colour seen = pixels_[i] * light + grain;
-    image.pixels[3 * i] = to_byte(seen.r);
-    image.pixels[3 * i + 1] = to_byte(seen.g);
-    image.pixels[3 * i + 2] = to_byte(seen.b);
+    image.pixels[3 * i] = byte_of_unit(seen.r);
+    image.pixels[3 * i + 1] = byte_of_unit(seen.g);
+    image.pixels[3 * i + 2] = byte_of_unit(seen.b);
   }
   return image;
 }

@@ -7,7 +7,7 @@ namespace dinomaly {
 
 namespace {
 
-constexpr double pi = std::numbers::pi;
+using std::numbers::pi;
 
 // --- The flange: a turned steel ring with six bolt holes on a grey belt.
 constexpr double flange_radius = 0.38, bore_radius = 0.12, bolt_circle = 0.25, bolt_radius = 0.042;

@@ -66,7 +66,7 @@ void write_plainly(const fs::path& path, const Image& image) {
   check_input(!stream.fail(), "{}: cannot write", path.string());
 }
 
-void draw(const Job& job, const ProceduralOptions& options) {
+void draw_job(const Job& job, const ProceduralOptions& options) {
   Generator generator(options.seed, job.stream);
   Canvas canvas(options.size);
   job.scene->draw(canvas, generator, job.defect);
@@ -84,7 +84,7 @@ void draw_all(const std::vector<Job>& jobs, const ProceduralOptions& options) {
 #pragma omp parallel for schedule(dynamic)
   for (size_t i = 0; i < jobs.size(); ++i) {
     try {
-      draw(jobs[i], options);
+      draw_job(jobs[i], options);
     } catch (...) {
 #pragma omp critical
       failure = std::current_exception();
@@ -93,7 +93,7 @@ void draw_all(const std::vector<Job>& jobs, const ProceduralOptions& options) {
   if (failure) std::rethrow_exception(failure);
 }
 
-void check_options(const ProceduralOptions& options) {
+void check_drawn(const ProceduralOptions& options) {
   check_input(options.size >= 32 && options.size <= 2048, "procedural data: size {} is not within 32..2048",
               options.size);
   for (int64_t count : {options.train, options.good, options.per_defect}) {
@@ -155,7 +155,7 @@ std::vector<std::string> procedural_categories() {
 }
 
 void make_dataset(const fs::path& root_path, const ProceduralOptions& options) {
-  check_options(options);
+  check_drawn(options);
   const std::vector<const Scene*> chosen = chosen_scenes(options);
   const std::string marker = marker_text(options, chosen);
   fs::path temporary;

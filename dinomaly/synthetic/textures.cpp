@@ -7,7 +7,7 @@ namespace dinomaly {
 
 namespace {
 
-constexpr double pi = std::numbers::pi;
+using std::numbers::pi;
 
 Point random_place(Generator& generator, double reach) {
   return {uniform(generator, -reach, reach), uniform(generator, -reach, reach)};

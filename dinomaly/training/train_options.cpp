@@ -107,7 +107,7 @@ bool has_kind(const json& value) {
 }
 
 template <class T>
-void assign(const json& value, T& field, const std::string& source, const char* name) {
+void assign_option(const json& value, T& field, const std::string& source, const char* name) {
   check_input(has_kind<T>(value), "{}: option '{}' has a value of the wrong type", source, name);
   if constexpr (std::is_same_v<T, std::filesystem::path>) {
     field = value.get<std::string>();
@@ -150,7 +150,7 @@ void apply_file(TrainOptions& options, const std::string& preset_name, const std
   options.config = Config::with_preset(parse_preset(preset_name.empty() ? preset : preset_name));
   for_each_option(options, [&](const char* name, auto& field) {
     if (!file.contains(name)) return;
-    assign(file[name], field, path, name);
+    assign_option(file[name], field, path, name);
     file.erase(name);
   });
   options.config.update_from_json(file, path);

@@ -14,7 +14,7 @@ using namespace nabla;
 
 namespace {
 
-Variable leaf(const std::vector<float>& values) {
+Variable float_leaf(const std::vector<float>& values) {
   return Variable(Tensor::from(values, {static_cast<int64_t>(values.size())}), true);
 }
 
@@ -41,7 +41,7 @@ constexpr int layer_line = __LINE__ - 1;
 }  // namespace
 
 TEST_CASE("a forward op that gives -inf or NaN is named, with the element and the lines of the model") {
-  const Variable x = leaf({1, 2, 3, 0, 0});
+  const Variable x = float_leaf({1, 2, 3, 0, 0});
   const DetectAnomaly guard;
   int line = 0;
   const std::string message = error_of([&] {
@@ -51,7 +51,7 @@ TEST_CASE("a forward op that gives -inf or NaN is named, with the element and th
   CAPTURE(message);
   CHECK(message.starts_with("log: the output holds -inf (first at index 3); "));
   CHECK(error_of([&] {
-          sqrt(leaf({1, -4}));
+          sqrt(float_leaf({1, -4}));
         }).starts_with("sqrt: the output holds nan (first at index 1); "));
   if (!have_addr2line()) return skip("addr2line is not installed");
   CHECK(message.find(called_at(layer_line)) != std::string::npos);
@@ -60,7 +60,7 @@ TEST_CASE("a forward op that gives -inf or NaN is named, with the element and th
 }
 
 TEST_CASE("a backward that gives infinity is named with the line of the forward call") {
-  const Variable x = leaf({4, 0});
+  const Variable x = float_leaf({4, 0});
   const DetectAnomaly guard;
   const Variable root = sqrt(x);
   constexpr int line = __LINE__ - 1;
@@ -73,7 +73,7 @@ TEST_CASE("a backward that gives infinity is named with the line of the forward 
 }
 
 TEST_CASE("a checkpoint's second run is also watched, and names the op inside") {
-  const Variable x = leaf({4, 0});
+  const Variable x = float_leaf({4, 0});
   const DetectAnomaly guard;
   const Variable y = activation_checkpoint(
       [](const std::vector<Variable>& in) {
@@ -89,7 +89,7 @@ TEST_CASE("a checkpoint's second run is also watched, and names the op inside") 
 }
 
 TEST_CASE("a graph made before the detector was switched on says so") {
-  const Variable root = sum(sqrt(leaf({0})));
+  const Variable root = sum(sqrt(float_leaf({0})));
   const DetectAnomaly guard;
   CHECK(
       error_of([&] { root.backward(); }).ends_with("the op was called before the detector was switched on"));
@@ -106,7 +106,7 @@ TEST_CASE("finite numbers of every dtype pass, and constants are watched as well
 }
 
 TEST_CASE("off by default, and off again when the last guard has gone") {
-  const Variable x = leaf({0});
+  const Variable x = float_leaf({0});
   CHECK(error_of([&] { sum(sqrt(x)).backward(); }).empty());
   CHECK(x.grad().item() == std::numeric_limits<double>::infinity());
   {
@@ -123,7 +123,7 @@ TEST_CASE("without addr2line the error names functions or says that there are no
   const std::string path = std::getenv("PATH");
   setenv("PATH", "/nowhere", 1);
   const DetectAnomaly guard;
-  const std::string message = error_of([] { log(leaf({0})); });
+  const std::string message = error_of([] { log(float_leaf({0})); });
   setenv("PATH", path.c_str(), 1);
   CAPTURE(message);
   CHECK(message.starts_with("log: the output holds -inf (first at index 0); called at "));

@@ -7,10 +7,10 @@ using namespace nabla;
 
 namespace {
 
-Tensor counting(const Shape& shape) { return Tensor::arange(shape.numel(), Dtype::f64).reshape(shape); }
+Tensor counting_f64(const Shape& shape) { return Tensor::arange(shape.numel(), Dtype::f64).reshape(shape); }
 
 // The product of two (rows, columns) matrices by the definition.
-std::vector<double> by_definition(const Tensor& a, const Tensor& b) {
+std::vector<double> product_by_definition(const Tensor& a, const Tensor& b) {
   const auto as = a.to_vector<double>(), bs = b.to_vector<double>();
   std::vector<double> out;
   for (int64_t row = 0; row < a.size(0); ++row) {
@@ -26,19 +26,19 @@ std::vector<double> by_definition(const Tensor& a, const Tensor& b) {
 }  // namespace
 
 TEST_CASE("cat: along every axis, of views, with empty parts") {
-  const Tensor a = counting({2, 3}), b = counting({2, 1}) + 10.0;
+  const Tensor a = counting_f64({2, 3}), b = counting_f64({2, 1}) + 10.0;
   CHECK(cat({a, b}, 1).to_vector<double>() == std::vector<double>{0, 1, 2, 10, 3, 4, 5, 11});
   CHECK(cat({a, a.slice(0, 1, 2)}, 0).to_vector<double>() == std::vector<double>{0, 1, 2, 3, 4, 5, 3, 4, 5});
   CHECK(cat({a, Tensor::empty({2, 0}, Dtype::f64)}, -1).to_vector<double>() == a.to_vector<double>());
   CHECK(cat({a.transpose(0, 1), a.transpose(0, 1)}, 0).shape() == Shape{6, 2});
   CHECK_THROWS_WITH_AS(cat({a, b}, 0), "cat: shapes (2, 3) and (2, 1) do not join along axis 0", Error);
   CHECK_THROWS_WITH_AS(cat({}, 0), "cat: nothing to join", Error);
-  CHECK_THROWS_AS(cat({a, counting({2})}, 1), Error);
+  CHECK_THROWS_AS(cat({a, counting_f64({2})}, 1), Error);
   CHECK_THROWS_AS(cat({a, a.to(Dtype::f32)}, 0), Error);
 }
 
 TEST_CASE("gather_rows: any order, repeats, bounds") {
-  const Tensor x = counting({3, 2});
+  const Tensor x = counting_f64({3, 2});
   CHECK(gather_rows(x, {2, 0, 2}).to_vector<double>() == std::vector<double>{4, 5, 0, 1, 4, 5});
   CHECK(gather_rows(x, {}).shape() == Shape{0, 2});
   CHECK_THROWS_WITH_AS(gather_rows(x, {3}), "gather_rows: row 3 is out of range for shape (3, 2)", Error);
@@ -47,12 +47,12 @@ TEST_CASE("gather_rows: any order, repeats, bounds") {
 }
 
 TEST_CASE("matmul: transposed operands and the batch rules") {
-  const Tensor a = counting({2, 4, 3}) * 0.1, b = counting({2, 3, 5}) * -0.2;
-  const Tensor shared_a = counting({4, 3}), shared_b = counting({3, 5});
+  const Tensor a = counting_f64({2, 4, 3}) * 0.1, b = counting_f64({2, 3, 5}) * -0.2;
+  const Tensor shared_a = counting_f64({4, 3}), shared_b = counting_f64({3, 5});
   const auto check_product = [](const Tensor& product, const auto& left, const auto& right) {
     REQUIRE(product.shape() == Shape{2, 4, 5});
     for (int64_t batch = 0; batch < 2; ++batch) {
-      const auto expected = by_definition(left(batch), right(batch));
+      const auto expected = product_by_definition(left(batch), right(batch));
       const auto values = product.select(0, batch).to_vector<double>();
       for (size_t i = 0; i < expected.size(); ++i)
         CHECK(values[i] == doctest::Approx(expected[i]).epsilon(1e-12));
@@ -72,29 +72,29 @@ TEST_CASE("matmul: transposed operands and the batch rules") {
 }
 
 TEST_CASE("matmul: the epilogue is checked and follows the folded batch") {
-  const Tensor a = counting({2, 4, 3}), b = counting({3, 5});
-  const Tensor bias = counting({5}), scale = counting({5}) * 0.5, residual = counting({2, 4, 5});
+  const Tensor a = counting_f64({2, 4, 3}), b = counting_f64({3, 5});
+  const Tensor bias = counting_f64({5}), scale = counting_f64({5}) * 0.5, residual = counting_f64({2, 4, 5});
   const Tensor plain = matmul(a, false, b, false);
   const Tensor fused = matmul(a, false, b, false, {bias, Epilogue::Activation::none, scale, residual});
   const auto expected = (residual + scale * (plain + bias)).to_vector<double>(),
              values = fused.to_vector<double>();
   for (size_t i = 0; i < expected.size(); ++i)
     CHECK(values[i] == doctest::Approx(expected[i]).epsilon(1e-12));
-  CHECK_THROWS_WITH_AS(matmul(a, false, b, false, {counting({4}), {}, {}, {}}),
+  CHECK_THROWS_WITH_AS(matmul(a, false, b, false, {counting_f64({4}), {}, {}, {}}),
                        "matmul: bias or column scale of shape (4) does not fit the product (2, 4, 5)", Error);
-  CHECK_THROWS_WITH_AS(matmul(a, false, b, false, {{}, {}, {}, counting({4, 5})}),
+  CHECK_THROWS_WITH_AS(matmul(a, false, b, false, {{}, {}, {}, counting_f64({4, 5})}),
                        "matmul: residual of shape (4, 5) does not fit the product (2, 4, 5)", Error);
 }
 
 TEST_CASE("matmul: errors carry both shapes") {
-  const Tensor a = counting({2, 4, 3});
-  CHECK_THROWS_WITH_AS(matmul(a, false, counting({4, 5}), false),
+  const Tensor a = counting_f64({2, 4, 3});
+  CHECK_THROWS_WITH_AS(matmul(a, false, counting_f64({4, 5}), false),
                        "matmul: shapes (2, 4, 3) and (4, 5) do not multiply", Error);
-  CHECK_THROWS_WITH_AS(matmul(a, true, counting({3, 5}), false),
+  CHECK_THROWS_WITH_AS(matmul(a, true, counting_f64({3, 5}), false),
                        "matmul: shapes (2, 4, 3)^T and (3, 5) do not multiply", Error);
-  CHECK_THROWS_WITH_AS(matmul(a, false, counting({3, 3, 5}), false),
+  CHECK_THROWS_WITH_AS(matmul(a, false, counting_f64({3, 3, 5}), false),
                        "matmul: leading axes of (2, 4, 3) and (3, 3, 5) differ", Error);
-  CHECK_THROWS_AS(matmul(a, false, counting({3}), false), Error);
+  CHECK_THROWS_AS(matmul(a, false, counting_f64({3}), false), Error);
   CHECK_THROWS_AS(matmul(Tensor::arange(4).reshape({2, 2}), false, Tensor::arange(4).reshape({2, 2}), false),
                   Error);
 }

@@ -10,7 +10,7 @@ using namespace nabla;
 namespace {
 
 // Reduction by the definition: one pass over all elements in double.
-std::vector<double> by_definition(Reduce op, const Tensor& x, const std::vector<bool>& reduced) {
+std::vector<double> reduced_by_definition(Reduce op, const Tensor& x, const std::vector<bool>& reduced) {
   int64_t kept = 1, count = 1;
   for (int axis = 0; axis < x.rank(); ++axis) (reduced[axis] ? count : kept) *= x.size(axis);
   std::vector<double> result(kept, op == Reduce::max ? -std::numeric_limits<double>::infinity() : 0.0);
@@ -61,7 +61,7 @@ TEST_CASE("reduce: every subset of axes, every op and dtype") {
         }
         for (Reduce op : {Reduce::sum, Reduce::mean, Reduce::max}) {
           const double tolerance = dtype == Dtype::f64 ? 1e-14 : dtype == Dtype::f32 ? 2e-7 : 4e-3;
-          CHECK(distance(reduce(op, x, axes), by_definition(op, x, reduced)) < tolerance);
+          CHECK(distance(reduce(op, x, axes), reduced_by_definition(op, x, reduced)) < tolerance);
           CHECK(reduce(op, x, axes, true).shape() == kept_shape);
         }
       }
@@ -77,7 +77,7 @@ TEST_CASE("reduce: long rows and columns, several pieces and blocks") {
       std::vector<bool> reduced(x.rank());
       reduced[axis] = true;
       for (Reduce op : {Reduce::sum, Reduce::mean, Reduce::max}) {
-        CHECK(distance(reduce(op, x, {axis}), by_definition(op, x, reduced)) < 1e-7);
+        CHECK(distance(reduce(op, x, {axis}), reduced_by_definition(op, x, reduced)) < 1e-7);
       }
     }
   }

@@ -24,7 +24,7 @@ TrainOptions parse(std::vector<std::string> flags) {
   return parsed.options();
 }
 
-std::string message_of(const std::vector<std::string>& flags) {
+std::string refusal_of(const std::vector<std::string>& flags) {
   return input_error([&] { parse(flags); });
 }
 
@@ -110,27 +110,27 @@ TEST_CASE("train options: sizes, means and lists") {
 }
 
 TEST_CASE("train options: the preset is chosen first and not changed later") {
-  CHECK(one_line_with(message_of({"--set", "preset=\"anomalib\""}), "option 'preset' must be \"paper\""));
+  CHECK(one_line_with(refusal_of({"--set", "preset=\"anomalib\""}), "option 'preset' must be \"paper\""));
   const TemporaryFolder folder;
   write_file(folder / "run.json", R"({"preset": 3})");
-  CHECK(one_line_with(message_of({"--config", (folder / "run.json").string()}),
+  CHECK(one_line_with(refusal_of({"--config", (folder / "run.json").string()}),
                       "option 'preset' must be a name"));
   write_file(folder / "run.json", R"({"preset": "other"})");
-  CHECK(one_line_with(message_of({"--config", (folder / "run.json").string()}), "'other'"));
+  CHECK(one_line_with(refusal_of({"--config", (folder / "run.json").string()}), "'other'"));
 }
 
 TEST_CASE("train options: what is no value is one clear line") {
   for (const char* size : {"", "x", "448x", "x448", "-448", "4e2", "448x448x3", "99999999999999999999"}) {
     CAPTURE(size);
-    CHECK(one_line_with(message_of({"--resize", size, "--crop", "56"}), "--resize: '"));
+    CHECK(one_line_with(refusal_of({"--resize", size, "--crop", "56"}), "--resize: '"));
   }
   for (const char* mean : {"1,2", "1,2,3,4", "a,b,c", "1;2;3"})
-    CHECK(one_line_with(message_of({"--mean", mean}), "--mean: '"));
+    CHECK(one_line_with(refusal_of({"--mean", mean}), "--mean: '"));
   for (const char* setting : {"dropout=", "dropout=high", "dropout={", "=1"})
-    CHECK(one_line_with(message_of({"--set", setting}), std::string("--set ") + setting));
-  CHECK(one_line_with(message_of({"--set", "dropout"}), "not NAME=VALUE"));
-  CHECK(one_line_with(message_of({"--set", "iterations=1e400"}), "not valid JSON"));
-  CHECK(one_line_with(message_of({"--precision", "i64"}), "i64"));
+    CHECK(one_line_with(refusal_of({"--set", setting}), std::string("--set ") + setting));
+  CHECK(one_line_with(refusal_of({"--set", "dropout"}), "not NAME=VALUE"));
+  CHECK(one_line_with(refusal_of({"--set", "iterations=1e400"}), "not valid JSON"));
+  CHECK(one_line_with(refusal_of({"--precision", "i64"}), "i64"));
 }
 
 }  // namespace dinomaly

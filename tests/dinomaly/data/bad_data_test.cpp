@@ -1,6 +1,5 @@
 // Real-world data sets, seen through train_mvtec: damaged ones give one clear line with status 2 and no
 // half-written file; images of other kinds give what their 8-bit RGB versions give.
-#include <stb/stb_image_write.h>
 
 #include <nlohmann/json.hpp>
 
@@ -26,16 +25,6 @@ struct SmallRun {
   fs::path data(const std::string& name) const { return folder / ("data/" + name); }
   TrainOutcome run() const { return run_training(folder, flags); }
 };
-
-std::string jpeg(const Image& image) {
-  std::string bytes;
-  const auto append = [](void* context, void* data, int size) {
-    static_cast<std::string*>(context)->append(static_cast<const char*>(data), static_cast<size_t>(size));
-  };
-  stbi_write_jpg_to_func(append, &bytes, static_cast<int>(image.width), static_cast<int>(image.height), 3,
-                         image.pixels.data(), 90);
-  return bytes;
-}
 
 // Moves `path` aside, and back at the end.
 class Restored {
@@ -107,7 +96,7 @@ TEST_CASE("damaged images, of training and of test") {
     write_file(path, "GIF89a, or so it says");
     refuses(run.folder, run.flags, name);
     // A JPEG under a PNG's name is a JPEG; stb itself takes one that is cut short for a whole one.
-    const std::string other = jpeg(load_image_rgb(run.data("weave/test/good/000.png")));
+    const std::string other = encode_jpeg(load_image_rgb(run.data("weave/test/good/000.png")), 90);
     for (const size_t missing : {size_t{2}, other.size() / 3}) {
       write_file(path, other.substr(0, other.size() - missing));
       refuses(run.folder, run.flags, "cut short");

@@ -13,10 +13,10 @@ namespace fs = std::filesystem;
 namespace {
 
 // A small data set of empty files: read_mvtec() looks at names only.
-struct Tree {
+struct MvtecTree {
   TemporaryFolder root;
 
-  Tree() {
+  MvtecTree() {
     for (const char* category : {"bottle", "pill"}) {
       add(fs::path(category) / "train/good/001.png");
       add(fs::path(category) / "train/good/000.JPG");
@@ -39,7 +39,7 @@ struct Tree {
 }  // namespace
 
 TEST_CASE("mvtec: samples in sorted order with their masks") {
-  const Tree tree;
+  const MvtecTree tree;
   tree.add("license.txt");
   tree.add("notes/readme.md");
   tree.add("bottle/train/good/.hidden.png");
@@ -73,7 +73,7 @@ TEST_CASE("mvtec: samples in sorted order with their masks") {
 }
 
 TEST_CASE("mvtec: the categories asked for, in that order") {
-  const Tree tree;
+  const MvtecTree tree;
   const Dataset dataset = read_mvtec(tree.root.path(), {"pill", "bottle"});
   REQUIRE(dataset.categories.size() == 2);
   CHECK(dataset.categories[0].name == "pill");
@@ -84,14 +84,14 @@ TEST_CASE("mvtec: the categories asked for, in that order") {
 TEST_CASE("mvtec: what is missing is one clear line") {
   SUBCASE("the root") {
     CHECK(one_line_with(input_error([] { read_mvtec("/nowhere/mvtec"); }), "/nowhere/mvtec: no such folder"));
-    const Tree tree;
+    const MvtecTree tree;
     CHECK(one_line_with(input_error([&] { read_mvtec(tree.root / "bottle/train/good/001.png"); }),
                         "not a folder"));
     const TemporaryFolder empty;
     CHECK(one_line_with(input_error([&] { read_mvtec(empty.path()); }), "no category"));
   }
   SUBCASE("a category") {
-    const Tree tree;
+    const MvtecTree tree;
     CHECK(one_line_with(tree.error({"bottle", "screw"}), "screw: no such folder"));
     CHECK(one_line_with(tree.error({"bottle", "bottle"}), "named twice"));
     for (const char* name : {"", "..", "../bottle", "bottle/", ".hidden"}) {
@@ -99,7 +99,7 @@ TEST_CASE("mvtec: what is missing is one clear line") {
     }
   }
   SUBCASE("training images") {
-    const Tree tree;
+    const MvtecTree tree;
     tree.remove("bottle/train/good/000.JPG");
     tree.remove("bottle/train/good/001.png");
     CHECK(one_line_with(tree.error(), "bottle/train/good: no images"));
@@ -108,27 +108,27 @@ TEST_CASE("mvtec: what is missing is one clear line") {
     CHECK(tree.error({"pill"}).empty());
   }
   SUBCASE("test images") {
-    const Tree tree;
+    const MvtecTree tree;
     fs::remove_all(tree.root / "pill/test");
     fs::create_directories(tree.root / "pill/test/good");
     CHECK(one_line_with(tree.error(), "pill/test: no images"));
   }
   SUBCASE("masks") {
-    const Tree tree;
+    const MvtecTree tree;
     tree.remove("pill/ground_truth/scratch/001_mask.png");
     CHECK(one_line_with(tree.error(), "pill/test/scratch/001.png: its mask"));
     tree.remove("pill/ground_truth/broken");
     CHECK(one_line_with(tree.error(), "pill/ground_truth/broken: no such folder"));
   }
   SUBCASE("an unambiguous name") {
-    const Tree tree;
+    const MvtecTree tree;
     tree.add("bottle/train/good/001.jpg");
     CHECK(one_line_with(tree.error(), "share one name"));
   }
 }
 
 TEST_CASE("mvtec: a category without labelled test images can still be trained on") {
-  const Tree tree;
+  const MvtecTree tree;
   tree.remove("pill/test");
   tree.remove("bottle/test");
   tree.add("bottle/test/000.png");  // no folder says what it shows
@@ -141,7 +141,7 @@ TEST_CASE("mvtec: a category without labelled test images can still be trained o
 }
 
 TEST_CASE("mvtec: without any ground_truth folder there are labels but no masks") {
-  const Tree tree;
+  const MvtecTree tree;
   tree.remove("pill/ground_truth");
   const Dataset dataset = read_mvtec(tree.root.path());
   CHECK(missing_for_evaluation(dataset.categories[0]).empty());

@@ -33,13 +33,6 @@ Image slope(int64_t width, int64_t height) {
   return image;
 }
 
-std::string jpeg(const Image& image) {
-  std::string bytes;
-  stbi_write_jpg_to_func(append, &bytes, static_cast<int>(image.width), static_cast<int>(image.height), 3,
-                         image.pixels.data(), 95);
-  return bytes;
-}
-
 std::string bmp(const Image& image) {
   std::string bytes;
   stbi_write_bmp_to_func(append, &bytes, static_cast<int>(image.width), static_cast<int>(image.height), 3,
@@ -79,7 +72,7 @@ TEST_CASE("image: PNG, BMP and JPEG are recognised by their bytes and give the i
   const Image image = slope(37, 29);
   CHECK(load.rgb(encode_png(image)) == image);
   CHECK(load.rgb(bmp(image)) == image);
-  CHECK(largest_difference(load.rgb(jpeg(image)), image) <= 6);
+  CHECK(largest_difference(load.rgb(encode_jpeg(image, 95)), image) <= 6);
   const TemporaryFolder folder;
   save_png(folder / "a/b.png", image);
   CHECK(load_image_rgb(folder / "a/b.png") == image);
@@ -120,7 +113,7 @@ TEST_CASE("image: a mask must have its image's size") {
 TEST_CASE("image: a file cut short anywhere is an error that names it") {
   Loader load;
   const Image image = slope(20, 9);  // whole BMP rows need no padding
-  for (const std::string& whole : {encode_png(image), jpeg(image), bmp(image)}) {
+  for (const std::string& whole : {encode_png(image), encode_jpeg(image, 95), bmp(image)}) {
     for (size_t size = 1; size < whole.size(); ++size) {
       CAPTURE(size);
       const std::string message = load.error(whole.substr(0, size));
@@ -142,20 +135,20 @@ TEST_CASE("image: damaged, foreign and outsized files are one clear line") {
   damaged[damaged.size() / 2] ^= 0x10;
   CHECK(one_line_with(load.error(damaged), "wrong checksum"));
 
-  std::string cmyk = jpeg(image);
+  std::string cmyk = encode_jpeg(image, 95);
   const size_t frame = cmyk.find("\xFF\xC0");
   REQUIRE(frame != std::string::npos);
   cmyk[frame + 9] = 4;
   CHECK(one_line_with(load.error(cmyk), "4 components"));
 
-  std::string wild_table = jpeg(image);
+  std::string wild_table = encode_jpeg(image, 95);
   const size_t table = wild_table.find("\xFF\xC4");
   REQUIRE(table != std::string::npos);
   wild_table[table + 5] = wild_table[table + 6] = '\xFF';
   CHECK(one_line_with(load.error(wild_table), "Huffman table"));
   // A scan whose tables are missing: the decoder would read uninitialised memory.
   for (const char marker : {'\xC4', '\xDB'}) {
-    std::string other_slot = jpeg(image);
+    std::string other_slot = encode_jpeg(image, 95);
     other_slot[other_slot.find(std::string{'\xFF', marker}) + 4] = 3;
     CHECK(one_line_with(load.error(other_slot), "a scan uses a missing table"));
   }
@@ -172,7 +165,7 @@ TEST_CASE("image: changed bytes give an image or an error, never a crash") {
   Loader load;
   Generator generator(3);
   const Image image = slope(17, 9);
-  for (const std::string& whole : {encode_png(image), jpeg(image), bmp(image)}) {
+  for (const std::string& whole : {encode_png(image), encode_jpeg(image, 95), bmp(image)}) {
     for (int round = 0; round < 300; ++round) {
       std::string bytes = whole;
       for (int change = 0; change < 3; ++change) {

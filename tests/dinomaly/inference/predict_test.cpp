@@ -26,7 +26,7 @@ using nlohmann::json;
 
 namespace {
 
-std::vector<json> lines_of(const std::string& text) {
+std::vector<json> json_lines_of(const std::string& text) {
   std::vector<json> result;
   std::istringstream stream(text);
   for (std::string line; std::getline(stream, line);) result.push_back(json::parse(line));
@@ -58,7 +58,7 @@ TEST_CASE("predict: each image of a folder gets a line of JSON, an overlay and a
   const Outcome outcome = run_dinomaly(folder, "predict " + (folder / "model").string() + " " + good +
                                                    " --json --map-format tiff --out " + out);
   CHECK_MESSAGE(outcome.status == 0, outcome.error);
-  const std::vector<json> lines = lines_of(outcome.out);
+  const std::vector<json> lines = json_lines_of(outcome.out);
   CHECK(lines.size() == 8);
   for (const json& line : lines) {
     const Tensor map = load_tiff_map(line.at("map").get<std::string>());
@@ -84,11 +84,12 @@ TEST_CASE("predict: a raw score and map do not depend on calibration or company"
   make_small_project(folder);
   const std::string model = (folder / "model").string(),
                     one = (folder / "data/wood/test/good/001.png").string();
-  const json alone = lines_of(run_dinomaly(folder, "predict " + model + " " + one + " --json").out).at(0);
+  const json alone =
+      json_lines_of(run_dinomaly(folder, "predict " + model + " " + one + " --json").out).at(0);
   CHECK(alone.at("anomalous").is_null());
   CHECK(alone.at("threshold").is_null());
   REQUIRE(run_dinomaly(folder, "calibrate " + paths(folder) + " --method f1").status == 0);
-  const std::vector<json> among = lines_of(
+  const std::vector<json> among = json_lines_of(
       run_dinomaly(folder, "predict " + model + " " + (folder / "data/wood/test/good").string() + " --json")
           .out);
   REQUIRE(among.size() == 4);
@@ -109,7 +110,7 @@ TEST_CASE("predict: damaged images are reported, the others judged, status 2") {
   const Outcome outcome =
       run_dinomaly(folder, "predict " + model + " - --json --threshold 0 --fail-on-anomaly <" + list);
   CHECK(outcome.status == 2);
-  const std::vector<json> lines = lines_of(outcome.out);
+  const std::vector<json> lines = json_lines_of(outcome.out);
   REQUIRE(lines.size() == 4);
   CHECK(lines[0].at("anomalous") == true);
   CHECK(lines[1].contains("error"));
@@ -134,9 +135,9 @@ TEST_CASE("predict: two images with the same name have separate results") {
   const std::string a = (folder / "data/wood/test/good/000.png").string(),
                     b = (folder / "data/weave/test/good/000.png").string();
   const std::vector<json> lines =
-      lines_of(run_dinomaly(folder, "predict " + (folder / "model").string() + " " + a + " " + b +
-                                        " --json --out " + (folder / "out").string())
-                   .out);
+      json_lines_of(run_dinomaly(folder, "predict " + (folder / "model").string() + " " + a + " " + b +
+                                             " --json --out " + (folder / "out").string())
+                        .out);
   REQUIRE(lines.size() == 2);
   CHECK(lines[0].at("overlay") != lines[1].at("overlay"));
 }
@@ -177,7 +178,7 @@ TEST_CASE("predict --watch: whole, moved and half-written images; ends on a sign
   const auto log = [&] {
     return fs::exists(folder / "log") ? read_file(folder / "log", 1 << 20) : std::string();
   };
-  const auto count = [&] { return lines_of(read_file(out, 1 << 20)).size(); };
+  const auto count = [&] { return json_lines_of(read_file(out, 1 << 20)).size(); };
   REQUIRE(wait_until([&] { return log().find("watching") != std::string::npos; }));
 
   const std::string bytes = read_file(folder / "data/wood/test/good/000.png", 1 << 20);
@@ -197,7 +198,7 @@ TEST_CASE("predict --watch: whole, moved and half-written images; ends on a sign
   REQUIRE(waitpid(child, &status, 0) == child);
   CHECK(WIFEXITED(status));
   CHECK(WEXITSTATUS(status) == 0);
-  const std::vector<json> lines = lines_of(read_file(out, 1 << 20));
+  const std::vector<json> lines = json_lines_of(read_file(out, 1 << 20));
   REQUIRE(lines.size() == 3);
   CHECK(lines[0].contains("score"));
   CHECK(lines[1].at("score") == lines[0].at("score"));

@@ -89,7 +89,7 @@ Plane distances(const Tensor& encoded, const Tensor& decoded) {
   return plane;
 }
 
-double largest_difference(const Tensor& x, const Plane& expected) {
+double distance_from(const Tensor& x, const Plane& expected) {
   const auto values = x.to_vector<double>();
   const size_t columns = expected[0].size();
   REQUIRE(values.size() == expected.size() * columns);
@@ -120,10 +120,10 @@ TEST_CASE(
     config.score_ratio = 0.05;
     const AnomalyMaps maps = anomaly_maps(reconstruction, 42, 56, config);
     CHECK(maps.map.shape() == Shape{1, 42, 56});
-    CHECK(largest_difference(maps.map, map) < 1e-12);
+    CHECK(distance_from(maps.map, map) < 1e-12);
     const Plane blurred = gaussian_blur(small, preset == Preset::anomalib);
     CHECK(maps.blurred.shape() == Shape{1, 20, 20});
-    CHECK(largest_difference(maps.blurred, blurred) < 1e-12);
+    CHECK(distance_from(maps.blurred, blurred) < 1e-12);
     std::vector<double> all;
     for (const auto& row : blurred) all.insert(all.end(), row.begin(), row.end());
     std::sort(all.rbegin(), all.rend());

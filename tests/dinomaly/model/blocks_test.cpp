@@ -13,7 +13,7 @@
 namespace dinomaly {
 namespace {
 
-constexpr int64_t width = 8, heads = 2;
+constexpr int64_t block_width = 8, block_heads = 2;
 
 std::map<std::string, Variable> randomised(Module& module) {
   module.to(Dtype::f64);
@@ -29,16 +29,18 @@ std::map<std::string, Variable> randomised(Module& module) {
 // Of size `scale`: a variance near scale^2.
 Variable small_input(double scale) {
   Generator generator(6);
-  return Variable(Tensor::normal({2, 5, width}, 0, scale, generator, Dtype::f64));
+  return Variable(Tensor::normal({2, 5, block_width}, 0, scale, generator, Dtype::f64));
 }
 
 // (B, N, 3 D) -> q, k or v as (B, heads, N, D / heads).
 Variable part(const Variable& qkv, int64_t index) {
-  const Variable own = slice(qkv, 2, index * width, (index + 1) * width);
-  return transpose(reshape(own, {own.size(0), own.size(1), heads, width / heads}), 1, 2);
+  const Variable own = slice(qkv, 2, index * block_width, (index + 1) * block_width);
+  return transpose(reshape(own, {own.size(0), own.size(1), block_heads, block_width / block_heads}), 1, 2);
 }
 
-Variable joined(const Variable& x) { return reshape(transpose(x, 1, 2), {x.size(0), x.size(2), width}); }
+Variable joined(const Variable& x) {
+  return reshape(transpose(x, 1, 2), {x.size(0), x.size(2), block_width});
+}
 
 }  // namespace
 
@@ -50,7 +52,7 @@ TEST_CASE("decoder block: eps of the norms and of the linear attention are the o
     CHECK(config.decoder_norm_eps == 1e-8);
     CHECK(config.linear_attention_eps == 0);
     config.decoder_norm_eps = norm_eps, config.linear_attention_eps = attention_eps;
-    DecoderBlock block(width, heads, config);
+    DecoderBlock block(block_width, block_heads, config);
     const auto w = randomised(block);
     const Variable x = small_input(1e-4);
     const Variable normed = layer_norm(x, w.at("norm1.weight"), w.at("norm1.bias"), norm_eps);
@@ -93,7 +95,8 @@ TEST_CASE("linear attention: out = q (k^T v) / (q . sum of k + eps) with elu + 1
 TEST_CASE("encoder block: eps 1e-6, scale 1 / sqrt(head width), exact GELU, LayerScale where there is one") {
   for (const bool layer_scale : {false, true}) {
     EncoderConfig config;
-    config.width = width, config.heads = heads, config.hidden = 12, config.layer_scale = layer_scale;
+    config.width = block_width, config.heads = block_heads, config.hidden = 12,
+    config.layer_scale = layer_scale;
     EncoderBlock block(config);
     const auto w = randomised(block);
     CHECK(w.contains("ls1.gamma") == layer_scale);
@@ -108,7 +111,7 @@ TEST_CASE("encoder block: eps 1e-6, scale 1 / sqrt(head width), exact GELU, Laye
     const Variable x = small_input(1e-3);
     const Variable normed = layer_norm(x, w.at("norm1.weight"), w.at("norm1.bias"), 1e-6);
     const Variable qkv = linear(normed, w.at("attn.qkv.weight"), w.at("attn.qkv.bias"));
-    const double scale = 1 / std::sqrt(static_cast<double>(width) / heads);
+    const double scale = 1 / std::sqrt(static_cast<double>(block_width) / block_heads);
     const Variable scores = matmul(part(qkv, 0), transpose(part(qkv, 1), 2, 3)) * scale;
     const Variable attended = joined(matmul(softmax(scores), part(qkv, 2)));
     const Variable middle =
@@ -123,7 +126,7 @@ TEST_CASE("encoder block: eps 1e-6, scale 1 / sqrt(head width), exact GELU, Laye
 
 TEST_CASE("encoder block: SwiGLU is w3 (silu(first half) * second half)") {
   EncoderConfig config;
-  config.width = width, config.heads = heads, config.hidden = 6, config.layer_scale = false;
+  config.width = block_width, config.heads = block_heads, config.hidden = 6, config.layer_scale = false;
   config.ffn = EncoderConfig::Ffn::swiglu_fused;
   EncoderBlock block(config);
   auto w = randomised(block);

@@ -35,7 +35,7 @@ struct Small {
   }
 };
 
-Tensor random_images(int64_t height, int64_t width, int64_t batch = 2) {
+Tensor random_pixels(int64_t height, int64_t width, int64_t batch = 2) {
   Generator generator(3);
   return Tensor::normal({batch, 3, height, width}, 0, 1, generator, Dtype::f64);
 }
@@ -79,7 +79,7 @@ TEST_CASE(
                            "encoder.blocks.0.mlp.fc2.weight", "encoder.blocks.0.mlp.fc2.bias"}) {
     fill(*model, name, 0);
   }
-  const Tensor images = random_images(12, 12, 1);  // the table's own 3 x 3: taken as it is
+  const Tensor images = random_pixels(12, 12, 1);  // the table's own 3 x 3: taken as it is
   const Tensor tokens = block_outputs(*model, images, {0})[0];
   REQUIRE(tokens.shape() == Shape{1, 1 + 4 + 9, 16});
   const Tensor table = named(*model, "encoder.pos_embed").value();
@@ -117,7 +117,7 @@ TEST_CASE(
     }
     // Rows equal the grid, columns do not: both axes are interpolated all the same.
     const int64_t rows = 3, columns = 5;
-    const Tensor tokens = block_outputs(*model, random_images(4 * rows, 4 * columns, 1), {0})[0];
+    const Tensor tokens = block_outputs(*model, random_pixels(4 * rows, 4 * columns, 1), {0})[0];
     const Tensor table = named(*model, "encoder.pos_embed").value();
     const double extra = preset == Preset::paper ? 0.1 : 0.0;
     for (int64_t row = 0; row < rows; ++row) {
@@ -142,7 +142,7 @@ TEST_CASE(
 TEST_CASE("encoder: features are raw block outputs, and blocks after the last target are not run") {
   Small small;
   const auto model = small.build();
-  const Tensor images = random_images(16, 16);
+  const Tensor images = random_pixels(16, 16);
   const Tensor before = model->encode(images).bottleneck_input;
   for (const char* block : {"10", "11"})
     fill(*model, fmt::format("encoder.blocks.{}.norm1.weight", block), std::nan(""));
@@ -154,7 +154,7 @@ TEST_CASE("encoder: features are raw block outputs, and blocks after the last ta
 TEST_CASE("encoder: frozen, without gradient and without dropout") {
   const auto model = Small().build();
   model->train();
-  const Features a = model->encode(random_images(16, 16)), b = model->encode(random_images(16, 16));
+  const Features a = model->encode(random_pixels(16, 16)), b = model->encode(random_pixels(16, 16));
   CHECK(difference(a.bottleneck_input, b.bottleneck_input) == 0);
   for (const Variable& parameter : model->encoder().parameters()) CHECK_FALSE(parameter.requires_grad());
   for (auto& [name, parameter] : model->named_trained_parameters()) {
@@ -168,7 +168,7 @@ TEST_CASE(
   Small small;
   small.encoder.registers = 2;
   const auto model = small.build();
-  const Tensor images = random_images(8, 16);  // 2 x 4 patches
+  const Tensor images = random_pixels(8, 16);  // 2 x 4 patches
   const std::vector<Tensor> blocks = block_outputs(*model, images, {2, 3, 4, 5, 6, 7, 8, 9});
   const Features features = model->encode(images);
   Tensor mean = blocks[0];
@@ -200,7 +200,7 @@ TEST_CASE(
   fill(*model, "bottleneck.0.fc2.weight", 0);
   fill(*model, "bottleneck.0.fc2.bias", 0);
   Generator unused;
-  const Reconstruction result = model->reconstruct(model->encode(random_images(8, 16)), unused);
+  const Reconstruction result = model->reconstruct(model->encode(random_pixels(8, 16)), unused);
   REQUIRE(result.decoded.size() == 2);
   CHECK(result.decoded[0].shape() == Shape{2, 8, 16});
   // The first group of the encoder (blocks 2-5) faces the last four decoder blocks.
@@ -240,7 +240,7 @@ TEST_CASE("model: dropout acts three times in the bottleneck, with one p, while 
   Small small;
   small.config.dropout = 0.4;
   const auto model = small.build();
-  const Features features = model->encode(random_images(16, 16));
+  const Features features = model->encode(random_pixels(16, 16));
   Generator generator(7);
   const auto decoded = [&] { return model->reconstruct(features, generator).decoded[0].value(); };
   model->eval();
@@ -268,7 +268,7 @@ TEST_CASE("model: remove_class_token and context recentering change what goes in
   Small small;
   small.encoder.registers = 1;
   small.config.remove_class_token = true;
-  const Tensor images = random_images(8, 16);
+  const Tensor images = random_pixels(8, 16);
   const auto patches_only = small.build();
   const std::vector<Tensor> blocks = block_outputs(*patches_only, images, {2, 3, 4, 5, 6, 7, 8, 9});
   Tensor mean = blocks[0], recentred = blocks[0] - blocks[0].slice(1, 0, 1);
@@ -322,7 +322,7 @@ TEST_CASE("model: an encoder of SwiGLU, without LayerScale, with any number of r
   small.encoder.cls_in_position_table = false;
   const auto model = small.build();
   Generator unused;
-  CHECK(model->reconstruct(model->encode(random_images(12, 20)), unused).decoded[0].shape() ==
+  CHECK(model->reconstruct(model->encode(random_pixels(12, 20)), unused).decoded[0].shape() ==
         Shape{2, 15, 16});
 }
 

@@ -1,5 +1,4 @@
 #include <doctest/doctest.h>
-#include <sys/wait.h>
 
 #include <nlohmann/json.hpp>
 
@@ -11,6 +10,7 @@
 #include "dinomaly/weights/encoder_hash.h"
 #include "dinomaly/weights/encoder_naming.h"
 #include "tensor/io/safetensors.h"
+#include "tests/dinomaly/cli/program.h"
 #include "tests/dinomaly/small_detector.h"
 #include "tests/support.h"
 
@@ -26,18 +26,6 @@ EncoderWeights whole_encoder(int64_t registers) {
                     {"norm.bias", Tensor::ones({width})},
                     {"mask_token", Tensor::ones({1, width})}};
   return weights;
-}
-
-struct Outcome {
-  int status;
-  std::string out, error;
-};
-
-Outcome dinomaly_program(const TemporaryFolder& folder, const std::string& arguments) {
-  const std::string out = (folder / "stdout").string(), error = (folder / "stderr").string();
-  const std::string program = std::string(DINOMALY_BINARY_DIR) + "/bin/dinomaly ";
-  const int status = std::system((program + arguments + " >" + out + " 2>" + error).c_str());
-  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_file(out, 1 << 20), read_file(error, 1 << 20)};
 }
 
 }  // namespace
@@ -107,12 +95,12 @@ TEST_CASE("dinomaly info, convert and export from the command line") {
   save_model(slim, *small.model, small.encoder.config, options);
   const std::string encoder = (folder / "encoder.safetensors").string();
 
-  Outcome outcome = dinomaly_program(folder, "convert " + model + " " + encoder + " --names transformers");
+  Outcome outcome = run_dinomaly(folder, "convert " + model + " " + encoder + " --names transformers");
   CHECK_MESSAGE(outcome.status == 0, outcome.error);
   CHECK(SafeTensors::load(encoder).contains("encoder.layer.7.attention.attention.query.weight"));
   CHECK(load_detector(slim, encoder).calibration == options.calibration);
 
-  outcome = dinomaly_program(folder, "info --json " + model);
+  outcome = run_dinomaly(folder, "info --json " + model);
   CHECK(outcome.status == 0);
   const auto info = nlohmann::json::parse(outcome.out);
   CHECK(info.at("kind") == "detector");
@@ -128,17 +116,16 @@ TEST_CASE("dinomaly info, convert and export from the command line") {
   CHECK(encoder_info.at("encoder").at("sha256") == info.at("encoder").at("sha256"));
   CHECK(encoder_info.at("kind") == "encoder");
   CHECK(encoder_info.at("tensors").at("embeddings.cls_token") == "F32 (1, 1, 8)");
-  outcome = dinomaly_program(folder, "info " + model);
+  outcome = run_dinomaly(folder, "info " + model);
   CHECK(outcome.out.find("  preset: paper\n") != std::string::npos);
 
   const std::string out = (folder / "out.safetensors").string();
-  outcome =
-      dinomaly_program(folder, "export " + slim + " --encoder " + encoder + " --to authors --out " + out);
+  outcome = run_dinomaly(folder, "export " + slim + " --encoder " + encoder + " --to authors --out " + out);
   CHECK_MESSAGE(outcome.status == 0, outcome.error);
   CHECK(SafeTensors::load(out).contains("encoder.mask_token"));
   std::filesystem::remove(out);
   const auto refuses = [&](const std::string& arguments, const std::string& expected) {
-    const Outcome refused = dinomaly_program(folder, arguments);
+    const Outcome refused = run_dinomaly(folder, arguments);
     CHECK(refused.status == 2);
     CHECK_MESSAGE(refused.error.find(expected) != std::string::npos, refused.error);
     CHECK(std::count(refused.error.begin(), refused.error.end(), '\n') == 1);
