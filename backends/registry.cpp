@@ -11,7 +11,7 @@ namespace nabla {
 
 namespace {
 
-Kernels& backend_of(Device device) {
+Kernels& plain_kernels(Device device) {
   if (device.is_cpu()) {
     // The kernels of the processor's level (backends/cpu_levels.h), and of no other: chosen once. Never
     // destroyed: tensors in static variables may give their memory back after main() has ended.
@@ -31,8 +31,10 @@ Kernels& backend_of(Device device) {
 }  // namespace
 
 Kernels& kernels_for(Device device) {
-  Kernels& kernels = backend_of(device);
+  Kernels& kernels = plain_kernels(device);
   return Profiler::running() ? profiled(kernels) : kernels;
 }
+
+Backend& backend_for(Device device) { return kernels_for(device); }
 
 }  // namespace nabla

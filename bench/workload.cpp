@@ -8,7 +8,7 @@
 #include "dinomaly/model/loss.h"
 #include "nn/init.h"
 #include "nn/optim/clip_grad_norm.h"
-#include "tensor/kernels.h"
+#include "tensor/backend.h"
 #include "tensor/ops.h"
 
 namespace dinomaly {
@@ -61,7 +61,7 @@ Workload::Workload(const BenchOptions& options) : options_(options), encoder_(di
       model_->trained_parameters(), AdamOptions{used.beta1, used.beta2, used.adam_eps, used.weight_decay});
   if (!options.kept_features) return;
   kept_ = model_->encode(images_);
-  kernels_for(options.device).trim();  // as a training run does: the encoder has done its work
+  backend_for(options.device).trim();  // as a training run does: the encoder has done its work
 }
 
 void Workload::load(const SafeTensors& file) {
@@ -142,7 +142,7 @@ void Workload::run() {
   if (options_.train) {
     model_->train();
     optimizer_->prepare(learning_rate);
-    if (++steps_ == 3) recording_ = kernels_for(options_.device).record([&] { train_step(); });
+    if (++steps_ == 3) recording_ = backend_for(options_.device).record([&] { train_step(); });
     if (recording_)
       recording_->replay(0);  // the same dropout each time
     else
@@ -150,7 +150,7 @@ void Workload::run() {
   } else {
     infer();
   }
-  kernels_for(options_.device).synchronize();
+  backend_for(options_.device).synchronize();
 }
 
 nlohmann::json Workload::check() {

@@ -8,6 +8,7 @@
 #include "dinomaly/base/framework.h"
 #include "dinomaly/model/anomaly_map.h"
 #include "nn/optim/optimizer.h"
+#include "tensor/backend.h"
 #include "tensor/io/safetensors.h"
 
 namespace dinomaly {

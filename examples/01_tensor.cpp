@@ -23,7 +23,7 @@
 
 #include <cmath>
 
-#include "tensor/kernels.h"
+#include "tensor/backend.h"
 #include "tensor/ops.h"
 
 using namespace nabla;
@@ -74,7 +74,7 @@ static void dtypes() {
 
 // Freed blocks are kept and reused: after its first step a training loop requests no memory from the system.
 static void memory() {
-  const CachingAllocator& allocator = kernels_for(Device::cpu()).allocator();
+  const CachingAllocator& allocator = backend_for(Device::cpu()).allocator();
   const MemoryCounters before = allocator.counters();
   const auto live = [&] { return allocator.counters().live_bytes - before.live_bytes; };
   Tensor x = Tensor::empty({1024, 256});

@@ -4,9 +4,9 @@
 
 #include <functional>
 
+#include "tensor/backend.h"
 #include "tensor/error.h"
 #include "tensor/io/printable.h"
-#include "tensor/kernels.h"
 
 namespace nabla {
 
@@ -29,7 +29,7 @@ void replace(const std::vector<Variable>& parameters, const std::function<Tensor
     parameter.set_value(change(before));
     if (parameter.value().storage() != before.storage()) before.storage()->evict();
   }
-  if (!parameters.empty()) kernels_for(Device::cpu()).allocator().release_cached();
+  if (!parameters.empty()) backend_for(Device::cpu()).allocator().release_cached();
 }
 
 }  // namespace
@@ -77,7 +77,7 @@ void Module::load_state_dict(const std::map<std::string, Tensor>& values, const 
     parameter.set_value(parameter.requires_grad() ? value.clone() : value);
     if (parameter.requires_grad()) value.storage()->evict();  // the trained copy is all that is needed
   }
-  kernels_for(Device::cpu()).allocator().release_cached();
+  backend_for(Device::cpu()).allocator().release_cached();
 }
 
 void Module::to(Dtype dtype) {

@@ -57,14 +57,4 @@ struct AdamSlot {
   Tensor master = {};
 };
 
-// Work that a device has recorded and can do again with far less effort of the host. Whoever holds it keeps
-// all tensors alive, and where they are, that the work reads and that were made before it.
-class Recording {
- public:
-  virtual ~Recording() = default;
-  // Enqueues the work on what its tensors hold now. dropout() draws its numbers `random_blocks` blocks
-  // further on than when the work was recorded.
-  virtual void replay(uint64_t random_blocks) = 0;
-};
-
 }  // namespace nabla

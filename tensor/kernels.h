@@ -1,4 +1,4 @@
-// THE backend interface: everything a device must be able to do. Callers (autograd/ops, optim) check shapes,
+// Everything a device must be able to compute. Callers (autograd/ops, optim) check shapes,
 // allocate the outputs and broadcast; a kernel only computes.
 //
 // Unless a line says otherwise: all tensors of a call live on the kernel's device, share one floating dtype
@@ -7,32 +7,16 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
-#include <memory>
 #include <span>
 
-#include "tensor/allocator.h"
+#include "tensor/backend.h"
 #include "tensor/kernel_args.h"
 #include "tensor/tensor.h"
 
 namespace nabla {
 
-class Kernels {
+class Kernels : public Backend {
  public:
-  virtual ~Kernels() = default;
-  virtual Device device() const = 0;
-  virtual CachingAllocator& allocator() = 0;
-  // Gives memory back to the system that later work can do without: packed copies of frozen matrices, which
-  // the next product makes again, and free blocks of the allocator. For the end of a phase.
-  virtual void trim() = 0;
-  // Returns when everything asked for so far is done (CPU: at once).
-  virtual void synchronize() = 0;
-  // Calls work(), which then is not done but recorded; null, and nothing called, where a device
-  // cannot record. The work reads nothing on the host and takes nothing from there, and has been done
-  // before, so that whatever is made at the first time is there. Memory it takes stays its own while
-  // the recording lives.
-  virtual std::unique_ptr<Recording> record(const std::function<void()>& work) = 0;
-
   // --- copy: any strides, any dtypes, same shape. Floats to integers truncate. On a GPU backend one side may
   // live on the CPU.
   virtual void copy(const Tensor& from, const Tensor& to) = 0;
@@ -136,14 +120,8 @@ class Kernels {
                             const Tensor& rate_and_step, const Tensor& gradient_scale) = 0;
 };
 
-// The backend of a device. Throws where the program was built without it or the device is absent.
+// The kernels of a device. Throws where the program was built without it or the device is absent.
 Kernels& kernels_for(Device device);
 inline Kernels& kernels_for(const Tensor& tensor) { return kernels_for(tensor.device()); }
-
-// What the CPU's kernels in use were compiled for: "avx512_bf16", "avx512", "avx2", "baseline" (any x86-64,
-// or the one level of another processor), or "native", the processor of the machine that compiled this
-// program. The best that runs here, or the one that the environment variable DINOMALY_CPU_LEVEL names; throws
-// InputError where that one is not in the program or does not run.
-std::string cpu_level();
 
 }  // namespace nabla

@@ -223,6 +223,15 @@ std::pair<Tensor, Tensor> topk(const Tensor& x, int64_t k, int axis, bool larges
           indices.reshape(shape).transpose(axis, -1).contiguous()};
 }
 
+Tensor kth_largest(const Tensor& x, const Tensor& k) {
+  check(k.numel() == 1 && k.dtype() == Dtype::i64, "kth_largest: k must be one i64, not {} of shape {}",
+        k.dtype(), k.shape());
+  check(x.numel() > 0, "kth_largest: shape {} has no elements", x.shape());
+  Tensor out = Tensor::empty({1}, x.dtype(), x.device());
+  kernels_for(x).kth_largest(x.contiguous().flatten(), k, out);
+  return out;
+}
+
 Tensor argmax(const Tensor& x, int axis) {
   check_axis("argmax", x, axis);
   axis = x.shape().wrap(axis);

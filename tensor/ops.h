@@ -41,6 +41,8 @@ Tensor as_rows(const Tensor& x);
 // Along `axis`: {values, indices (i64)}.
 std::pair<Tensor, Tensor> sort(const Tensor& x, int axis = -1, bool descending = false);
 std::pair<Tensor, Tensor> topk(const Tensor& x, int64_t k, int axis = -1, bool largest = true);
+// The k-th largest of all elements, in the order of sort(): (1). k (1) i64, from 1 to their number, stays on the device.
+Tensor kth_largest(const Tensor& x, const Tensor& k);
 Tensor argmax(const Tensor& x, int axis = -1);
 
 // (..., M, K) x (..., K, N); leading axes are equal, or one operand has none. `transposed` operands are

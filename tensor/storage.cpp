@@ -5,19 +5,19 @@
 
 #include <cstdint>
 
-#include "tensor/kernels.h"
+#include "tensor/backend.h"
 
 namespace nabla {
 
 constinit thread_local StorageWatcher* StorageWatcher::watching_ = nullptr;
 
 Storage::Storage(size_t bytes, Device device, bool* cleared)
-    : data_(bytes == 0 ? nullptr : kernels_for(device).allocator().allocate(bytes, cleared)),
+    : data_(bytes == 0 ? nullptr : backend_for(device).allocator().allocate(bytes, cleared)),
       bytes_(bytes),
       device_(device) {}
 
 Storage::~Storage() {
-  if (owner_ == nullptr && data_ != nullptr) kernels_for(device_).allocator().deallocate(data_, bytes_);
+  if (owner_ == nullptr && data_ != nullptr) backend_for(device_).allocator().deallocate(data_, bytes_);
 }
 
 void Storage::evict() const {

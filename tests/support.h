@@ -73,6 +73,10 @@ std::string input_error(Call&& call) {
   return "";
 }
 
+inline bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
 // One line that names `part`, as every message to a user must be.
 inline bool one_line_with(const std::string& message, const std::string& part) {
   return message.find(part) != std::string::npos && message.find('\n') == std::string::npos;

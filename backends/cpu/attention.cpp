@@ -9,12 +9,13 @@
 
 #include "backends/common/parallel.h"
 #include "backends/cpu/attention_forward.h"
-#include "backends/cpu/cpu_kernels.h"
 #include "backends/cpu/gemm.h"
 #include "backends/cpu/heads.h"
+#include "tensor/kernel_args.h"
+#include "tensor/tensor.h"
 #include "tensor/vector_math.h"
 
-namespace nabla {
+namespace nabla::cpu {
 
 namespace {
 
@@ -136,11 +137,11 @@ void backward(const BackwardHeads<T>& x, const Wide<T>* logsumexp, double scale,
 
 }  // namespace
 
-void CpuKernels::attention(const Tensor& q, const Tensor& k, const Tensor& v, double scale, const Tensor& out,
-                           const Tensor& logsumexp) {
+void attention(const Tensor& q, const Tensor& k, const Tensor& v, double scale, const Tensor& out,
+               const Tensor& logsumexp) {
   if (q.numel() == 0 || k.numel() == 0) {  // nothing to attend to
-    fill(out, 0);
-    fill(logsumexp, -std::numeric_limits<double>::infinity());
+    out.fill(0);
+    logsumexp.fill(-std::numeric_limits<double>::infinity());
     return;
   }
   visit_floating(q.dtype(), [&]<class T>(T) {
@@ -157,11 +158,11 @@ void CpuKernels::attention(const Tensor& q, const Tensor& k, const Tensor& v, do
   });
 }
 
-void CpuKernels::attention_backward(const Tensor& dout, const Tensor& q, const Tensor& k, const Tensor& v,
-                                    const Tensor& out, const Tensor& logsumexp, double scale,
-                                    const Tensor& dq, const Tensor& dk, const Tensor& dv) {
+void attention_backward(const Tensor& dout, const Tensor& q, const Tensor& k, const Tensor& v,
+                        const Tensor& out, const Tensor& logsumexp, double scale, const Tensor& dq,
+                        const Tensor& dk, const Tensor& dv) {
   if (q.numel() == 0 || k.numel() == 0) {
-    for (const Tensor& gradient : {dq, dk, dv}) fill(gradient, 0);
+    for (const Tensor& gradient : {dq, dk, dv}) gradient.fill(0);
     return;
   }
   visit_floating(q.dtype(), [&]<class T>(T) {
@@ -171,4 +172,4 @@ void CpuKernels::attention_backward(const Tensor& dout, const Tensor& q, const T
   });
 }
 
-}  // namespace nabla
+}  // namespace nabla::cpu

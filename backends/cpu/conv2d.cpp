@@ -6,11 +6,12 @@
 // image and group  y = weight columns,  dcolumns = weight^T dy,  dweight += dy columns^T.
 #include <algorithm>
 
-#include "backends/cpu/cpu_kernels.h"
 #include "backends/cpu/gemm.h"
 #include "backends/cpu/onednn.h"
+#include "tensor/kernel_args.h"
+#include "tensor/tensor.h"
 
-namespace nabla {
+namespace nabla::cpu {
 
 namespace {
 
@@ -195,19 +196,18 @@ void run(Direction direction, const Convolution& c) {
 
 }  // namespace
 
-void CpuKernels::conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dArgs& args,
-                        const Tensor& y) {
+void conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dArgs& args,
+            const Tensor& y) {
   run(Direction::forward, {x, weight, bias, y, args});
 }
 
-void CpuKernels::conv2d_backward_data(const Tensor& dy, const Tensor& weight, const Conv2dArgs& args,
-                                      const Tensor& dx) {
+void conv2d_backward_data(const Tensor& dy, const Tensor& weight, const Conv2dArgs& args, const Tensor& dx) {
   run(Direction::backward_data, {dx, weight, {}, dy, args});
 }
 
-void CpuKernels::conv2d_backward_weight(const Tensor& dy, const Tensor& x, const Conv2dArgs& args,
-                                        const Tensor& dweight) {
+void conv2d_backward_weight(const Tensor& dy, const Tensor& x, const Conv2dArgs& args,
+                            const Tensor& dweight) {
   run(Direction::backward_weight, {x, dweight, {}, dy, args});
 }
 
-}  // namespace nabla
+}  // namespace nabla::cpu

@@ -4,10 +4,11 @@
 #include <vector>
 
 #include "backends/common/convert.h"
-#include "backends/cpu/cpu_kernels.h"
 #include "backends/cpu/strided.h"
+#include "tensor/kernel_args.h"
+#include "tensor/tensor.h"
 
-namespace nabla {
+namespace nabla::cpu {
 
 namespace {
 
@@ -94,7 +95,7 @@ void copy_transposed(const CopyLoop& loop, int axis, const From* from, To* to) {
 
 }  // namespace
 
-void CpuKernels::copy(const Tensor& from, const Tensor& to) {
+void copy(const Tensor& from, const Tensor& to) {
   if (to.numel() == 0) return;
   const CopyLoop loop = copy_loop(from, to);
   const int axis = transposed_axis(loop);
@@ -111,7 +112,7 @@ void CpuKernels::copy(const Tensor& from, const Tensor& to) {
   });
 }
 
-void CpuKernels::fill(const Tensor& out, double value) {
+void fill(const Tensor& out, double value) {
   const StridedLoop<1> loop = strided_loop<1>(out.shape(), {out.strides()});
   visit(out.dtype(), [&](auto type) {
     using T = decltype(type);
@@ -128,4 +129,4 @@ void CpuKernels::fill(const Tensor& out, double value) {
   });
 }
 
-}  // namespace nabla
+}  // namespace nabla::cpu

@@ -8,9 +8,10 @@
 
 #include "backends/common/convert.h"
 #include "backends/common/parallel.h"
-#include "backends/cpu/cpu_kernels.h"
+#include "tensor/kernel_args.h"
+#include "tensor/tensor.h"
 
-namespace nabla {
+namespace nabla::cpu {
 
 namespace {
 
@@ -52,7 +53,7 @@ double through_norm(double dcos, double cosine, double norm, double clamped) {
 
 }  // namespace
 
-void CpuKernels::cosine_similarity(const Tensor& a, const Tensor& b, double eps, const Tensor& out) {
+void cosine_similarity(const Tensor& a, const Tensor& b, double eps, const Tensor& out) {
   const int64_t rows = a.size(0), n = a.size(1);
   visit_floating(a.dtype(), [&]<class T>(T) {
     const T *left = a.data<T>(), *right = b.data<T>();
@@ -65,8 +66,8 @@ void CpuKernels::cosine_similarity(const Tensor& a, const Tensor& b, double eps,
   });
 }
 
-void CpuKernels::cosine_similarity_backward(const Tensor& dout, const Tensor& a, const Tensor& b, double eps,
-                                            const Tensor& da, const Tensor& db) {
+void cosine_similarity_backward(const Tensor& dout, const Tensor& a, const Tensor& b, double eps,
+                                const Tensor& da, const Tensor& db) {
   const int64_t rows = a.size(0), n = a.size(1);
   visit_floating(a.dtype(), [&]<class T>(T) {
     const T *gradient = dout.data<T>(), *left = a.data<T>(), *right = b.data<T>();
@@ -89,4 +90,4 @@ void CpuKernels::cosine_similarity_backward(const Tensor& dout, const Tensor& a,
   });
 }
 
-}  // namespace nabla
+}  // namespace nabla::cpu

@@ -45,4 +45,9 @@ class SystemSource final : public MemorySource {
 
 CpuKernels::CpuKernels() : allocator_(std::make_unique<SystemSource>()) {}
 
+void CpuKernels::trim() {
+  cpu::release_packed_weights();
+  allocator_.release_cached();
+}
+
 }  // namespace nabla

@@ -1,10 +1,16 @@
-// The CPU backend. Contracts stand in tensor/kernels.h; each group of methods has its own file
-// in this folder.
+// The CPU backend. Contracts stand in tensor/kernels.h; a kernel is a function in a file of this folder. Those files do
+// not include this one: a new kernel compiles itself and this list, not its neighbours.
 #pragma once
 
 #include <span>
 
 #include "tensor/kernels.h"
+
+// The functions: one declaration for each kernel that Kernels declares. Where a file's own differs, linking fails.
+namespace nabla::cpu {
+#include "backends/kernel_functions.inc"
+void release_packed_weights();  // of matmul(): its copies of frozen matrices
+}  // namespace nabla::cpu
 
 namespace nabla {
 
@@ -18,8 +24,8 @@ class CpuKernels final : public Kernels {
   void synchronize() override {}
   std::unique_ptr<Recording> record(const std::function<void()>&) override { return nullptr; }
 
-// The kernels themselves: one declaration for each that Kernels declares.
-#include "backends/kernel_overrides.inc"
+// Each calls its function.
+#include "backends/kernel_calls.inc"
 
  private:
   CachingAllocator allocator_;

@@ -6,10 +6,11 @@
 
 #include "backends/common/convert.h"
 #include "backends/common/parallel.h"
-#include "backends/cpu/cpu_kernels.h"
+#include "tensor/kernel_args.h"
+#include "tensor/tensor.h"
 #include "tensor/vector_math.h"
 
-namespace nabla {
+namespace nabla::cpu {
 
 namespace {
 
@@ -42,8 +43,8 @@ T forward(const T* logits, int64_t label, int64_t classes, T* probabilities) {
 
 }  // namespace
 
-void CpuKernels::cross_entropy(const Tensor& logits, const Tensor& labels, const Tensor& loss,
-                               const Tensor& probabilities) {
+void cross_entropy(const Tensor& logits, const Tensor& labels, const Tensor& loss,
+                   const Tensor& probabilities) {
   const int64_t rows = logits.size(0), classes = logits.size(1);
   const int64_t* label = labels.data<int64_t>();
   check_labels(label, rows, classes);
@@ -58,8 +59,8 @@ void CpuKernels::cross_entropy(const Tensor& logits, const Tensor& labels, const
   });
 }
 
-void CpuKernels::cross_entropy_backward(const Tensor& dloss, const Tensor& probabilities,
-                                        const Tensor& labels, const Tensor& dlogits) {
+void cross_entropy_backward(const Tensor& dloss, const Tensor& probabilities, const Tensor& labels,
+                            const Tensor& dlogits) {
   const int64_t rows = probabilities.size(0), classes = probabilities.size(1);
   const int64_t* label = labels.data<int64_t>();
   check_labels(label, rows, classes);
@@ -80,4 +81,4 @@ void CpuKernels::cross_entropy_backward(const Tensor& dloss, const Tensor& proba
   });
 }
 
-}  // namespace nabla
+}  // namespace nabla::cpu

@@ -2,9 +2,10 @@
 
 #include "backends/common/convert.h"
 #include "backends/common/parallel.h"
-#include "backends/cpu/cpu_kernels.h"
+#include "tensor/kernel_args.h"
+#include "tensor/tensor.h"
 
-namespace nabla {
+namespace nabla::cpu {
 
 namespace {
 
@@ -34,7 +35,7 @@ void dropout_piece(const T* x, T* y, int64_t count, double p, uint64_t seed, uin
 
 }  // namespace
 
-void CpuKernels::dropout(const Tensor& x, double p, uint64_t seed, uint64_t offset, const Tensor& y) {
+void dropout(const Tensor& x, double p, uint64_t seed, uint64_t offset, const Tensor& y) {
   visit_floating(x.dtype(), [&](auto type) {
     using T = decltype(type);
     const T* source = x.data<T>();
@@ -49,4 +50,4 @@ void CpuKernels::dropout(const Tensor& x, double p, uint64_t seed, uint64_t offs
   });
 }
 
-}  // namespace nabla
+}  // namespace nabla::cpu

@@ -5,10 +5,11 @@
 #include <utility>
 
 #include "backends/common/convert.h"
-#include "backends/cpu/cpu_kernels.h"
 #include "backends/cpu/strided.h"
+#include "tensor/kernel_args.h"
+#include "tensor/tensor.h"
 
-namespace nabla {
+namespace nabla::cpu {
 
 namespace {
 
@@ -65,7 +66,7 @@ void map_elements(const Function& function, const Tensor& out, const Inputs&... 
 
 }  // namespace
 
-void CpuKernels::unary(Unary op, const Tensor& x, UnaryArgs args, const Tensor& y) {
+void unary(Unary op, const Tensor& x, UnaryArgs args, const Tensor& y) {
   visit_floating(x.dtype(), [&](auto type) {
     using T = decltype(type);
     visit_unary<Compute<T>>(op, args, [&](auto functor) {
@@ -74,8 +75,8 @@ void CpuKernels::unary(Unary op, const Tensor& x, UnaryArgs args, const Tensor& 
   });
 }
 
-void CpuKernels::unary_backward(Unary op, const Tensor& dy, const Tensor& x, const Tensor& y, UnaryArgs args,
-                                const Tensor& dx) {
+void unary_backward(Unary op, const Tensor& dy, const Tensor& x, const Tensor& y, UnaryArgs args,
+                    const Tensor& dx) {
   visit_floating(x.dtype(), [&](auto type) {
     using T = decltype(type);
     visit_unary<Compute<T>>(op, args, [&](auto functor) {
@@ -86,7 +87,7 @@ void CpuKernels::unary_backward(Unary op, const Tensor& dy, const Tensor& x, con
   });
 }
 
-void CpuKernels::binary(Binary op, const Tensor& a, const Tensor& b, const Tensor& out) {
+void binary(Binary op, const Tensor& a, const Tensor& b, const Tensor& out) {
   visit(out.dtype(), [&](auto type) {
     using T = decltype(type);
     visit_binary(op, [&](auto functor) {
@@ -100,14 +101,14 @@ void CpuKernels::binary(Binary op, const Tensor& a, const Tensor& b, const Tenso
   });
 }
 
-void CpuKernels::compare(Compare op, const Tensor& a, const Tensor& b, const Tensor& out) {
+void compare(Compare op, const Tensor& a, const Tensor& b, const Tensor& out) {
   visit(a.dtype(), [&](auto type) {
     using T = decltype(type);
     visit_compare(op, [&](auto functor) { map_elements<uint8_t, T, T>(functor, out, a, b); });
   });
 }
 
-void CpuKernels::where(const Tensor& condition, const Tensor& a, const Tensor& b, const Tensor& out) {
+void where(const Tensor& condition, const Tensor& a, const Tensor& b, const Tensor& out) {
   visit(out.dtype(), [&](auto type) {
     using T = decltype(type);
     map_elements<T, uint8_t, T, T>([](uint8_t chosen, auto yes, auto no) { return chosen != 0 ? yes : no; },
@@ -115,4 +116,4 @@ void CpuKernels::where(const Tensor& condition, const Tensor& a, const Tensor& b
   });
 }
 
-}  // namespace nabla
+}  // namespace nabla::cpu

@@ -6,9 +6,10 @@
 #include <vector>
 
 #include "backends/common/parallel.h"
-#include "backends/cpu/cpu_kernels.h"
+#include "tensor/kernel_args.h"
+#include "tensor/tensor.h"
 
-namespace nabla {
+namespace nabla::cpu {
 
 namespace {
 
@@ -77,7 +78,7 @@ void backward_row(const Plan& plan, int64_t y, const T* dout, Wide<T>* row, Wide
 
 }  // namespace
 
-void CpuKernels::interpolate(const Tensor& x, const InterpolateArgs& args, const Tensor& y) {
+void interpolate(const Tensor& x, const InterpolateArgs& args, const Tensor& y) {
   if (y.numel() == 0) return;
   const Plan plan = plan_for(args, x, y);
   visit_floating(x.dtype(), [&](auto type) {
@@ -95,7 +96,7 @@ void CpuKernels::interpolate(const Tensor& x, const InterpolateArgs& args, const
   });
 }
 
-void CpuKernels::interpolate_backward(const Tensor& dy, const InterpolateArgs& args, const Tensor& dx) {
+void interpolate_backward(const Tensor& dy, const InterpolateArgs& args, const Tensor& dx) {
   if (dx.numel() == 0) return;
   const Plan plan = plan_for(args, dx, dy);
   visit_floating(dy.dtype(), [&](auto type) {
@@ -117,4 +118,4 @@ void CpuKernels::interpolate_backward(const Tensor& dy, const InterpolateArgs& a
   });
 }
 
-}  // namespace nabla
+}  // namespace nabla::cpu

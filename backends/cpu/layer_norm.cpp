@@ -7,9 +7,10 @@
 
 #include "backends/common/convert.h"
 #include "backends/common/parallel.h"
-#include "backends/cpu/cpu_kernels.h"
+#include "tensor/kernel_args.h"
+#include "tensor/tensor.h"
 
-namespace nabla {
+namespace nabla::cpu {
 
 namespace {
 
@@ -62,8 +63,8 @@ void backward(const T* dy, const T* x, const T* weight, Wide<T> mean, Wide<T> rs
 
 }  // namespace
 
-void CpuKernels::layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps,
-                            const Tensor& y, const Tensor& mean, const Tensor& rstd) {
+void layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps, const Tensor& y,
+                const Tensor& mean, const Tensor& rstd) {
   const int64_t rows = x.size(0), width = x.size(1);
   visit_floating(x.dtype(), [&]<class T>(T) {
     const T *in = x.data<T>(), *scale = weight.data<T>(), *shift = bias.data<T>();
@@ -77,9 +78,8 @@ void CpuKernels::layer_norm(const Tensor& x, const Tensor& weight, const Tensor&
   });
 }
 
-void CpuKernels::layer_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& weight,
-                                     const Tensor& mean, const Tensor& rstd, const Tensor& dx,
-                                     const Tensor& dweight, const Tensor& dbias) {
+void layer_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& weight, const Tensor& mean,
+                         const Tensor& rstd, const Tensor& dx, const Tensor& dweight, const Tensor& dbias) {
   const int64_t rows = x.size(0), width = x.size(1);
   visit_floating(x.dtype(), [&]<class T>(T) {
     using W = Wide<T>;
@@ -111,4 +111,4 @@ void CpuKernels::layer_norm_backward(const Tensor& dy, const Tensor& x, const Te
   });
 }
 
-}  // namespace nabla
+}  // namespace nabla::cpu

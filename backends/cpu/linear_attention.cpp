@@ -9,12 +9,13 @@
 #include <algorithm>
 
 #include "backends/common/parallel.h"
-#include "backends/cpu/cpu_kernels.h"
 #include "backends/cpu/gemm.h"
 #include "backends/cpu/heads.h"
+#include "tensor/kernel_args.h"
+#include "tensor/tensor.h"
 #include "tensor/vector_math.h"
 
-namespace nabla {
+namespace nabla::cpu {
 
 namespace {
 
@@ -163,17 +164,15 @@ void backward_head(const BackwardHeads<T>& x, double eps, int64_t head, Workspac
 
 }  // namespace
 
-void CpuKernels::linear_attention(const Tensor& q, const Tensor& k, const Tensor& v, double eps,
-                                  const Tensor& out) {
+void linear_attention(const Tensor& q, const Tensor& k, const Tensor& v, double eps, const Tensor& out) {
   if (out.numel() == 0) return;
   visit_floating(q.dtype(), [&]<class T>(T) {
     forward(Heads<T>(q), Heads<T>(k), Heads<T>(v), eps, Heads<T>(out), q.size(0) * q.size(1));
   });
 }
 
-void CpuKernels::linear_attention_backward(const Tensor& dout, const Tensor& q, const Tensor& k,
-                                           const Tensor& v, double eps, const Tensor& dq, const Tensor& dk,
-                                           const Tensor& dv) {
+void linear_attention_backward(const Tensor& dout, const Tensor& q, const Tensor& k, const Tensor& v,
+                               double eps, const Tensor& dq, const Tensor& dk, const Tensor& dv) {
   if (dq.numel() == 0) return;
   visit_floating(q.dtype(), [&]<class T>(T) {
     const BackwardHeads<T> heads{Heads<T>(dout), Heads<T>(q),  Heads<T>(k), Heads<T>(v),
@@ -185,4 +184,4 @@ void CpuKernels::linear_attention_backward(const Tensor& dout, const Tensor& q, 
   });
 }
 
-}  // namespace nabla
+}  // namespace nabla::cpu

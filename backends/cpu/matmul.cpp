@@ -6,13 +6,14 @@
 #include <optional>
 
 #include "backends/common/parallel.h"
-#include "backends/cpu/cpu_kernels.h"
 #include "backends/cpu/gemm.h"
 #include "backends/cpu/onednn.h"
 #include "backends/cpu/packed_product.h"
+#include "tensor/kernel_args.h"
+#include "tensor/tensor.h"
 #include "tensor/vector_math.h"
 
-namespace nabla {
+namespace nabla::cpu {
 
 namespace {
 
@@ -273,13 +274,10 @@ void fill_with_epilogue(const Tensor& out, const Epilogue& epilogue) {
 
 }  // namespace
 
-void CpuKernels::trim() {
-  packed_weights().clear();
-  allocator().release_cached();
-}
+void release_packed_weights() { packed_weights().clear(); }
 
-void CpuKernels::matmul(const Tensor& a, bool a_transposed, const Tensor& b, bool b_transposed,
-                        const Tensor& out, const Epilogue& epilogue, bool frozen_b) {
+void matmul(const Tensor& a, bool a_transposed, const Tensor& b, bool b_transposed, const Tensor& out,
+            const Epilogue& epilogue, bool frozen_b) {
   if (out.numel() == 0) return;
   const Product product = describe(a, a_transposed, b, b_transposed, out);
   if (product.k == 0) {
@@ -299,4 +297,4 @@ void CpuKernels::matmul(const Tensor& a, bool a_transposed, const Tensor& b, boo
   }
 }
 
-}  // namespace nabla
+}  // namespace nabla::cpu

@@ -2,13 +2,15 @@
 // the pieces run in parallel, and sums over pieces are added in order. Results do not depend on the
 // number of threads.
 #include <cmath>
+#include <span>
 #include <vector>
 
 #include "backends/common/convert.h"
 #include "backends/common/parallel.h"
-#include "backends/cpu/cpu_kernels.h"
+#include "tensor/kernel_args.h"
+#include "tensor/tensor.h"
 
-namespace nabla {
+namespace nabla::cpu {
 
 namespace {
 
@@ -124,7 +126,7 @@ void second_pass(const AdamSlot& slot, const Piece& piece, const StableAdamWArgs
 
 }  // namespace
 
-void CpuKernels::sum_of_squares(std::span<const Tensor> tensors, const Tensor& out) {
+void sum_of_squares(std::span<const Tensor> tensors, const Tensor& out) {
   for (const Tensor& tensor : tensors) {
     check(is_floating(tensor.dtype()), "sum_of_squares: expected a floating dtype, got {}", tensor.dtype());
   }
@@ -149,14 +151,14 @@ void CpuKernels::sum_of_squares(std::span<const Tensor> tensors, const Tensor& o
   *out.data<double>() = total;
 }
 
-void CpuKernels::clip_factor(const Tensor& squares, double max_norm, const Tensor& out) {
+void clip_factor(const Tensor& squares, double max_norm, const Tensor& out) {
   const double norm = std::sqrt(*squares.data<double>());
   out.data<double>()[0] = norm;
   out.data<double>()[1] = std::min(1.0, max_norm / (norm + 1e-6));
 }
 
-void CpuKernels::stable_adamw(std::span<const AdamSlot> slots, const StableAdamWArgs& args,
-                              const Tensor& rate_and_step, const Tensor& gradient_scale) {
+void stable_adamw(std::span<const AdamSlot> slots, const StableAdamWArgs& args, const Tensor& rate_and_step,
+                  const Tensor& gradient_scale) {
   const double* scalars = rate_and_step.data<double>();
   const StepScalars step{scalars[0], scalars[1], *gradient_scale.data<double>()};
   for (const AdamSlot& slot : slots) {
@@ -185,4 +187,4 @@ void CpuKernels::stable_adamw(std::span<const AdamSlot> slots, const StableAdamW
   });
 }
 
-}  // namespace nabla
+}  // namespace nabla::cpu

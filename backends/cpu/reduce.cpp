@@ -9,10 +9,11 @@
 
 #include "backends/common/convert.h"
 #include "backends/common/parallel.h"
-#include "backends/cpu/cpu_kernels.h"
 #include "tensor/elementwise.h"
+#include "tensor/kernel_args.h"
+#include "tensor/tensor.h"
 
-namespace nabla {
+namespace nabla::cpu {
 
 namespace {
 
@@ -117,7 +118,7 @@ void reduce_all(const Tensor& x, const Tensor& out) {
 
 }  // namespace
 
-void CpuKernels::reduce(Reduce op, const Tensor& x, const Tensor& out) {
+void reduce(Reduce op, const Tensor& x, const Tensor& out) {
   if (out.numel() == 0) return;
   visit(x.dtype(), [&](auto type) {
     using T = decltype(type);
@@ -128,7 +129,7 @@ void CpuKernels::reduce(Reduce op, const Tensor& x, const Tensor& out) {
   });
 }
 
-void CpuKernels::arg_max(const Tensor& x, const Tensor& out) {
+void arg_max(const Tensor& x, const Tensor& out) {
   const int64_t n = x.size(1), inner = x.size(2);
   visit(x.dtype(), [&](auto type) {
     using T = decltype(type);
@@ -153,4 +154,4 @@ void CpuKernels::arg_max(const Tensor& x, const Tensor& out) {
   });
 }
 
-}  // namespace nabla
+}  // namespace nabla::cpu

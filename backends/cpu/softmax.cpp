@@ -5,10 +5,11 @@
 
 #include "backends/common/convert.h"
 #include "backends/common/parallel.h"
-#include "backends/cpu/cpu_kernels.h"
+#include "tensor/kernel_args.h"
+#include "tensor/tensor.h"
 #include "tensor/vector_math.h"
 
-namespace nabla {
+namespace nabla::cpu {
 
 namespace {
 
@@ -51,7 +52,7 @@ void backward(const T* dy, const T* y, int64_t n, bool logarithm, T* dx) {
 
 }  // namespace
 
-void CpuKernels::softmax(const Tensor& x, bool logarithm, const Tensor& y) {
+void softmax(const Tensor& x, bool logarithm, const Tensor& y) {
   const int64_t rows = x.size(0), n = x.size(1);
   visit_floating(x.dtype(), [&]<class T>(T) {
     const T* in = x.data<T>();
@@ -62,7 +63,7 @@ void CpuKernels::softmax(const Tensor& x, bool logarithm, const Tensor& y) {
   });
 }
 
-void CpuKernels::softmax_backward(const Tensor& dy, const Tensor& y, bool logarithm, const Tensor& dx) {
+void softmax_backward(const Tensor& dy, const Tensor& y, bool logarithm, const Tensor& dx) {
   const int64_t rows = y.size(0), n = y.size(1);
   visit_floating(y.dtype(), [&]<class T>(T) {
     const T *gradient = dy.data<T>(), *value = y.data<T>();
@@ -75,4 +76,4 @@ void CpuKernels::softmax_backward(const Tensor& dy, const Tensor& y, bool logari
   });
 }
 
-}  // namespace nabla
+}  // namespace nabla::cpu

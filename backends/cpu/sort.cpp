@@ -5,9 +5,10 @@
 
 #include "backends/common/convert.h"
 #include "backends/common/parallel.h"
-#include "backends/cpu/cpu_kernels.h"
+#include "tensor/kernel_args.h"
+#include "tensor/tensor.h"
 
-namespace nabla {
+namespace nabla::cpu {
 
 namespace {
 
@@ -63,19 +64,19 @@ void sort_rows(const Tensor& x, int64_t count, bool descending, const Tensor& va
 
 }  // namespace
 
-void CpuKernels::sort(const Tensor& x, bool descending, const Tensor& values, const Tensor& indices) {
+void sort(const Tensor& x, bool descending, const Tensor& values, const Tensor& indices) {
   visit(x.dtype(), [&](auto type) { sort_rows<decltype(type)>(x, x.size(1), descending, values, indices); });
 }
 
-void CpuKernels::topk(const Tensor& x, int64_t k, bool largest, const Tensor& values, const Tensor& indices) {
+void topk(const Tensor& x, int64_t k, bool largest, const Tensor& values, const Tensor& indices) {
   visit(x.dtype(), [&](auto type) { sort_rows<decltype(type)>(x, k, largest, values, indices); });
 }
 
-void CpuKernels::kth_largest(const Tensor& x, const Tensor& k, const Tensor& out) {
+void kth_largest(const Tensor& x, const Tensor& k, const Tensor& out) {
   const int64_t count = *k.data<int64_t>();
   const Tensor values = Tensor::empty({1, count}, x.dtype()), indices = Tensor::empty({1, count}, Dtype::i64);
   topk(x.reshape({1, x.numel()}), count, true, values, indices);
   out.copy_from(values.select(0, 0).slice(0, count - 1, count));
 }
 
-}  // namespace nabla
+}  // namespace nabla::cpu

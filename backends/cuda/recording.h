@@ -7,7 +7,8 @@
 
 #include "backends/cuda/staging.h"
 #include "tensor/allocator.h"
-#include "tensor/kernel_args.h"
+#include "tensor/backend.h"
+#include "tensor/tensor.h"
 
 namespace nabla {
 

@@ -1,18 +1,18 @@
 #include "dinomaly/base/open_device.h"
 
 #include "dinomaly/base/framework.h"
-#include "tensor/kernels.h"
+#include "tensor/backend.h"
 
 namespace dinomaly {
 
 Device open_device(const std::string& text) {
   if (text != "auto") {
     const Device device = parse_device(text);
-    kernels_for(device);
+    backend_for(device);
     return device;
   }
   try {
-    kernels_for(Device::cuda());
+    backend_for(Device::cuda());
     fmt::print(stderr, "--device auto: {}\n", Device::cuda());
     return Device::cuda();
   } catch (const InputError& error) {

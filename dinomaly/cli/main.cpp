@@ -5,8 +5,8 @@
 #include "dinomaly/base/program.h"
 #include "dinomaly/cli/commands.h"
 #include "dinomaly/cli/parse_flags.h"
+#include "tensor/backend.h"
 #include "tensor/error.h"
-#include "tensor/kernels.h"
 
 using namespace dinomaly;
 

@@ -14,8 +14,8 @@
 #include "dinomaly/inference/calibrate.h"
 #include "dinomaly/inference/for_each_prediction.h"
 #include "dinomaly/model/model_file.h"
+#include "tensor/backend.h"
 #include "tensor/io/safetensors.h"
-#include "tensor/kernels.h"
 
 namespace dinomaly {
 
@@ -126,7 +126,7 @@ void TrainRun::checkpoint() {
 void TrainRun::validate() {
   log_steps(true);
   const Metrics mean = mean_metrics(evaluate_all(*model_, judged_, TestImages::dropped));
-  kernels_for(options_.device).trim();  // the encoder rests again
+  backend_for(options_.device).trim();  // the encoder rests again
   std::string row = std::to_string(trainer_.iteration());
   for (const std::string& name : metric_names()) row += fmt::format(",{:.9g}", metric_value(mean, name));
   validation_ += row + "\n";

@@ -29,13 +29,13 @@ File open(const std::filesystem::path& path, const char* mode) {
   return File(TIFFOpen(path.c_str(), mode));
 }
 
-struct Layout {
+struct TiffLayout {
   uint32_t width = 0, height = 0;
   uint16_t bits = 1, samples = 1, format = SAMPLEFORMAT_UINT;
 };
 
-Layout read_layout(TIFF* file, const std::string& name) {
-  Layout layout;
+TiffLayout read_layout(TIFF* file, const std::string& name) {
+  TiffLayout layout;
   const bool sized = TIFFGetField(file, TIFFTAG_IMAGEWIDTH, &layout.width) == 1 &&
                      TIFFGetField(file, TIFFTAG_IMAGELENGTH, &layout.height) == 1;
   check_input(sized && layout.width > 0 && layout.height > 0, "{}: a TIFF without a size", name);
@@ -62,7 +62,7 @@ void widen(const uint8_t* row, uint32_t width, float* out) {
   }
 }
 
-void convert_row(const Layout& layout, const uint8_t* row, float* out) {
+void convert_row(const TiffLayout& layout, const uint8_t* row, float* out) {
   if (layout.format == SAMPLEFORMAT_UINT) {
     layout.bits == 8 ? widen<uint8_t>(row, layout.width, out) : widen<uint16_t>(row, layout.width, out);
   } else {
@@ -110,7 +110,7 @@ Tensor load_tiff_map(const std::filesystem::path& path) {
   check_input(std::filesystem::is_regular_file(path), "{}: no such file", name);
   const File file = open(path, "r");
   check_input(file != nullptr, "{}: not a TIFF file", name);
-  const Layout layout = read_layout(file.get(), name);
+  const TiffLayout layout = read_layout(file.get(), name);
   // A file shorter than its pixels would allocate memory it cannot fill.
   const tmsize_t row_bytes = TIFFScanlineSize(file.get());
   check_input(row_bytes >= static_cast<tmsize_t>(layout.width) * (layout.bits / 8) && row_bytes <= (1 << 20),

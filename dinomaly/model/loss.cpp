@@ -5,7 +5,6 @@
 #include "autograd/ops/ops.h"
 #include "dinomaly/base/framework.h"
 #include "tensor/elementwise.h"
-#include "tensor/kernels.h"
 #include "tensor/ops.h"
 
 namespace dinomaly {
@@ -22,9 +21,7 @@ namespace {
 Tensor gradient_weights(const Tensor& encoded, const Tensor& decoded, const Tensor& k, double factor) {
   const Tensor distance =
       no_grad([&] { return 1.0 - cosine_similarity(Variable(encoded), Variable(decoded)); }).value();
-  const Tensor threshold = Tensor::empty({1}, distance.dtype(), distance.device());
-  kernels_for(distance).kth_largest(distance.flatten(), k, threshold);
-  const Tensor easy = compare(Compare::less, distance, threshold).unsqueeze(-1);
+  const Tensor easy = compare(Compare::less, distance, kth_largest(distance, k)).unsqueeze(-1);
   const Tensor one = Tensor::ones({1}, decoded.dtype(), decoded.device());
   return where(easy, one * factor, one);
 }

@@ -11,7 +11,7 @@
 #include "dinomaly/base/sha256.h"
 #include "dinomaly/image/preprocess.h"
 #include "dinomaly/weights/encoder_hash.h"
-#include "tensor/kernels.h"
+#include "tensor/backend.h"
 #include "tensor/ops.h"
 
 namespace dinomaly {
@@ -153,7 +153,7 @@ void FeatureStore::keep(const std::vector<int64_t>& indices, const Features& fea
 
 void FeatureStore::finish() {
   images_.reset();
-  kernels_for(device_).trim();  // the encoder rests from now on
+  backend_for(device_).trim();  // the encoder rests from now on
   if (!cached_as_.empty()) save_cache();
 }
 

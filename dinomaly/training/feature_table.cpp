@@ -10,7 +10,7 @@
 
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
-#include "tensor/kernels.h"
+#include "tensor/backend.h"
 #include "tensor/ops.h"
 
 namespace dinomaly {
@@ -46,7 +46,7 @@ Shape with_rows(const Tensor& batch, int64_t count) {
 
 // The rest of the memory is for training.
 bool fits_on_gpu(Device device, size_t bytes) {
-  return !device.is_cpu() && bytes <= kernels_for(device).allocator().available() / 2;
+  return !device.is_cpu() && bytes <= backend_for(device).allocator().available() / 2;
 }
 
 std::vector<Tensor> parts_of(const Features& features) {

@@ -41,7 +41,7 @@ void RecordedStep::place(StepInputs inputs) {
 
 void RecordedStep::record_step(Generator& generator, const std::function<void(const StepInputs&)>& step) {
   const Generator before = generator;
-  recording_ = kernels_for(device_).record([&] { step(inputs_); });
+  recording_ = backend_for(device_).record([&] { step(inputs_); });
   can_record_ = recording_ != nullptr;
   if (!recording_) return;
   recorded_at_ = before.offset();

@@ -7,7 +7,7 @@
 
 #include "dinomaly/base/framework.h"
 #include "dinomaly/model/model.h"
-#include "tensor/kernels.h"
+#include "tensor/backend.h"
 #include "tensor/random.h"
 
 namespace dinomaly {

@@ -42,7 +42,7 @@ void place_cls(std::map<std::string, Tensor>& tensors, const EncoderConfig& conf
   if (config.cls_in_position_table == in_table) return;
   Tensor &table = tensors.at("pos_embed"), &cls = tensors.at("cls_token");
   if (in_table) {
-    table = cat({Tensor::zeros(cls.shape(), table.dtype()), table}, 1);
+    table = cat(std::vector{Tensor::zeros(cls.shape(), table.dtype()), table}, 1);
   } else {
     cls = cls + table.slice(1, 0, 1).to(cls.dtype());
     table = table.slice(1, 1, table.size(1)).contiguous();

@@ -5,7 +5,7 @@
 
 #include "autograd/ops/ops.h"
 #include "autograd/tape.h"
-#include "tensor/kernels.h"
+#include "tensor/backend.h"
 
 using namespace nabla;
 
@@ -159,7 +159,7 @@ TEST_CASE("a second backward, another shape and gradients_of outside a walk are 
 }
 
 TEST_CASE("a deep chain peaks far lower with checkpoints") {
-  CachingAllocator& allocator = kernels_for(Device::cpu()).allocator();
+  CachingAllocator& allocator = backend_for(Device::cpu()).allocator();
   const auto peak_of = [&](auto call) {
     const Variable w1 = drawn({64, 16}, 9), w2 = drawn({16, 64}, 10);
     const auto segment = [&](const std::vector<Variable>& in) {

@@ -2,7 +2,7 @@
 #include <doctest/doctest.h>
 
 #include "autograd/ops/ops.h"
-#include "tensor/kernels.h"
+#include "tensor/backend.h"
 
 using namespace nabla;
 
@@ -101,7 +101,7 @@ TEST_CASE("an op that throws in backward() leaves no half-summed gradient behind
 }
 
 TEST_CASE("a chain of a million ops goes backward, and is dropped, without recursion or growing memory") {
-  CachingAllocator& allocator = kernels_for(Device::cpu()).allocator();
+  CachingAllocator& allocator = backend_for(Device::cpu()).allocator();
   const int64_t before = allocator.counters().live_blocks, nodes_before = tape_size();
   constexpr int length = 1'000'000;
   {
@@ -126,7 +126,7 @@ TEST_CASE("a chain of a million ops goes backward, and is dropped, without recur
 }
 
 TEST_CASE("the tape keeps what ops saved and nothing else, and gives it back as backward() passes") {
-  CachingAllocator& allocator = kernels_for(Device::cpu()).allocator();
+  CachingAllocator& allocator = backend_for(Device::cpu()).allocator();
   const size_t before = allocator.counters().live_bytes;
   const Variable x(Tensor::ones({1 << 18}, Dtype::f64), true);  // 2 MiB
   Variable y = x;
@@ -143,7 +143,7 @@ TEST_CASE("the tape keeps what ops saved and nothing else, and gives it back as 
 
 TEST_CASE(
     "a product keeps how its input is made where that is cheap, and has the same gradients bit for bit") {
-  CachingAllocator& allocator = kernels_for(Device::cpu()).allocator();
+  CachingAllocator& allocator = backend_for(Device::cpu()).allocator();
   Generator generator(8);
   const auto draw = [&](const Shape& shape) {
     return Variable(Tensor::normal(shape, 0, 1, generator, Dtype::f64), true);
@@ -178,7 +178,7 @@ TEST_CASE(
 }
 
 TEST_CASE("tensors freed in any order leave nothing live") {
-  CachingAllocator& allocator = kernels_for(Device::cpu()).allocator();
+  CachingAllocator& allocator = backend_for(Device::cpu()).allocator();
   const int64_t before = allocator.counters().live_blocks;
   {
     Generator generator(3);

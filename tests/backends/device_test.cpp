@@ -3,20 +3,20 @@
 #include <doctest/doctest.h>
 
 #include "backends/cuda/algorithm_cache.h"
-#include "tensor/kernels.h"
+#include "tensor/backend.h"
 #include "tests/support.h"
 
 namespace nabla {
 
 TEST_CASE("devices: a missing GPU is one line with its name") {
-  const std::string fault = input_error([] { kernels_for(Device::cuda(999)); });
+  const std::string fault = input_error([] { backend_for(Device::cuda(999)); });
   CHECK_MESSAGE(one_line_with(fault, "device cuda:999: "), fault);
-  CHECK(input_error([] { kernels_for(Device::cuda(999)); }) == fault);  // and stays so
+  CHECK(input_error([] { backend_for(Device::cuda(999)); }) == fault);  // and stays so
   CHECK(input_error([] { Tensor::zeros({2}, Dtype::f32, Device::cuda(999)); }) == fault);
 }
 
 TEST_CASE("devices: without a GPU the line says what to do about it") {
-  const std::string fault = input_error([] { kernels_for(Device::cuda()); });
+  const std::string fault = input_error([] { backend_for(Device::cuda()); });
   if (fault.empty()) return skip("a GPU is here: what is said where there is none");
   CHECK_MESSAGE(one_line_with(fault, "device cuda:0: "), fault);
   const bool without_cuda = fault.find("built without CUDA") != std::string::npos;

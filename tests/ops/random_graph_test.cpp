@@ -6,7 +6,7 @@
 
 #include "autograd/gradcheck.h"
 #include "autograd/tape.h"
-#include "tensor/kernels.h"
+#include "tensor/backend.h"
 #include "tests/ops/op_case.h"
 
 namespace nabla {
@@ -173,7 +173,7 @@ TEST_CASE("random graphs have enough ops, and every seed draws another one") {
 }
 
 TEST_CASE("random graphs dropped in any order, walked or not, leave nothing live") {
-  CachingAllocator& allocator = kernels_for(Device::cpu()).allocator();
+  CachingAllocator& allocator = backend_for(Device::cpu()).allocator();
   const int64_t blocks = allocator.counters().live_blocks, nodes = tape_size();
   {
     Generator generator(6);

@@ -5,8 +5,9 @@
 #include <cstdlib>
 #include <thread>
 
+#include "tensor/backend.h"
 #include "tensor/error.h"
-#include "tensor/kernels.h"
+#include "tensor/tensor.h"
 
 using namespace nabla;
 
@@ -89,11 +90,11 @@ TEST_CASE("allocator: a source that knows what is left and what to do is asked")
                        "out of memory: 8192 bytes requested, 0 bytes live, peak 0; ask for less", InputError);
   allocator.deallocate(allocator.allocate(1024), 1024);
   CHECK(allocator.available() == 1000 + 1024);
-  CHECK(kernels_for(Device::cpu()).allocator().available() == SIZE_MAX);
+  CHECK(backend_for(Device::cpu()).allocator().available() == SIZE_MAX);
 }
 
 TEST_CASE("allocator: memory fresh from a source of zeros is distinguished from used memory") {
-  CachingAllocator& allocator = kernels_for(Device::cpu()).allocator();
+  CachingAllocator& allocator = backend_for(Device::cpu()).allocator();
   constexpr size_t bytes = (size_t{5} << 20) + 12345;  // large: mapped, and of no other test's size
   bool cleared = false;
   void* block = allocator.allocate(bytes, &cleared);
@@ -120,7 +121,7 @@ TEST_CASE("allocator: destroying it returns what it kept") {
 }
 
 TEST_CASE("allocator of the CPU: tensors take from it and give back, aligned to 64 bytes") {
-  CachingAllocator& allocator = kernels_for(Device::cpu()).allocator();
+  CachingAllocator& allocator = backend_for(Device::cpu()).allocator();
   const MemoryCounters before = allocator.counters();
   {
     const Tensor small = Tensor::empty({3}), large = Tensor::empty({3000000});
@@ -161,7 +162,7 @@ TEST_CASE("allocator: what a reserve was given serves nobody else until it is re
 
 TEST_CASE("allocator of the CPU: threads may take, pass on and give back tensors" *
           doctest::test_suite("threads")) {
-  CachingAllocator& allocator = kernels_for(Device::cpu()).allocator();
+  CachingAllocator& allocator = backend_for(Device::cpu()).allocator();
   const int64_t before = allocator.counters().live_blocks;
   {
     std::vector<Tensor> passed_on(4);

@@ -25,6 +25,17 @@ std::vector<double> product_by_definition(const Tensor& a, const Tensor& b) {
 
 }  // namespace
 
+TEST_CASE("kth_largest: of all elements, any strides; k must be one i64, and there must be elements") {
+  const Tensor x = counting_f64({2, 3}).transpose(0, 1);
+  const auto k = [](int64_t value) { return Tensor::full({1}, value, Dtype::i64); };
+  CHECK(kth_largest(x, k(1)).to_vector<double>() == std::vector<double>{5});
+  CHECK(kth_largest(x, k(6)).to_vector<double>() == std::vector<double>{0});
+  CHECK_THROWS_WITH_AS(kth_largest(x, Tensor::full({2}, 1, Dtype::i64)),
+                       "kth_largest: k must be one i64, not i64 of shape (2)", Error);
+  CHECK_THROWS_WITH_AS(kth_largest(Tensor::empty({0}), k(1)), "kth_largest: shape (0) has no elements",
+                       Error);
+}
+
 TEST_CASE("cat: along every axis, of views, with empty parts") {
   const Tensor a = counting_f64({2, 3}), b = counting_f64({2, 1}) + 10.0;
   CHECK(cat({a, b}, 1).to_vector<double>() == std::vector<double>{0, 1, 2, 10, 3, 4, 5, 11});

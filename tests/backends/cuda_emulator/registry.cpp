@@ -15,7 +15,7 @@ namespace {
 // and guarded. With DINOMALY_EMULATED_CACHE=1 the backend's cache keeps it, as on a GPU.
 const bool fresh_memory = std::getenv("DINOMALY_EMULATED_CACHE") == nullptr;
 
-Kernels& backend_of(Device device) {
+Kernels& plain_kernels(Device device) {
   if (device.is_cpu()) {
     static CpuKernels& cpu = *new CpuKernels;
     return cpu;
@@ -28,8 +28,10 @@ Kernels& backend_of(Device device) {
 }  // namespace
 
 Kernels& kernels_for(Device device) {
-  Kernels& kernels = backend_of(device);
+  Kernels& kernels = plain_kernels(device);
   return Profiler::running() ? profiled(kernels) : kernels;
 }
+
+Backend& backend_for(Device device) { return kernels_for(device); }
 
 }  // namespace nabla

@@ -4,7 +4,7 @@
 #include "dinomaly/base/framework.h"
 #include "dinomaly/base/open_device.h"
 #include "dinomaly/training/train_options.h"
-#include "tensor/kernels.h"
+#include "tensor/backend.h"
 #include "tests/dinomaly/cli/program.h"
 
 using namespace dinomaly;
@@ -16,7 +16,7 @@ TEST_CASE("--device auto uses what is available and says on stderr which device 
                            (folder / "data" / "wood" / "test" / "good").string() + " --json --deterministic";
   const Outcome automatic = run_dinomaly(folder, call + " --device auto");
   REQUIRE_MESSAGE(automatic.status == 0, automatic.error);
-  const bool gpu = input_error([] { kernels_for(Device::cuda()); }).empty();
+  const bool gpu = input_error([] { backend_for(Device::cuda()); }).empty();
   CHECK_MESSAGE(automatic.error.find(gpu ? "--device auto: cuda:0\n"
                                          : "--device auto: cpu (device cuda:0: ") != std::string::npos,
                 automatic.error);
@@ -41,7 +41,7 @@ TEST_CASE("--device: a GPU that cannot be used is an error of the user") {
 }
 
 TEST_CASE("--device: where there is a GPU, f64 is refused on it") {
-  if (!input_error([] { kernels_for(Device::cuda()); }).empty()) return skip("no GPU: f64 on one is refused");
+  if (!input_error([] { backend_for(Device::cuda()); }).empty()) return skip("no GPU: f64 on one is refused");
   TrainOptions options;
   options.device_name = "cuda", options.precision = "f64";
   CHECK(one_line_with(input_error([&] { options.prepare(); }), "f64"));

@@ -47,10 +47,6 @@ inline Outcome run_well(const TemporaryFolder& folder, const std::string& flags)
   return outcome;
 }
 
-inline bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
 // The command exits with status 2 and one line that contains `expected`.
 inline void check_refused(const TemporaryFolder& folder, const std::string& flags,
                           const std::string& expected) {

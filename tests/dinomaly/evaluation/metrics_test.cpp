@@ -61,12 +61,12 @@ std::vector<int32_t> flooded_regions(const uint8_t* mask, int64_t height, int64_
   return labels;
 }
 
-struct Point {
+struct ProPoint {
   double fpr, pro;
 };
 
 // FPR and PRO of "map is anomalous where `above(value)`", straight from their definition.
-Point measure(const Images& images, const std::function<bool(float)>& above) {
+ProPoint measure(const Images& images, const std::function<bool(float)>& above) {
   double false_positives = 0, negatives = 0, overlap = 0, regions = 0;
   for (int64_t n = 0; n < images.count; ++n) {
     const int64_t pixels = images.height * images.width;
@@ -95,10 +95,10 @@ Point measure(const Images& images, const std::function<bool(float)>& above) {
 
 double brute_force_official(const Images& images) {
   const std::set<float, std::greater<>> values(images.maps.begin(), images.maps.end());
-  Point last{0, 0};
+  ProPoint last{0, 0};
   double area = 0;
   for (const float threshold : values) {
-    Point point = measure(images, [threshold](float value) { return value >= threshold; });
+    ProPoint point = measure(images, [threshold](float value) { return value >= threshold; });
     const bool past = point.fpr > 0.3;
     if (past) point = {0.3, last.pro + (point.pro - last.pro) * (0.3 - last.fpr) / (point.fpr - last.fpr)};
     area += (point.fpr - last.fpr) * (point.pro + last.pro) / 2;
@@ -111,10 +111,10 @@ double brute_force_official(const Images& images) {
 double brute_force_paper(const Images& images) {
   const auto [low, high] = std::minmax_element(images.maps.begin(), images.maps.end());
   const double step = (double{*high} - double{*low}) / 200;
-  std::vector<Point> points;
+  std::vector<ProPoint> points;
   for (int i = 0; i < 200; ++i) {
     const double threshold = double{*low} + i * step;
-    const Point point = measure(images, [threshold](float value) { return value > threshold; });
+    const ProPoint point = measure(images, [threshold](float value) { return value > threshold; });
     if (point.fpr < 0.3) points.push_back(point);
   }
   double area = 0;

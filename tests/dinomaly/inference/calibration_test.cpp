@@ -67,7 +67,7 @@ TEST_CASE("calibration: the threshold of the best F1 reaches f1_max") {
 
 namespace {
 
-Dataset small_data(const TemporaryFolder& folder) {
+Dataset labelled_data(const TemporaryFolder& folder) {
   ProceduralOptions options;
   options.size = 64, options.train = 3, options.good = 4, options.per_defect = 1;
   options.categories = {"weave", "wood"};
@@ -86,7 +86,7 @@ std::vector<Sample> test_samples(const Dataset& data) {
 
 TEST_CASE("calibration: good images alone, for all and for each category") {
   const TemporaryFolder folder;
-  const std::vector<Sample> samples = test_samples(small_data(folder));
+  const std::vector<Sample> samples = test_samples(labelled_data(folder));
   const auto model = small_model();
   CalibrationOptions options;
   options.per_category = true;
@@ -121,7 +121,7 @@ TEST_CASE("calibration: good images alone, for all and for each category") {
 
 TEST_CASE("calibration: F1 on labelled images; errors; JSON and back") {
   const TemporaryFolder folder;
-  std::vector<Sample> samples = test_samples(small_data(folder));
+  std::vector<Sample> samples = test_samples(labelled_data(folder));
   const auto model = small_model();
   CalibrationOptions options;
   options.method = CalibrationMethod::f1;
@@ -155,7 +155,7 @@ TEST_CASE("calibration: F1 on labelled images; errors; JSON and back") {
 
 TEST_CASE("calibration: a damaged image is named") {
   const TemporaryFolder folder;
-  const std::vector<Sample> samples = test_samples(small_data(folder));
+  const std::vector<Sample> samples = test_samples(labelled_data(folder));
   write_file(folder / "data/wood/test/good/001.png", "no image");
   const auto model = small_model();
   CHECK(one_line_with(input_error([&] { calibrate(*model, samples); }), "good/001.png"));

@@ -50,10 +50,6 @@ std::string on_terminal(const std::function<void()>& work) {
   return text;
 }
 
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
 }  // namespace
 
 TEST_CASE("progress: on a terminal one line with a bar, rate and time left, gone at the end") {
