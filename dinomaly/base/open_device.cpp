@@ -2,6 +2,7 @@
 
 #include "dinomaly/base/framework.h"
 #include "tensor/backend.h"
+#include "tensor/error.h"
 
 namespace dinomaly {
 
