@@ -44,8 +44,8 @@ using RunFunction = void (*)(const void* body, int64_t index, const std::array<i
                              int64_t length);
 
 template <int count>
-[[gnu::noinline, gnu::noclone]] void parallel_runs(const StridedLoop<count>& loop, const void* body,
-                                                   RunFunction<count> function) {
+[[gnu::noinline]] void parallel_runs(const StridedLoop<count>& loop, const void* body,
+                                     RunFunction<count> function) {
   parallel_for(
       loop.numel, parallel_grain,
       [&](int64_t begin, int64_t end) {
