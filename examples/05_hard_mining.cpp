@@ -30,7 +30,7 @@ static Tensor decoder_features() {
 }
 
 static Tensor encoder_features() {
-  const Tensor features = Tensor::zeros({2, 4, 2});
+  Tensor features = Tensor::zeros({2, 4, 2});
   features.slice(2, 0, 1).fill(1);
   return features;
 }

@@ -3,13 +3,13 @@
 #   lint.sh             what differs from the branch main, or is not committed
 #   lint.sh --all       everything; about 10 s a file
 #   lint.sh FILE ...    those files
-# BUILD names a build folder that compiles each file alone; if unset, build-dev is configured. Needs clang-tidy
-# (scripts/setup.sh clang-tidy).
+# BUILD names a build folder that compiles each file alone; if unset, build-lint is configured to. Needs
+# clang-tidy (scripts/setup.sh clang-tidy).
 set -euo pipefail
 cd "$(dirname "$0")/.."
-build=${BUILD:-build-dev}
+build=${BUILD:-build-lint}
 command -v clang-tidy >/dev/null || { echo "lint: clang-tidy is not installed (./scripts/setup.sh clang-tidy)" >&2; exit 2; }
-[ -n "${BUILD:-}" ] || cmake --preset dev -DDINOMALY_CUDA=OFF >/dev/null
+[ -n "${BUILD:-}" ] || cmake -G Ninja -S . -B "$build" -DDINOMALY_NATIVE=ON -DDINOMALY_CUDA=OFF >/dev/null
 [ -e "$build/compile_commands.json" ] || { echo "lint: configure $build first" >&2; exit 2; }
 folders=(tensor autograd nn backends/cpu dinomaly examples)
 case ${1:-} in

@@ -190,7 +190,7 @@ template <>
 struct BinaryFunction<Binary::maximum> {  // NaN if either is
   template <class T>
   DINOMALY_HOST_DEVICE T operator()(T a, T b) const {
-    return a > b || a != a ? a : b;
+    return a > b || a != a ? a : b;  // NOLINT(misc-redundant-expression): a != a is the test for NaN
   }
 };
 

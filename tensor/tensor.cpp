@@ -92,7 +92,7 @@ Tensor Tensor::full(const Shape& shape, double value, Dtype dtype, Device device
 // that will be loaded anyway.
 Tensor Tensor::zeros(const Shape& shape, Dtype dtype, Device device) {
   bool cleared = false;
-  const Tensor result = allocate(shape, dtype, device, &cleared);
+  Tensor result = allocate(shape, dtype, device, &cleared);
   if (!cleared) result.fill(0);
   return result;
 }

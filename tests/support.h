@@ -79,7 +79,7 @@ inline bool contains(const std::string& text, const std::string& part) {
 
 // One line that names `part`, as every message to a user must be.
 inline bool one_line_with(const std::string& message, const std::string& part) {
-  return message.find(part) != std::string::npos && message.find('\n') == std::string::npos;
+  return contains(message, part) && !contains(message, "\n");
 }
 
 }  // namespace nabla

@@ -14,7 +14,7 @@ Variable dropout(const Variable& x, double p, Generator& generator) {
   const uint64_t offset = generator.reserve(static_cast<uint64_t>(x.value().numel()));
   const auto apply = [p, seed, offset](const Tensor& input) {
     const Tensor dense = input.contiguous();
-    const Tensor output = Tensor::empty_like(dense);
+    Tensor output = Tensor::empty_like(dense);
     kernels_for(dense).dropout(dense, p, seed, offset, output);
     return output;
   };

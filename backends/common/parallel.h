@@ -22,8 +22,11 @@ void parallel_for(int64_t count, int64_t grain, const Body& body, int64_t align 
   // Not inlined, or there would be two copies of the body: one for a single thread, one for many.
   const auto run = [&](int64_t begin, int64_t end) __attribute__((noinline)) { body(begin, end); };
   const int threads = omp_get_max_threads();
-  if (count <= grain || threads == 1 || omp_in_parallel()) return run(0, count);
-    // Always the whole team: GNU's OpenMP ends and restarts threads when the team's size changes.
+  if (count <= grain || threads == 1 || omp_in_parallel()) {
+    run(0, count);
+    return;
+  }
+  // Always the whole team: GNU's OpenMP ends and restarts threads when the team's size changes.
 #pragma omp parallel num_threads(threads)
   {
     const int64_t pieces = omp_get_num_threads();

@@ -11,7 +11,6 @@
 #include "backends/cpu/attention_forward.h"
 #include "backends/cpu/gemm.h"
 #include "backends/cpu/heads.h"
-#include "tensor/kernel_args.h"
 #include "tensor/tensor.h"
 #include "tensor/vector_math.h"
 

@@ -5,7 +5,6 @@
 
 #include "backends/common/convert.h"
 #include "backends/cpu/strided.h"
-#include "tensor/kernel_args.h"
 #include "tensor/tensor.h"
 
 namespace nabla::cpu {

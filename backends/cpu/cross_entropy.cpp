@@ -6,7 +6,6 @@
 
 #include "backends/common/convert.h"
 #include "backends/common/parallel.h"
-#include "tensor/kernel_args.h"
 #include "tensor/tensor.h"
 #include "tensor/vector_math.h"
 

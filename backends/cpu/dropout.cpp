@@ -2,7 +2,6 @@
 
 #include "backends/common/convert.h"
 #include "backends/common/parallel.h"
-#include "tensor/kernel_args.h"
 #include "tensor/tensor.h"
 
 namespace nabla::cpu {

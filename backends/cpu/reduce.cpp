@@ -141,6 +141,7 @@ void arg_max(const Tensor& x, const Tensor& out) {
         int64_t best = 0;
         auto largest = static_cast<Compute<T>>(column[0]);
         // The first NaN wins, as it does in the maximum; after it no comparison is true.
+        // NOLINTBEGIN(misc-redundant-expression): a value is compared with itself to find NaN.
         for (int64_t row = 1; row < n && largest == largest; ++row) {
           const auto value = static_cast<Compute<T>>(column[row * inner]);
           if (value > largest || value != value) {
@@ -148,6 +149,7 @@ void arg_max(const Tensor& x, const Tensor& out) {
             best = row;
           }
         }
+        // NOLINTEND(misc-redundant-expression)
         target[i] = best;
       }
     });

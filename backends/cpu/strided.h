@@ -40,8 +40,8 @@ void for_each_run(const StridedLoop<count>& loop, int64_t begin, int64_t end, co
 
 // Of a body, its address and how it is called.
 template <int count>
-using RunFunction = void (*)(const void* body, int64_t index, const std::array<int64_t, count>& offsets,
-                             int64_t length);
+using RunFunction = void (*)(const void* body, int64_t index,
+                             const typename StridedLoop<count>::Offsets& offsets, int64_t length);
 
 template <int count>
 [[gnu::noinline]] void parallel_runs(const StridedLoop<count>& loop, const void* body,
@@ -60,9 +60,10 @@ template <int count>
 // once, not for each of the hundred bodies that the elementwise functions make.
 template <int count, class Body>
 void parallel_for_each_run(const StridedLoop<count>& loop, const Body& body) {
-  parallel_runs<count>(loop, &body,
-                       [](const void* address, int64_t index, const std::array<int64_t, count>& offsets,
-                          int64_t length) { (*static_cast<const Body*>(address))(index, offsets, length); });
+  parallel_runs<count>(
+      loop, &body,
+      [](const void* address, int64_t index, const typename StridedLoop<count>::Offsets& offsets,
+         int64_t length) { (*static_cast<const Body*>(address))(index, offsets, length); });
 }
 
 }  // namespace nabla

@@ -51,7 +51,7 @@ Dataset open_data(const DataFlags& flags) {
 }
 
 Dataset open_labelled_data(const DataFlags& flags) {
-  const Dataset dataset = open_data(flags);
+  Dataset dataset = open_data(flags);
   for (const Category& category : dataset.categories) {
     const std::string missing = missing_classes(category);
     check_input(missing.empty(), "{}: category '{}' cannot be judged: {}", flags.data, category.name,

@@ -14,7 +14,7 @@ std::string missing_classes(const Category& category) {
 }
 
 std::string missing_for_evaluation(const Category& category) {
-  const std::string missing = missing_classes(category);
+  std::string missing = missing_classes(category);
   if (!missing.empty()) return missing;
   const bool masks = std::all_of(category.test.begin(), category.test.end(),
                                  [](const Sample& sample) { return !sample.anomalous || sample.mask; });

@@ -28,7 +28,7 @@ fs::path listed_file(const fs::path& folder, const std::string& name, const std:
   for (const fs::path& part : path) leaves |= part == "..";
   check_input(!inside || !leaves, "{}: '{}' leads out of the data set", source, printable(name));
   std::error_code error;
-  const fs::path result = folder / path;
+  fs::path result = folder / path;
   check_input(fs::is_regular_file(result, error), "{}: {}: no such file", source, printable(result.string()));
   return result;
 }

@@ -39,7 +39,7 @@ Tensor resample(const Tensor& map, const std::vector<Tap>& rows, const std::vect
   const Tensor dense = map.contiguous();
   const int64_t in_width = map.size(1), width = static_cast<int64_t>(columns.size()),
                 height = static_cast<int64_t>(rows.size());
-  const Tensor result = Tensor::empty({height, width});
+  Tensor result = Tensor::empty({height, width});
   const float* source = dense.data<float>();
   float* out = result.data<float>();
 #pragma omp parallel for schedule(static)

@@ -49,7 +49,7 @@ Tensor preprocess(const Image& rgb, const ImageConfig& config) {
   check(rgb.channels == 3 && rgb.width > 0 && rgb.height > 0, "preprocess: an image of {} x {} x {}",
         rgb.height, rgb.width, rgb.channels);
   const ResizeWindow window = window_of(config);
-  const Tensor result = Tensor::empty({3, config.crop_h, config.crop_w});
+  Tensor result = Tensor::empty({3, config.crop_h, config.crop_w});
   const int64_t area = config.crop_h * config.crop_w;
   const auto fill = [&](int c, auto value_of) {
     float* plane = result.data<float>() + c * area;
@@ -77,7 +77,7 @@ Tensor preprocess_mask(const Image& grey, const ImageConfig& config, int64_t map
         grey.height, grey.width, grey.channels);
   check_input(map_size >= 1 && map_size <= max_size, "map size: {} is not within 1..{}", map_size, max_size);
   const Image small = resize_and_crop(grey, config);
-  const Tensor result = Tensor::empty({map_size, map_size}, Dtype::u8);
+  Tensor result = Tensor::empty({map_size, map_size}, Dtype::u8);
   uint8_t* out = result.data<uint8_t>();
   for (int64_t y = 0; y < map_size; ++y) {
     const uint8_t* row = small.row(y * config.crop_h / map_size);

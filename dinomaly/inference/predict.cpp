@@ -35,7 +35,7 @@ Predictor::Predictor(const Dinomaly& model, const Tiling& tiling, int64_t batch)
 Tensor Predictor::inputs(const Image& rgb) const {
   if (!tiling_.on()) return preprocess(rgb, config_.image).unsqueeze(0);
   const std::vector<Box> boxes = tile_boxes(rgb.width, rgb.height, tiling_);
-  const Tensor result =
+  Tensor result =
       Tensor::empty({static_cast<int64_t>(boxes.size()), 3, config_.image.crop_h, config_.image.crop_w});
   for (size_t i = 0; i < boxes.size(); ++i) {
     result.select(0, static_cast<int64_t>(i)).copy_from(preprocess(cut(rgb, boxes[i]), config_.image));

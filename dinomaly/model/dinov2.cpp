@@ -46,7 +46,7 @@ DinoV2::DinoV2(const EncoderConfig& config, Preset preset)
 // The patches' rows of the position table, interpolated to another grid: (1, rows * columns, D).
 Variable DinoV2::position_table(int64_t rows, int64_t columns) const {
   const int64_t prefix = config_.cls_in_position_table ? 1 : 0;
-  const Variable patches = slice(pos_embed_, 1, prefix, pos_embed_.size(1));
+  Variable patches = slice(pos_embed_, 1, prefix, pos_embed_.size(1));
   if (rows == config_.grid_h && columns == config_.grid_w) return patches;
   InterpolateArgs args{.mode = InterpolateMode::bicubic};
   if (preset_ == Preset::paper) {  // the authors' guard against rounding: n + 0.1 instead of n

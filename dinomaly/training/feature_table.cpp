@@ -75,7 +75,7 @@ void quantise(const Tensor& x, const Tensor& values, const Tensor& scales) {
 
 // values (N, T, D) as integers times scales (N, T) -> (N, T, D) of f32.
 Tensor restored(const Tensor& values, const Tensor& scales) {
-  const Tensor result = Tensor::empty(values.shape());
+  Tensor result = Tensor::empty(values.shape());
   const auto* from = reinterpret_cast<const int8_t*>(values.data<uint8_t>());
   const int64_t width = values.size(2), tokens = scales.numel();
   for (int64_t token = 0; token < tokens; ++token) {

@@ -20,7 +20,7 @@ namespace {
 constexpr uint64_t largest_config = 1 << 20;
 
 json parse_json(const std::string& text, const std::string& source) {
-  const json value = json::parse(text, nullptr, false);
+  json value = json::parse(text, nullptr, false);
   check_input(!value.is_discarded(), "{}: not valid JSON", source);
   return value;
 }

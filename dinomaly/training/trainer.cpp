@@ -5,7 +5,6 @@
 #include "dinomaly/base/framework.h"
 #include "dinomaly/model/loss.h"
 #include "nn/optim/clip_grad_norm.h"
-#include "tensor/backend.h"
 
 namespace dinomaly {
 

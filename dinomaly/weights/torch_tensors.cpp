@@ -30,7 +30,7 @@ std::string dotted(const PickleNode& global) {
 // Row-major, from elements anywhere in a storage.
 Tensor gather(const Tensor& storage, int64_t offset, const Shape& shape,
               const std::vector<int64_t>& strides) {
-  const Tensor result = Tensor::empty(shape, storage.dtype());
+  Tensor result = Tensor::empty(shape, storage.dtype());
   visit(storage.dtype(), [&]<class T>(T) {
     const T* from = storage.data<T>();
     T* to = result.data<T>();

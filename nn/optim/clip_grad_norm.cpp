@@ -20,8 +20,8 @@ std::vector<Tensor> gradients_of(const std::vector<Variable>& parameters) {
 Tensor norm_and_clip_factor(const std::vector<Variable>& parameters, double max_norm) {
   const std::vector<Tensor> gradients = gradients_of(parameters);
   const Device device = gradients.empty() ? Device::cpu() : gradients[0].device();
-  const Tensor squares = Tensor::empty({1}, Dtype::f64, device),
-               result = Tensor::empty({2}, Dtype::f64, device);
+  const Tensor squares = Tensor::empty({1}, Dtype::f64, device);
+  Tensor result = Tensor::empty({2}, Dtype::f64, device);
   kernels_for(device).sum_of_squares(gradients, squares);
   kernels_for(device).clip_factor(squares, max_norm, result);
   return result;

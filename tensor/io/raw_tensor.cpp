@@ -23,7 +23,7 @@ float float_from_half(uint16_t half) {
 // Reads `count` elements of From, aligned or not.
 template <class From, class To, class Convert>
 Tensor converted(const std::byte* from, const Shape& shape, Convert convert) {
-  const Tensor result = Tensor::empty(shape, dtype_of<To>());
+  Tensor result = Tensor::empty(shape, dtype_of<To>());
   To* out = result.data<To>();
   for (int64_t i = 0, count = shape.numel(); i < count; ++i) {
     From element;
@@ -38,7 +38,7 @@ Tensor as_is(std::byte* data, const Shape& shape, Dtype dtype, std::shared_ptr<c
   if (reinterpret_cast<uintptr_t>(data) % size_of(dtype) == 0) {
     return Tensor::wrap(data, shape, dtype, std::move(owner), Device::cpu(), true);
   }
-  const Tensor copy = Tensor::empty(shape, dtype);
+  Tensor copy = Tensor::empty(shape, dtype);
   std::memcpy(copy.raw_data(), data, copy.bytes());
   return copy;
 }

@@ -32,6 +32,4 @@ Kernels& kernels_for(Device device) {
   return Profiler::running() ? profiled(kernels) : kernels;
 }
 
-Backend& backend_for(Device device) { return kernels_for(device); }
-
 }  // namespace nabla
