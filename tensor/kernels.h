@@ -86,6 +86,11 @@ class Kernels : public Backend {
                                          const Tensor& v, double eps, const Tensor& dq, const Tensor& dk,
                                          const Tensor& dv) = 0;
 
+  // --- rope: x (B, H, N, d) -> y, both with last stride 1 and any other strides; y may be x. cosines and sines (P,
+  // d/2) of the last P rows' angles; the inverse turns back. Formula in autograd/ops/rope.cpp.
+  virtual void rope(const Tensor& x, const Tensor& cosines, const Tensor& sines, bool inverse,
+                    const Tensor& y) = 0;
+
   // --- dropout: y[i] = x[i] / (1 - p) where uniform number i of the stream (word i % 4 of block offset + i /
   // 4) is >= p, else 0. Its own backward: the same call on dy.
   virtual void dropout(const Tensor& x, double p, uint64_t seed, uint64_t offset, const Tensor& y) = 0;

@@ -75,6 +75,13 @@ Variable log_softmax(const Variable& x);
 // cross_entropy.cpp: mean over rows of -log softmax(logits)[label]; logits (N, C), labels (N) i64 in [0, C).
 Variable cross_entropy(const Variable& logits, const Tensor& labels);
 
+// rope.cpp: rotary position embedding of x (B, H, N, d). The cosines and sines (P, d/2) of the angles belong to the
+// last P tokens; those before them stay as they are.
+struct RopeTables {
+  Tensor cosines, sines;
+};
+Variable rope(const Variable& x, const RopeTables& tables);
+
 // attention.cpp: softmax(scale q k^T) v per head; q (B, H, N, d), k and v (B, H, M, d).
 Variable attention(const Variable& q, const Variable& k, const Variable& v, double scale);
 // The same on a packed projection qkv (B, N, 3 H d), ordered [q | k | v], each [head][d]: -> (B, N, H

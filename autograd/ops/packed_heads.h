@@ -1,6 +1,7 @@
 // The layout of a packed projection: qkv (B, N, 3 H d), ordered [q | k | v], each [head][d].
 #pragma once
 
+#include "autograd/ops/ops.h"
 #include "tensor/tensor.h"
 
 namespace nabla {
@@ -28,6 +29,10 @@ inline PackedHeads split_heads(const Tensor& qkv, int64_t heads) {
       qkv.reshape({shape[0], shape[1], 3, heads, shape[2] / (3 * heads)}).permute({2, 0, 3, 1, 4});
   return {parts.select(0, 0), parts.select(0, 1), parts.select(0, 2)};
 }
+
+// Throws "op: ..." unless the tables fit `tokens` rows of x of `width` elements each; returns them contiguous.
+RopeTables check_rope(const char* op, const Tensor& x, int64_t tokens, int64_t width,
+                      const RopeTables& tables);
 
 // The attention kernels take any strides but the last, which must be 1.
 inline Tensor with_dense_rows(const Tensor& x) { return x.strides()[-1] == 1 ? x : x.contiguous(); }

@@ -113,7 +113,8 @@ TEST_CASE("ops are recorded in autograd/ops only") {
 }
 
 TEST_CASE("every op is tried on nothing, on ones, on sizes no vector width divides, and on wrong shapes") {
-  const std::set<std::string> takes_three = {"packed_attention", "packed_linear_attention"};  // q, k, v
+  const std::set<std::string> takes_several = {"packed_attention", "packed_linear_attention",  // q, k, v
+                                               "rope"};             // pairs of elements
   const std::set<std::string> refuses_nothing = {"cross_entropy"};  // a mean over no rows
   for (const std::string& op : covered_names()) {
     INFO(op);
@@ -137,7 +138,7 @@ TEST_CASE("every op is tried on nothing, on ones, on sizes no vector width divid
       return test.op() == op && !test.options.wrong.empty();
     });
     CHECK_MESSAGE((empty || refuses_nothing.contains(op)), "no empty input among the shapes");
-    CHECK_MESSAGE((ones || takes_three.contains(op)), "no inputs of one element each");
+    CHECK_MESSAGE((ones || takes_several.contains(op)), "no inputs of one element each");
     CHECK_MESSAGE(odd, "neither an axis nor a number of elements that is odd and above 16");
     CHECK_MESSAGE((wrong || takes_all), "neither wrong shapes nor a scalar");
   }

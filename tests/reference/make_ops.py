@@ -82,6 +82,14 @@ def linear_attention(q, k, v, eps):
     return q @ (k.transpose(-1, -2) @ v) / (q @ k.sum(-2).unsqueeze(-1) + eps)
 
 
+def rope(x, prefix):
+    """Turns all but the first tokens by the angles 0.3 (token + 1) (j + 1)."""
+    tokens, pairs = x.shape[2] - prefix, x.shape[3] // 2
+    angles = 0.3 * torch.outer(torch.arange(1.0, tokens + 1, dtype=x.dtype), torch.arange(1.0, pairs + 1, dtype=x.dtype))
+    turned = torch.view_as_complex(torch.stack(x.split(pairs, -1), -1)[:, :, prefix:]) * torch.polar(torch.ones_like(angles), angles)
+    return torch.cat([x[:, :, :prefix], torch.cat([turned.real, turned.imag], -1)], 2)
+
+
 def packed(function, qkv, heads, number):
     b, n, width = qkv.shape
     q, k, v = qkv.reshape(b, n, 3, heads, width // (3 * heads)).permute(2, 0, 3, 1, 4)
