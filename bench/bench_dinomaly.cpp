@@ -61,9 +61,11 @@ static void measure(Workload& workload, const BenchOptions& options, Clock::time
     seconds.push_back(time_one(workload) / static_cast<double>(options.batch));
   }
   if (options.profile) {
+    // [snippet: profile]
     const Profiler profiler;
     workload.run();
     fmt::print(stderr, "{}", profiler.table());
+    // [end]
   }
   std::sort(seconds.begin(), seconds.end());
   const size_t half = seconds.size() / 2;

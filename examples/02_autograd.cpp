@@ -35,10 +35,12 @@ static void hook() {
   const Variable a = scalar(2), b = scalar(0);
   const Variable e = exp(b);
   double seen = 0;
-  e.register_hook([&](const Tensor& gradient) {
+  // [snippet: hook]
+  const HookHandle handle = e.register_hook([&](const Tensor& gradient) {
     seen = gradient.item();
     return gradient * 0.5;
   });
+  // [end]
   (a * e + a).backward();
   fmt::print("The hook on exp(b) saw {:.1f} and returned half of it: ", seen);
   fmt::print("dy/db = {:.1f}, dy/da = {:.1f} as before\n", b.grad().item(), a.grad().item());

@@ -1,5 +1,13 @@
 // Dinomaly: a frozen encoder, a noisy bottleneck and a decoder that learns to reconstruct the encoder's
 // features of normal images (Guo et al., CVPR 2025, arXiv 2405.14325).
+//
+// [snippet: model]
+//   image (3, H, W) -> DINOv2, blocks 2..9 -> eight features (T, D)            frozen
+//   their mean (T, D) -> bottleneck -> 8 decoder blocks -> eight outputs (T, D)  trained
+//   encoder groups:  mean of the first four features,   mean of the last four    (h w, D) each
+//   decoder groups:  mean of the last four outputs,     mean of the first four   (h w, D) each
+//   map: for each group 1 - cos at every patch -> image size -> mean of both
+// [end]
 #pragma once
 
 #include <vector>

@@ -38,7 +38,9 @@ OpCase relu_case{"relu", {{3, 7}}, [](Inputs in) { return relu(in[0]); }, anywhe
 // PyTorch: case("gelu", [(5, 9)], F.gelu, -6, 6)
 OpCase gelu_case{"gelu", {{5, 9}}, [](Inputs in) { return gelu(in[0]); }, anywhere};
 // PyTorch: case("silu", [(5, 9)], F.silu, -6, 6)
+// [snippet: silu]
 OpCase silu_case{"silu", {{5, 9}}, [](Inputs in) { return silu(in[0]); }, anywhere};
+// [end]
 // PyTorch: case("sigmoid", [(5, 9)], torch.sigmoid, -6, 6)
 OpCase sigmoid_case{"sigmoid", {{5, 9}}, [](Inputs in) { return sigmoid(in[0]); }, anywhere};
 // PyTorch: case("tanh", [(5, 9)], torch.tanh, -6, 6)

@@ -1,0 +1,135 @@
+#include "tests/docs/pages.h"
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <fstream>
+#include <regex>
+
+#include "tests/support.h"
+
+using namespace book;
+
+namespace {
+
+const Tree& tree() {
+  static const Tree read(DINOMALY_SOURCE_DIR);
+  return read;
+}
+
+// The faults of a page in which `from` reads `to`.
+std::vector<std::string> faults_with(const std::string& path, const std::string& from, const std::string& to) {
+  std::string page = tree().pages.at(path);
+  const size_t at = page.find(from);
+  INFO(path, ": ", from);
+  REQUIRE(at != std::string::npos);
+  page.replace(at, from.size(), to);
+  return page_faults(tree(), path, page);
+}
+
+std::vector<std::string> chapters() {
+  std::vector<std::string> paths;
+  for (const auto& [path, page] : tree().pages) {
+    if (is_chapter(path)) paths.push_back(path);
+  }
+  return paths;
+}
+
+}  // namespace
+
+TEST_CASE("pages say what the sources say") {
+  for (const auto& [path, page] : tree().pages) {
+    for (const std::string& fault : page_faults(tree(), path, page)) FAIL_CHECK(fault);
+  }
+  for (const std::string& fault : tree_faults(tree())) FAIL_CHECK(fault);
+  CHECK(tree().pages.size() > 70);
+  CHECK(tree().sources.size() > 500);
+  CHECK(chapters().size() >= 15);
+}
+
+TEST_CASE("a falsified chapter is found: another function, signature, test, file, flag") {
+  const struct {
+    const char *page, *from, *to;
+  } lies[] = {
+      {"docs/04_hooks.md", "e.register_hook", "e.retain_grad"},
+      {"docs/04_hooks.md", "(const Tensor& gradient)", "(Tensor gradient)"},
+      {"docs/04_hooks.md", "`finish()`", "`conclude()`"},
+      {"docs/04_hooks.md", "`finish()`", "`matmul()`"},
+      {"docs/04_hooks.md", "```cpp examples/02_autograd.cpp hook", "```cpp"},
+      {"docs/04_hooks.md", "```cpp examples/02_autograd.cpp hook", "```cpp examples/02_autograd.cpp by_hand"},
+      {"docs/04_hooks.md", "tests/autograd/hook_test.cpp", "tests/autograd/hooks_test.cpp"},
+      {"docs/03_tape.md", "`record(name, value, inputs, backward)`", "`record(name, inputs, value, backward)`"},
+      {"docs/03_tape.md", "`record(name, value, inputs, backward)`", "`record(name, value, backward)`"},
+      {"docs/03_tape.md", "`record(name, value, inputs, backward)`", "`append(name, value, inputs, backward)`"},
+      {"docs/03_tape.md", "(`VariableState`)", "(`HookHandle`, `PatchEmbedding`)"},
+      {"docs/14_testing.md", "OpCase silu_case", "OpCase gelu_case"},
+      {"docs/14_testing.md", "{{5, 9}}", "{{5, 8}}"},
+      {"docs/14_testing.md", "`build/bin/test_ops`", "`build/bin/test_opps`"},
+      {"docs/15_cuda.md", "`--deterministic`", "`--determined`"},
+      {"docs/15_cuda.md", "train --device cuda --iterations 200", "train --device cuda --steps 200"},
+      {"docs/15_cuda.md", "-tc='*CUDA*' #", "-tc='*CUDA*' && build/bin/test_cudas #"},
+      {"docs/13_speed.md", "profiler.table()", "profiler.text()"},
+      {"docs/13_speed.md", "`bench_dinomaly infer --profile`", "`bench_dinomaly infer --profiled`"},
+      {"docs/09_dinomaly.md", "eight outputs", "nine outputs"},
+      {"docs/10_loss.md", "(chapter 4)", "(chapter 44)"},
+      {"docs/07_linear_attention.md", "`linear_attention_eps`", "`linear_attention_epsilon`"},
+      {"docs/07_linear_attention.md", "Try: ", "Read: "},
+      {"docs/07_linear_attention.md", "Ends at: ", "Ends in: "},
+      {"README.md", "find_package(dinomaly 0.1 REQUIRED)", "find_package(dinomaly 0.1)"},
+      {"README.md", "`--fail-on-anomaly`", "`--fail-on-anomalies`"},
+      {"autograd/README.md", "`grad_mode.h`", "`gradient_mode.h`"},
+  };
+  for (const auto& lie : lies) {
+    const std::vector<std::string> faults = faults_with(lie.page, lie.from, lie.to);
+    CHECK_MESSAGE(!faults.empty(), lie.page, ": ", lie.from, " -> ", lie.to);
+    for (const std::string& fault : faults) CHECK(fault.starts_with(lie.page));
+  }
+}
+
+TEST_CASE("no name in backquotes and no word of a block of any chapter can be exchanged") {
+  const std::regex name("`([A-Za-z_]\\w+)(\\([^`]*\\))?`");
+  int64_t tried = 0;
+  for (const std::string& path : chapters()) {
+    const std::string& page = tree().pages.at(path);
+    for (std::sregex_iterator match(page.begin(), page.end(), name), end; match != end; ++match) {
+      // Neither a name that nothing has, nor one that belongs elsewhere: to the reader of PyTorch's files.
+      for (const char* other : {"no_such_name", "PickleReader"}) {
+        const std::string word = (*match)[1], whole = match->str();
+        CHECK_MESSAGE(!faults_with(path, whole, "`" + (other + whole.substr(1 + word.size()))).empty(), path, ": ", whole);
+        ++tried;
+      }
+    }
+    for (const Block& block : fenced_blocks(page)) {
+      if (block.info == "math" || block.info == "sh") continue;
+      const std::regex word("[A-Za-z_]\\w+");
+      for (std::sregex_iterator match(block.text.begin(), block.text.end(), word), end; match != end; ++match) {
+        std::string other = block.text;
+        other.replace(static_cast<size_t>(match->position()), match->str().size(), "matmul");
+        CHECK_MESSAGE(!faults_with(path, block.text, other).empty(), path, ": ", match->str());
+        ++tried;
+      }
+    }
+  }
+  CHECK(tried > 100);
+}
+
+TEST_CASE("a snippet that no page quotes is found, and a file that its README doesn't name") {
+  const nabla::TemporaryFolder root;
+  const auto write = [&](const std::string& path, const std::string& text) {
+    std::filesystem::create_directories((root / path).parent_path());
+    std::ofstream(root / path) << text;
+  };
+  write("docs/README.md", "[1](01_one.md) `x.h`\n");
+  write("docs/01_one.md", "```cpp nn/x.h one\nint x;\n```\n\n```cpp nn/x.h two\nint y;\n```\n");
+  write("docs/more.md", "");
+  write("nn/README.md", "`x.h`, `NAME_test.cpp`\n");
+  write("nn/x.h", "  // [snippet: one]\n  int x;\n  // [end]\n// [snippet: two]\n// int y;\n// [end]\n");
+  write("nn/one_test.cpp", "");
+  const Tree small(root.path());
+  CHECK(tree_faults(small) == std::vector<std::string>{"docs/README.md does not list docs/more.md"});
+  CHECK(page_faults(small, "docs/02.md", small.pages.at("docs/01_one.md")).empty());
+  write("nn/y.cpp", "# [snippet: three]\n");
+  CHECK(tree_faults(Tree(root.path())) ==
+        std::vector<std::string>{"docs/README.md does not list docs/more.md",
+                                 "no page quotes the snippet nn/y.cpp three", "nn/README.md does not name y.cpp"});
+}
