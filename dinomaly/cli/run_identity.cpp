@@ -30,8 +30,9 @@ void check_same_run(const json& identity, const Checkpoint& saved) {
   const json then = json::parse(saved.text("identity"), nullptr, false);
   check_input(then.is_object() && then.contains("config") && then["config"].is_object(),
               "{}: not the checkpoint of a training run", saved.path.string());
+  const json options_then = with_old_options(then["config"]);
   for (const auto& [name, value] : identity["config"].items()) {
-    const json other = then["config"].value(name, json());
+    const json other = options_then.value(name, json());
     check_input(other == value, "--resume: option '{}' is {}, but the checkpoint was trained with {}", name,
                 value.dump(), other.dump());
   }

@@ -28,6 +28,17 @@ struct Image {
   bool operator==(const Image&) const = default;
 };
 
+// How the pixels of a file become 8-bit colours. A model stores the rules it was trained with.
+struct PixelRules {
+  // Images are turned as people see them, by their EXIF orientation. false: pixels as the file stores them.
+  bool exif_orientation = true;
+  // Of samples of 16 bits whose range the file does not state, so many are used, 8 to 16: the eight highest of
+  // them are kept, larger values become 255. 0: not known yet, read as 16.
+  int64_t bit_depth = 0;
+
+  bool operator==(const PixelRules&) const = default;
+};
+
 // A channel's value, limited to 0 to 255 and rounded.
 inline uint8_t to_byte(double value) { return static_cast<uint8_t>(std::clamp(value, 0.0, 255.0) + 0.5); }
 

@@ -33,6 +33,9 @@ void validate(const ImageConfig& config) {
   check_input(config.crop_h <= config.resize_h && config.crop_w <= config.resize_w,
               "crop: {} x {} does not fit into images resized to {} x {}", config.crop_h, config.crop_w,
               config.resize_h, config.resize_w);
+  const int64_t depth = config.pixels.bit_depth;
+  check_input(depth == 0 || (depth >= 8 && depth <= 16), "bit_depth: {} is neither 0 nor within 8..16",
+              depth);
   for (int c = 0; c < 3; ++c) {
     check_input(std::isfinite(config.mean[c]), "mean: {} is not a number", config.mean[c]);
     check_input(std::isfinite(config.std[c]) && config.std[c] > 0, "std: {} is not positive", config.std[c]);

@@ -20,10 +20,11 @@ struct ImageConfig {
   std::array<float, 3> mean{0.485f, 0.456f, 0.406f};  // ImageNet's, of R, G, B in [0, 1]
   std::array<float, 3> std{0.229f, 0.224f, 0.225f};
   ImagePipeline pipeline = ImagePipeline::pil;
+  PixelRules pixels = {};  // how files are read, before anything else
 };
 
-// Throws InputError unless sizes are in 1..16384, the crop fits into the resized image and every
-// std is positive.
+// Throws InputError unless sizes are in 1..16384, the crop fits into the resized image, every std is positive
+// and the bit depth is 0 or in 8..16.
 void validate(const ImageConfig& config);
 
 // Where a centre crop begins, (resized - crop) / 2 with halves rounded to even, as Python's round().

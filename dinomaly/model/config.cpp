@@ -48,6 +48,8 @@ void for_each_field(ConfigType& c, Visitor visit) {
   visit("crop_w", c.image.crop_w);
   visit("mean", c.image.mean);
   visit("std", c.image.std);
+  visit("exif_orientation", c.image.pixels.exif_orientation);
+  visit("bit_depth", c.image.pixels.bit_depth);
   visit("map_size", c.map_size);
   visit("blur_size", c.blur_size);
   visit("blur_sigma", c.blur_sigma);
@@ -185,6 +187,14 @@ void Config::complete(int64_t encoder_depth, int64_t patch) {
   validate(image);
   check_input(image.crop_h % patch == 0 && image.crop_w % patch == 0,
               "crop {}x{} is not a multiple of the encoder's patch {}", image.crop_h, image.crop_w, patch);
+}
+
+json with_old_options(json values) {
+  const json missing = {{"exif_orientation", false}, {"bit_depth", 16}};
+  for (const auto& [name, value] : missing.items()) {
+    if (!values.contains(name)) values[name] = value;
+  }
+  return values;
 }
 
 json Config::to_json() const {

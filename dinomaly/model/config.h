@@ -78,6 +78,9 @@ struct Config {
   void update_from_json(const nlohmann::json& values, const std::string& source);
 };
 
+// An object of options written before some existed, with what the program did then in place of those.
+nlohmann::json with_old_options(nlohmann::json values);
+
 Preset parse_preset(const std::string& name);  // "paper" or "anomalib"; anything else throws InputError
 std::string name_of(Preset preset);
 

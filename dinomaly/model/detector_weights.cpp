@@ -62,7 +62,7 @@ void read_own(const WeightsFile& file, DetectorWeights& result) {
   check_input(config.is_object() && config.contains("preset") && config["preset"].is_string(),
               "{}: the 'config' of its metadata is not a JSON object with a preset", file.source());
   result.config = Config::with_preset(parse_preset(config["preset"].get<std::string>()));
-  result.config.update_from_json(config, file.source());
+  result.config.update_from_json(with_old_options(config), file.source());
   const std::string heads = text("heads");
   const auto [end, error] = std::from_chars(heads.data(), heads.data() + heads.size(), result.heads);
   check_input(error == std::errc() && end == heads.data() + heads.size() && result.heads > 0,
@@ -87,6 +87,7 @@ void apply_hyper_parameters(const json& hyper, const std::string& source, Config
 void read_foreign(const WeightsFile& file, DetectorWeights& result) {
   const bool bottleneck_bias = result.trained.contains("bottleneck.0.fc1.bias");
   result.config = Config::with_preset(bottleneck_bias ? Preset::paper : Preset::anomalib);
+  result.config.image.pixels = {.exif_orientation = false, .bit_depth = 16};  // neither implementation looks
   result.config.bottleneck_bias = bottleneck_bias;
   result.config.decoder_mlp_bias = result.trained.contains("decoder.0.mlp.fc1.bias");
   result.config.decoder_depth = count_decoder_blocks(result.trained);

@@ -97,6 +97,16 @@ TEST_CASE("config: the text of its JSON brings every bit back, completed or not"
   }
 }
 
+TEST_CASE("config: what an older file does not say is what the program did then") {
+  Config config;
+  config.update_from_json(with_old_options({{"batch", 3}}), "old");
+  CHECK(config.batch == 3);
+  CHECK(config.image.pixels == PixelRules{.exif_orientation = false, .bit_depth = 16});
+  config.update_from_json(with_old_options({{"exif_orientation", true}, {"bit_depth", 12}}), "new");
+  CHECK(config.image.pixels == PixelRules{.exif_orientation = true, .bit_depth = 12});
+  CHECK(Config().image.pixels.exif_orientation);
+}
+
 TEST_CASE("config: sizes without crop, and the user's own target blocks and groups") {
   for (int64_t side : {392, 280}) {
     Config config;
@@ -143,31 +153,20 @@ TEST_CASE("config: what makes no sense with the encoder is refused") {
   CHECK(one_line_with(message([](Config& c) { c.decoder_groups = Groups{{}, {1}}; }), "a group is empty"));
   CHECK(one_line_with(message([](Config& c) { c.remove_class_token = c.context_recentering = true; }),
                       "context_recentering needs the class token"));
-  const std::map<std::string, std::vector<double>> senseless{{"dropout", {-0.1, 1}},
-                                                             {"mining_share", {-0.1, 1}},
-                                                             {"mining_steps", {0}},
-                                                             {"mining_factor", {-1}},
-                                                             {"iterations", {-1}},
-                                                             {"batch", {0}},
-                                                             {"learning_rate", {-1}},
-                                                             {"final_learning_rate", {-1}},
-                                                             {"warmup_steps", {-1}},
-                                                             {"beta1", {-0.1, 1}},
-                                                             {"beta2", {-0.1, 1}},
-                                                             {"adam_eps", {0}},
-                                                             {"weight_decay", {-1}},
-                                                             {"clip_norm", {0}},
-                                                             {"decoder_depth", {0, 1001}},
-                                                             {"decoder_norm_eps", {-1e-8}},
-                                                             {"linear_attention_eps", {-1}},
-                                                             {"init_std", {0}},
-                                                             {"init_cut", {0, 1e-5}},
-                                                             {"map_size", {0, 16385}},
-                                                             {"blur_size", {0, 4, 513}},
-                                                             {"blur_sigma", {0}},
-                                                             {"score_ratio", {-0.1, 1.5}},
-                                                             {"resize_h", {0, 20000}},
-                                                             {"crop_w", {0, 462}}};
+  const std::map<std::string, std::vector<double>> senseless{
+      {"dropout", {-0.1, 1}},         {"mining_share", {-0.1, 1}},
+      {"mining_steps", {0}},          {"mining_factor", {-1}},
+      {"iterations", {-1}},           {"batch", {0}},
+      {"learning_rate", {-1}},        {"final_learning_rate", {-1}},
+      {"warmup_steps", {-1}},         {"beta1", {-0.1, 1}},
+      {"beta2", {-0.1, 1}},           {"adam_eps", {0}},
+      {"weight_decay", {-1}},         {"clip_norm", {0}},
+      {"decoder_depth", {0, 1001}},   {"decoder_norm_eps", {-1e-8}},
+      {"linear_attention_eps", {-1}}, {"init_std", {0}},
+      {"init_cut", {0, 1e-5}},        {"map_size", {0, 16385}},
+      {"blur_size", {0, 4, 513}},     {"blur_sigma", {0}},
+      {"score_ratio", {-0.1, 1.5}},   {"bit_depth", {-1, 7, 17}},
+      {"resize_h", {0, 20000}},       {"crop_w", {0, 462}}};
   for (const auto& [name, values] : senseless) {
     for (double value : values) {
       CAPTURE(name);
