@@ -34,12 +34,17 @@ void replace(const std::vector<Variable>& parameters, const std::function<Tensor
 
 }  // namespace
 
-std::vector<std::pair<std::string, Variable>> Module::named_parameters() const {
-  std::vector<std::pair<std::string, Variable>> all = parameters_;
+// What the whole tree holds of one kind.
+Module::Named Module::named(Named Module::*own) const {
+  Named all = this->*own;
   for (const auto& [name, child] : children_) {
-    for (auto& [path, value] : child->named_parameters()) all.emplace_back(name + "." + path, value);
+    for (auto& [path, value] : child->named(own)) all.emplace_back(name + "." + path, value);
   }
   return all;
+}
+
+std::vector<std::pair<std::string, Variable>> Module::named_parameters() const {
+  return named(&Module::parameters_);
 }
 
 std::vector<Variable> Module::parameters() const {
@@ -51,13 +56,16 @@ std::vector<Variable> Module::parameters() const {
 NamedTensors Module::state_dict() const {
   NamedTensors all;
   for (auto& [name, parameter] : named_parameters()) all.emplace_back(name, parameter.value());
+  for (auto& [name, buffer] : named(&Module::buffers_)) all.emplace_back(name, buffer.value());
   return all;
 }
 
 void Module::load_state_dict(const std::map<std::string, Tensor>& values, const std::string& source) {
   std::vector<std::string> missing, misshapen, unexpected;
   std::map<std::string, Variable> wanted;
-  for (auto& [name, parameter] : named_parameters()) {
+  Named held = named_parameters();
+  for (auto& entry : named(&Module::buffers_)) held.push_back(std::move(entry));
+  for (auto& [name, parameter] : held) {
     wanted.emplace(name, parameter);
     auto found = values.find(name);
     if (found == values.end()) {

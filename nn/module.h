@@ -27,7 +27,7 @@ class Module {
   std::vector<std::pair<std::string, Variable>> named_parameters() const;
   std::vector<Variable> parameters() const;
 
-  // The parameters' values, which share their memory.
+  // The values of parameters and buffers, which share their memory.
   NamedTensors state_dict() const;
   // Takes the values (converted to the parameters' dtype and device; copied unless the parameter requires no
   // gradient, so frozen weights of a mapped file stay there). Throws InputError listing missing, unexpected
@@ -48,6 +48,12 @@ class Module {
     parameters_.emplace_back(std::move(name), Variable(std::move(value), true));
     return parameters_.back().second;
   }
+  // A constant that is loaded and saved with the parameters, but is none: it is not trained, and to() leaves it as
+  // it is.
+  Variable buffer(std::string name, Tensor value) {
+    buffers_.emplace_back(std::move(name), Variable(std::move(value)));
+    return buffers_.back().second;
+  }
   template <class Child, class... Args>
   Child& add(std::string name, Args&&... args) {
     auto child = std::make_unique<Child>(std::forward<Args>(args)...);
@@ -57,7 +63,10 @@ class Module {
   }
 
  private:
-  std::vector<std::pair<std::string, Variable>> parameters_;
+  using Named = std::vector<std::pair<std::string, Variable>>;
+  Named named(Named Module::*own) const;
+
+  Named parameters_, buffers_;
   std::vector<std::pair<std::string, std::unique_ptr<Module>>> children_;
   bool training_ = true;
 };

@@ -42,12 +42,13 @@ class SwiGLU : public FeedForward {
   Linear& w3;
 };
 
-// Softmax self-attention over the tokens of x (B, N, D), scale 1 / sqrt(D / heads).
+// Softmax self-attention over the tokens of x (B, N, D), scale 1 / sqrt(D / heads). With tables, the tokens' places
+// turn q and k (rope()).
 class Attention : public Module {
  public:
   Attention(int64_t width, int64_t heads);
-  Variable operator()(const Variable& x, const Residual& then = {}) const {
-    return proj(packed_attention(qkv(x), heads_, scale_), then);
+  Variable operator()(const Variable& x, const Residual& then = {}, const RopeTables& tables = {}) const {
+    return proj(packed_attention(qkv(x), heads_, scale_, tables), then);
   }
 
   Linear& qkv;

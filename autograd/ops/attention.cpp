@@ -5,7 +5,8 @@
 // log-sum-exp (Dao et al., "FlashAttention", 2022). Saved: q, k, v, y, logsumexp (B, H, N).
 //
 // The packed form works on views of qkv (B, N, 3 H d) and writes y (B, N, H d) in place, so nothing is copied
-// to split the heads or to join them.
+// to split the heads or to join them. With rotary embedding (rope.cpp) copies of q and k are turned and saved, v
+// stays where it is; dq and dk are turned back in place.
 #include "autograd/ops/common.h"
 #include "autograd/ops/ops.h"
 #include "autograd/ops/packed_heads.h"
@@ -16,6 +17,14 @@ namespace {
 
 Tensor normalisers_for(const Tensor& q) {
   return Tensor::empty({q.size(0), q.size(1), q.size(2)}, wide(q.dtype()), q.device());
+}
+
+// x (B, H, N, d) turned, stored as (B, N, H, d): what lies side by side in a packed projection still does.
+Tensor turned_copy(const Tensor& x, const RopeTables& tables) {
+  const Tensor y =
+      Tensor::empty({x.size(0), x.size(2), x.size(1), x.size(3)}, x.dtype(), x.device()).transpose(1, 2);
+  kernels_for(x).rope(x, tables.cosines, tables.sines, false, y);
+  return y;
 }
 
 }  // namespace
@@ -41,24 +50,34 @@ Variable attention(const Variable& q_in, const Variable& k_in, const Variable& v
       });
 }
 
-Variable packed_attention(const Variable& qkv_in, int64_t heads, double scale) {
+Variable packed_attention(const Variable& qkv_in, int64_t heads, double scale, const RopeTables& rope) {
   check_alike("packed_attention", qkv_in);
   check_packed("packed_attention", qkv_in.shape(), heads);
   const Tensor qkv = qkv_in.value().contiguous();
-  const auto [q, k, v] = split_heads(qkv, heads);
+  const bool turned = rope.cosines.defined() || rope.sines.defined();
+  const RopeTables tables =
+      turned ? rope_tables("packed_attention", rope, qkv, qkv.size(1), qkv.size(2) / (3 * heads))
+             : RopeTables();
+  auto [q, k, v] = split_heads(qkv, heads);
+  if (turned) {
+    q = turned_copy(q, tables);
+    k = turned_copy(k, tables);
+  }
   const Tensor y = Tensor::empty({qkv.size(0), qkv.size(1), qkv.size(2) / 3}, qkv.dtype(), qkv.device());
   const Tensor logsumexp = normalisers_for(q);
   kernels_for(qkv).attention(q, k, v, scale, heads_view(y, heads), logsumexp);
 
-  return record("packed_attention", y, {qkv_in},
-                [qkv, y, logsumexp, heads, scale](const Tensor& dy) -> Gradients {
-                  const Tensor dqkv = Tensor::empty_like(qkv);
-                  const auto [q, k, v] = split_heads(qkv, heads);
-                  const auto [dq, dk, dv] = split_heads(dqkv, heads);
-                  kernels_for(dy).attention_backward(heads_view(dy.contiguous(), heads), q, k, v,
-                                                     heads_view(y, heads), logsumexp, scale, dq, dk, dv);
-                  return dqkv;
-                });
+  return record("packed_attention", y, {qkv_in}, [=, q = q, k = k, v = v](const Tensor& dy) -> Gradients {
+    const Tensor dqkv = Tensor::empty_like(qkv);
+    const auto [dq, dk, dv] = split_heads(dqkv, heads);
+    kernels_for(dy).attention_backward(heads_view(dy.contiguous(), heads), q, k, v, heads_view(y, heads),
+                                       logsumexp, scale, dq, dk, dv);
+    if (turned) {
+      for (const Tensor& gradient : {dq, dk})
+        kernels_for(dy).rope(gradient, tables.cosines, tables.sines, true, gradient);
+    }
+    return dqkv;
+  });
 }
 
 }  // namespace nabla

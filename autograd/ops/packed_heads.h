@@ -31,8 +31,8 @@ inline PackedHeads split_heads(const Tensor& qkv, int64_t heads) {
 }
 
 // Throws "op: ..." unless the tables fit `tokens` rows of x of `width` elements each; returns them contiguous.
-RopeTables check_rope(const char* op, const Tensor& x, int64_t tokens, int64_t width,
-                      const RopeTables& tables);
+RopeTables rope_tables(const char* op, const RopeTables& tables, const Tensor& x, int64_t tokens,
+                       int64_t width);
 
 // The attention kernels take any strides but the last, which must be 1.
 inline Tensor with_dense_rows(const Tensor& x) { return x.strides()[-1] == 1 ? x : x.contiguous(); }

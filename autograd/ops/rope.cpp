@@ -12,8 +12,8 @@
 
 namespace nabla {
 
-RopeTables check_rope(const char* op, const Tensor& x, int64_t tokens, int64_t width,
-                      const RopeTables& tables) {
+RopeTables rope_tables(const char* op, const RopeTables& tables, const Tensor& x, int64_t tokens,
+                       int64_t width) {
   const Tensor &cosines = tables.cosines, &sines = tables.sines;
   check(cosines.defined() && sines.defined(), "{}: no tables", op);
   check(cosines.rank() == 2 && cosines.shape() == sines.shape() && 2 * cosines.size(1) == width &&
@@ -31,7 +31,7 @@ Variable rope(const Variable& x, const RopeTables& tables) {
   check_alike("rope", x);
   const Shape& shape = x.shape();
   check(shape.rank() == 4 && shape[3] % 2 == 0, "rope: x {} is not (B, H, N, d) with an even d", shape);
-  const auto [cosines, sines] = check_rope("rope", x.value(), shape[2], shape[3], tables);
+  const auto [cosines, sines] = rope_tables("rope", tables, x.value(), shape[2], shape[3]);
   const Tensor y = Tensor::empty(shape, x.dtype(), x.device());
   kernels_for(x).rope(with_dense_rows(x.value()), cosines, sines, false, y);
 

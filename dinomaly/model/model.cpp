@@ -58,7 +58,7 @@ Variable DecoderBlock::operator()(const Variable& x) const {
 
 Dinomaly::Dinomaly(const EncoderConfig& encoder, Config config, Start start)
     : config_(completed(std::move(config), encoder)),
-      encoder_(add<DinoV2>("encoder", encoder, config_.preset)),
+      encoder_(add<Encoder>("encoder", encoder, config_.preset)),
       bottleneck_(add<Bottleneck>("bottleneck", encoder.width, config_)) {
   for (int64_t i = 0; i < config_.decoder_depth; ++i) {
     decoder_.push_back(

@@ -14,7 +14,7 @@
 
 #include "dinomaly/base/framework.h"
 #include "dinomaly/model/config.h"
-#include "dinomaly/model/dinov2.h"
+#include "dinomaly/model/encoder.h"
 #include "nn/transformer.h"
 
 namespace dinomaly {
@@ -72,8 +72,8 @@ class Dinomaly : public Module {
   Dinomaly(const EncoderConfig& encoder, Config config, Start start = Start::drawn);
 
   const Config& config() const { return config_; }
-  DinoV2& encoder() { return encoder_; }
-  const DinoV2& encoder() const { return encoder_; }
+  Encoder& encoder() { return encoder_; }
+  const Encoder& encoder() const { return encoder_; }
   // Everything but the encoder.
   std::vector<Variable> trained_parameters() const;
   std::vector<std::pair<std::string, Variable>> named_trained_parameters() const;
@@ -89,7 +89,7 @@ class Dinomaly : public Module {
   Reconstruction decode(Variable x, const Features& features) const;
 
   Config config_;
-  DinoV2& encoder_;
+  Encoder& encoder_;
   Bottleneck& bottleneck_;
   std::vector<DecoderBlock*> decoder_;
 };

@@ -6,7 +6,7 @@
 #include "dinomaly/data/layout.h"
 #include "dinomaly/data/masks.h"
 #include "dinomaly/model/detector_weights.h"
-#include "dinomaly/model/dinov2.h"
+#include "dinomaly/model/encoder.h"
 #include "dinomaly/synthetic/procedural.h"
 
 namespace dinomaly {

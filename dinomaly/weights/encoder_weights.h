@@ -1,5 +1,5 @@
-// The weights of a ViT encoder: Meta's DINOv2 (and the reference bundles), timm's ViTs and transformers'
-// Dinov2Model are all returned under Meta's names.
+// The weights of a ViT encoder: Meta's DINOv2 and DINOv3 (and the reference bundles), timm's ViTs and transformers'
+// Dinov2Model and DINOv3ViTModel are all returned under the names that Meta gave DINOv2.
 #pragma once
 
 #include <cstdint>
@@ -23,12 +23,14 @@ struct EncoderConfig {
   int64_t width = 0, heads = 0, depth = 0;
   int64_t patch = 0;               // side, in pixels
   int64_t registers = 0;           // tokens between CLS and the patches
-  int64_t grid_h = 0, grid_w = 0;  // the position table's, in patches
+  int64_t grid_h = 0, grid_w = 0;  // the position table's, in patches; 0 with rotary positions
   int64_t hidden = 0;
   Ffn ffn = Ffn::mlp;
   bool layer_scale = false;
   // False for timm's register models: cls_token already holds its position, the table has patches only.
   bool cls_in_position_table = true;
+  bool rotary = false;     // DINOv3: positions turn q and k (RoPE) instead of being added from a table
+  double norm_eps = 1e-6;  // of all LayerNorms; DINOv3: 1e-5
 
   bool operator==(const EncoderConfig&) const = default;
 };
@@ -40,6 +42,7 @@ struct EncoderWeights {
   //   patch_embed.proj.weight (D, 3, P, P), .bias (D), and for each block N, under blocks.N.:
   //   norm1.{weight,bias} (D), attn.qkv.weight (3D, D), .bias, attn.proj.weight (D, D), .bias, [ls1.gamma
   //   (D)], norm2.{weight,bias}, mlp.{fc1,fc2 | w12,w3}.{weight,bias}, [ls2.gamma].
+  // With rotary positions: no pos_embed, but rope_embed.periods (d/4) f32, d = D / heads.
   std::vector<std::pair<std::string, Tensor>> tensors;
   // If the file has them: norm.{weight,bias} (D), mask_token (1, D). Kept for other programs; nothing
   // here uses them.

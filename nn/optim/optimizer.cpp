@@ -39,7 +39,7 @@ NamedTensors Optimizer::state() {
 
 void Optimizer::load_state(const std::map<std::string, Tensor>& state, const std::string& source) {
   const auto steps = state.find("steps");
-  check_input(steps != state.end() && steps->second.shape() == Shape{1} &&
+  check_input(steps != state.end() && steps->second.rank() == 1 && steps->second.numel() == 1 &&
                   steps->second.dtype() == Dtype::i64 && steps->second.item() >= 0,
               "{}: the optimizer's state has no number of steps", source);
   const std::vector<StateSlot> slots = state_slots();

@@ -1,7 +1,7 @@
 // The weights of a small random encoder, for what needs any encoder at all.
 #pragma once
 
-#include "dinomaly/model/dinov2.h"
+#include "dinomaly/model/encoder.h"
 
 namespace dinomaly {
 

@@ -117,6 +117,29 @@ TEST_CASE("module: to(dtype) converts every parameter and gradients follow") {
   CHECK(tree.left.scale.value().to_vector<float>() == std::vector<float>{2, 2});
 }
 
+TEST_CASE("module: a buffer is saved and loaded, but neither trained nor converted") {
+  struct Scaled : Module {
+    Scaled() : limit(buffer("limit", Tensor::full({2}, 3.0))) {}
+    Variable limit;
+  };
+  struct Holder : Module {
+    Holder() : inner(add<Scaled>("inner")) { shift = parameter("shift", Tensor::zeros({2})); }
+    Scaled& inner;
+    Variable shift;
+  } holder;
+  CHECK(holder.parameters().size() == 1);
+  const NamedTensors state = holder.state_dict();
+  REQUIRE(state.size() == 2);
+  CHECK(state[1].first == "inner.limit");
+  holder.to(Dtype::bf16);
+  CHECK(holder.inner.limit.dtype() == Dtype::f32);
+  holder.load_state_dict({{"shift", Tensor::ones({2})}, {"inner.limit", Tensor::full({2}, 7.0)}}, "file");
+  CHECK(holder.inner.limit.value().to_vector<float>() == std::vector<float>{7, 7});
+  CHECK_FALSE(holder.inner.limit.requires_grad());
+  CHECK_THROWS_WITH(holder.load_state_dict({{"shift", Tensor::ones({2})}}, "file"),
+                    doctest::Contains("1 missing: inner.limit"));
+}
+
 TEST_CASE("module: train and eval reach every layer") {
   Tree tree;
   CHECK(tree.training());

@@ -1,5 +1,8 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <cmath>
+
 #include "tests/ops/op_case.h"
 
 namespace nabla {
@@ -31,6 +34,27 @@ OpCase packed_attention_case{
     {.also = {{{1, 1, 6}}, {{1, 19, 48}}, {{2, 0, 12}}, {{0, 3, 12}}},
      .wrong = {{{{2, 5, 16}}, "packed_attention: qkv of (2, 5, 16) is not (B, N, 3 * 2 heads * d)"},
                {{{5, 18}}, "packed_attention: qkv of (5, 18) is not (B, N, 3 * 2 heads * d)"}}}};
+
+// Angles 0.3 (token + 1) (j + 1) for all tokens but the first.
+Variable turned_packed_attention(const Variable& qkv) {
+  const int64_t tokens = std::max<int64_t>(0, qkv.size(1) - 1), pairs = qkv.size(2) / 12;
+  const Tensor angles = Tensor::empty({tokens, pairs}, Dtype::f64);
+  for (int64_t i = 0; i < tokens * pairs; ++i)
+    angles.data<double>()[i] = 0.3 * static_cast<double>((i / pairs + 1) * (i % pairs + 1));
+  const auto as_qkv = [&](const Tensor& x) { return x.to(qkv.dtype()).to(qkv.device()); };
+  Tensor cosines = angles.clone(), sines = angles.clone();
+  for (int64_t i = 0; i < angles.numel(); ++i) {
+    cosines.data<double>()[i] = std::cos(angles.data<double>()[i]);
+    sines.data<double>()[i] = std::sin(angles.data<double>()[i]);
+  }
+  return packed_attention(qkv, 2, 0.6, {as_qkv(cosines), as_qkv(sines)});
+}
+
+// PyTorch: case("packed_attention.rope", [(2, 5, 36)], lambda x: packed(lambda q, k, v, s: attention(rope(q, 1), rope(k, 1), v, s), x, 2, 0.6))
+OpCase packed_attention_rope{"packed_attention.rope",
+                             {{2, 5, 36}},
+                             [](Inputs in) { return turned_packed_attention(in[0]); },
+                             {.also = {{{1, 1, 12}}, {{1, 19, 48}}, {{2, 0, 12}}, {{0, 3, 12}}}}};
 
 }  // namespace
 

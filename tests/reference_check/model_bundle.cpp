@@ -45,7 +45,7 @@ Tensor as_planes(const Tensor& tokens, int64_t rows, int64_t columns) {
   return tokens.transpose(1, 2).contiguous().reshape({tokens.size(0), tokens.size(2), rows, columns});
 }
 
-void check_forward(const Dinomaly& model, DinoV2& encoder, const SafeTensors& bundle,
+void check_forward(const Dinomaly& model, Encoder& encoder, const SafeTensors& bundle,
                    const CheckOptions& options, Verdict& verdict) {
   NoGrad no_recording;
   const double tolerance = verdict.by_dtype(1e-9, 1e-5, 3e-2);

@@ -1,22 +1,20 @@
-#include "dinomaly/model/dinov2.h"
+#include "dinomaly/model/encoder.h"
 
 #include <cmath>
+#include <numbers>
 
 #include "autograd/ops/ops.h"
 #include "dinomaly/base/framework.h"
+#include "dinomaly/weights/rope_periods.h"
 #include "nn/init.h"
 
 namespace dinomaly {
 
-namespace {
-constexpr double norm_eps = 1e-6;
-}
-
 EncoderBlock::EncoderBlock(const EncoderConfig& config)
-    : norm1_(add<LayerNorm>("norm1", config.width, norm_eps)),
+    : norm1_(add<LayerNorm>("norm1", config.width, config.norm_eps)),
       attn_(add<Attention>("attn", config.width, config.heads)),
       ls1_(config.layer_scale ? &add<LayerScale>("ls1", config.width) : nullptr),
-      norm2_(add<LayerNorm>("norm2", config.width, norm_eps)) {
+      norm2_(add<LayerNorm>("norm2", config.width, config.norm_eps)) {
   if (config.ffn == EncoderConfig::Ffn::mlp)
     mlp_ = &add<Mlp>("mlp", config.width, config.hidden);
   else
@@ -24,18 +22,22 @@ EncoderBlock::EncoderBlock(const EncoderConfig& config)
   if (config.layer_scale) ls2_ = &add<LayerScale>("ls2", config.width);
 }
 
-Variable EncoderBlock::operator()(const Variable& x) const {
-  const Variable middle = attn_(norm1_(x), {x, ls1_ ? ls1_->gamma : Variable()});
+Variable EncoderBlock::operator()(const Variable& x, const RopeTables& tables) const {
+  const Variable middle = attn_(norm1_(x), {x, ls1_ ? ls1_->gamma : Variable()}, tables);
   return (*mlp_)(norm2_(middle), {middle, ls2_ ? ls2_->gamma : Variable()});
 }
 
-DinoV2::DinoV2(const EncoderConfig& config, Preset preset)
+Encoder::Encoder(const EncoderConfig& config, Preset preset)
     : config_(config),
       preset_(preset),
       patch_embed_(add<PatchEmbed>("patch_embed", config.patch, config.width)) {
-  const int64_t positions = config.grid_h * config.grid_w + (config.cls_in_position_table ? 1 : 0);
   cls_token_ = parameter("cls_token", Tensor::zeros({1, 1, config.width}));
-  pos_embed_ = parameter("pos_embed", Tensor::zeros({1, positions, config.width}));
+  if (config.rotary) {
+    periods_ = buffer("rope_embed.periods", rope_periods(config.width / config.heads));
+  } else {
+    const int64_t positions = config.grid_h * config.grid_w + (config.cls_in_position_table ? 1 : 0);
+    pos_embed_ = parameter("pos_embed", Tensor::zeros({1, positions, config.width}));
+  }
   if (config.registers > 0) {
     register_tokens_ = parameter("register_tokens", Tensor::zeros({1, config.registers, config.width}));
   }
@@ -44,7 +46,7 @@ DinoV2::DinoV2(const EncoderConfig& config, Preset preset)
 }
 
 // The patches' rows of the position table, interpolated to another grid: (1, rows * columns, D).
-Variable DinoV2::position_table(int64_t rows, int64_t columns) const {
+Variable Encoder::position_table(int64_t rows, int64_t columns) const {
   const int64_t prefix = config_.cls_in_position_table ? 1 : 0;
   Variable patches = slice(pos_embed_, 1, prefix, pos_embed_.size(1));
   if (rows == config_.grid_h && columns == config_.grid_w) return patches;
@@ -58,33 +60,59 @@ Variable DinoV2::position_table(int64_t rows, int64_t columns) const {
   return transpose(reshape(resized, {1, config_.width, rows * columns}), 1, 2);
 }
 
-// Tokens [CLS, registers, patches]; positions are added before the registers are inserted.
-Variable DinoV2::embed(const Variable& images) const {
+// The angles of patch (r, c): 2 pi y / period and 2 pi x / period, each axis from -1 to 1 by its own length. Computed
+// in f64 and rounded once.
+RopeTables Encoder::rope_tables(int64_t rows, int64_t columns) const {
+  if (!config_.rotary) return {};
+  const float* periods = periods_.value().data<float>();
+  const int64_t count = periods_.size(0);
+  const Tensor cosines = Tensor::empty({rows * columns, 2 * count}, Dtype::f64),
+               sines = Tensor::empty_like(cosines);
+  const auto place = [](int64_t index, int64_t length) {
+    return 2 * (static_cast<double>(index) + 0.5) / static_cast<double>(length) - 1;
+  };
+  for (int64_t i = 0; i < rows * columns; ++i) {
+    for (int64_t j = 0; j < 2 * count; ++j) {
+      const double at = j < count ? place(i / columns, rows) : place(i % columns, columns);
+      const double angle = 2 * std::numbers::pi * at / static_cast<double>(periods[j % count]);
+      cosines.data<double>()[i * 2 * count + j] = std::cos(angle);
+      sines.data<double>()[i * 2 * count + j] = std::sin(angle);
+    }
+  }
+  const auto as_model = [&](const Tensor& x) { return x.to(cls_token_.dtype()).to(cls_token_.device()); };
+  return {as_model(cosines), as_model(sines)};
+}
+
+// Tokens [CLS, registers, patches]; a table's positions are added before the registers are inserted.
+Variable Encoder::embed(const Variable& images) const {
   const int64_t batch = images.size(0);
-  const Variable patches = patch_embed_(images);
-  const Variable table = position_table(images.size(2) / config_.patch, images.size(3) / config_.patch);
+  Variable patches = patch_embed_(images);
+  if (!config_.rotary) {
+    patches = patches + position_table(images.size(2) / config_.patch, images.size(3) / config_.patch);
+  }
   Variable cls = cls_token_;
   if (config_.cls_in_position_table) cls = cls + slice(pos_embed_, 1, 0, 1);
   std::vector<Variable> parts{expand(cls, {batch, 1, config_.width})};
   if (config_.registers > 0)
     parts.push_back(expand(register_tokens_, {batch, config_.registers, config_.width}));
-  parts.push_back(patches + table);
+  parts.push_back(patches);
   return cat(parts, 1);
 }
 
-void DinoV2::features(const Variable& images, const std::vector<int64_t>& targets,
-                      const std::function<void(size_t, const Variable&)>& sink) const {
+void Encoder::features(const Variable& images, const std::vector<int64_t>& targets,
+                       const std::function<void(size_t, const Variable&)>& sink) const {
   Variable x = embed(images);
+  const RopeTables tables = rope_tables(images.size(2) / config_.patch, images.size(3) / config_.patch);
   size_t next = 0;
   for (int64_t i = 0; next < targets.size(); ++i) {
-    check(i < config_.depth, "dinov2: target block {} of an encoder of {} blocks", targets[next],
+    check(i < config_.depth, "encoder: target block {} of an encoder of {} blocks", targets[next],
           config_.depth);
-    x = (*blocks_[static_cast<size_t>(i)])(x);
+    x = (*blocks_[static_cast<size_t>(i)])(x, tables);
     if (targets[next] == i) sink(next++, x);
   }
 }
 
-void load_encoder_weights(DinoV2& encoder, const EncoderWeights& weights, const std::string& source) {
+void load_encoder_weights(Encoder& encoder, const EncoderWeights& weights, const std::string& source) {
   encoder.load_state_dict({weights.tensors.begin(), weights.tensors.end()}, source);
   encoder.set_requires_grad(false);
   encoder.eval();
@@ -93,7 +121,7 @@ void load_encoder_weights(DinoV2& encoder, const EncoderWeights& weights, const 
 // Projections as a fresh ViT has them (Xavier); a small position table, so that content decides; LayerScale
 // is left out. Such features are random projections of what a patch and its surroundings look like.
 EncoderWeights random_encoder(const EncoderConfig& config, Generator& generator) {
-  DinoV2 model(config, Preset::paper);
+  Encoder model(config, Preset::paper);
   for (auto& [name, parameter] : model.named_parameters()) {
     if (name == "cls_token" || name == "register_tokens" || name == "pos_embed") {
       truncated_normal(parameter, 0.02, 0.04, generator);

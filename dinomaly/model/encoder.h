@@ -1,9 +1,8 @@
-// The frozen encoder: a DINOv2 vision transformer (Oquab et al. 2023; registers: Darcet et al. 2024).
+// The frozen encoder: a vision transformer as DINOv2 (Oquab et al. 2023; registers: Darcet et al. 2024) or DINOv3
+// (Simeoni et al. 2025) trained it.
 #pragma once
 
 #include <functional>
-#include <map>
-#include <mutex>
 #include <utility>
 
 #include "dinomaly/base/framework.h"
@@ -17,7 +16,8 @@ namespace dinomaly {
 class EncoderBlock : public Module {
  public:
   explicit EncoderBlock(const EncoderConfig& config);
-  Variable operator()(const Variable& x) const;
+  // `tables` are defined where positions are rotary.
+  Variable operator()(const Variable& x, const RopeTables& tables) const;
 
  private:
   LayerNorm& norm1_;
@@ -28,10 +28,10 @@ class EncoderBlock : public Module {
   LayerScale* ls2_ = nullptr;
 };
 
-class DinoV2 : public Module {
+class Encoder : public Module {
  public:
-  // `preset` chooses how the position table is interpolated.
-  DinoV2(const EncoderConfig& config, Preset preset);
+  // `preset` chooses how the position table is interpolated. Rotary positions need heads of a width that 4 divides.
+  Encoder(const EncoderConfig& config, Preset preset);
   const EncoderConfig& config() const { return config_; }
   int64_t prefix_tokens() const { return 1 + config_.registers; }
 
@@ -44,16 +44,19 @@ class DinoV2 : public Module {
  private:
   Variable embed(const Variable& images) const;
   Variable position_table(int64_t rows, int64_t columns) const;
+  RopeTables rope_tables(int64_t rows, int64_t columns) const;
 
   EncoderConfig config_;
   Preset preset_;
-  Variable cls_token_, pos_embed_, register_tokens_;
+  Variable cls_token_, register_tokens_;
+  Variable pos_embed_;  // undefined with rotary positions
+  Variable periods_;    // of the rotary positions (d/4), f32
   PatchEmbed& patch_embed_;
   std::vector<EncoderBlock*> blocks_;
 };
 
 // A frozen encoder with the given weights.
-void load_encoder_weights(DinoV2& encoder, const EncoderWeights& weights, const std::string& source);
+void load_encoder_weights(Encoder& encoder, const EncoderWeights& weights, const std::string& source);
 
 // Random weights for use without a weights file; their features still distinguish textures.
 EncoderWeights random_encoder(const EncoderConfig& config, Generator& generator);
