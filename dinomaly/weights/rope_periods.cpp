@@ -5,8 +5,8 @@
 namespace dinomaly {
 
 Tensor rope_periods(int64_t head_width) {
-  check_input(head_width > 0 && head_width % 4 == 0, "rotary positions need heads of a width that 4 divides, not {}",
-              head_width);
+  check_input(head_width > 0 && head_width % 4 == 0,
+              "rotary positions need heads of a width that 4 divides, not {}", head_width);
   const int64_t count = head_width / 4;
   const Tensor periods = Tensor::empty({count});
   for (int64_t j = 0; j < count; ++j) {

@@ -131,7 +131,8 @@ class PageCheck {
   static bool is_path(const std::string& span) {
     static const std::regex path(R"((\.\.?/)*[\w.-]+(/[\w.-]+)*/?)");
     static const std::regex ending(R"(\.(h|cpp|cu|cuh|py|sh|md|txt|cmake|json|safetensors|in)$)");
-    return std::regex_match(span, path) && (span.find('/') != std::string::npos || std::regex_search(span, ending));
+    return std::regex_match(span, path) &&
+           (span.find('/') != std::string::npos || std::regex_search(span, ending));
   }
 
   void check_path(const std::string& span) {
@@ -142,7 +143,8 @@ class PageCheck {
     const auto ends_so = [&](const std::string& name) {
       return ("/" + name).ends_with("/" + span) && (near_.contains(name) || name.starts_with(folder_));
     };
-    const bool known = std::any_of(tree_.sources.begin(), tree_.sources.end(), [&](const auto& file) { return ends_so(file.first); });
+    const bool known = std::any_of(tree_.sources.begin(), tree_.sources.end(),
+                                   [&](const auto& file) { return ends_so(file.first); });
     if (!known && span.find("results") == std::string::npos) fault("names {}, which does not exist", span);
   }
 
@@ -153,13 +155,17 @@ class PageCheck {
     const size_t blank = block.info.find(' ');
     const auto snippet = tree_.snippets.find(blank == std::string::npos ? "" : block.info.substr(blank + 1));
     if (snippet == tree_.snippets.end())
-      fault("a block begins with ```{}: neither sh, math nor \"LANGUAGE FILE SNIPPET\" of a snippet in the tree", block.info);
+      fault(
+          "a block begins with ```{}: neither sh, math nor \"LANGUAGE FILE SNIPPET\" of a snippet in the "
+          "tree",
+          block.info);
     else if (snippet->second != block.text)
       fault("the block is not the snippet {}, which reads\n{}", snippet->first, snippet->second);
   }
 
   bool anywhere_near(const std::string& word) const {
-    return std::any_of(near_.begin(), near_.end(), [&](const std::string& name) { return holds(tree_.sources.at(name), word); });
+    return std::any_of(near_.begin(), near_.end(),
+                       [&](const std::string& name) { return holds(tree_.sources.at(name), word); });
   }
 
   // A flag belongs to the program before it if that is ours, and to anything near otherwise.
@@ -173,12 +179,14 @@ class PageCheck {
   // Where a program of ours reads its flags; nothing for programs of others, "" for one that does not exist.
   std::optional<std::string> program_folder(const std::string& command) const {
     const std::string name = fs::path(command).filename().string();
-    if (const auto script = resolve(command); script && (name.ends_with(".sh") || name.ends_with(".py"))) return script;
+    if (const auto script = resolve(command); script && (name.ends_with(".sh") || name.ends_with(".py")))
+      return script;
     const bool ours = command.starts_with("build/bin/") || command.starts_with("./scripts/");
     if (name == "dinomaly") return "dinomaly/";
     if (name == "test_NAME") return std::nullopt;
     if (name == "reference_check") return "tests/reference_check/";
-    if (name == "bench_ops" || (name.starts_with("test_") && fs::exists(tree_.root / "tests" / name.substr(5))))
+    if (name == "bench_ops" ||
+        (name.starts_with("test_") && fs::exists(tree_.root / "tests" / name.substr(5))))
       return std::nullopt;  // flags of Google Benchmark and doctest
     if (tree_.sources.contains("examples/" + name + ".cpp")) return "examples/";
     if (tree_.sources.contains("bench/" + name + ".cpp")) return "bench/";
@@ -187,10 +195,11 @@ class PageCheck {
 
   void check_commands(const std::string& text) {
     static const std::regex part(R"(\S+)"), flag(R"(^(--[a-z][a-z-]*))");
-    for (std::string command : all_matches(std::regex_replace(text, std::regex("(^|\\s)#[^\n]*"), ""), std::regex(R"(([^\n|;&]+))"))) {
+    for (std::string command : all_matches(std::regex_replace(text, std::regex("(^|\\s)#[^\n]*"), ""),
+                                           std::regex(R"(([^\n|;&]+))"))) {
       std::vector<std::string> words = all_matches(command, part, 0);
-      while (!words.empty() && (words[0].find('=') != std::string::npos || words[0] == "python3" || words[0] == "do" ||
-                                words[0] == "$" || words[0] == "exec"))
+      while (!words.empty() && (words[0].find('=') != std::string::npos || words[0] == "python3" ||
+                                words[0] == "do" || words[0] == "$" || words[0] == "exec"))
         words.erase(words.begin());
       for (size_t i = 0; i < words.size(); ++i) {
         if (words[i].starts_with("build/bin/") || i == 0) {  // also behind a program that runs it
@@ -207,7 +216,10 @@ class PageCheck {
   }
 
   static bool is_command(const std::string& span) {
-    return std::regex_search(span, std::regex(R"(^(build/bin/|(\./)?scripts/|python3 |bench_\w+ |test_\w+ |dinomaly |reference_check ))"));
+    return std::regex_search(
+        span,
+        std::regex(
+            R"(^(build/bin/|(\./)?scripts/|python3 |bench_\w+ |test_\w+ |dinomaly |reference_check ))"));
   }
 
   void check_span(const std::string& span) {
@@ -215,7 +227,8 @@ class PageCheck {
     static const std::regex call(R"(^([\w:. ]*?)(\w+)\(([^(){}]*)\)$)");
     std::smatch found;
     if (is_command(span)) return check_commands(span);
-    if (span.starts_with("cmake ") || span.starts_with("cpack ") || span.starts_with("-D") || is_path(span)) return;
+    if (span.starts_with("cmake ") || span.starts_with("cpack ") || span.starts_with("-D") || is_path(span))
+      return;
     if (std::regex_search(span, found, flag)) return check_flag(found[0], "");
     if (span.size() > 2 && span.front() == '"' && span.back() == '"') {
       const bool known = std::any_of(near_.begin(), near_.end(), [&](const std::string& name) {
@@ -228,11 +241,13 @@ class PageCheck {
       if (std::regex_match(name, capitals) || foreign.contains(name) || anywhere_near(name)) continue;
       fault("`{}`: {} is in no file that the page links to or names", span, name);
     }
-    if (std::regex_match(span, found, call)) check_call(span, found[2], calls_of(found[2].str() + "(" + found[3].str() + ")", found[2])[0]);
+    if (std::regex_match(span, found, call))
+      check_call(span, found[2], calls_of(found[2].str() + "(" + found[3].str() + ")", found[2])[0]);
   }
 
   // A call is one of a source's, to the letter, or has the names of the parameters of a declaration.
-  void check_call(const std::string& span, const std::string& name, const std::vector<std::string>& arguments) {
+  void check_call(const std::string& span, const std::string& name,
+                  const std::vector<std::string>& arguments) {
     for (const std::string& file : near_) {
       for (const auto& source : calls_of(tree_.sources.at(file), name)) {
         if (arguments.empty() || same_call(arguments, source)) return;
@@ -244,18 +259,21 @@ class PageCheck {
   void check_chapter() {
     const size_t end = prose_.find("Ends at: ");
     if (prose_.find("Try: ") == std::string::npos) fault("has nothing to try");
-    if (end == std::string::npos || prose_.find("](../", end) == std::string::npos) fault("does not end at a file of the tree");
+    if (end == std::string::npos || prose_.find("](../", end) == std::string::npos)
+      fault("does not end at a file of the tree");
     for (const std::string& number : all_matches(prose_, std::regex(R"([Cc]hapters? (\d+))"))) {
       const std::string prefix = fmt::format("docs/{:0>2}_", number);
       const auto next = tree_.pages.lower_bound(prefix);
-      if (next == tree_.pages.end() || !next->first.starts_with(prefix)) fault("there is no chapter {}", number);
+      if (next == tree_.pages.end() || !next->first.starts_with(prefix))
+        fault("there is no chapter {}", number);
     }
   }
 
   const Tree& tree_;
   const std::string path_, folder_, prose_;
   std::vector<std::string> spans_;
-  std::set<std::string> near_;  // the sources that it links to or names; those of its folder if it is no chapter
+  std::set<std::string>
+      near_;  // the sources that it links to or names; those of its folder if it is no chapter
 };
 
 }  // namespace
@@ -268,7 +286,8 @@ std::vector<std::string> page_faults(const Tree& tree, const std::string& path, 
 static bool names(const std::string& readme, const std::string& file) {
   if (holds(readme, file.substr(0, file.find('.')))) return true;
   const std::vector<std::string> patterns = all_matches(readme, std::regex(R"(`(NAME[\w.]*)`)"));
-  return std::any_of(patterns.begin(), patterns.end(), [&](const std::string& pattern) { return file.ends_with(pattern.substr(4)); });
+  return std::any_of(patterns.begin(), patterns.end(),
+                     [&](const std::string& pattern) { return file.ends_with(pattern.substr(4)); });
 }
 
 std::vector<std::string> tree_faults(const Tree& tree) {
@@ -288,7 +307,8 @@ std::vector<std::string> tree_faults(const Tree& tree) {
     const std::string folder = file.parent_path().string(), stem = file.stem().string();
     const auto readme = tree.pages.find(folder + "/README.md");
     if (folder.empty() || readme == tree.pages.end() || stem == "CMakeLists") continue;
-    if (!names(readme->second, file.filename().string())) faults.push_back(readme->first + " does not name " + file.filename().string());
+    if (!names(readme->second, file.filename().string()))
+      faults.push_back(readme->first + " does not name " + file.filename().string());
   }
   return faults;
 }

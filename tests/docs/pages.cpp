@@ -13,7 +13,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-const std::vector<std::string> folders = {"tensor", "autograd", "nn",    "backends", "dinomaly", "tests",
+const std::vector<std::string> folders = {"tensor", "autograd", "nn",      "backends", "dinomaly", "tests",
                                           "bench",  "examples", "scripts", "cmake",    "docs",     ".ci"};
 
 std::string text_of(const fs::path& path) {
@@ -74,9 +74,10 @@ void collect_snippets(const std::string& path, const std::string& text,
 }  // namespace
 
 Tree::Tree(const fs::path& root) : root(root) {
-  const std::set<std::string> written = {"CHANGELOG.md", "docs/mutations.md", "bench/RESULTS.md", "bench/GROWTH.md"};
-  const std::set<std::string> kinds = {".h",  ".cpp",   ".cu",  ".cuh", ".py",  ".sh", ".txt",
-                                       ".in", ".cmake", ".css", ".js",  ".html"};
+  const std::set<std::string> written = {"CHANGELOG.md", "docs/mutations.md", "bench/RESULTS.md",
+                                         "bench/GROWTH.md"};
+  const std::set<std::string> kinds = {".h",   ".cpp", ".cu",    ".cuh", ".py", ".sh",
+                                       ".txt", ".in",  ".cmake", ".css", ".js", ".html"};
   const auto take = [&](const fs::path& path) {
     const std::string name = path.lexically_relative(root).string(), kind = path.extension().string();
     if (kind == ".md" && !written.contains(name)) pages[name] = text_of(path);
@@ -125,12 +126,16 @@ std::string prose(const std::string& page) {
   std::string text;
   bool inside = false;
   for (const std::string& line : lines_of(page)) {
-    if (line.starts_with("```")) inside = !inside;
-    else if (!inside) text += line + "\n";
+    if (line.starts_with("```"))
+      inside = !inside;
+    else if (!inside)
+      text += line + "\n";
   }
   return std::regex_replace(text, std::regex(R"(\s+)"), " ");
 }
 
-bool is_chapter(const std::string& path) { return std::regex_match(path, std::regex(R"(docs/\d\d_\w+\.md)")); }
+bool is_chapter(const std::string& path) {
+  return std::regex_match(path, std::regex(R"(docs/\d\d_\w+\.md)"));
+}
 
 }  // namespace book

@@ -22,8 +22,8 @@ struct Tree {
 };
 
 struct Block {
-  std::string info;  // what follows the fence, without it
-  std::string text;  // the lines, each ended
+  std::string info;    // what follows the fence, without it
+  std::string text;    // the lines, each ended
   std::string before;  // the last line before the fence that is not empty
 };
 std::vector<Block> fenced_blocks(const std::string& page);

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <regex>
 
+#include "tests/docs/facts.h"
 #include "tests/support.h"
 
 using namespace book;
@@ -18,13 +19,16 @@ const Tree& tree() {
 }
 
 // The faults of a page in which `from` reads `to`.
-std::vector<std::string> faults_with(const std::string& path, const std::string& from, const std::string& to) {
+std::vector<std::string> faults_with(const std::string& path, const std::string& from,
+                                     const std::string& to) {
   std::string page = tree().pages.at(path);
   const size_t at = page.find(from);
   INFO(path, ": ", from);
   REQUIRE(at != std::string::npos);
   page.replace(at, from.size(), to);
-  return page_faults(tree(), path, page);
+  std::vector<std::string> faults = page_faults(tree(), path, page);
+  for (const std::string& fault : number_faults(path, page)) faults.push_back(fault);
+  return faults;
 }
 
 std::vector<std::string> chapters() {
@@ -40,6 +44,7 @@ std::vector<std::string> chapters() {
 TEST_CASE("pages say what the sources say") {
   for (const auto& [path, page] : tree().pages) {
     for (const std::string& fault : page_faults(tree(), path, page)) FAIL_CHECK(fault);
+    for (const std::string& fault : number_faults(path, page)) FAIL_CHECK(fault);
   }
   for (const std::string& fault : tree_faults(tree())) FAIL_CHECK(fault);
   CHECK(tree().pages.size() > 70);
@@ -58,9 +63,11 @@ TEST_CASE("a falsified chapter is found: another function, signature, test, file
       {"docs/04_hooks.md", "```cpp examples/02_autograd.cpp hook", "```cpp"},
       {"docs/04_hooks.md", "```cpp examples/02_autograd.cpp hook", "```cpp examples/02_autograd.cpp by_hand"},
       {"docs/04_hooks.md", "tests/autograd/hook_test.cpp", "tests/autograd/hooks_test.cpp"},
-      {"docs/03_tape.md", "`record(name, value, inputs, backward)`", "`record(name, inputs, value, backward)`"},
+      {"docs/03_tape.md", "`record(name, value, inputs, backward)`",
+       "`record(name, inputs, value, backward)`"},
       {"docs/03_tape.md", "`record(name, value, inputs, backward)`", "`record(name, value, backward)`"},
-      {"docs/03_tape.md", "`record(name, value, inputs, backward)`", "`append(name, value, inputs, backward)`"},
+      {"docs/03_tape.md", "`record(name, value, inputs, backward)`",
+       "`append(name, value, inputs, backward)`"},
       {"docs/03_tape.md", "(`VariableState`)", "(`HookHandle`, `PatchEmbedding`)"},
       {"docs/14_testing.md", "OpCase silu_case", "OpCase gelu_case"},
       {"docs/14_testing.md", "{{5, 9}}", "{{5, 8}}"},
@@ -75,6 +82,12 @@ TEST_CASE("a falsified chapter is found: another function, signature, test, file
       {"docs/07_linear_attention.md", "`linear_attention_eps`", "`linear_attention_epsilon`"},
       {"docs/07_linear_attention.md", "Try: ", "Read: "},
       {"docs/07_linear_attention.md", "Ends at: ", "Ends in: "},
+      {"docs/14_testing.md", "$3 \\cdot 10^{-2}$", "$4 \\cdot 10^{-2}$"},
+      {"docs/14_testing.md", "| later steps' losses and gradient norms | $10^{-9}$ | $10^{-4}$",
+       "| later steps' losses and gradient norms | $10^{-9}$ | $10^{-5}$"},
+      {"docs/10_loss.md", "so k is 639", "so k is 640"},
+      {"docs/11_optimizer.md", "0.002", "0.02"},
+      {"docs/01_tensors.md", "has reached 256", "has reached 512"},
       {"README.md", "find_package(dinomaly 0.1 REQUIRED)", "find_package(dinomaly 0.1)"},
       {"README.md", "`--fail-on-anomaly`", "`--fail-on-anomalies`"},
       {"autograd/README.md", "`grad_mode.h`", "`gradient_mode.h`"},
@@ -95,14 +108,16 @@ TEST_CASE("no name in backquotes and no word of a block of any chapter can be ex
       // Neither a name that nothing has, nor one that belongs elsewhere: to the reader of PyTorch's files.
       for (const char* other : {"no_such_name", "PickleReader"}) {
         const std::string word = (*match)[1], whole = match->str();
-        CHECK_MESSAGE(!faults_with(path, whole, "`" + (other + whole.substr(1 + word.size()))).empty(), path, ": ", whole);
+        CHECK_MESSAGE(!faults_with(path, whole, "`" + (other + whole.substr(1 + word.size()))).empty(), path,
+                      ": ", whole);
         ++tried;
       }
     }
     for (const Block& block : fenced_blocks(page)) {
       if (block.info == "math" || block.info == "sh") continue;
       const std::regex word("[A-Za-z_]\\w+");
-      for (std::sregex_iterator match(block.text.begin(), block.text.end(), word), end; match != end; ++match) {
+      for (std::sregex_iterator match(block.text.begin(), block.text.end(), word), end; match != end;
+           ++match) {
         std::string other = block.text;
         other.replace(static_cast<size_t>(match->position()), match->str().size(), "matmul");
         CHECK_MESSAGE(!faults_with(path, block.text, other).empty(), path, ": ", match->str());
@@ -111,6 +126,33 @@ TEST_CASE("no name in backquotes and no word of a block of any chapter can be ex
     }
   }
   CHECK(tried > 100);
+}
+
+TEST_CASE("no number of a chapter's prose can be changed, and none added") {
+  int64_t tried = 0;
+  for (std::vector<Fact> facts : {facts_of_the_framework(), facts_of_the_detector(), given_numbers()}) {
+    for (const Fact& fact : facts) {
+      const std::string path = "docs/" + fact.page + ".md";
+      const std::string page = prose(tree().pages.at(path));
+      const std::regex digit("[0-9]");
+      for (std::sregex_iterator match(fact.sentence.begin(), fact.sentence.end(), digit), end; match != end;
+           ++match) {
+        std::string other = fact.sentence;
+        char& changed = other[static_cast<size_t>(match->position())];
+        changed = changed == '9' ? '3' : static_cast<char>(changed + 1);
+        const size_t at = page.find(fact.sentence);
+        if (at == std::string::npos) continue;  // a link stands between
+        std::string falsified = page;
+        CHECK_MESSAGE(!number_faults(path, falsified.replace(at, other.size(), other)).empty(), path, ": ",
+                      other);
+        ++tried;
+      }
+    }
+  }
+  CHECK(tried > 300);
+  const std::string& page = tree().pages.at("docs/04_hooks.md");
+  CHECK(number_faults("docs/04_hooks.md", page).empty());
+  CHECK(number_faults("docs/04_hooks.md", page + "\nIt takes 17 % longer (chapter 3).\n").size() == 1);
 }
 
 TEST_CASE("a snippet that no page quotes is found, and a file that its README doesn't name") {
@@ -131,5 +173,6 @@ TEST_CASE("a snippet that no page quotes is found, and a file that its README do
   write("nn/y.cpp", "# [snippet: three]\n");
   CHECK(tree_faults(Tree(root.path())) ==
         std::vector<std::string>{"docs/README.md does not list docs/more.md",
-                                 "no page quotes the snippet nn/y.cpp three", "nn/README.md does not name y.cpp"});
+                                 "no page quotes the snippet nn/y.cpp three",
+                                 "nn/README.md does not name y.cpp"});
 }

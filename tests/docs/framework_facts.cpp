@@ -1,0 +1,139 @@
+#include <fmt/format.h>
+
+#include <fstream>
+#include <iterator>
+#include <limits>
+#include <regex>
+
+#include "autograd/ops/ops.h"
+#include "autograd/tape.h"
+#include "backends/cpu/register_product.h"
+#include "tensor/ops.h"
+#include "tests/docs/facts.h"
+#include "tests/docs/source_numbers.h"
+#include "tests/ops/op_case.h"
+
+namespace book {
+
+using namespace nabla;
+
+namespace {
+
+// How many binary digits a number of `dtype` has: 1 + 2^-digits is rounded to 1.
+int digits_of(Dtype dtype) {
+  int digits = 1;
+  while ((Tensor::full({}, 1, dtype) + Tensor::full({}, std::exp2(-digits), dtype)).item() > 1) ++digits;
+  return digits;
+}
+
+// The first power of 2 to which adding 1 changes nothing.
+double largest_counter(Dtype dtype) {
+  double sum = 1;
+  while ((Tensor::full({}, sum, dtype) + Tensor::full({}, 1, dtype)).item() > sum) sum *= 2;
+  return sum;
+}
+
+void strides(std::vector<Fact>& facts) {
+  const Tensor x = Tensor::arange(6).reshape({2, 3}), turned = x.transpose(0, 1);
+  const Tensor sum = Tensor::zeros({2, 1}) + Tensor::zeros({1, 3});
+  facts.push_back({"01_tensors",
+                   fmt::format("stored in a row and read with shape {} and strides ({}, {}), are the matrix",
+                               x.shape(), x.strides()[0], x.strides()[1])});
+  facts.push_back({"01_tensors", fmt::format("with shape {} and strides ({}, {}), and you get the transpose",
+                                             turned.shape(), turned.strides()[0], turned.strides()[1])});
+  facts.push_back({"01_tensors", "To add shapes (2, 1) and (1, 3), align them"});
+  facts.push_back({"01_tensors", fmt::format("The result is {}, and", sum.shape())});
+  facts.push_back({"01_tensors", fmt::format("but {} bits of precision instead of {}", digits_of(Dtype::bf16),
+                                             digits_of(Dtype::f32))});
+  facts.push_back({"01_tensors", fmt::format("once a bf16 sum has reached {}, adding 1 no longer changes it",
+                                             largest_counter(Dtype::bf16))});
+}
+
+// The table of chapter 3, by the tape.
+void tape(std::vector<Fact>& facts) {
+  const Variable a{Tensor::full({}, 2), true}, b{Tensor::full({}, 0), true};
+  const Variable e = exp(b), p = a * e, y = p + a;
+  e.retain_grad();
+  p.retain_grad();
+  facts.push_back({"03_tape", fmt::format("| 1 | $e = \\exp(b)$ | {} |", e.item())});
+  facts.push_back({"03_tape", fmt::format("| 2 | $p = a \\cdot e$ | {} |", p.item())});
+  facts.push_back({"03_tape", fmt::format("| 3 | $y = p + a$ | {} |", y.item())});
+  y.backward();
+  facts.push_back({"03_tape", fmt::format("step 3 gives $dp = {}$ and $da = 1$", p.grad().item())});
+  facts.push_back({"03_tape", fmt::format("which is now {}, and gives $de = {}$; step 1 gives $db = {}$",
+                                          a.grad().item(), e.grad().item(), b.grad().item())});
+}
+
+void attention(std::vector<Fact>& facts) {
+  const int64_t tokens = 28 * 28 + 1, heads = 6, batch = 16;
+  facts.push_back(
+      {"06_attention",
+       fmt::format("392 x 392 pixels in patches of 14 is {} tokens and a CLS token; with {} heads and a "
+                   "batch of {}, P alone is ${}^2 \\cdot {} \\cdot {} \\cdot 4$ bytes, {:.0f} MB",
+                   392 / 14 * (392 / 14), heads, batch, tokens, heads, batch,
+                   static_cast<double>(tokens * tokens * heads * batch * 4) / 1e6)});
+  facts.push_back(
+      {"06_attention", fmt::format("queries and 800 keys take {} KB",
+                                   register_rows * 800 * static_cast<int64_t>(sizeof(float)) / 1000)});
+  facts.push_back({"07_linear_attention", "a twelfth with N = 785 and d = 64"});
+  if (tokens / 64 != 12) facts.push_back({"07_linear_attention", "(785 / 64 is not 12)"});
+  facts.push_back({"07_linear_attention",
+                   fmt::format("larger by 5 weighs $e^5 \\approx {:.0f}$ times", std::exp(5.0) / 10 * 10)});
+  facts.push_back(
+      {"13_speed",
+       fmt::format(
+           "Take {} rows of $a$ and {} columns of $b$. Their {} vectors of sums fit into the 32 registers",
+           register_rows, register_columns<float>, register_rows * 4)});
+  facts.push_back(
+      {"13_speed", fmt::format("loads 4 vectors of $b$ and {} numbers of $a$ and does {} multiply-adds",
+                               register_rows, register_rows * 4)});
+  facts.push_back({"13_speed", fmt::format("about caches: {} columns of $b$ stay", register_columns<float>)});
+}
+
+void testing(std::vector<Fact>& facts) {
+  const OpOptions usual;
+  const double exact =
+      number_after("tests/ops/op_case_test.cpp", "check_against_reference(test, Dtype::f64, Device::cpu(), ");
+  facts.push_back({"14_testing", fmt::format("are {} in f64, and by default {} in f32 and {} in bf16",
+                                             power(exact), power(usual.f32), power(usual.bf16))});
+  // In the order of the source: outputs, gradients, the first step, later ones, weights.
+  const auto allowed = all_arguments("tests/reference_check/model_bundle.cpp", "verdict.by_dtype");
+  const char* rows[] = {"features, maps, scores", "the first step's gradients",
+                        "the first step's loss and gradient norm", "later steps' losses and gradient norms",
+                        "trained weights, relative to how far they moved"};
+  for (size_t i = 0; i < std::size(rows); ++i) {
+    std::string row = fmt::format("| {} |", rows[i]);
+    for (const double tolerance : allowed.at(i))
+      row += tolerance < 0 ? " not compared |" : " " + power(tolerance) + " |";
+    facts.push_back({"14_testing", row});
+  }
+}
+
+void gradcheck(std::vector<Fact>& facts) {
+  const double h = number_after("autograd/gradcheck.cpp", "constexpr double step = ");
+  facts.push_back(
+      {"05_gradient_checking", fmt::format("with $h = {}$", power(h).substr(1, power(h).size() - 2))});
+  facts.push_back(
+      {"05_gradient_checking",
+       fmt::format("agreement to {}", power(number_after("autograd/gradcheck.h", "double tolerance = ")))});
+}
+
+void cuda(std::vector<Fact>& facts) {
+  facts.push_back({"15_cuda", fmt::format("cuts rows into pieces of {}.",
+                                          number_after("backends/cuda/reduce.cu", "inner == 1 ? "))});
+  const std::string text = source("cmake/cuda.cmake");
+  std::smatch found;
+  if (std::regex_search(text, found, std::regex(R"re("(\d+)-real;(\d+)-real;(\d+)-real;(\d+)")re")))
+    facts.push_back({"15_cuda", fmt::format("for architectures {}, {}, {} and {}", found[1].str(),
+                                            found[2].str(), found[3].str(), found[4].str())});
+}
+
+}  // namespace
+
+std::vector<Fact> facts_of_the_framework() {
+  std::vector<Fact> facts;
+  for (const auto& add : {strides, tape, attention, testing, gradcheck, cuda}) add(facts);
+  return facts;
+}
+
+}  // namespace book
