@@ -17,7 +17,7 @@ class EncoderBlock : public Module {
  public:
   explicit EncoderBlock(const EncoderConfig& config);
   // `tables` are defined where positions are rotary.
-  Variable operator()(const Variable& x, const RopeTables& tables) const;
+  Variable operator()(const Variable& x, const RopeTables& tables = {}) const;
 
  private:
   LayerNorm& norm1_;
