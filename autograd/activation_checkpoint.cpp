@@ -51,16 +51,20 @@ Variable activation_checkpoint(std::function<Variable(const std::vector<Variable
   const Generator start = generator != nullptr ? *generator : Generator();
 
   // Recorded, because only recording shows whether anything the function captures requires a gradient.
+  const uint64_t begin = next_tape_order();
+  std::vector<SavedTensor> read;
   const auto run = [&]() -> std::pair<Tensor, bool> {
     const Variable result = function(fresh_leaves(kept));
+    if (result.requires_grad()) read = tensors_read(result, begin);
     return {result.value(), result.requires_grad()};
   };
   const auto [value, needed] = run();
   Variable output(value, needed);
   if (!needed) return output;
   append_to_tape(output, "checkpoint", inputs,
-                 [function = std::move(function), kept = std::move(kept), generator, start,
-                  shape = value.shape()](const Tensor& dy) {
+                 [function = std::move(function), kept = std::move(kept), read = std::move(read), generator,
+                  start, shape = value.shape()](const Tensor& dy) {
+                   check_unchanged(read);
                    const std::vector<Variable> leaves = fresh_leaves(kept);
                    Variable again;
                    {

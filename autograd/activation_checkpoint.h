@@ -18,7 +18,8 @@ namespace nabla {
 // `function` runs twice and must do the same both times. It may use parameters and other variables it has
 // captured: they also get their gradients. If it draws random numbers, `generator` is the one it draws from:
 // the second run starts where the first one did, and then the generator's position is restored. It must live
-// until backward() has finished. Inputs may be undefined. Throws if the second run gives another shape.
+// until backward() has finished. Inputs may be undefined. Throws if the second run gives another shape, and if
+// what an op read at the first run (a parameter, say) was changed in place since.
 Variable activation_checkpoint(std::function<Variable(const std::vector<Variable>&)> function,
                                const std::vector<Variable>& inputs, Generator* generator = nullptr);
 

@@ -13,9 +13,10 @@ namespace nabla {
 // normal distribution, with central differences (L(x + h) - L(x - h)) / 2h in float64, for every
 // element of every input.
 //   inputs: f64 on the CPU; function: deterministic, smooth within h = 1e-5 of the inputs, any output shape
-// The error of an element is |gradient - difference| / max(1, |difference|). Returns the largest; throws
-// Error naming input, element and both numbers if it exceeds `tolerance`. An input the output does not depend
-// on must have no gradient or zeros.
+// The error of an element is |gradient - difference|, less what rounding of the outputs explains, divided by
+// the largest |difference| of that input: a function of any scale is checked as closely. Returns the largest
+// error; throws Error naming input, element and both numbers if it exceeds `tolerance`. An input the output
+// does not depend on must have no gradient or zeros.
 double gradcheck(const std::function<Variable(const std::vector<Variable>&)>& function,
                  const std::vector<Tensor>& inputs, Generator& generator, double tolerance = 1e-6);
 

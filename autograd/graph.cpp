@@ -87,21 +87,16 @@ class Drawing {
 
   std::string ellipse(const VariableState& state) const {
     size_t saved = 0, of_leaves = 0;
-    for (const Storage* storage : saved_by(*state.node)) {
+    for (const SavedTensor& tensor : state.node->saved) {
+      const auto storage = tensor.storage.lock();
+      if (storage == nullptr) continue;
       saved += storage->bytes();
-      if (leaf_storages_.contains(storage)) of_leaves += storage->bytes();
+      if (leaf_storages_.contains(storage.get())) of_leaves += storage->bytes();
     }
     std::string memory = fmt::format("saved {}", bytes_text(saved));
     if (of_leaves != 0) memory += fmt::format(", {} of it in leaves", bytes_text(of_leaves));
     return fmt::format("  {} [label=\"{}\\n{} {}\\n{}\"];\n", id(state), quoted(state.node->name),
                        state.shape, state.dtype, memory);
-  }
-
-  // What the backward function holds: copying the function copies these storage handles.
-  static std::set<const Storage*> saved_by(const Node& node) {
-    StorageWatcher watcher;
-    const Backward copy = node.backward;
-    return watcher.seen();
   }
 
   std::map<const VariableState*, std::string> names_, ids_;

@@ -1,5 +1,7 @@
 #include "autograd/tape.h"
 
+#include <fmt/format.h>
+
 #include <atomic>
 #include <map>
 #include <set>
@@ -28,14 +30,28 @@ void accumulate(VariableState& state, Tensor contribution) {
   }
 }
 
+bool fits(const Tensor& gradient, const VariableState& variable) {
+  return gradient.shape() == variable.shape && gradient.dtype() == variable.dtype &&
+         gradient.device() == variable.device;
+}
+
+// "f32 (2, 3) on cpu"
+std::string text_of(const Tensor& x) { return fmt::format("{} {} on {}", x.dtype(), x.shape(), x.device()); }
+std::string text_of(const VariableState& x) { return fmt::format("{} {} on {}", x.dtype, x.shape, x.device); }
+
 // The sum of all contributions after the variable's hooks; added to grad if `keep`.
 Tensor finish(VariableState& state, bool keep) {
   Tensor gradient = std::exchange(state.pending, {});
   const std::vector<HookEntry> hooks = state.hooks;  // a hook may remove itself or others
   for (const HookEntry& entry : hooks) {
+    const Tensor given = gradient;
+    const uint64_t version = given.version();
     gradient = entry.hook(gradient);
-    check(gradient.defined() && gradient.shape() == state.shape, "hook: returned a gradient of {} for {}",
-          gradient.shape(), state.shape);
+    check(gradient.defined(), "hook: returned no gradient for a variable of {}", state.shape);
+    check_gradient_fits("hook", gradient, state);
+    check(given.version() == version,
+          "hook: changed the gradient of {} in place, which others may share; return a new tensor",
+          state.shape);
   }
   if (keep && state.grad.defined()) {
     state.grad = state.grad + gradient;
@@ -106,14 +122,20 @@ class Walk {
   }
 
   void propagate(const Node& node, const Tensor& gradient) {
+    check_unchanged(node.saved);
+    const uint64_t version = gradient.version();
     Gradients gradients = node.backward(gradient);
+    check(gradient.version() == version,
+          "{}: backward changed the gradient of its output in place, which others may share", node.name);
     check(gradients.size() == node.inputs.size(), "{}: backward gave {} gradients for {} inputs", node.name,
           gradients.size(), node.inputs.size());
     for (size_t i = 0; i < gradients.size(); ++i) {
       const std::shared_ptr<VariableState>& input = node.inputs[i];
       if (!gradients[i].defined() || !input || !input->requires_grad) continue;
-      check(gradients[i].shape() == input->shape, "{}: backward gave a gradient of {} for input {} of {}",
-            node.name, gradients[i].shape(), i, input->shape);
+      if (!fits(gradients[i], *input)) {
+        fail("{}: backward gave a gradient of {} for input {} of {}", node.name, text_of(gradients[i]), i,
+             text_of(*input));
+      }
       if (DetectAnomaly::enabled()) check_gradient(node.name, i, gradients[i], node.called_at);
       add(input, std::move(gradients[i]));
     }
@@ -147,6 +169,11 @@ Node::~Node() {
   emptying = false;
 }
 
+void check_gradient_fits(const char* who, const Tensor& gradient, const VariableState& variable) {
+  if (!fits(gradient, variable))
+    fail("{}: a gradient of {} for a variable of {}", who, text_of(gradient), text_of(variable));
+}
+
 void append_to_tape(const Variable& output, const char* name, const std::vector<Variable>& inputs,
                     Backward backward) {
   auto node = std::make_unique<Node>();
@@ -154,12 +181,20 @@ void append_to_tape(const Variable& output, const char* name, const std::vector<
   node->order = next_order++;
   node->name = name;
   for (const Variable& input : inputs) node->inputs.push_back(input.state());
-  node->backward = std::move(backward);
+  std::vector<TensorWatcher::Seen> captured;
+  {
+    TensorWatcher watcher;
+    node->backward = backward;  // copied, not moved: the copy shows what it has captured
+    captured = watcher.take();
+  }
+  node->saved = saved_tensors(name, captured, inputs, output);
   if (DetectAnomaly::enabled()) node->called_at = call_stack();
   output.state()->node = std::move(node);
 }
 
 int64_t tape_size() { return live_nodes; }
+
+uint64_t next_tape_order() { return next_order; }
 
 void Variable::backward(Tensor gradient) const {
   check(requires_grad(), "backward: the variable requires no gradient");
@@ -167,8 +202,7 @@ void Variable::backward(Tensor gradient) const {
     check(value().numel() == 1, "backward: a variable of shape {} needs a gradient to start from", shape());
     gradient = Tensor::ones(shape(), dtype(), device());
   }
-  check(gradient.shape() == shape(), "backward: a gradient of {} for a variable of {}", gradient.shape(),
-        shape());
+  check_gradient_fits("backward", gradient, *state());
   NoGrad no_recording;
   const PhaseGuard phase(Phase::backward);
   Walk walk;
@@ -180,8 +214,8 @@ void Variable::backward(Tensor gradient) const {
 std::vector<Tensor> gradients_of(const Variable& output, Tensor gradient,
                                  const std::vector<Variable>& inputs) {
   check(Walk::running() != nullptr, "gradients_of: only for the backward of an op");
-  check(output.requires_grad() && gradient.shape() == output.shape(),
-        "gradients_of: a gradient of {} for a variable of {}", gradient.shape(), output.shape());
+  check(output.requires_grad(), "gradients_of: the variable of {} requires no gradient", output.shape());
+  check_gradient_fits("gradients_of", gradient, *output.state());
   NoGrad no_recording;
   Walk walk(*Walk::running(), inputs);
   walk.add(output.state(), std::move(gradient));

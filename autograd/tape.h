@@ -12,6 +12,7 @@
 
 #include "autograd/anomaly.h"
 #include "autograd/grad_mode.h"
+#include "autograd/saved_tensors.h"
 #include "autograd/variable.h"
 
 namespace nabla {
@@ -31,7 +32,8 @@ struct Node {
   const char* name = "";
   std::vector<std::shared_ptr<VariableState>> inputs;  // null: undefined
   Backward backward;
-  CallStack called_at;  // empty unless anomalies are being detected
+  std::vector<SavedTensor> saved;  // what `backward` has captured, each storage once
+  CallStack called_at;             // empty unless anomalies are being detected
 };
 
 struct HookEntry {
@@ -45,6 +47,9 @@ struct VariableState {
   std::weak_ptr<HeldValue> held;
   Shape shape;
   Dtype dtype = Dtype::f32;
+  Device device;
+  std::string name;        // see Variable::name()
+  uint64_t times_set = 0;  // calls of set_value()
   bool requires_grad = false;
   bool retain_grad = false;
   bool released = false;       // a non-leaf whose entry backward() has passed
@@ -74,7 +79,11 @@ class Saved {
   Tensor value_;
 };
 
-// Gives `output` its entry on the tape.
+// Throws "WHO: ..." unless `gradient` can be one of `variable`: of its shape, dtype and device.
+void check_gradient_fits(const char* who, const Tensor& gradient, const VariableState& variable);
+
+// Gives `output` its entry on the tape, which notes the versions of what `backward` has captured: Tensors and
+// Variables, found by copying the function once.
 void append_to_tape(const Variable& output, const char* name, const std::vector<Variable>& inputs,
                     Backward backward);
 
@@ -88,6 +97,9 @@ std::vector<Tensor> gradients_of(const Variable& output, Tensor gradient,
 
 // The number of live entries in the whole program.
 int64_t tape_size();
+
+// The order of the next entry.
+uint64_t next_tape_order();
 
 // Makes `value` the output of an op: a plain constant if no input requires a gradient or recording is off
 // (no_grad), otherwise a variable with an entry on the tape. `backward` maps dy to the inputs' gradients, in

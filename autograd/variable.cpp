@@ -1,6 +1,7 @@
 #include "autograd/variable.h"
 
 #include <atomic>
+#include <set>
 
 #include "autograd/tape.h"
 
@@ -16,6 +17,7 @@ void hold(HeldValue& held, Tensor value) {
   held.value = std::move(value);
   held.state->shape = held.value.shape();
   held.state->dtype = held.value.dtype();
+  held.state->device = held.value.device();
 }
 }  // namespace
 
@@ -63,14 +65,18 @@ void Variable::set_value(Tensor value) const {
   check(!requires_grad() || is_floating(value.dtype()), "a variable of {} cannot require a gradient",
         value.dtype());
   hold(*held_, std::move(value));
+  ++state()->times_set;
   state()->grad = {};
 }
 
 const Tensor& Variable::grad() const { return state_of(*this).grad; }
 
+const std::string& Variable::name() const { return state_of(*this).name; }
+
+void Variable::set_name(std::string name) const { state_of(*this).name = std::move(name); }
+
 void Variable::set_grad(Tensor gradient) const {
-  check(!gradient.defined() || gradient.shape() == shape(), "set_grad: a gradient of {} for a variable of {}",
-        gradient.shape(), shape());
+  if (gradient.defined()) check_gradient_fits("set_grad", gradient, state_of(*this));
   state_of(*this).grad = std::move(gradient);
 }
 
@@ -93,5 +99,18 @@ void HookHandle::remove() {
 }
 
 Variable Variable::detach() const { return Variable(value()); }
+
+void Variable::notify_watcher() const {
+  if (held_) TensorWatcher::notify(held_->value.storage(), held_->value.shape(), held_->value.dtype());
+}
+
+std::vector<Variable> without_repeats(const std::vector<Variable>& variables) {
+  std::vector<Variable> once;
+  std::set<const VariableState*> seen;
+  for (const Variable& variable : variables) {
+    if (seen.insert(variable.state().get()).second) once.push_back(variable);
+  }
+  return once;
+}
 
 }  // namespace nabla

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "tensor/tensor.h"
@@ -32,6 +33,13 @@ class HookHandle {
 class Variable {
  public:
   Variable() = default;  // undefined
+  // The same variable. A TensorWatcher of this thread is told of its value.
+  Variable(const Variable& other) : held_(other.held_) {
+    if (TensorWatcher::watching()) notify_watcher();
+  }
+  Variable& operator=(const Variable& other) = default;
+  Variable(Variable&&) = default;
+  Variable& operator=(Variable&&) = default;
   // A leaf. requires_grad needs a floating dtype.
   Variable(Tensor value, bool requires_grad = false);
 
@@ -49,25 +57,32 @@ class Variable {
   // to be constant (backends may keep packed copies of it); starting copies it to memory of its own.
   void set_requires_grad(bool on) const;
   // Leaves only: replaces the value (a loaded weight, another dtype). The shape may change; the
-  // gradient is dropped.
+  // gradient is dropped. A graph whose ops saved the value before refuses to go backward.
   void set_value(Tensor value) const;
+
+  // What errors call the variable; empty until somebody names it. A module names its parameters by their path.
+  const std::string& name() const;
+  void set_name(std::string name) const;
 
   // The gradient of a leaf or a retained variable; undefined before backward().
   const Tensor& grad() const;
+  // Of the variable's shape, dtype and device, or undefined: none. Throws otherwise.
   void set_grad(Tensor gradient) const;
   void zero_grad() const { set_grad({}); }
   // Makes a non-leaf keep its gradient too (after its hooks).
   void retain_grad() const;
   // Hooks run in the order they were registered, once per backward(), on the sum of all contributions, before
-  // anything upstream sees it. Throws on a variable that requires no gradient.
+  // anything upstream sees it. What a hook returns has the gradient's shape, dtype and device; it must not
+  // change in place what it was given, which others may share. Throws on a variable that requires no gradient.
   HookHandle register_hook(Hook hook) const;
 
   // The same value without history.
   Variable detach() const;
 
   // Gradients of this variable with respect to everything that requires one, added to the leaves' grad().
-  // `gradient` has this variable's shape; it may be left out for a variable of one element (then it is 1).
-  // The part of the tape that was walked is released; a second backward() through it throws.
+  // `gradient` has this variable's shape, dtype and device; it may be left out for a variable of one element
+  // (then it is 1). The part of the tape that was walked is released; a second backward() through it throws.
+  // Throws, too, where a tensor that an op saved was changed in place since (Tensor::version()).
   void backward(Tensor gradient = {}) const;
 
   // For ops (tape.h).
@@ -76,7 +91,13 @@ class Variable {
   void set_again(std::function<Tensor()> again) const;
 
  private:
+  void notify_watcher() const;
+
   std::shared_ptr<HeldValue> held_;
 };
+
+// The variables, each once, in the order of their first places: what is summed or stepped over a list counts a
+// tied parameter once.
+std::vector<Variable> without_repeats(const std::vector<Variable>& variables);
 
 }  // namespace nabla

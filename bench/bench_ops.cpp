@@ -109,7 +109,7 @@ Case linear_attention_case(const Shapes& s, bool backward) {
 Case layer_norm_case(const Shapes& s, bool backward) {
   const Tensor x = random({tokens, s.width}, s.dtype), y = random({tokens, s.width}, s.dtype);
   const Tensor weight = random({s.width}, s.dtype), bias = random({s.width}, s.dtype);
-  const Tensor mean = Tensor::zeros({tokens}), rstd = Tensor::ones({tokens});
+  const Tensor mean = Tensor::zeros({tokens, 2}), rstd = Tensor::ones({tokens});
   if (!backward)
     return {[=] { kernels().layer_norm(x, weight, bias, 1e-6, y, mean, rstd); }, 0, bytes_of({x, y})};
   const Tensor dx = Tensor::empty_like(x), dweight = Tensor::empty_like(weight),

@@ -131,7 +131,7 @@ def images_axis(args):
             steps = min(count // 64, MOST_STEPS)
             train = [args.build / "dinomaly", "train", data, f"--encoder={encoder}", f"--threads={args.threads}",
                      "--resize=56", "--crop=56", "--batch=64", f"--iterations={steps}", "--checkpoint-every=0",
-                     "--calibrate=none", f"--feature-memory={FEATURE_GB}", f"--out={folder}/out"]  # fmt: skip
+                     "--calibrate=none", f"--feature-memory={FEATURE_GB}", "--force", f"--out={folder}/out"]  # fmt: skip
             status, text, _, peak = run_measured(list(map(str, train)), 4 * args.limit)
             features = re.search(r"features of (\d+) images: ([\d.]+) s, (\d+) MB, (.*)", text)
             spent = re.search(r"training ([\d.]+) s", text)

@@ -7,7 +7,7 @@
 // `dinomaly train` does the same with checkpoints, validations and, where asked, one model per category.
 #include <CLI/CLI.hpp>
 
-#include "dinomaly/base/files.h"
+#include "dinomaly/base/folder_lock.h"
 #include "dinomaly/base/program.h"
 #include "dinomaly/base/stopwatch.h"
 #include "dinomaly/evaluation/evaluate_all.h"
@@ -16,6 +16,7 @@
 #include "dinomaly/report/results.h"
 #include "dinomaly/training/sampler.h"
 #include "dinomaly/training/train_inputs.h"
+#include "dinomaly/training/trainer.h"
 #include "dinomaly/training/training_log.h"
 #include "nn/optim/clip_grad_norm.h"
 #include "nn/optim/optimizer.h"
@@ -34,17 +35,19 @@ static void train(Dinomaly& model, FeatureStore& features, const std::filesystem
   TrainingLog log(log_file, config.iterations, config.batch);
   features.expect(sampler.remaining());
   model.train();
+  Features batch;
   for (int64_t step = 0; step < config.iterations; ++step) {
-    const Features batch = features.gather(sampler.next());
+    batch = features.gather(sampler.next());
     optimizer.zero_grad();
     const Reconstruction both = model.reconstruct(batch, dropout);
     const Variable loss = hard_mining_cosine_loss(both, mining_share(config, step), config.mining_factor);
     loss.backward();
     const double norm = grad_norm(parameters);
+    log.add_step(step, loss.item(), learning_rate(step), norm);  // refuses what is not finite
     optimizer.step(learning_rate(step), clip_factor(norm, config.clip_norm));
-    log.add_step(step, loss.item(), learning_rate(step), norm);
   }
   log.finish();
+  if (config.iterations > 0) check_reconstructs(model, batch, config.iterations - 1);
 }
 
 // None where only the help was asked for. The preset, then the file's options, then --set, then the other
@@ -94,8 +97,8 @@ static std::optional<TrainOptions> parse(int argc, char** argv) {
 static int run(const TrainOptions& options) {
   const EncoderWeights encoder = open_encoder(options);
   const std::unique_ptr<Dinomaly> model = make_model(options, encoder);
+  const FolderLock lock(options.out);
   const Dataset dataset = open_dataset(options), evaluable = evaluable_part(dataset);
-  make_folder(options.out);
 
   FeatureStore features(*model, training_samples(dataset), options.config.batch);
   const Stopwatch train_watch;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <functional>
+#include <set>
 
 #include "tensor/backend.h"
 #include "tensor/error.h"
@@ -34,7 +35,7 @@ void replace(const std::vector<Variable>& parameters, const std::function<Tensor
 
 }  // namespace
 
-// What the whole tree holds of one kind.
+// What the whole tree holds of one kind; what is tied, under each of its names.
 Module::Named Module::named(Named Module::*own) const {
   Named all = this->*own;
   for (const auto& [name, child] : children_) {
@@ -44,7 +45,10 @@ Module::Named Module::named(Named Module::*own) const {
 }
 
 std::vector<std::pair<std::string, Variable>> Module::named_parameters() const {
-  return named(&Module::parameters_);
+  Named all = named(&Module::parameters_);
+  std::set<const VariableState*> seen;
+  std::erase_if(all, [&](const auto& entry) { return !seen.insert(entry.second.state().get()).second; });
+  return all;
 }
 
 std::vector<Variable> Module::parameters() const {
@@ -55,7 +59,7 @@ std::vector<Variable> Module::parameters() const {
 
 NamedTensors Module::state_dict() const {
   NamedTensors all;
-  for (auto& [name, parameter] : named_parameters()) all.emplace_back(name, parameter.value());
+  for (auto& [name, parameter] : named(&Module::parameters_)) all.emplace_back(name, parameter.value());
   for (auto& [name, buffer] : named(&Module::buffers_)) all.emplace_back(name, buffer.value());
   return all;
 }
@@ -63,7 +67,7 @@ NamedTensors Module::state_dict() const {
 void Module::load_state_dict(const std::map<std::string, Tensor>& values, const std::string& source) {
   std::vector<std::string> missing, misshapen, unexpected;
   std::map<std::string, Variable> wanted;
-  Named held = named_parameters();
+  Named held = named(&Module::parameters_);
   for (auto& entry : named(&Module::buffers_)) held.push_back(std::move(entry));
   for (auto& [name, parameter] : held) {
     wanted.emplace(name, parameter);

@@ -23,15 +23,17 @@ class Module {
   Module(const Module&) = delete;
   Module& operator=(const Module&) = delete;
 
-  // All parameters of the tree, named by their path ("decoder.0.attn.qkv.weight"), in order of declaration.
+  // All parameters of the tree, named by their path ("decoder.0.attn.qkv.weight"), in order of declaration. A
+  // parameter that stands in several places (tied weights) is listed once, under its first name.
   std::vector<std::pair<std::string, Variable>> named_parameters() const;
   std::vector<Variable> parameters() const;
 
-  // The values of parameters and buffers, which share their memory.
+  // The values of parameters and buffers, which share their memory; tied ones under each of their names.
   NamedTensors state_dict() const;
   // Takes the values (converted to the parameters' dtype and device; copied unless the parameter requires no
   // gradient, so frozen weights of a mapped file stay there). Throws InputError listing missing, unexpected
-  // and misshapen names, and then changes nothing. `source` names the file in the message.
+  // and misshapen names, and then changes nothing. `source` names the file in the message. Of tied
+  // parameters all names are wanted, and the last one's value stays.
   void load_state_dict(const std::map<std::string, Tensor>& values, const std::string& source);
 
   void to(Dtype dtype);
@@ -45,8 +47,13 @@ class Module {
 
  protected:
   Variable parameter(std::string name, Tensor value) {
-    parameters_.emplace_back(std::move(name), Variable(std::move(value), true));
-    return parameters_.back().second;
+    return tie(std::move(name), Variable(std::move(value), true));
+  }
+  // The same for a parameter that exists already, here or in another module.
+  Variable tie(std::string name, const Variable& other) {
+    if (other.name().empty()) other.set_name(name);
+    parameters_.emplace_back(std::move(name), other);
+    return other;
   }
   // A constant that is loaded and saved with the parameters, but is none: it is not trained, and to() leaves it as
   // it is.
@@ -58,6 +65,7 @@ class Module {
   Child& add(std::string name, Args&&... args) {
     auto child = std::make_unique<Child>(std::forward<Args>(args)...);
     Child& reference = *child;
+    for (const auto& [path, parameter] : child->named_parameters()) parameter.set_name(name + "." + path);
     children_.emplace_back(std::move(name), std::move(child));
     return reference;
   }

@@ -52,7 +52,8 @@ class Kernels : public Backend {
   virtual void matmul(const Tensor& a, bool a_transposed, const Tensor& b, bool b_transposed,
                       const Tensor& out, const Epilogue& epilogue = {}, bool frozen_b = false) = 0;
 
-  // --- layer_norm over the rows of x (rows, D); weight and bias (D); mean and rstd (rows) in Wide<dtype>.
+  // --- layer_norm over the rows of x (rows, D); weight and bias (D). In Wide<dtype>: rstd (rows) and mean (rows, 2), whose
+  // two numbers add up to the mean.
   virtual void layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps,
                           const Tensor& y, const Tensor& mean, const Tensor& rstd) = 0;
   virtual void layer_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& weight,
@@ -116,7 +117,8 @@ class Kernels : public Backend {
   // --- optimizers.
   // Sum of squares over all elements of all tensors, accumulated in f64, into out (1) of f64.
   virtual void sum_of_squares(std::span<const Tensor> tensors, const Tensor& out) = 0;
-  // out (2) of f64 = {norm, min(1, max_norm / (norm + 1e-6))} with norm = sqrt(squares); squares (1) of f64.
+  // out (2) of f64 = {norm, min(1, max_norm / (norm + 1e-6))} with norm = sqrt(squares); squares (1) of f64. NaN
+  // gives NaN.
   virtual void clip_factor(const Tensor& squares, double max_norm, const Tensor& out) = 0;
   // One step of StableAdamW with AMSGrad on every slot; gradients are first multiplied by gradient_scale.
   // rate_and_step (2) of f64: the learning rate, and the step's number from 1; gradient_scale (1) of f64:

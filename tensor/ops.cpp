@@ -1,7 +1,9 @@
 #include "tensor/ops.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstring>
 
 #include "tensor/elementwise.h"
 #include "tensor/kernels.h"
@@ -45,6 +47,21 @@ void check_operands(const char* op, const Tensor& a, const Tensor& b) {
   check(a.dtype() == b.dtype() && a.device() == b.device(),
         "{}: operands {} {} on {} and {} {} on {} are not alike", op, a.dtype(), a.shape(), a.device(),
         b.dtype(), b.shape(), b.device());
+}
+
+// Finite numbers are those whose bits, without the sign, are below those of infinity: a loop over integers, which
+// compilers vectorise.
+template <class Bits, class T>
+bool below_infinity(const T* values, int64_t count, Bits infinity) {
+  static_assert(sizeof(Bits) == sizeof(T));
+  constexpr Bits magnitude = static_cast<Bits>(~Bits{0}) >> 1;
+  Bits largest = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    Bits bits;
+    std::memcpy(&bits, values + i, sizeof bits);
+    largest = std::max(largest, static_cast<Bits>(bits & magnitude));
+  }
+  return largest < infinity;
 }
 
 // What `axes` marks of `shape`; none given: all.
@@ -122,7 +139,11 @@ void add_(const Tensor& a, const Tensor& b) {
   check(broadcast_shapes("add_", a.shape(), b.shape()) == a.shape(), "add_: shape {} does not expand to {}",
         b.shape(), a.shape());
   check(a.is_contiguous(), "add_: the target of shape {} is not contiguous", a.shape());
-  if (a.numel() > 0) kernels_for(a).binary(Binary::add, a, b.expand(a.shape()), a);
+  if (a.numel() == 0) return;
+  Tensor addend = b.expand(a.shape());
+  if (a.overlaps(addend) && !a.is_same_view(addend)) addend = addend.clone();
+  kernels_for(a).binary(Binary::add, a, addend, a);
+  a.mark_written();
 }
 
 Tensor compare(Compare op, const Tensor& a, const Tensor& b) {
@@ -224,9 +245,15 @@ std::pair<Tensor, Tensor> topk(const Tensor& x, int64_t k, int axis, bool larges
 }
 
 Tensor kth_largest(const Tensor& x, const Tensor& k) {
+  check(x.defined() && k.defined(), "kth_largest: a tensor is undefined");
   check(k.numel() == 1 && k.dtype() == Dtype::i64, "kth_largest: k must be one i64, not {} of shape {}",
         k.dtype(), k.shape());
   check(x.numel() > 0, "kth_largest: shape {} has no elements", x.shape());
+  check(k.device() == x.device(), "kth_largest: k on {}, the elements on {}", k.device(), x.device());
+  if (k.device().is_cpu()) {  // elsewhere it cannot be read without waiting
+    const int64_t place = *k.data<int64_t>();
+    check(place >= 1 && place <= x.numel(), "kth_largest: k = {} does not fit shape {}", place, x.shape());
+  }
   Tensor out = Tensor::empty({1}, x.dtype(), x.device());
   kernels_for(x).kth_largest(x.contiguous().flatten(), k, out);
   return out;
@@ -268,6 +295,17 @@ Tensor cat(const std::vector<Tensor>& parts, int axis) {
     begin += part.size(axis);
   }
   return result;
+}
+
+bool is_finite(const Tensor& tensor) {
+  if (!tensor.defined() || !is_floating(tensor.dtype())) return true;
+  const Tensor local = tensor.to(Device::cpu()).contiguous();
+  const int64_t count = local.numel();
+  if (local.dtype() == Dtype::f64) {
+    return below_infinity(local.data<double>(), count, uint64_t{0x7ff0000000000000});
+  }
+  if (local.dtype() == Dtype::bf16) return below_infinity(local.data<BFloat16>(), count, uint16_t{0x7f80});
+  return below_infinity(local.data<float>(), count, uint32_t{0x7f800000});
 }
 
 Tensor gather_rows(const Tensor& x, const std::vector<int64_t>& indices) {

@@ -20,8 +20,11 @@ Tensor operator*(const Tensor& x, double scale);
 Tensor operator*(double scale, const Tensor& x);
 Tensor operator+(const Tensor& x, double shift);
 Tensor operator-(const Tensor& x);
-// a += b, in place; b broadcasts to a, which is contiguous.
+// a += b, in place; b broadcasts to a, which is contiguous. b may overlap a: what is added is what b was before.
 void add_(const Tensor& a, const Tensor& b);
+
+// Whether no value is NaN or infinite; so it is for integers and an undefined tensor. Of any device and strides.
+bool is_finite(const Tensor& tensor);
 
 // u8 tensors of 0 and 1, with broadcasting.
 Tensor compare(Compare op, const Tensor& a, const Tensor& b);

@@ -9,8 +9,6 @@
 
 namespace nabla {
 
-constinit thread_local StorageWatcher* StorageWatcher::watching_ = nullptr;
-
 Storage::Storage(size_t bytes, Device device, bool* cleared)
     : data_(bytes == 0 ? nullptr : backend_for(device).allocator().allocate(bytes, cleared)),
       bytes_(bytes),

@@ -1,9 +1,10 @@
 // Storage: a block of memory on one device, freed when its last tensor goes.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
-#include <set>
 #include <utility>
 
 #include "tensor/device.h"
@@ -27,6 +28,11 @@ class Storage {
   size_t bytes() const { return bytes_; }
   Device device() const { return device_; }
 
+  // How often what lies here was changed in place, through any of the tensors that share it. Two numbers that
+  // differ tell a reader that it no longer sees what it saw (autograd/tape.h). Any thread may count.
+  uint64_t version() const { return version_.load(std::memory_order_relaxed); }
+  void mark_written() { version_.fetch_add(1, std::memory_order_relaxed); }
+
   // Gives the pages of a mapped file back to the system, which reads them again when they are needed; does
   // nothing to other memory. What was written into a private mapping would be lost, so this is only for data
   // that is never written, or that is written into the file (MAP_SHARED).
@@ -38,49 +44,7 @@ class Storage {
   Device device_;
   std::shared_ptr<const void> owner_;  // null: the allocator's
   bool mapped_ = false;
-};
-
-// While it lives, notes which storages get another handle in this thread: copying a function object lists
-// what it has captured. Only the innermost watcher is notified.
-class StorageWatcher {
- public:
-  StorageWatcher() : before_(watching_) { watching_ = this; }
-  ~StorageWatcher() { watching_ = before_; }
-  StorageWatcher(const StorageWatcher&) = delete;
-  StorageWatcher& operator=(const StorageWatcher&) = delete;
-
-  const std::set<const Storage*>& seen() const { return seen_; }
-  static void notify(const Storage* storage) {
-    if (watching_ != nullptr && storage != nullptr) watching_->seen_.insert(storage);
-  }
-
- private:
-  static constinit thread_local StorageWatcher* watching_;
-
-  StorageWatcher* before_;
-  std::set<const Storage*> seen_;
-};
-
-// A tensor's reference to a storage, or to none: a shared_ptr whose copying can be watched.
-class StorageHandle {
- public:
-  StorageHandle() = default;
-  StorageHandle(std::shared_ptr<Storage> storage) : storage_(std::move(storage)) {}
-  StorageHandle(const StorageHandle& other) : storage_(other.storage_) {
-    StorageWatcher::notify(storage_.get());
-  }
-  StorageHandle& operator=(const StorageHandle& other) {
-    storage_ = other.storage_;
-    StorageWatcher::notify(storage_.get());
-    return *this;
-  }
-  StorageHandle(StorageHandle&&) = default;
-  StorageHandle& operator=(StorageHandle&&) = default;
-
-  const std::shared_ptr<Storage>& shared() const { return storage_; }
-
- private:
-  std::shared_ptr<Storage> storage_;
+  std::atomic<uint64_t> version_ = 0;
 };
 
 }  // namespace nabla

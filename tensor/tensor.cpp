@@ -281,25 +281,9 @@ Tensor Tensor::to(Device device) const {
   return result;
 }
 
-void Tensor::copy_from(const Tensor& source) const {
-  check(defined() && source.defined(), "copy: a tensor is undefined");
-  check(shape_ == source.shape_, "copy: shapes {} and {} differ", source.shape_, shape_);
-  if (numel() == 0) return;
-  for (int axis = 0; axis < rank(); ++axis) {
-    check(shape_[axis] <= 1 || strides_[axis] != 0, "copy: an expanded tensor of shape {} cannot be written",
-          shape_);
-  }
-  kernels_for(device().is_cpu() ? source : *this).copy(source, *this);
-}
-
-void Tensor::fill(double value) const {
-  check(defined(), "fill: the tensor is undefined");
-  if (numel() != 0) kernels_for(*this).fill(*this, value);
-}
-
 void* Tensor::raw_data() const {
   check(defined(), "raw_data(): the tensor is undefined");
-  return static_cast<std::byte*>(storage()->data()) + offset_ * static_cast<int64_t>(size_of(dtype_));
+  return static_cast<std::byte*>(storage_->data()) + offset_ * static_cast<int64_t>(size_of(dtype_));
 }
 
 double Tensor::item() const {

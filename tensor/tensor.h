@@ -11,6 +11,7 @@
 #include "tensor/random.h"
 #include "tensor/shape.h"
 #include "tensor/storage.h"
+#include "tensor/watcher.h"
 
 namespace nabla {
 
@@ -18,6 +19,21 @@ class Tensor {
  public:
   // Undefined: no storage. Functions that take "maybe a tensor" (a bias, a gradient) use it for "none".
   Tensor() = default;
+  // Another handle, which a TensorWatcher of this thread is told of.
+  Tensor(const Tensor& other)
+      : storage_(other.storage_),
+        offset_(other.offset_),
+        shape_(other.shape_),
+        strides_(other.strides_),
+        dtype_(other.dtype_) {
+    TensorWatcher::notify(storage_, shape_, dtype_);
+  }
+  Tensor& operator=(const Tensor& other) {
+    if (this != &other) *this = Tensor(other);
+    return *this;
+  }
+  Tensor(Tensor&&) = default;
+  Tensor& operator=(Tensor&&) = default;
 
   // --- Making one. Sizes must not be negative; the elements of empty() are arbitrary.
   static Tensor empty(const Shape& shape, Dtype dtype = Dtype::f32, Device device = {});
@@ -42,7 +58,7 @@ class Tensor {
                      Device device = {}, bool mapped = false);
 
   // --- What it is.
-  bool defined() const { return storage_.shared() != nullptr; }
+  bool defined() const { return storage_ != nullptr; }
   explicit operator bool() const { return defined(); }
   const Shape& shape() const { return shape_; }
   const Strides& strides() const { return strides_; }
@@ -53,7 +69,7 @@ class Tensor {
   Dtype dtype() const { return dtype_; }
   Device device() const { return defined() ? storage()->device() : Device{}; }
   bool is_contiguous() const;
-  const std::shared_ptr<Storage>& storage() const { return storage_.shared(); }
+  const std::shared_ptr<Storage>& storage() const { return storage_; }
   int64_t storage_offset() const { return offset_; }
 
   // --- Views: no data moves. Axes may be negative.
@@ -78,10 +94,29 @@ class Tensor {
   // Itself if nothing changes, otherwise a converted copy.
   Tensor to(Dtype dtype) const;
   Tensor to(Device device) const;
-  // Writes `source` (same shape, any strides, dtype and device) into this tensor's elements.
+  // --- In place: what every view of the storage sees. Each counts as one change (version()).
+  // Writes `source` (same shape, any strides, dtype and device) into this tensor's elements; it may overlap
+  // them: then it is copied first. Throws where this tensor repeats_elements().
   void copy_from(const Tensor& source) const;
+  // Throws where this tensor repeats_elements().
   void fill(double value) const;
-  // The first element; T must be the dtype's C++ type. On a GPU tensor: a device pointer.
+  // Whether several indices are one element in memory, as in an expanded tensor: it can be read, not written.
+  bool repeats_elements() const;
+  // Whether the two may have memory in common: whether the ranges from first to last element do.
+  bool overlaps(const Tensor& other) const;
+  // Whether each element of the one is the same memory as the other's.
+  bool is_same_view(const Tensor& other) const;
+  // How often the storage was changed in place. backward() compares it with what it was when an op saved the
+  // tensor. 0 for an undefined tensor.
+  uint64_t version() const { return defined() ? storage_->version() : 0; }
+  // Counts a change. Only for who writes through data() or raw_data(), which nobody else can know of.
+  void mark_written() const {
+    if (defined()) storage_->mark_written();
+  }
+
+  // --- Memory.
+  // The first element; T must be the dtype's C++ type. On a GPU tensor: a device pointer. The others lie at
+  // strides() from it: take contiguous() first, or look at the strides. After writing: mark_written().
   template <class T>
   T* data() const;
   // data() without a type check.
@@ -95,7 +130,7 @@ class Tensor {
  private:
   static Tensor allocate(const Shape& shape, Dtype dtype, Device device, bool* cleared);
 
-  StorageHandle storage_;
+  std::shared_ptr<Storage> storage_;
   int64_t offset_ = 0;  // in elements
   Shape shape_;
   Strides strides_;

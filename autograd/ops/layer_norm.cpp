@@ -20,8 +20,8 @@ Variable layer_norm(const Variable& x, const Variable& weight, const Variable& b
         weight.shape(), bias.shape(), x.shape());
   const Tensor rows = as_rows(x.value());
   const Tensor scale = weight.value().contiguous(), shift = bias.value().contiguous();
-  const Tensor mean = Tensor::empty({rows.size(0)}, wide(x.dtype()), x.device());
-  const Tensor rstd = Tensor::empty_like(mean);
+  const Tensor mean = Tensor::empty({rows.size(0), 2}, wide(x.dtype()), x.device());
+  const Tensor rstd = Tensor::empty({rows.size(0)}, wide(x.dtype()), x.device());
   const auto normalise = [=, shape = x.shape()] {
     const Tensor y = Tensor::empty_like(rows);
     kernels_for(rows).layer_norm(rows, scale, shift, eps, y, mean, rstd);

@@ -13,8 +13,8 @@ namespace nabla {
 inline constexpr int64_t parallel_grain = 32768;
 
 // Calls body(begin, end) on consecutive pieces of [0, count), one piece per thread, all of them at once if
-// there is more than `grain` to do and this is not already inside such a loop. Pieces begin at multiples
-// of `align` and depend only on the number of threads, so results are the same from run to run. `body`
+// if there is more than `grain` to do and this is not already inside such a loop. Pieces begin at multiples
+// of `align` and depend on the number of threads: what is added up must not be added up over a piece. `body`
 // must not throw.
 template <class Body>
 void parallel_for(int64_t count, int64_t grain, const Body& body, int64_t align = 1) {
@@ -50,6 +50,19 @@ void parallel_tasks(int64_t count, const Body& body) {
 #pragma omp parallel num_threads(threads)
   work();
 }
+
+// While it lives, libraries that this thread calls use this thread alone. What they choose by the number of
+// threads, such as the order of a sum, then depends on it no more.
+class OneThread {
+ public:
+  OneThread() : before_(omp_get_max_threads()) { omp_set_num_threads(1); }
+  ~OneThread() { omp_set_num_threads(before_); }
+  OneThread(const OneThread&) = delete;
+  OneThread& operator=(const OneThread&) = delete;
+
+ private:
+  int before_;
+};
 
 // The grain in rows for rows of `width` elements.
 inline int64_t row_grain(int64_t width) {

@@ -1,11 +1,14 @@
 // y[b, o, i, j] = bias[o] + sum over c, u, v of weight[o, c, u, v] * x[b, c, i * stride + u - padding, ...],
 // x being 0 outside; with groups, the outputs of a group see that group's inputs only.
 //   x (B, C, H, W), weight (O, C / groups, kh, kw), bias (O) -> y (B, O, H', W')
-// f32 and bf16: oneDNN, in layouts of its own choice, with copies from and to ours. f64: the patches under
+// f32 and bf16: oneDNN, in layouts of its own choice, with copies from and to ours; a few images, or some
+// output channels of one, are one thread's work, so that no sum depends on the number of threads. f64: the patches under
 // the kernel are written out as the columns of a matrix (im2col), the rest are products of matrices; per
 // image and group  y = weight columns,  dcolumns = weight^T dy,  dweight += dy columns^T.
 #include <algorithm>
+#include <vector>
 
+#include "backends/common/parallel.h"
 #include "backends/cpu/gemm.h"
 #include "backends/cpu/onednn.h"
 #include "tensor/kernel_args.h"
@@ -34,7 +37,7 @@ Shape grouped_weight_shape(const Convolution& c) {
 onednn::Program make_program(Direction direction, const Convolution& c) {
   const Dtype dtype = c.x.dtype();
   const onednn::Convolution problem{
-      onednn::any_layout(c.x.shape(), dtype), onednn::any_layout(grouped_weight_shape(c), dtype),
+      onednn::any_layout(c.x.shape(), dtype), onednn::any_layout(grouped_weight_shape(c), c.weight.dtype()),
       c.bias.defined() ? onednn::layout(c.bias.shape(), dtype) : onednn::Layout(),
       onednn::any_layout(c.y.shape(), dtype), c.args};
   switch (direction) {
@@ -52,6 +55,7 @@ std::shared_ptr<const onednn::Program> find_program(Direction direction, const C
   static onednn::ProgramCache programs;
   onednn::ProgramCache::Key key{static_cast<int64_t>(direction),
                                 static_cast<int64_t>(c.x.dtype()),
+                                static_cast<int64_t>(c.weight.dtype()),
                                 c.bias.defined(),
                                 c.args.stride_y,
                                 c.args.stride_x,
@@ -64,10 +68,7 @@ std::shared_ptr<const onednn::Program> find_program(Direction direction, const C
   return programs.get(key, [&] { return make_program(direction, c); });
 }
 
-// False where this processor has no kernel for the dtype.
-bool run_onednn(Direction direction, const Convolution& c) {
-  const auto program = find_program(direction, c);
-  if (!*program) return false;
+void run_program(Direction direction, const Convolution& c, const onednn::Program& program) {
   const bool data = direction == Direction::backward_data, weights = direction == Direction::backward_weight;
   const int x_name = data ? DNNL_ARG_DIFF_SRC : DNNL_ARG_SRC;
   const int weight_name = weights ? DNNL_ARG_DIFF_WEIGHTS : DNNL_ARG_WEIGHTS;
@@ -79,7 +80,7 @@ bool run_onednn(Direction direction, const Convolution& c) {
   dnnl::memory result;
   const auto bind = [&](int name, const Tensor& tensor, const Shape& shape) {
     const dnnl::memory ours = onednn::view(tensor, onednn::layout(shape, tensor.dtype()));
-    const onednn::Layout wanted = program->layout_of(name);
+    const onednn::Layout wanted = program.layout_of(name);
     if (name == output) result = ours;
     if (wanted == ours.get_desc()) {
       arguments.insert({name, ours});
@@ -94,9 +95,62 @@ bool run_onednn(Direction direction, const Convolution& c) {
   bind(weight_name, c.weight, grouped_weight_shape(c));
   bind(y_name, c.y, c.y.shape());
   if (c.bias.defined()) bind(DNNL_ARG_BIAS, c.bias, c.bias.shape());
-  program->run(arguments);
+  program.run(arguments);
   if (arguments.at(output).get_data_handle() != result.get_data_handle()) {
     onednn::reorder(arguments.at(output), result);
+  }
+}
+
+// The convolution of each piece: of some images, in forward direction also of some output channels of one
+// image. Gradients of the weight go to `sums` (pieces, ...).
+std::vector<Convolution> cut(Direction direction, const Convolution& c, int64_t images, const Tensor& sums) {
+  constexpr int64_t few_images = 8, some_channels = 64;
+  const int64_t batch = c.x.size(0), channels = c.weight.size(0);
+  const bool cut_channels = direction == Direction::forward && c.args.groups == 1 && batch <= few_images;
+  const int64_t step = cut_channels ? some_channels : channels;
+  std::vector<Convolution> pieces;
+  for (int64_t first = 0; first < batch; first += images) {
+    const int64_t end = std::min(first + images, batch);
+    const Tensor x = c.x.slice(0, first, end), y = c.y.slice(0, first, end);
+    for (int64_t channel = 0; channel < channels; channel += step) {
+      const int64_t last = std::min(channel + step, channels);
+      const Tensor bias = c.bias.defined() ? c.bias.slice(0, channel, last) : c.bias;
+      const Tensor weight =
+          sums.defined() ? sums.select(0, first / images) : c.weight.slice(0, channel, last);
+      pieces.push_back({x, weight, bias, y.slice(1, channel, last), c.args});
+    }
+  }
+  return pieces;
+}
+
+// False where this processor has no kernel for the dtype.
+bool run_onednn(Direction direction, const Convolution& c) {
+  constexpr int64_t most_pieces = 32;
+  const int64_t images = (c.x.size(0) + most_pieces - 1) / most_pieces;
+  Tensor sums;
+  if (direction == Direction::backward_weight && images < c.x.size(0)) {
+    const int64_t count = (c.x.size(0) + images - 1) / images;
+    sums = Tensor::empty({count, c.weight.size(0), c.weight.size(1), c.weight.size(2), c.weight.size(3)});
+  }
+  const std::vector<Convolution> pieces = cut(direction, c, images, sums);
+  std::vector<std::shared_ptr<const onednn::Program>> programs;
+  for (const Convolution& piece : pieces) {
+    programs.push_back(find_program(direction, piece));
+    if (!*programs.back()) return false;
+  }
+  parallel_tasks(static_cast<int64_t>(pieces.size()), [&](int64_t i) {
+    const auto number = static_cast<size_t>(i);
+    run_program(direction, pieces[number], *programs[number]);
+  });
+  if (sums.defined()) {
+    const Tensor total = sums.select(0, 0);
+    float* sum = total.data<float>();
+    for (int64_t piece = 1; piece < sums.size(0); ++piece) {
+      const float* more = sums.select(0, piece).data<float>();
+#pragma omp simd
+      for (int64_t i = 0; i < total.numel(); ++i) sum[i] += more[i];
+    }
+    c.weight.copy_from(total);
   }
   return true;
 }

@@ -2,23 +2,19 @@
 // Backward, as torch.nn.functional.cosine_similarity has it: the clamp is no part of the derivative, so the
 // norm is differentiated where it is clamped, too (and 0 / 0 in a row of zeros counts as 0):
 //   da = dcos * (b / (ca cb) - cos / ca * a / |a|),  db likewise.
-// The three sums are taken in f64: a distance 1 - cos near 0 is a small difference, and rows are long.
+// The three sums are taken in f64: a distance 1 - cos near 0 is a small difference, rows are long, and the
+// squares of f32 do not overflow there.
 #include <algorithm>
 #include <cmath>
 
 #include "backends/common/convert.h"
+#include "backends/common/cosine.h"
 #include "backends/common/parallel.h"
 #include "tensor/tensor.h"
 
 namespace nabla::cpu {
 
 namespace {
-
-struct Cosine {
-  double value;
-  double norm_a, norm_b;        // as they are
-  double clamped_a, clamped_b;  // at least eps
-};
 
 template <class T>
 Cosine measure(const T* a, const T* b, int64_t n, double eps) {
@@ -37,17 +33,20 @@ Cosine measure(const T* a, const T* b, int64_t n, double eps) {
   return c;
 }
 
-// dx = other_factor * other + own_factor * own.
-template <class T>
-void combine(const T* own, double own_factor, const T* other, double other_factor, int64_t n, T* dx) {
+// One row's gradient, computed in C.
+template <class C, class T>
+void combine(const T* own, const T* other, const CosineFactors& factors, int64_t n, T* dx) {
   using W = Wide<T>;
-  const W f = static_cast<W>(own_factor), g = static_cast<W>(other_factor);
+  const C f = static_cast<C>(factors.own), g = static_cast<C>(factors.other);
 #pragma omp simd
-  for (int64_t i = 0; i < n; ++i) store(dx[i], g * static_cast<W>(other[i]) + f * static_cast<W>(own[i]));
+  for (int64_t i = 0; i < n; ++i) {
+    store(dx[i], g * static_cast<C>(static_cast<W>(other[i])) + f * static_cast<C>(static_cast<W>(own[i])));
+  }
 }
 
-double through_norm(double dcos, double cosine, double norm, double clamped) {
-  return norm > 0 ? -dcos * cosine / clamped / norm : 0;
+template <class T>
+void gradient(const T* own, const T* other, const CosineFactors& factors, int64_t n, T* dx) {
+  (factors_fit<Wide<T>>(factors) ? combine<Wide<T>, T> : combine<double, T>)(own, other, factors, n, dx);
 }
 
 }  // namespace
@@ -69,21 +68,16 @@ void cosine_similarity_backward(const Tensor& dout, const Tensor& a, const Tenso
                                 const Tensor& da, const Tensor& db) {
   const int64_t rows = a.size(0), n = a.size(1);
   visit_floating(a.dtype(), [&]<class T>(T) {
-    const T *gradient = dout.data<T>(), *left = a.data<T>(), *right = b.data<T>();
+    const T *gradients = dout.data<T>(), *left = a.data<T>(), *right = b.data<T>();
     T* left_out = da.defined() ? da.data<T>() : nullptr;
     T* right_out = db.defined() ? db.data<T>() : nullptr;
     parallel_for(rows, row_grain(n), [&](int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; ++row) {
         const T *x = left + row * n, *y = right + row * n;
         const Cosine c = measure(x, y, n, eps);
-        const double dcos = static_cast<Wide<T>>(gradient[row]);
-        const double cross = dcos / c.clamped_a / c.clamped_b;
-        if (left_out) {
-          combine(x, through_norm(dcos, c.value, c.norm_a, c.clamped_a), y, cross, n, left_out + row * n);
-        }
-        if (right_out) {
-          combine(y, through_norm(dcos, c.value, c.norm_b, c.clamped_b), x, cross, n, right_out + row * n);
-        }
+        const double dcos = static_cast<Wide<T>>(gradients[row]);
+        if (left_out) gradient(x, y, cosine_factors(dcos, c, c.norm_a, c.clamped_a), n, left_out + row * n);
+        if (right_out) gradient(y, x, cosine_factors(dcos, c, c.norm_b, c.clamped_b), n, right_out + row * n);
       }
     });
   });

@@ -1,5 +1,5 @@
-// Row-major matrix products on raw memory, for kernels that are made of many small ones. Called inside an
-// OpenMP loop they run on the calling thread alone, outside of one on all threads.
+// Row-major matrix products on raw memory, for kernels that are made of many small ones. They run on the
+// calling thread alone: a library that used several would choose by their number how it adds up.
 #pragma once
 
 #include <cstdint>

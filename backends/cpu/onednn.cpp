@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "backends/common/parallel.h"
+
 namespace nabla::onednn {
 
 namespace {
@@ -123,8 +125,9 @@ Layout any_layout(const Shape& shape, Dtype dtype) {
   return Layout(dims(shape), data_type(dtype), dnnl::memory::format_tag::any);
 }
 
-dnnl::memory view(const Tensor& tensor, const Layout& layout) {
-  return dnnl::memory(layout, engine(), tensor.raw_data());
+dnnl::memory view(const Tensor& tensor, const Layout& layout, int64_t offset) {
+  const int64_t bytes = offset * static_cast<int64_t>(size_of(tensor.dtype()));
+  return dnnl::memory(layout, engine(), static_cast<char*>(tensor.raw_data()) + bytes);
 }
 
 void reorder(const dnnl::memory& from, const dnnl::memory& to) {
@@ -143,6 +146,7 @@ Program compile(const typename Primitive::primitive_desc& description) {
 }
 
 void Program::run(Arguments arguments) const {
+  const OneThread guard;
   const Layout scratch_layout = layout_of(DNNL_ARG_SCRATCHPAD);
   const Storage scratch(scratch_layout.get_size(), Device::cpu());
   arguments.insert({DNNL_ARG_SCRATCHPAD, dnnl::memory(scratch_layout, engine(), scratch.data())});
@@ -167,17 +171,23 @@ void append_gelu(dnnl::post_ops& post_ops) {
 
 Program make_matmul(const Layout& a, const Layout& b, const Layout& bias, const Layout& out,
                     const dnnl::primitive_attr& attributes) {
+  const OneThread guard;
   return compile<dnnl::matmul>(describe_matmul(a, b, bias, out, attributes));
 }
 
-Program make_convolution(const Convolution& problem) { return compile<Forward>(describe_forward(problem)); }
+Program make_convolution(const Convolution& problem) {
+  const OneThread guard;
+  return compile<Forward>(describe_forward(problem));
+}
 
 Program make_convolution_backward_data(const Convolution& problem) {
+  const OneThread guard;
   const Forward::primitive_desc hint = describe_forward(problem);
   return hint ? compile<BackwardData>(describe_backward<BackwardData>(problem, hint)) : Program();
 }
 
 Program make_convolution_backward_weight(const Convolution& problem) {
+  const OneThread guard;
   const Forward::primitive_desc hint = describe_forward(problem);
   return hint ? compile<BackwardWeight>(describe_backward<BackwardWeight>(problem, hint)) : Program();
 }

@@ -1,6 +1,8 @@
 // A thin cover over oneDNN, and the one place that knows which version is installed: 2.6 (operation
 // descriptors) or 3.x (none). A Program is a primitive compiled for fixed shapes, dtypes and layouts; making
-// one takes milliseconds (machine code is generated), so a ProgramCache keeps them.
+// one takes milliseconds (machine code is generated), so a ProgramCache keeps them. Programs are made for one
+// thread and run on the calling one: oneDNN chooses by the number of threads how it adds up. Who has much to
+// do runs many at a time.
 #pragma once
 
 #include <cstdint>
@@ -34,8 +36,8 @@ Layout layout(const Shape& shape, Dtype dtype, const Strides& strides);
 // The layout is left to the primitive that gets it.
 Layout any_layout(const Shape& shape, Dtype dtype);
 
-// The tensor's memory, seen in `layout`.
-dnnl::memory view(const Tensor& tensor, const Layout& layout);
+// The tensor's memory from element `offset` on, seen in `layout`.
+dnnl::memory view(const Tensor& tensor, const Layout& layout, int64_t offset = 0);
 // Copies between layouts and dtypes.
 void reorder(const dnnl::memory& from, const dnnl::memory& to);
 

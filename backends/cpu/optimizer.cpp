@@ -154,7 +154,8 @@ void sum_of_squares(std::span<const Tensor> tensors, const Tensor& out) {
 void clip_factor(const Tensor& squares, double max_norm, const Tensor& out) {
   const double norm = std::sqrt(*squares.data<double>());
   out.data<double>()[0] = norm;
-  out.data<double>()[1] = std::min(1.0, max_norm / (norm + 1e-6));
+  const double factor = max_norm / (norm + 1e-6);
+  out.data<double>()[1] = factor > 1 ? 1 : factor;  // NaN stays
 }
 
 void stable_adamw(std::span<const AdamSlot> slots, const StableAdamWArgs& args, const Tensor& rate_and_step,

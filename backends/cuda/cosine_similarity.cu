@@ -4,6 +4,7 @@
 //   da = dcos * (b / (ca cb) - cos / ca * a / |a|),  db likewise.
 // The three sums are taken in f64: a distance 1 - cos near 0 is a small difference, and rows are long.
 #include "backends/common/convert.h"
+#include "backends/common/cosine.h"
 #include "backends/cuda/cuda_kernels.h"
 #include "backends/cuda/launch.cuh"
 #include "tensor/elementwise.h"
@@ -11,12 +12,6 @@
 namespace nabla {
 
 namespace {
-
-struct Cosine {
-  double value;
-  double norm_a, norm_b;        // unclamped
-  double clamped_a, clamped_b;  // at least eps
-};
 
 // By all threads of a block.
 template <class T>
@@ -37,16 +32,30 @@ __device__ Cosine measure(const T* a, const T* b, int64_t n, double eps) {
   return c;
 }
 
-__device__ double through_norm(double dcos, double cosine, double norm, double clamped) {
-  return norm > 0 ? -dcos * cosine / clamped / norm : 0;
-}
-
 // One block per row. To tune: long rows (a whole image's features) by several blocks; short ones by a warp;
 // the distance, its mining threshold and the loss in one kernel.
 template <class T>
 __global__ void forward_kernel(const T* a, const T* b, int64_t n, double eps, T* out) {
   const Cosine c = measure(a + blockIdx.x * n, b + blockIdx.x * n, n, eps);
   if (threadIdx.x == 0) store(out[blockIdx.x], static_cast<float>(c.value));
+}
+
+// One row's gradient, computed in C, by all threads of a block.
+template <class C, class T>
+__device__ void combine(const T* own, const T* other, const CosineFactors& factors, int64_t n, T* dx) {
+  const C f = static_cast<C>(factors.own), g = static_cast<C>(factors.other);
+  for (int64_t i = threadIdx.x; i < n; i += blockDim.x) {
+    store(dx[i],
+          g * static_cast<C>(static_cast<float>(other[i])) + f * static_cast<C>(static_cast<float>(own[i])));
+  }
+}
+
+template <class T>
+__device__ void gradient(const T* own, const T* other, const CosineFactors& factors, int64_t n, T* dx) {
+  if (factors_fit<float>(factors))
+    combine<float>(own, other, factors, n, dx);
+  else
+    combine<double>(own, other, factors, n, dx);
 }
 
 // One block per row; da or db may be null. To tune: the sums are those of the forward pass and could be kept.
@@ -56,14 +65,8 @@ __global__ void backward_kernel(const T* dout, const T* a, const T* b, int64_t n
   const T *x = a + row * n, *y = b + row * n;
   const Cosine c = measure(x, y, n, eps);
   const double dcos = static_cast<float>(dout[row]);
-  const float cross = static_cast<float>(dcos / c.clamped_a / c.clamped_b);
-  const float own_a = static_cast<float>(through_norm(dcos, c.value, c.norm_a, c.clamped_a));
-  const float own_b = static_cast<float>(through_norm(dcos, c.value, c.norm_b, c.clamped_b));
-  for (int64_t i = threadIdx.x; i < n; i += blockDim.x) {
-    const float left = static_cast<float>(x[i]), right = static_cast<float>(y[i]);
-    if (da) store(da[row * n + i], cross * right + own_a * left);
-    if (db) store(db[row * n + i], cross * left + own_b * right);
-  }
+  if (da) gradient(x, y, cosine_factors(dcos, c, c.norm_a, c.clamped_a), n, da + row * n);
+  if (db) gradient(y, x, cosine_factors(dcos, c, c.norm_b, c.clamped_b), n, db + row * n);
 }
 
 }  // namespace

@@ -90,7 +90,7 @@ __global__ void total_kernel(const double* partial, int64_t count, double* out) 
 __global__ void clip_kernel(const double* squares, double max_norm, double* out) {
   const double norm = sqrt(*squares), factor = max_norm / (norm + 1e-6);
   out[0] = norm;
-  out[1] = factor < 1 ? factor : 1;
+  out[1] = factor > 1 ? 1 : factor;  // NaN stays
 }
 
 // First pass: the moments, and each piece's sum of (gradient / denominator)^2.

@@ -1,6 +1,7 @@
 #include "nn/optim/clip_grad_norm.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "tensor/kernels.h"
 #include "tensor/ops.h"
@@ -10,7 +11,7 @@ namespace nabla {
 namespace {
 std::vector<Tensor> gradients_of(const std::vector<Variable>& parameters) {
   std::vector<Tensor> gradients;
-  for (const Variable& parameter : parameters) {
+  for (const Variable& parameter : without_repeats(parameters)) {
     if (parameter.grad().defined()) gradients.push_back(parameter.grad().contiguous());
   }
   return gradients;
@@ -31,13 +32,17 @@ double grad_norm(const std::vector<Variable>& parameters) {
   return norm_and_clip_factor(parameters, 1).slice(0, 0, 1).item();
 }
 
-double clip_factor(double norm, double max_norm) { return std::min(1.0, max_norm / (norm + 1e-6)); }
+double clip_factor(double norm, double max_norm) {
+  check(std::isfinite(norm) && max_norm > 0, "clip_grad_norm: a norm of {} cannot be clipped to {}", norm,
+        max_norm);
+  return std::min(1.0, max_norm / (norm + 1e-6));
+}
 
 double clip_grad_norm(const std::vector<Variable>& parameters, double max_norm) {
   const double norm = grad_norm(parameters);
   const double factor = clip_factor(norm, max_norm);
   if (factor < 1) {
-    for (const Variable& parameter : parameters) {
+    for (const Variable& parameter : without_repeats(parameters)) {
       if (parameter.grad().defined()) parameter.set_grad(parameter.grad() * factor);
     }
   }

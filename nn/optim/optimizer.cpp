@@ -16,12 +16,28 @@ Dtype state_dtype(const Variable& parameter) {
 Tensor state_like(const Variable& parameter) {
   return Tensor::zeros(parameter.shape(), state_dtype(parameter), parameter.device());
 }
+void add_to(const Tensor& value, const Tensor& step) {
+  if (value.is_contiguous())
+    add_(value, step);
+  else
+    value.copy_from(value + step);
+}
+// Throws if the parameter was given a value that what is kept of it, in `dtype`, does not fit (set_value()).
+void check_state(const Tensor& state, const Variable& parameter, Dtype dtype, size_t index) {
+  check(state.shape() == parameter.shape() && state.dtype() == dtype && state.device() == parameter.device(),
+        "optimizer: parameter {} is {} {} on {} now, its state is of {} {} on {}: make a new optimizer",
+        index, parameter.dtype(), parameter.shape(), parameter.device(), state.dtype(), state.shape(),
+        state.device());
+}
 }  // namespace
 
-Optimizer::Optimizer(std::vector<Variable> parameters) : parameters_(std::move(parameters)) {
+Optimizer::Optimizer(std::vector<Variable> parameters) : parameters_(without_repeats(parameters)) {
   for (const Variable& parameter : parameters_) {
     check(parameter.is_leaf() && parameter.requires_grad(),
           "optimizer: a parameter is not a leaf that requires a gradient");
+    check(!parameter.value().repeats_elements(),
+          "optimizer: an expanded parameter of shape {} and strides {} cannot be written", parameter.shape(),
+          parameter.value().strides());
   }
 }
 
@@ -84,10 +100,11 @@ void SGD::step(double learning_rate, double gradient_scale) {
     if (!parameter.grad().defined()) continue;
     Tensor update = parameter.grad() * gradient_scale + parameter.value() * weight_decay_;
     if (momentum_ != 0) {
+      if (velocity_[i].defined()) check_state(velocity_[i], parameter, parameter.dtype(), i);
       velocity_[i] = velocity_[i].defined() ? velocity_[i] * momentum_ + update : update;
       update = velocity_[i];
     }
-    add_(parameter.value(), update * -learning_rate);
+    add_to(parameter.value(), update * -learning_rate);
   }
 }
 
@@ -114,6 +131,7 @@ void AdamW::step(double learning_rate, double gradient_scale) {
     const Variable& parameter = parameters_[i];
     if (!parameter.grad().defined()) continue;
     if (!first_[i].defined()) first_[i] = state_like(parameter), second_[i] = state_like(parameter);
+    check_state(first_[i], parameter, state_dtype(parameter), i);
     const Tensor gradient = parameter.grad().to(state_dtype(parameter)) * gradient_scale;
     first_[i] = first_[i] * beta1 + gradient * (1 - beta1);
     second_[i] = second_[i] * beta2 + gradient * gradient * (1 - beta2);
@@ -155,6 +173,7 @@ void StableAdamW::prepare(double learning_rate) {
 
 void StableAdamW::update(const Tensor& gradient_scale) {
   std::vector<AdamSlot> active;
+  std::vector<Tensor> written;  // the parameters, whatever their strides
   for (size_t i = 0; i < parameters_.size(); ++i) {
     const Variable& parameter = parameters_[i];
     if (!parameter.grad().defined()) continue;
@@ -165,13 +184,22 @@ void StableAdamW::update(const Tensor& gradient_scale) {
       slot.max_second_moment = state_like(parameter);
       if (parameter.dtype() == Dtype::bf16) slot.master = parameter.value().to(Dtype::f32);
     }
+    check_state(slot.first_moment, parameter, state_dtype(parameter), i);
     slot.parameter = parameter.value();
     active.push_back(slot);
+    active.back().parameter = slot.parameter.contiguous();  // the kernel reads no strides
     active.back().gradient = parameter.grad().contiguous();
+    written.push_back(slot.parameter);
   }
   if (active.empty()) return;
   const StableAdamWArgs args{options_.beta1, options_.beta2, options_.eps, options_.weight_decay};
   kernels_for(active[0].parameter).stable_adamw(active, args, rate_and_step_, gradient_scale);
+  for (size_t i = 0; i < active.size(); ++i) {
+    if (active[i].parameter.is_same_view(written[i]))
+      written[i].mark_written();
+    else
+      written[i].copy_from(active[i].parameter);
+  }
 }
 
 }  // namespace nabla

@@ -131,8 +131,7 @@ SafeTensors::Entry SafeTensors::parse_entry(const json& value, uint64_t data_beg
   check_input(dtype != value.end() && dtype->is_string(), "no string 'dtype'");
   Entry entry;
   entry.dtype = dtype->get<std::string>();
-  const uint64_t element = element_bytes(entry.dtype);
-  check_input(element > 0, "unknown dtype '{}'", printable(entry.dtype));
+  check_input(!entry.dtype.empty(), "its dtype is empty");
   const std::vector<uint64_t> sizes = read_sizes(value, "shape");
   entry.sizes.assign(sizes.begin(), sizes.end());
 
@@ -141,9 +140,12 @@ SafeTensors::Entry SafeTensors::parse_entry(const json& value, uint64_t data_beg
   check_input(offsets[0] <= offsets[1] && offsets[1] <= file_bytes - data_begin,
               "bytes {} to {} do not lie within the file's {} bytes of data", offsets[0], offsets[1],
               file_bytes - data_begin);
-  const uint64_t needed = checked_bytes(sizes, element);
-  check_input(needed == offsets[1] - offsets[0], "{} bytes do not fit dtype {} and shape ({})",
-              offsets[1] - offsets[0], entry.dtype, fmt::join(sizes, ", "));
+  // Elements of unknown dtypes may be parts of bytes.
+  const uint64_t element = element_bytes(entry.dtype);
+  const uint64_t needed = checked_bytes(sizes, std::max<uint64_t>(element, 1));
+  check_input(element == 0 || needed == offsets[1] - offsets[0],
+              "{} bytes do not fit dtype {} and shape ({})", offsets[1] - offsets[0], entry.dtype,
+              fmt::join(sizes, ", "));
   entry.begin = data_begin + offsets[0];
   entry.end = data_begin + offsets[1];
   return entry;
@@ -212,12 +214,18 @@ Shape SafeTensors::shape(const std::string& name) const {
   return Shape(sizes);
 }
 
+std::string SafeTensors::why_unreadable(const std::string& name) const {
+  const Entry& found = entry(name);
+  if (!is_supported_dtype(found.dtype)) return fmt::format("of dtype {}", printable(found.dtype));
+  if (found.sizes.size() > Shape::max_rank) return fmt::format("a tensor of {} axes", found.sizes.size());
+  return "";
+}
+
 Tensor SafeTensors::get(const std::string& name) const {
   const Entry& found = entry(name);
-  const Shape sizes = shape(name);
   check_input(is_supported_dtype(found.dtype), "{}: tensor '{}' is of dtype {}, which is not supported",
-              path_.string(), printable(name), found.dtype);
-  return raw_tensor(file_->data() + found.begin, sizes, found.dtype, file_);
+              path_.string(), printable(name), printable(found.dtype));
+  return raw_tensor(file_->data() + found.begin, shape(name), found.dtype, file_);
 }
 
 std::vector<std::string> SafeTensors::names() const {

@@ -21,7 +21,8 @@ namespace nabla {
 class SafeTensors {
  public:
   // Throws InputError naming the file and the fault: unreadable, a header that is too long, not JSON, or says
-  // something impossible (unknown dtypes, shapes that overflow, ranges that overlap, leave gaps, do not fit).
+  // something impossible (shapes that overflow, ranges that overlap, leave gaps, do not fit). Of a dtype that is
+  // not known only the range is checked: it matters when the tensor is asked for.
   static SafeTensors load(const std::filesystem::path& path);
 
   bool contains(const std::string& name) const { return entries_.contains(name); }
@@ -29,6 +30,8 @@ class SafeTensors {
   // the tensor) where their bytes are aligned, and are copied otherwise; F16 becomes f32, BOOL u8, I32 i64.
   // Throws InputError naming file and tensor if it is absent, of another dtype or of more than 8 axes.
   Tensor get(const std::string& name) const;
+  // Why get() cannot read a tensor of the file: "of dtype F8_E4M3", "a tensor of 9 axes"; empty if it can.
+  std::string why_unreadable(const std::string& name) const;
   // Throws InputError as get() does.
   Shape shape(const std::string& name) const;
   // As the file spells it ("F16"). Throws InputError if there is no such tensor.

@@ -2,7 +2,9 @@
 
 #include <doctest/doctest.h>
 
+#include "autograd/ops/ops.h"
 #include "nn/layers.h"
+#include "nn/optim/optimizer.h"
 #include "nn/transformer.h"
 #include "tests/support.h"
 
@@ -28,7 +30,15 @@ struct Tree : Module {
   Variable shift;
 };
 
-std::map<std::string, Tensor> values_for(const Tree& tree, double value) {
+// Its output layer is its input layer's weight again, as language models have it.
+struct Tied : Module {
+  Tied() : in(add<Leaf>("in", 1.0f)), out(add<Leaf>("out", 2.0f)) { again = tie("again", in.scale); }
+  Leaf& in;
+  Leaf& out;
+  Variable again;
+};
+
+std::map<std::string, Tensor> values_for(const Module& tree, double value) {
   std::map<std::string, Tensor> values;
   for (const auto& [name, tensor] : tree.state_dict()) values[name] = Tensor::full(tensor.shape(), value);
   return values;
@@ -56,6 +66,43 @@ TEST_CASE("module: parameters are named by their path, in order of declaration")
   const Attention attention(4, 2);
   CHECK(attention.named_parameters()[0].first == "qkv.weight");
   CHECK(attention.named_parameters()[3].first == "proj.bias");
+}
+
+TEST_CASE("module: parameters know their paths, which errors name") {
+  Tree tree;
+  CHECK(tree.right.scale.name() == "right.scale");
+  CHECK(tree.left.scale.name() == "left.inner.scale");
+  CHECK(tree.shift.name() == "shift");
+  struct Forest : Module {
+    Forest() : tree(add<Tree>("oak")) {}
+    Tree& tree;
+  } forest;
+  CHECK(forest.tree.left.scale.name() == "oak.left.inner.scale");
+}
+
+TEST_CASE(
+    "module: a tied parameter is listed once, stands in the state under each name, and is trained once") {
+  Tied tied;
+  std::vector<std::string> names;
+  for (const auto& [name, parameter] : tied.named_parameters()) names.push_back(name);
+  CHECK(names == std::vector<std::string>{"again", "out.scale"});
+  CHECK(tied.parameters().size() == 2);
+  names.clear();
+  for (const auto& [name, value] : tied.state_dict()) names.push_back(name);
+  CHECK(names == std::vector<std::string>{"again", "in.scale", "out.scale"});
+
+  sum(tied.in.scale * 3.0 + tied.again * 2.0).backward();  // both uses count
+  CHECK(tied.again.grad().to_vector<float>() == std::vector<float>{5, 5});
+  SGD(tied.parameters()).step(0.1);
+  CHECK(tied.in.scale.value().to_vector<float>() == std::vector<float>{0.5f, 0.5f});
+
+  tied.load_state_dict(values_for(tied, 3), "file");
+  CHECK(tied.in.scale.value().to_vector<float>() == std::vector<float>{3, 3});
+  tied.to(Dtype::f64);
+  CHECK(tied.again.dtype() == Dtype::f64);
+  auto values = values_for(tied, 4);
+  values.erase("again");
+  CHECK(one_line_with(input_error([&] { tied.load_state_dict(values, "file"); }), "1 missing: again"));
 }
 
 TEST_CASE("module: the state shares the parameters' memory") {

@@ -1,11 +1,14 @@
 #include "nn/optim/optimizer.h"
 
 #include <cmath>
+#include <map>
+#include <memory>
 
 #include "autograd/ops/ops.h"
 #include "nn/optim/clip_grad_norm.h"
 #include "tests/module_case.h"
 #include "tests/support.h"
+#include "tests/view_kinds.h"
 
 namespace nabla {
 namespace {
@@ -160,6 +163,139 @@ TEST_CASE("clip_grad_norm: PyTorch's norm and gradients") {
   CHECK(clip_factor(0, 0.1) == 1);
   CHECK(clip_factor(0.1, 0.1) == 0.1 / (0.1 + 1e-6));  // below 1 although the norm is the limit itself
   CHECK(grad_norm({Variable(Tensor::ones({2}), true)}) == 0);
+}
+
+namespace {
+
+using MakeOptimizer = std::function<std::unique_ptr<Optimizer>(std::vector<Variable>)>;
+
+const std::map<std::string, MakeOptimizer>& optimizers() {
+  static const std::map<std::string, MakeOptimizer> all = {
+      {"SGD", [](auto parameters) { return std::make_unique<SGD>(parameters, 0.9, 0.1); }},
+      {"AdamW", [](auto parameters) { return std::make_unique<AdamW>(parameters); }},
+      {"StableAdamW", [](auto parameters) { return std::make_unique<StableAdamW>(parameters); }},
+  };
+  return all;
+}
+
+// The value after two steps with these gradients.
+Tensor after_steps(const MakeOptimizer& make, const Tensor& value, const Tensor& gradient) {
+  const Variable parameter(value, true);
+  const auto optimizer = make({parameter});
+  for (const double rate : {0.1, 0.05}) {
+    parameter.set_grad(gradient);
+    optimizer->step(rate, 0.5);
+  }
+  return parameter.value();
+}
+
+}  // namespace
+
+TEST_CASE("optimizers: parameters and gradients of any strides; nothing beside them is written") {
+  Generator generator(3);
+  for (const Dtype dtype : {Dtype::f32, Dtype::bf16, Dtype::f64}) {
+    for (const Shape& shape : {Shape{3, 4}, Shape{2, 3, 5}, Shape{7}, Shape{0, 2}}) {
+      const Tensor value = Tensor::normal(shape, 0, 1, generator, dtype);
+      const Tensor gradient = Tensor::normal(shape, 0, 1, generator, dtype);
+      for (const auto& [name, make] : optimizers()) {
+        const std::vector<double> expected = after_steps(make, value.clone(), gradient).to_vector<double>();
+        // Vector and scalar code may round the last bit in two ways.
+        const auto check_close = [&](const Tensor& got) {
+          const std::vector<double> values = got.to_vector<double>();
+          for (size_t i = 0; i < expected.size(); ++i)
+            CHECK(values[i] == doctest::Approx(expected[i]).epsilon(dtype == Dtype::bf16 ? 1e-2 : 1e-6));
+        };
+        for (const ViewKind& kind : views_of(value)) {
+          INFO(name, " in ", std::string(name_of(dtype)), ", the parameter is ", kind.name);
+          check_close(after_steps(make, kind.view, gradient));
+          CHECK(kind.is_untouched_beside());
+        }
+        for (const ViewKind& kind : views_of(gradient)) {
+          INFO(name, " in ", std::string(name_of(dtype)), ", the gradient is ", kind.name);
+          check_close(after_steps(make, value.clone(), kind.view));
+          CHECK(kind.view.to_vector<double>() == gradient.to_vector<double>());
+        }
+        for (const Tensor& expanded : expanded_views(gradient)) {
+          INFO(name, ", a gradient of strides ", expanded.strides().to_string());
+          CHECK(after_steps(make, value.clone(), expanded).to_vector<double>() ==
+                after_steps(make, value.clone(), expanded.clone()).to_vector<double>());
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("optimizers: an expanded parameter is refused, and so is a value that the state does not fit") {
+  for (const auto& [name, make] : optimizers()) {
+    INFO(name);
+    const Variable expanded(Tensor::ones({3, 1}).expand({3, 4}), true);
+    CHECK_THROWS_WITH_AS(
+        make({expanded}),
+        "optimizer: an expanded parameter of shape (3, 4) and strides (1, 0) cannot be written", Error);
+    const Variable grown(Tensor::ones({2}), true);
+    const auto optimizer = make({grown});
+    const auto step = [&](const Tensor& value) {
+      grown.set_value(value);
+      grown.set_grad(Tensor::ones(value.shape(), value.dtype()));
+      optimizer->step(0.1);
+    };
+    step(Tensor::ones({2}));
+    CHECK_THROWS_WITH_AS(step(Tensor::ones({3000})), doctest::Contains("f32 (3000) on cpu now"), Error);
+    CHECK_THROWS_WITH_AS(step(Tensor::ones({2}, Dtype::f64)), doctest::Contains("f64 (2) on cpu now"), Error);
+  }
+}
+
+TEST_CASE("optimizers and clipping: a parameter that is listed twice counts once") {
+  const auto value_after = [](const MakeOptimizer& make, bool twice) {
+    const Variable w(Tensor::ones({3}, Dtype::f64), true), b(Tensor::ones({2}, Dtype::f64), true);
+    const auto optimizer = make(twice ? std::vector<Variable>{w, b, w, w} : std::vector<Variable>{w, b});
+    for (int i = 0; i < 3; ++i) {
+      w.set_grad(Tensor::full({3}, 0.5, Dtype::f64));
+      b.set_grad(Tensor::full({2}, 0.5, Dtype::f64));
+      optimizer->step(0.1);
+    }
+    return w.value().to_vector<double>();
+  };
+  for (const auto& [name, make] : optimizers()) {
+    INFO(name);
+    CHECK(value_after(make, true) == value_after(make, false));
+  }
+  const Variable w(Tensor::ones({4}), true);
+  const std::vector<Variable> twice{w, w};
+  w.set_grad(Tensor::ones({4}));
+  CHECK(grad_norm(twice) == 2);
+  CHECK(norm_and_clip_factor(twice, 1).to_vector<double>()[0] == 2);
+  CHECK(clip_grad_norm(twice, 1) == 2);
+  CHECK(w.grad().to_vector<float>()[0] == doctest::Approx(0.5).epsilon(1e-5));
+}
+
+TEST_CASE("clip_grad_norm: gradients of any strides") {
+  Generator generator(5);
+  const Tensor gradient = Tensor::normal({3, 4, 5}, 0, 1, generator, Dtype::f64);
+  const Variable plain(Tensor::zeros({3, 4, 5}, Dtype::f64), true),
+      other(Tensor::zeros({3, 4, 5}, Dtype::f64), true);
+  for (const ViewKind& kind : views_of(gradient)) {
+    INFO(kind.name);
+    plain.set_grad(gradient);
+    other.set_grad(kind.view);
+    CHECK(clip_grad_norm({plain}, 0.1) == clip_grad_norm({other}, 0.1));
+    CHECK(plain.grad().to_vector<double>() == other.grad().to_vector<double>());
+    CHECK(kind.is_untouched_beside());
+    CHECK(kind.view.to_vector<double>() == gradient.to_vector<double>());  // the caller's stays
+  }
+}
+
+TEST_CASE("clip_grad_norm: a norm that is not finite is an error that changes nothing") {
+  for (const double bad : {std::nan(""), double{INFINITY}}) {
+    Variable parameter(Tensor::ones({2}), true);
+    parameter.set_grad(Tensor::from(std::vector<double>{3, bad}, {2}).to(parameter.dtype()));
+    CHECK_THROWS_WITH_AS(clip_grad_norm({parameter}, 0.1), doctest::Contains("cannot be clipped"), Error);
+    CHECK(parameter.grad().to_vector<double>()[0] == 3);
+    CHECK_THROWS_AS(clip_factor(bad, 0.1), Error);
+    CHECK_FALSE(norm_and_clip_factor({parameter}, 0.1).slice(0, 1, 2).item() > 0);  // NaN, or 0
+  }
+  CHECK_THROWS_AS(clip_factor(1, std::nan("")), Error);
+  CHECK_THROWS_AS(clip_factor(1, -1), Error);
 }
 
 }  // namespace nabla

@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include "tests/ops/op_case.h"
+#include "tests/support.h"
 
 namespace nabla {
 
@@ -19,6 +20,8 @@ OpCase cosine_case{
 // Row 0 of a is shorter than eps. Torch differentiates the norm there as if it were not clamped.
 OpCase cosine_tiny{"cosine_similarity.tiny", {{2, 3}, {2, 3}}, cosine, {.finite_differences = false}};
 
+double largest_in(const Tensor& x) { return relative_error(x, Tensor::zeros(x.shape(), Dtype::f64)); }
+
 }  // namespace
 
 TEST_CASE("rows of zeros have similarity 0 and finite gradients") {
@@ -27,6 +30,33 @@ TEST_CASE("rows of zeros have similarity 0 and finite gradients") {
   CHECK(got.output.item() == 0);
   for (double gradient : got.gradients[1].to_vector<double>()) CHECK(gradient == 0);
   for (double gradient : got.gradients[0].to_vector<double>()) CHECK(gradient == doctest::Approx(0.5e8));
+}
+
+TEST_CASE("rows of any length have the similarity and the gradients that f64 gives") {
+  Generator generator(3);
+  const Tensor a = Tensor::normal({4, 33}, 0, 1, generator, Dtype::f64);
+  const Tensor b = Tensor::normal({4, 33}, 0, 1, generator, Dtype::f64);
+  const bool with_cuda = has_cuda("cosine_similarity of long and of short rows on CUDA");
+  for (const double size_a : {1e-30, 1e-20, 1.0, 1e20, 1e30}) {
+    for (const double size_b : {1e-30, 1.0, 1e30}) {
+      INFO("rows of about ", size_a, " and ", size_b);
+      const std::vector<Tensor> rows{(a * size_a).to(Dtype::f32), (b * size_b).to(Dtype::f32)};
+      const Evaluation expected = evaluate(cosine, converted(rows, Dtype::f64), {});
+      for (const Device device : {Device::cpu(), Device::cuda()}) {
+        if (device == Device::cuda() && !with_cuda) continue;
+        const Evaluation got = evaluate(cosine, converted(rows, Dtype::f32, device), {});
+        // Below its normal numbers f32 has few digits.
+        if (largest_in(expected.output) > 1e-36) CHECK(relative_error(got.output, expected.output) <= 1e-6);
+        for (size_t i = 0; i < 2; ++i) {
+          INFO("gradient of input ", i);
+          const double largest = largest_in(expected.gradients[i]);
+          if (largest > 1e-36 && largest < 1e38) {
+            CHECK(relative_error(got.gradients[i], expected.gradients[i]) <= 1e-5);
+          }
+        }
+      }
+    }
+  }
 }
 
 }  // namespace nabla

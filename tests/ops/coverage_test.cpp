@@ -149,7 +149,7 @@ TEST_CASE("every OpCase has its own name and its own numbers") {
   for (const OpCase& test : OpCase::all()) {
     INFO(test.name);
     CHECK(seen.insert(test.name).second);
-    CHECK(reference_inputs(test).size() == test.shapes.size());
+    if (has_reference(test)) CHECK(reference_inputs(test).size() == test.shapes.size());
   }
 }
 

@@ -15,6 +15,11 @@ std::vector<OpCase>& registered() {
   return cases;
 }
 
+const SafeTensors& reference_file() {
+  static const SafeTensors file = SafeTensors::load(DINOMALY_SOURCE_DIR "/tests/reference/ops.safetensors");
+  return file;
+}
+
 }  // namespace
 
 OpCase::OpCase(std::string name, Shapes shapes, OpFunction function, OpOptions options)
@@ -23,6 +28,12 @@ OpCase::OpCase(std::string name, Shapes shapes, OpFunction function, OpOptions o
       function(std::move(function)),
       options(std::move(options)) {
   registered().push_back(*this);
+}
+
+OpCase OpCase::unregistered(std::string name, Shapes shapes, OpFunction function, OpOptions options) {
+  const OpCase test(std::move(name), std::move(shapes), std::move(function), std::move(options));
+  registered().pop_back();
+  return test;
 }
 
 const std::vector<OpCase>& OpCase::all() { return registered(); }
@@ -39,11 +50,12 @@ Evaluation evaluate(const OpFunction& function, const std::vector<Tensor>& input
   return result;
 }
 
+bool has_reference(const OpCase& test) { return reference_file().contains(test.name + "/out"); }
+
 Tensor reference(const std::string& name) {
-  static const SafeTensors file = SafeTensors::load(DINOMALY_SOURCE_DIR "/tests/reference/ops.safetensors");
-  check(file.contains(name),
+  check(reference_file().contains(name),
         "{} is not in tests/reference/ops.safetensors: add the case to make_ops.py and run it", name);
-  return file.get(name);
+  return reference_file().get(name);
 }
 
 std::vector<Tensor> reference_inputs(const OpCase& test) {
@@ -65,7 +77,12 @@ std::vector<Tensor> random_inputs(const Shapes& shapes, const OpOptions& options
 }
 
 Tensor strided_copy(const Tensor& x) {
-  if (x.rank() == 0) return x;
+  const double gap = std::numeric_limits<double>::quiet_NaN();
+  if (x.rank() == 0) {
+    const Tensor view = Tensor::full({3}, gap, x.dtype(), x.device()).select(0, 1);
+    view.copy_from(x);
+    return view;
+  }
   Shape reversed;
   std::vector<int> back;
   for (int axis = x.rank() - 1; axis >= 0; --axis) {
@@ -74,8 +91,7 @@ Tensor strided_copy(const Tensor& x) {
   }
   const int64_t size = reversed[-1];
   reversed[-1] = 2 * size + 1;
-  const Tensor buffer =
-      Tensor::full(reversed, std::numeric_limits<double>::quiet_NaN(), x.dtype(), x.device());
+  const Tensor buffer = Tensor::full(reversed, gap, x.dtype(), x.device());
   const Tensor view = buffer.slice(-1, 1, 2 * size + 1, 2).permute(back);
   view.copy_from(x);
   return view;

@@ -2,8 +2,8 @@
 //
 //   OpCase softplus_case{"softplus", {{3, 7}}, [](Inputs in) { return softplus(in[0]); }};
 //
-// and one line in tests/reference/make_ops.py: case("softplus", [(3, 7)], F.softplus). op_case_test.cpp takes
-// it from there; its test cases say what is derived. Among the cases of an op, coverage_test.cpp wants an
+// op_checks.h says what is derived. To have values and gradients compared with PyTorch's, too, add one line to
+// tests/reference/make_ops.py, case("softplus", [(3, 7)], F.softplus), and run it; without, a message says so. Among the cases of an op, coverage_test.cpp wants an
 // empty input, inputs of one element, a size that no vector width divides, and shapes that do not fit: what
 // `also` and `wrong` are for.
 #pragma once
@@ -30,8 +30,10 @@ struct OpOptions {
   std::vector<Shapes> also =
       {};  // further input shapes (empty, of ones, longer) for the checks without PyTorch
   std::vector<WrongCall> wrong = {};  // shapes that do not fit
-  double low = -2, high = 2;          // the range of random inputs for `also`
-  double f32 = 1e-5, bf16 = 2e-2;     // tolerated relative errors against PyTorch's f64
+  double low = -2, high = 2;          // the range of random inputs; a domain of positive numbers has low >= 0
+  double largest =
+      1e4;  // inputs up to this size, negative ones too if the domain has them, overflow nothing in f64
+  double f32 = 1e-5, bf16 = 2e-2;  // tolerated relative errors against PyTorch's f64
   bool finite_differences =
       true;  // false at a kink: PyTorch's choice of a derivative has no difference quotient
 };
@@ -41,6 +43,9 @@ struct OpOptions {
 // itself, on the device of its inputs, and the same at every call.
 struct OpCase {
   OpCase(std::string name, Shapes shapes, OpFunction function, OpOptions options = {});
+
+  // One that does not register itself, for a test of the checks.
+  static OpCase unregistered(std::string name, Shapes shapes, OpFunction function, OpOptions options = {});
 
   std::string op() const { return name.substr(0, name.find('.')); }
   static const std::vector<OpCase>& all();
@@ -62,6 +67,8 @@ struct Evaluation {
 Evaluation evaluate(const OpFunction& function, const std::vector<Tensor>& inputs, const Tensor& cotangent,
                     const std::vector<bool>& needed = {});
 
+// Whether the file has PyTorch's numbers for a case.
+bool has_reference(const OpCase& test);
 // PyTorch's numbers for a case: "in.0", "cotangent", "out", "grad.0"; f64.
 Tensor reference(const std::string& name);
 std::vector<Tensor> reference_inputs(const OpCase& test);

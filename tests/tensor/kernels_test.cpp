@@ -153,6 +153,9 @@ TEST_CASE("kth_largest and clip_factor, also on CUDA: what they read is in tenso
     CHECK(out.to_vector<double>() == std::vector<double>{3, 1.5 / (3 + 1e-6)});
     kernels_for(device).clip_factor(squares, 30, out);
     CHECK(out.to_vector<double>() == std::vector<double>{3, 1});
+    squares.fill(NAN);
+    kernels_for(device).clip_factor(squares, 30, out);
+    CHECK(std::isnan(out.to_vector<double>()[1]));  // not 1: gradients with a NaN are no small ones
   }
 }
 

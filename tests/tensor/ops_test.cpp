@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
+
 using namespace nabla;
 
 namespace {
@@ -95,6 +97,26 @@ TEST_CASE("matmul: the epilogue is checked and follows the folded batch") {
                        "matmul: bias or column scale of shape (4) does not fit the product (2, 4, 5)", Error);
   CHECK_THROWS_WITH_AS(matmul(a, false, b, false, {{}, {}, {}, counting_f64({4, 5})}),
                        "matmul: residual of shape (4, 5) does not fit the product (2, 4, 5)", Error);
+}
+
+TEST_CASE("is_finite: every floating dtype, every place, the largest numbers and views") {
+  for (const Dtype dtype : {Dtype::f32, Dtype::f64, Dtype::bf16}) {
+    const double largest = dtype == Dtype::f64 ? 1e308 : 3e38;
+    const Tensor x = Tensor::full({3, 5}, -largest, dtype);
+    x.slice(1, 0, 1).fill(0);
+    CHECK(is_finite(x));
+    for (const double bad : {double{NAN}, -double{NAN}, double{INFINITY}, -double{INFINITY}}) {
+      for (int64_t i = 0; i < 15; ++i) {
+        const Tensor y = x.clone();
+        y.reshape({15}).slice(0, i, i + 1).fill(bad);
+        CHECK_FALSE(is_finite(y));
+        CHECK(is_finite(y.slice(1, 0, 2)) == (i % 5 >= 2));
+      }
+    }
+  }
+  CHECK(is_finite(Tensor::full({2}, -1, Dtype::i64)));
+  CHECK(is_finite(Tensor()));
+  CHECK(is_finite(Tensor::empty({0})));
 }
 
 TEST_CASE("matmul: errors carry both shapes") {
