@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "dinomaly/base/framework.h"
+#include "dinomaly/weights/weights_file.h"
 #include "tensor/io/printable.h"
 #include "tensor/ops.h"
 
@@ -25,15 +26,16 @@ struct Rule {
 };
 
 // Whole names, or with ".weight" and ".bias" after them.
-constexpr std::array<Rule, 9> top_rules{{{"cls_token", "cls_token"},
-                                         {"pos_embed", "pos_embed"},
-                                         {"register_tokens", "register_tokens"},
-                                         {"patch_embed.proj", "patch_embed.proj"},
-                                         {"reg_token", "register_tokens"},
-                                         {"embeddings.cls_token", "cls_token"},
-                                         {"embeddings.position_embeddings", "pos_embed"},
-                                         {"embeddings.register_tokens", "register_tokens"},
-                                         {"embeddings.patch_embeddings.projection", "patch_embed.proj"}}};
+constexpr std::array<Rule, 10> top_rules{{{"cls_token", "cls_token"},
+                                          {"pos_embed", "pos_embed"},
+                                          {"register_tokens", "register_tokens"},
+                                          {"patch_embed.proj", "patch_embed.proj"},
+                                          {"reg_token", "register_tokens"},
+                                          {"dist_token", "register_tokens"},
+                                          {"embeddings.cls_token", "cls_token"},
+                                          {"embeddings.position_embeddings", "pos_embed"},
+                                          {"embeddings.register_tokens", "register_tokens"},
+                                          {"embeddings.patch_embeddings.projection", "patch_embed.proj"}}};
 
 // Inside a block. transformers 5 writes the earlier names and has the shorter ones (q_proj, ...) in memory.
 constexpr std::array<Rule, 25> block_rules{{{"norm1", "norm1"},
@@ -67,7 +69,8 @@ constexpr std::array<Rule, 4> unused_rules{{{"norm", "norm"},
                                             {"layernorm", "norm"},
                                             {"mask_token", "mask_token"},
                                             {"embeddings.mask_token", "mask_token"}}};
-constexpr std::array<std::string_view, 3> heads{"fc_norm.", "head.", "classifier."};
+constexpr std::array<std::string_view, 6> heads{"fc_norm.",    "head.",      "head_dist.",
+                                                "classifier.", "dino_head.", "ibot_head."};
 
 template <size_t Count>
 std::optional<Place> find_place(const std::array<Rule, Count>& rules, std::string_view name) {
@@ -82,14 +85,27 @@ std::optional<Place> find_place(const std::array<Rule, Count>& rules, std::strin
   return std::nullopt;
 }
 
+bool starts_with_index(std::string_view name) { return !name.empty() && name[0] >= '0' && name[0] <= '9'; }
+
+// Takes "11." from the front of a name and returns "11"; empty if there is no such number.
+std::string_view take_index(std::string_view& name) {
+  const size_t digits = std::min(name.find_first_not_of("0123456789"), name.size());
+  if (digits == 0 || digits > 6 || !name.substr(digits).starts_with(".")) return "";
+  const std::string_view index = name.substr(0, digits);
+  name.remove_prefix(digits + 1);
+  return index;
+}
+
 std::optional<Place> place_of(std::string_view name) {
   for (const std::string_view blocks : {"blocks.", "encoder.layer."}) {
     if (!name.starts_with(blocks)) continue;
-    const std::string_view rest = name.substr(blocks.size());
-    const size_t digits = std::min(rest.find_first_not_of("0123456789"), rest.size());
-    if (digits == 0 || digits > 6 || !rest.substr(digits).starts_with(".")) return std::nullopt;
-    std::optional<Place> place = find_place(block_rules, rest.substr(digits + 1));
-    if (place) place->name = fmt::format("blocks.{}.{}", rest.substr(0, digits), place->name);
+    std::string_view rest = name.substr(blocks.size());
+    std::string_view index = take_index(rest);
+    // DINOv2 trains with blocks in chunks, in each of which they are counted from the first chunk on.
+    if (blocks == "blocks." && !index.empty() && starts_with_index(rest)) index = take_index(rest);
+    if (index.empty()) return std::nullopt;
+    std::optional<Place> place = find_place(block_rules, rest);
+    if (place) place->name = fmt::format("blocks.{}.{}", index, place->name);
     return place;
   }
   return find_place(top_rules, name);
@@ -129,32 +145,22 @@ void rename_packed_swiglu(std::map<std::string, Tensor>& tensors) {
 
 }  // namespace
 
-std::string find_encoder_prefix(const std::vector<std::string>& names, const std::string& source) {
-  std::set<std::string> prefixes;
-  for (const std::string& name : names) {
-    for (const std::string_view anchor :
-         {"patch_embed.proj.weight", "embeddings.patch_embeddings.projection.weight"}) {
-      if (!name.ends_with(anchor)) continue;
-      const std::string prefix = name.substr(0, name.size() - anchor.size());
-      if (prefix.empty() || prefix.ends_with('.') || prefix.ends_with('/')) prefixes.insert(prefix);
-    }
-  }
-  check_input(!prefixes.empty(), "{}: no ViT encoder in it (no patch_embed.proj.weight among {} tensors)",
-              source, names.size());
-  check_input(prefixes.size() == 1, "{}: {} encoders in it, under '{}' and '{}'", source, prefixes.size(),
-              printable(*prefixes.begin()), printable(*prefixes.rbegin()));
-  return *prefixes.begin();
-}
-
-NamedEncoder to_meta_names(const std::map<std::string, Tensor>& tensors, const std::string& source) {
+NamedEncoder to_meta_names(const std::map<std::string, Tensor>& tensors,
+                           const std::map<std::string, std::string>& skipped, const std::string& source) {
   NamedEncoder result;
+  for (const auto& [name, what] : skipped) {
+    if (place_of(name)) check_readable(skipped, name, source);
+  }
   std::map<std::string, std::vector<Tensor>> parts;
   for (const auto& [name, tensor] : tensors) {
     const std::optional<Place> place = place_of(name);
+    result.cls_in_table |= name.starts_with("embeddings.") || name == "mask_token";
     if (!place) {
       if (const std::optional<Place> unused = find_place(unused_rules, name))
         result.unused[unused->name] = tensor;
-      else if (!is_of_head(name))
+      else if (is_of_head(name))
+        ++result.heads;
+      else
         result.unexpected.push_back(name);
       continue;
     }

@@ -1,6 +1,7 @@
 // How the libraries that publish ViT encoders name their tensors.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
@@ -16,16 +17,17 @@ struct NamedEncoder {
   std::map<std::string, Tensor> unused;  // norm.weight, norm.bias, mask_token: Dinomaly needs none of them
   std::vector<std::string> incomplete;   // under Meta's name: parts of a split tensor that are absent
   std::vector<std::string> unexpected;   // under the file's own names
+  int64_t heads = 0;                     // tensors of heads, which are dropped
+  bool cls_in_table = false;             // by its names, a library's whose position table has a row for CLS
 };
-
-// What precedes the encoder's names in `names` ("" or, say, "encoder."), found by the patch embedding. Throws
-// InputError beginning with `source` if there is none or more than one.
-std::string find_encoder_prefix(const std::vector<std::string>& names, const std::string& source);
 
 // Renames Meta's, timm's and transformers' names (without prefix) to Meta's: query, key and value are joined
 // to qkv, gate and up projections to w12, and timm's SwiGLU (fc1 of twice the rows that fc2 has columns)
-// becomes w12 and w3. Heads are dropped; the final norm and the mask token are set aside. Throws InputError
-// beginning with `source` if two tensors claim one name or joined parts do not fit each other.
-NamedEncoder to_meta_names(const std::map<std::string, Tensor>& tensors, const std::string& source);
+// becomes w12 and w3. Blocks in chunks (blocks.CHUNK.N) keep their N; a distillation token becomes a register.
+// Heads are dropped; the final norm and the mask token are set aside. Throws InputError beginning with `source`
+// if two tensors claim one name, joined parts do not fit each other, or a needed one is among the `skipped`, which
+// could not be read.
+NamedEncoder to_meta_names(const std::map<std::string, Tensor>& tensors,
+                           const std::map<std::string, std::string>& skipped, const std::string& source);
 
 }  // namespace dinomaly

@@ -1,17 +1,21 @@
 #include "dinomaly/weights/encoder_weights.h"
 
 #include <algorithm>
-#include <cmath>
 #include <set>
 #include <string_view>
 
+#include "dinomaly/weights/encoder_choice.h"
 #include "dinomaly/weights/encoder_names.h"
 #include "dinomaly/weights/key_report.h"
+#include "dinomaly/weights/position_table.h"
+#include "tensor/error.h"
+#include "tensor/io/printable.h"
 
 namespace dinomaly {
 namespace {
 
 using Tensors = std::map<std::string, Tensor>;
+using Skipped = std::map<std::string, std::string>;
 
 // The size of one axis of a tensor from which the configuration is read.
 int64_t size_of_axis(const Tensors& tensors, const std::string& name, int rank, int axis,
@@ -35,24 +39,16 @@ int64_t count_blocks(const Tensors& tensors) {
   return static_cast<int64_t>(indices.size());
 }
 
-void read_position_table(EncoderConfig& config, int64_t rows, const std::string& source) {
-  const int64_t side = std::llround(std::sqrt(static_cast<double>(rows)));
-  const int64_t side_with_cls = std::llround(std::sqrt(static_cast<double>(rows - 1)));
-  config.cls_in_position_table = side * side != rows;
-  config.grid_h = config.grid_w = config.cls_in_position_table ? side_with_cls : side;
-  check_input(config.grid_h * config.grid_w + config.cls_in_position_table == rows,
-              "{}: pos_embed has {} rows, neither G x G nor 1 + G x G", source, rows);
-}
-
-EncoderConfig read_config(const Tensors& tensors, int64_t heads, const std::string& source) {
+EncoderConfig read_config(Tensors& tensors, bool cls_in_table, int64_t heads, const std::string& source) {
   const auto axis = [&](const std::string& name, int rank, int index) {
     return size_of_axis(tensors, name, rank, index, source);
   };
   EncoderConfig config;
   config.width = axis("patch_embed.proj.weight", 4, 0);
   config.patch = axis("patch_embed.proj.weight", 4, 2);
-  read_position_table(config, axis("pos_embed", 3, 1), source);
   if (tensors.contains("register_tokens")) config.registers = axis("register_tokens", 3, 1);
+  axis("pos_embed", 3, 1);
+  read_position_table(tensors, cls_in_table, config, source);
   config.depth = count_blocks(tensors);
   check_input(config.depth > 0, "{}: the encoder has no blocks", source);
   config.layer_scale = tensors.contains("blocks.0.ls1.gamma");
@@ -100,10 +96,11 @@ NamedShapes expected_shapes(const EncoderConfig& config) {
   return result;
 }
 
-EncoderWeights load_named(const Tensors& tensors, const std::string& source, int64_t heads) {
-  const NamedEncoder encoder = to_meta_names(tensors, source);
+EncoderWeights load_named(const Tensors& tensors, const Skipped& skipped, const std::string& source,
+                          int64_t heads) {
+  NamedEncoder encoder = to_meta_names(tensors, skipped, source);
   EncoderWeights result;
-  result.config = read_config(encoder.tensors, heads, source);
+  result.config = read_config(encoder.tensors, encoder.cls_in_table, heads, source);
   const NamedShapes expected = expected_shapes(result.config);
   check_tensors(encoder.tensors, expected, source, "not a whole encoder", encoder.incomplete,
                 encoder.unexpected);
@@ -112,20 +109,48 @@ EncoderWeights load_named(const Tensors& tensors, const std::string& source, int
     const Shape shape = name == "mask_token" ? Shape{1, result.config.width} : Shape{result.config.width};
     if (tensor.shape() == shape && is_floating(tensor.dtype())) result.unused[name] = tensor;
   }
+  check_finite({result.unused.begin(), result.unused.end()}, source);
+  result.not_used = encoder.heads + static_cast<int64_t>(encoder.unused.size());
   return result;
+}
+
+// The entries whose names begin with `prefix`, without wrappers and prefix.
+template <class Value>
+std::map<std::string, Value> part_under(const std::string& prefix, const std::map<std::string, Value>& all,
+                                        const std::string& source) {
+  std::map<std::string, Value> part;
+  for (const auto& [name, value] : all) {
+    const std::string plain = without_wrappers(name);
+    if (!plain.starts_with(prefix)) continue;
+    check_input(part.emplace(plain.substr(prefix.size()), value).second,
+                "{}: two tensors are named '{}' apart from wrappers", source, printable(plain));
+  }
+  return part;
 }
 
 }  // namespace
 
-EncoderWeights load_encoder(const Tensors& tensors, const std::string& source, int64_t heads) {
+EncoderWeights load_encoder(const Tensors& tensors, const std::string& source, int64_t heads,
+                            const Skipped& skipped) {
   std::vector<std::string> names;
-  for (const auto& [name, tensor] : tensors) names.push_back(name);
-  const std::string prefix = find_encoder_prefix(names, source);
-  Tensors encoder;
-  for (const auto& [name, tensor] : tensors) {
-    if (name.starts_with(prefix)) encoder[name.substr(prefix.size())] = tensor;
-  }
-  return load_named(encoder, source, heads);
+  for (const auto& [name, tensor] : tensors) names.push_back(without_wrappers(name));
+  for (const auto& [name, what] : skipped) names.push_back(without_wrappers(name));
+  const EncoderChoice choice = choose_encoder(names, source);
+  const Tensors encoder = part_under(choice.prefix, tensors, source);
+  EncoderWeights result = load_named(encoder, part_under(choice.prefix, skipped, source), source, heads);
+  result.prefix = choice.prefix;
+  result.others = choice.others;
+  result.not_used += static_cast<int64_t>(tensors.size() - encoder.size());
+  return result;
+}
+
+std::string describe_choice(const EncoderWeights& weights, const std::string& source) {
+  if (weights.prefix.empty() || weights.not_used == 0) return "";
+  std::string others;
+  for (const std::string& other : weights.others)
+    others += fmt::format("{}'{}'", others.empty() ? ", not " : ", ", printable(other));
+  return fmt::format("{}: the encoder is what is under '{}'{}; {} other tensors are not used", source,
+                     printable(weights.prefix), others, weights.not_used);
 }
 
 }  // namespace dinomaly

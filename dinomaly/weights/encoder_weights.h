@@ -47,15 +47,24 @@ struct EncoderWeights {
   // If the file has them: norm.{weight,bias} (D), mask_token (1, D). Kept for other programs; nothing
   // here uses them.
   std::map<std::string, Tensor> unused = {};
+  // What of the file it is: what precedes its names there, the prefixes of other encoders, and how many tensors of
+  // the file are not used: other models, heads and the like.
+  std::string prefix = {};
+  std::vector<std::string> others = {};
+  int64_t not_used = 0;
 };
 
-// Finds the encoder among the tensors, under whatever prefix ("encoder.", "model.", "weights/encoder."):
-// tensors outside the prefix are ignored, and so are the final norm, the mask token and classification
-// heads inside. `heads` 0 means width / 64. `source` names the file in errors. Throws InputError if there
-// is no encoder or more than one, naming missing, unexpected and misshapen tensors, and if `heads` does not
-// divide the width.
+// Finds the encoder among the tensors, under whatever prefix ("encoder.", "model.", "weights/encoder.",
+// "teacher.backbone."; choose_encoder() says which of several): tensors outside the prefix are ignored, and so are
+// the final norm, the mask token and heads inside. `skipped` are those of the file that could not be read.
+// `heads` 0 means width / 64. `source` names the file in errors. Throws InputError if there is no encoder or it is
+// not clear which, naming missing, unexpected, misshapen and unread tensors, and if `heads` does not divide
+// the width.
 EncoderWeights load_encoder(const std::map<std::string, Tensor>& tensors, const std::string& source,
-                            int64_t heads = 0);
-// The same from a file; if it is a trained detector that states its heads, 0 means those.
+                            int64_t heads = 0, const std::map<std::string, std::string>& skipped = {});
+
+// "SOURCE: the encoder is what is under 'teacher.backbone.', not 'student.backbone.'; 30 other tensors are not
+// used", for a log; empty if the file holds little else.
+std::string describe_choice(const EncoderWeights& weights, const std::string& source);
 
 }  // namespace dinomaly

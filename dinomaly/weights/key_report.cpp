@@ -7,6 +7,7 @@
 
 #include "dinomaly/base/framework.h"
 #include "tensor/io/printable.h"
+#include "tensor/ops.h"
 
 namespace dinomaly {
 namespace {
@@ -47,6 +48,20 @@ void check_tensors(const std::map<std::string, Tensor>& tensors, const NamedShap
   check_input(missing.empty() && misshapen.empty() && unexpected.empty(), "{}: {}{}{}{}", source, what,
               describe("missing", missing), describe("unexpected", unexpected),
               describe("misshapen", misshapen));
+  check_finite({tensors.begin(), tensors.end()}, source);
+}
+
+void check_finite(const NamedTensors& tensors, const std::string& source) {
+  std::vector<char> finite(tensors.size());
+#pragma omp parallel for schedule(dynamic)
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    const Tensor& tensor = tensors[i].second;
+    finite[i] = tensor.dtype() == Dtype::f64 ? is_finite(tensor.to(Dtype::f32)) : is_finite(tensor);
+  }
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    check_input(finite[i], "{}: '{}' is not finite: it holds NaN, or numbers beyond those of f32", source,
+                printable(tensors[i].first));
+  }
 }
 
 }  // namespace dinomaly

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "dinomaly/base/framework.h"
+#include "nn/module.h"
 #include "tensor/tensor.h"
 
 namespace dinomaly {
@@ -16,10 +17,14 @@ using NamedShapes = std::vector<std::pair<std::string, Shape>>;
 // Throws InputError "SOURCE: WHAT; 2 missing (a, b); 1 unexpected (c); 1 misshapen (d is ..., expected
 // ...)", at most five of each named, unless `tensors` are exactly `expected` and floating. A name in
 // `incomplete` (part of it is absent) counts as missing if it is expected, otherwise as unexpected; names in
-// `extra` are unexpected.
+// `extra` are unexpected. Then checks that each is finite.
 void check_tensors(const std::map<std::string, Tensor>& tensors, const NamedShapes& expected,
                    const std::string& source, const std::string& what,
                    const std::vector<std::string>& incomplete = {},
                    const std::vector<std::string>& extra = {});
+
+// Throws InputError "SOURCE: 'NAME' is not finite: ..." for the first of the tensors that holds a NaN, an infinity,
+// or an f64 that is none below the largest f32: weights become f32.
+void check_finite(const NamedTensors& tensors, const std::string& source);
 
 }  // namespace dinomaly

@@ -3,13 +3,73 @@
 #include <minizip/unzip.h>
 #include <zlib.h>
 
-#include <vector>
+#include <cstring>
+#include <optional>
+#include <string_view>
 
 #include "dinomaly/base/framework.h"
 #include "tensor/error.h"
 #include "tensor/io/printable.h"
 
 namespace dinomaly {
+namespace {
+
+// What the directory says of an entry.
+struct Record {
+  uint64_t compressed = 0, size = 0, offset = 0;
+};
+
+// Little-endian; the caller has checked that it lies in the file.
+template <class T>
+T zip_number(const MappedFile& file, uint64_t at) {
+  T value;
+  std::memcpy(&value, file.data() + at, sizeof value);
+  return value;
+}
+
+bool is_record(const MappedFile& file, uint64_t at, uint64_t bytes, std::string_view magic) {
+  return at <= file.size() && bytes <= file.size() - at &&
+         std::memcmp(file.data() + at, magic.data(), 4) == 0;
+}
+
+// The directory's record at `at`; none if it is damaged. Numbers that do not fit into 32 bits stand in the extra
+// field 1, in this order.
+std::optional<Record> read_record(const MappedFile& file, uint64_t at) {
+  constexpr uint64_t fixed = 46, field_head = 4, zip64 = 1, elsewhere = 0xffffffff;
+  if (!is_record(file, at, fixed, "PK\x01\x02")) return std::nullopt;
+  Record record{zip_number<uint32_t>(file, at + 20), zip_number<uint32_t>(file, at + 24),
+                zip_number<uint32_t>(file, at + 42)};
+  uint64_t field = at + fixed + zip_number<uint16_t>(file, at + 28);
+  const uint64_t end = field + zip_number<uint16_t>(file, at + 30);
+  if (end > file.size()) return std::nullopt;
+  while (field + field_head <= end) {
+    const uint64_t id = zip_number<uint16_t>(file, field);
+    uint64_t number = field + field_head;
+    field = number + zip_number<uint16_t>(file, field + 2);
+    if (field > end) return std::nullopt;
+    if (id != zip64) continue;
+    for (uint64_t* value : {&record.size, &record.compressed, &record.offset}) {
+      if (*value != elsewhere) continue;
+      if (number + sizeof(uint64_t) > field) return std::nullopt;
+      *value = zip_number<uint64_t>(file, number);
+      number += sizeof(uint64_t);
+    }
+  }
+  return record;
+}
+
+// Where an entry's bytes begin, after its own header, its name and extra fields; none if its header is of another.
+std::optional<uint64_t> data_begin(const MappedFile& file, uint64_t header, std::string_view name) {
+  constexpr uint64_t fixed = 30;
+  if (!is_record(file, header, fixed + name.size(), "PK\x03\x04")) return std::nullopt;
+  const bool same = zip_number<uint16_t>(file, header + 8) == 0 &&  // stored
+                    zip_number<uint16_t>(file, header + 26) == name.size() &&
+                    std::memcmp(file.data() + header + fixed, name.data(), name.size()) == 0;
+  if (!same) return std::nullopt;
+  return header + fixed + name.size() + zip_number<uint16_t>(file, header + 28);
+}
+
+}  // namespace
 
 StoredZip::StoredZip(const std::filesystem::path& path)
     : source_(path.string()), file_(MappedFile::open(path)) {
@@ -22,27 +82,30 @@ StoredZip::StoredZip(const std::filesystem::path& path)
               entries_.size());
 }
 
+// Of the directory minizip is asked only for names and for where its records lie: minizip 1.1 does not see the
+// 64-bit sizes and offsets of archives of more than 4 GB.
 void StoredZip::add_current_entry(void* archive) {
   constexpr uint64_t longest_name = 4096;
   unz_file_info64 info{};
+  unz64_file_pos place{};
   std::vector<char> name(longest_name + 1);
   check_input(
       unzGetCurrentFileInfo64(archive, &info, name.data(), longest_name, nullptr, 0, nullptr, 0) == UNZ_OK &&
-          info.size_filename <= longest_name,
+          unzGetFilePos64(archive, &place) == UNZ_OK && info.size_filename <= longest_name,
       "{}: a damaged zip archive after {} entries", source_, entries_.size());
   const std::string key(name.data(), info.size_filename);
+  const std::optional<Record> record = read_record(*file_, place.pos_in_zip_directory);
   Entry entry;
-  entry.size = info.uncompressed_size;
   entry.crc = static_cast<uint32_t>(info.crc);
   entry.stored = info.compression_method == 0 && (info.flag & 1) == 0;
+  check_input(record && (!entry.stored || record->compressed == record->size),
+              "{}: a damaged zip archive: the record of entry '{}'", source_, printable(key));
+  entry.size = record->size;
   if (entry.stored) {
-    constexpr int raw = 1;
-    int method = 0, level = 0;
-    check_input(unzOpenCurrentFile2(archive, &method, &level, raw) == UNZ_OK,
-                "{}: a damaged zip archive: entry '{}' does not begin where it should", source_,
-                printable(key));
-    entry.begin = unzGetCurrentFileZStreamPos64(archive);
-    unzCloseCurrentFile(archive);
+    const std::optional<uint64_t> begin = data_begin(*file_, record->offset, key);
+    check_input(begin.has_value(), "{}: a damaged zip archive: entry '{}' does not begin where it should",
+                source_, printable(key));
+    entry.begin = *begin;
     check_input(entry.begin <= file_->size() && entry.size <= file_->size() - entry.begin,
                 "{}: a damaged zip archive: entry '{}' reaches beyond the end of the file", source_,
                 printable(key));
@@ -65,11 +128,10 @@ StoredZip::Bytes StoredZip::get(const std::string& name, bool verify) const {
   return bytes;
 }
 
-std::string StoredZip::find_ending(std::string_view end) const {
-  for (const auto& [name, entry] : entries_) {
-    if (name.ends_with(end)) return name;
-  }
-  return "";
+std::vector<std::string> StoredZip::names() const {
+  std::vector<std::string> result;
+  for (const auto& [name, entry] : entries_) result.push_back(name);
+  return result;
 }
 
 }  // namespace dinomaly

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "dinomaly/base/framework.h"
 #include "tensor/io/mapped_file.h"
@@ -28,8 +29,9 @@ class StoredZip {
   // than the file). With `verify` its checksum is checked too.
   Bytes get(const std::string& name, bool verify = false) const;
   bool contains(const std::string& name) const { return entries_.contains(name); }
-  // The name of the first entry with this ending; empty if there is none.
-  std::string find_ending(std::string_view end) const;
+  // Sorted.
+  std::vector<std::string> names() const;
+  uint64_t size_of(const std::string& name) const { return entries_.at(name).size; }
   const std::shared_ptr<const MappedFile>& file() const { return file_; }
 
  private:

@@ -10,6 +10,7 @@
 #include "dinomaly/model/model_file.h"
 #include "dinomaly/training/train_options.h"
 #include "dinomaly/weights/stored_zip.h"
+#include "dinomaly/weights/torch_archive.h"
 #include "tensor/io/safetensors.h"
 #include "tests/dinomaly/png.h"
 #include "tests/fuzz/targets.h"
@@ -71,7 +72,7 @@ Seeds torch_seeds(bool whole) {
     }
     const StoredZip zip(entry.path());
     try {
-      const StoredZip::Bytes pickle = zip.get(zip.find_ending("data.pkl"));
+      const StoredZip::Bytes pickle = zip.get(read_torch_archive(zip, name).folder + "data.pkl");
       seeds[name] = std::string(reinterpret_cast<const char*>(pickle.data), pickle.size);
     } catch (const InputError&) {  // some lack it on purpose
     }
@@ -138,6 +139,14 @@ Seeds real_iad_seeds() {
        R"("mask_path": null}], "test": [{"anomaly_class": "NG", "image_path": "b.png", "mask_path": "a.png"}]})"}};
 }
 
+Seeds sharded_seeds() {
+  return {{"whole",
+           R"({"metadata": {"total_size": 24}, "weight_map": {"a": "a.safetensors", "b": "b.safetensors", )"
+           R"("c": "b.safetensors"}})"},
+          {"outside", R"({"weight_map": {"a": "../a.safetensors"}})"},
+          {"one", R"({"weight_map": {"a": "a.safetensors"}})"}};
+}
+
 Seeds tiff_seeds(const TemporaryFolder& folder) {
   save_tiff_map(folder / "map.tiff", Tensor::ones({3, 5}));
   return {{"map", read_file(folder / "map.tiff", most_bytes)}};
@@ -154,6 +163,7 @@ Seeds seeds_of(std::string_view target) {
   if (target == "config") return config_seeds();
   if (target == "csv") return csv_seeds();
   if (target == "real_iad") return real_iad_seeds();
+  if (target == "sharded") return sharded_seeds();
   if (target == "tiff") return tiff_seeds(folder);
   throw std::runtime_error("no seeds of '" + std::string(target) + "'");
 }

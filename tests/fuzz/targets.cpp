@@ -16,6 +16,8 @@
 #include "dinomaly/report/describe_file.h"
 #include "dinomaly/report/html_report.h"
 #include "dinomaly/weights/pickle.h"
+#include "dinomaly/weights/weights_file.h"
+#include "tensor/io/safetensors.h"
 #include "tests/support.h"
 
 namespace dinomaly::fuzz {
@@ -83,13 +85,15 @@ void image(std::string_view bytes) {
   const fs::path path = scratch().put("image", with_right_checksums(bytes));
   ImageConfig size;
   size.resize_h = 9, size.resize_w = 11, size.crop_h = 7, size.crop_w = 8;
+  int64_t width = 3, height = 2;
   reads([&] {
     const Image rgb = load_image_rgb(path);
+    width = rgb.width, height = rgb.height;
     preprocess(rgb, size);
     size.pipeline = ImagePipeline::torchvision;
     preprocess(rgb, size);
   });
-  reads([&] { preprocess_mask(load_grey(path), size, 6); });
+  reads([&] { preprocess_mask(load_mask(path, width, height), size, 6); });
 }
 
 void config(std::string_view bytes) {
@@ -121,10 +125,28 @@ void tiff(std::string_view bytes) {
   reads([&] { load_tiff_map(path); });
 }
 
-constexpr Target all[] = {{"safetensors", safetensors}, {"torch_zip", torch_zip},
-                          {"pickle", pickle},           {"image", image},
-                          {"config", config},           {"csv", csv},
-                          {"real_iad", real_iad},       {"tiff", tiff}};
+// An index beside two shards.
+void sharded(std::string_view bytes) {
+  static const bool made = [] {
+    save_safetensors(scratch().put("a.safetensors", ""), {{"a", Tensor::ones({2})}});
+    save_safetensors(scratch().put("b.safetensors", ""),
+                     {{"b", Tensor::ones({3})}, {"c", Tensor::ones({1})}});
+    return true;
+  }();
+  check(made, "no shards");
+  const fs::path index = scratch().put("model.safetensors.index.json", bytes);
+  reads([&] { load_weights_file(index); });
+}
+
+constexpr Target all[] = {{"safetensors", safetensors},
+                          {"torch_zip", torch_zip},
+                          {"sharded", sharded},
+                          {"pickle", pickle},
+                          {"image", image},
+                          {"config", config},
+                          {"csv", csv},
+                          {"real_iad", real_iad},
+                          {"tiff", tiff}};
 
 }  // namespace
 

@@ -16,7 +16,7 @@ struct Target {
   void (*run)(std::string_view bytes);
 };
 
-// safetensors, torch_zip, pickle, image, config, csv, real_iad, tiff.
+// safetensors, torch_zip, sharded, pickle, image, config, csv, real_iad, tiff.
 std::span<const Target> targets();
 // Throws std::runtime_error where there is none of that name.
 const Target& target_named(std::string_view name);

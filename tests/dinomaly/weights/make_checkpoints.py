@@ -139,6 +139,15 @@ def rewrite(path, entries, method=zipfile.ZIP_STORED):
             archive.writestr(zipfile.ZipInfo(name), data, method)
 
 
+def rewrite_as_zip64():
+    """views.pth with 64-bit sizes and offsets throughout, as in archives of more than 4 GB. Needs no torch."""
+    with zipfile.ZipFile(OUT / "views.pth") as archive:
+        entries = {entry.filename: archive.read(entry) for entry in archive.infolist()}
+    usual, zipfile.ZIP64_LIMIT = zipfile.ZIP64_LIMIT, -1
+    rewrite(OUT / "zip64.pth", entries)
+    zipfile.ZIP64_LIMIT = usual
+
+
 def main():
     OUT.mkdir(exist_ok=True)
     meta = state(encoder_shapes())
@@ -166,6 +175,7 @@ def main():
             zipfile.ZIP_DEFLATED)
     rewrite(OUT / "no_storage.pth", {n: d for n, d in entries.items() if not n.endswith("data/3")})
     rewrite(OUT / "short_storage.pth", {n: d[:8] if n.endswith("data/3") else d for n, d in entries.items()})
+    rewrite_as_zip64()
     rewrite(OUT / "not_torch.pth", {"word/document.xml": b"<p/>"})
 
 

@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "dinomaly/base/files.h"
@@ -28,6 +29,22 @@ EncoderWeights whole_encoder(int64_t registers) {
   return weights;
 }
 
+// anomalib's module lists the trained parts twice, and holds the kernel of its blur.
+void check_repeated_parts(const std::filesystem::path& path, const Dinomaly& model) {
+  const SafeTensors file = SafeTensors::load(path);
+  for (const auto& [name, parameter] : model.named_trained_parameters()) {
+    const std::string rest = name.substr(name.find('.') + 1);
+    const char* place = name.starts_with("bottleneck.") ? "trainable_modules.0." : "trainable_modules.1.";
+    CAPTURE(name);
+    REQUIRE(file.contains(place + rest));
+    CHECK(file.get(place + rest).to_vector<float>() == parameter.value().to_vector<float>());
+  }
+  // exp(-(x^2 + y^2) / (2 * 4^2)) at the middle and at a corner of the 5 x 5 kernel.
+  const std::vector<float> kernel = file.get("model.gaussian_blur.kernel").to_vector<float>();
+  REQUIRE(kernel.size() == 25);
+  CHECK(kernel[0] / kernel[12] == doctest::Approx(std::exp(-8.0 / 32)).epsilon(1e-5));
+}
+
 }  // namespace
 
 TEST_CASE("an encoder goes to every library's names and comes back") {
@@ -46,6 +63,13 @@ TEST_CASE("an encoder goes to every library's names and comes back") {
         CHECK(encoder_sha256(back.tensors) == hash);
         continue;
       }
+      const std::map<std::string, Tensor> before(weights.tensors.begin(), weights.tensors.end()),
+          after(back.tensors.begin(), back.tensors.end());
+      const std::vector<float> cls = before.at("cls_token").to_vector<float>(),
+                               place = before.at("pos_embed").slice(1, 0, 1).to_vector<float>(),
+                               sum = after.at("cls_token").to_vector<float>();
+      for (size_t i = 0; i < sum.size(); ++i) CHECK(sum[i] == cls[i] + place[i]);
+      CHECK(place != std::vector<float>(8, 0.0f));
       // The sum of CLS and its position is all that is left; as a table's row of zeros it is
       // the same encoder.
       const NamedTensors again = named_as(back, Naming::meta);
@@ -78,6 +102,7 @@ TEST_CASE("an exported detector comes back as it was, under the other implementa
       CHECK(ours[i].first == theirs[i].first);
       CHECK(ours[i].second.value().to_vector<float>() == theirs[i].second.value().to_vector<float>());
     }
+    if (kind == DetectorKind::anomalib) check_repeated_parts(path, *detector.model);
     const DetectorKind other = kind == DetectorKind::authors ? DetectorKind::anomalib : DetectorKind::authors;
     CHECK(one_line_with(input_error([&] { export_detector(path, detector, other); }), "preset"));
   }
