@@ -69,6 +69,7 @@ void remove_temporaries(const fs::path& folder) {
 }
 
 void make_folder(const std::filesystem::path& path) {
+  check_input(path != "-", "'-': standard output is no folder; ./- is one of that name");
   std::error_code error;
   std::filesystem::create_directories(path, error);
   check_input(!error && std::filesystem::is_directory(path), "{}: cannot make this folder: {}", path.string(),
@@ -77,6 +78,7 @@ void make_folder(const std::filesystem::path& path) {
 }
 
 void prepare_target(const fs::path& path) {
+  check_input(path != "-", "'-': this cannot go to standard output; name a file (./- for one of that name)");
   const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
   std::error_code error;
   fs::create_directories(folder, error);

@@ -17,7 +17,7 @@ std::string read_file(const std::filesystem::path& path, uint64_t max_bytes);
 void write_file(const std::filesystem::path& path, std::string_view bytes);
 
 // Makes the folder and its parents if they are missing. Throws InputError naming it if that is impossible or
-// if files cannot be written there.
+// if files cannot be written there, and for "-", by which users mean standard output.
 void make_folder(const std::filesystem::path& path);
 
 // Removes files of `folder` that a killed program left under the temporary name of an AtomicFile; those of
@@ -30,7 +30,7 @@ std::filesystem::path temporary_name(const std::filesystem::path& path);
 
 // Checks, before long work starts, that its result can be written to `path`; makes the folder if it is
 // missing. Throws InputError naming the file if the folder cannot be made or written to, or if `path`
-// is a folder.
+// is a folder or "-".
 void prepare_target(const std::filesystem::path& path);
 
 // False also if its status cannot be read.

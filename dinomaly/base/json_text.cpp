@@ -1,11 +1,32 @@
 #include "dinomaly/base/json_text.h"
 
+#include <fmt/format.h>
+
+#include <cmath>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
 
 namespace dinomaly {
 
 std::string json_text(const nlohmann::json& value, int indent) {
   return value.dump(indent, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+double short_number(double value, int digits) {
+  const auto single = static_cast<float>(value);
+  if (!std::isfinite(value)) return value;
+  return std::strtod(
+      (single == value ? fmt::format("{}", single) : fmt::format("{:.{}g}", value, digits)).c_str(), nullptr);
+}
+
+nlohmann::json short_numbers(nlohmann::json value, int digits) {
+  if (value.is_number_float()) return short_number(value.get<double>(), digits);
+  if (value.is_structured()) {
+    for (nlohmann::json& part : value) part = short_numbers(std::move(part), digits);
+  }
+  return value;
 }
 
 std::string utf8(const std::string& text) {

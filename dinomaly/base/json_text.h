@@ -9,6 +9,12 @@ namespace dinomaly {
 // Names come from file systems and need not be UTF-8; invalid bytes become U+FFFD. indent -1: on one line.
 std::string json_text(const nlohmann::json& value, int indent = -1);
 
+// Numbers as people read them: an f32 with the fewest digits that are this f32 (0.7, not 0.699999988079071), other
+// doubles with at most `digits` significant ones. The default changes no value but those of f32.
+inline constexpr int printed_digits = 9;  // for what nothing is computed from
+nlohmann::json short_numbers(nlohmann::json value, int digits = 17);
+double short_number(double value, int digits = 17);
+
 // The text with its invalid bytes replaced in the same way.
 std::string utf8(const std::string& text);
 

@@ -19,6 +19,7 @@ void flush_output() {
 }
 
 int run_program(const std::string& name, const std::function<int()>& work) {
+  std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);  // in one pipe, lines and errors come in the order of events
   std::signal(SIGXFSZ, SIG_IGN);  // a write beyond a limit of file size is an error of that write
   const auto say = [&](const std::string& line, int status) {
     fmt::print(stderr, "{}: {}\n", name, one_line(line));

@@ -1,8 +1,11 @@
 // dinomaly calibrate MODEL DATA: thresholds into the model file.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cmath>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <system_error>
 
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
@@ -10,7 +13,9 @@
 #include "dinomaly/base/progress.h"
 #include "dinomaly/cli/commands.h"
 #include "dinomaly/cli/detector_flags.h"
+#include "dinomaly/data/image_folder.h"
 #include "dinomaly/inference/calibrate.h"
+#include "dinomaly/inference/for_each_prediction.h"
 #include "tensor/io/safetensors.h"
 
 namespace dinomaly {
@@ -21,7 +26,8 @@ struct CalibrateFlags {
   DetectorFlags detector;
   DataFlags data;
   std::string out, method = "good", split = "auto";
-  bool as_json = false;
+  bool as_json = false, force = false;
+  InspectionFlags inspection;
   CalibrationOptions calibration;
 };
 
@@ -68,25 +74,134 @@ void print(const Calibration& calibration, const std::string& out) {
   if (calibration.method == CalibrationMethod::good) {
     fmt::print("from {} good images: another good one is called anomalous with probability {:.4g} at most\n",
                calibration.good_images, calibration.promised_rate);
-    if (calibration.promised_rate > calibration.false_alarm_rate * 1.0001) {
-      fmt::print(
-          "(a rate of {:.4g} would need {:.0f} good images; each threshold is the largest value seen)\n",
-          calibration.false_alarm_rate, std::ceil(1 / calibration.false_alarm_rate - 1 - 1e-9));
+    if (calibration.good_images < images_needed(calibration.false_alarm_rate)) {
+      fmt::print("(a rate of {:.4g} would need {} good images; each threshold is the largest value seen)\n",
+                 calibration.false_alarm_rate, images_needed(calibration.false_alarm_rate));
     }
   } else {
     fmt::print("the largest F1 on {} good and {} anomalous images\n", calibration.good_images,
                calibration.anomalous_images);
   }
-  fmt::print("written to {}\n", out);
+  fmt::print("found with {}, written to {}\n", flags_of(calibration.inspection), out);
+}
+
+bool by_good(const CalibrateFlags& options) { return options.calibration.method == CalibrationMethod::good; }
+
+// What was found wrong: thresholds that are there already stay, unless --force says otherwise.
+void object(const CalibrateFlags& options, bool replaces, const std::string& objection) {
+  check_input(options.force || !replaces,
+              "{}; the thresholds of {} stay as they are (--force replaces them, --out writes another file)",
+              objection, options.detector.model);
+  fmt::print(stderr, "dinomaly: {}\n", objection);
+}
+
+// A folder of defects given as a plain folder of images would pass for one of good parts.
+void check_no_defects(const CalibrateFlags& options, const Dataset& dataset) {
+  if (options.force || !by_good(options) || !names_defects(dataset.root)) return;
+  std::error_code ignored;
+  for (const Sample& sample : training_samples(dataset)) {
+    check_input(!std::filesystem::equivalent(sample.image.parent_path(), dataset.root, ignored),
+                "{}: its name says that these parts are defective, and thresholds are found on good ones "
+                "(--force takes them as good)",
+                dataset.root.string());
+  }
+}
+
+// The fewest images that a threshold is made of.
+int64_t images_for_a_threshold(const CalibrateFlags& options, const std::vector<Sample>& used) {
+  if (!options.calibration.per_category) return static_cast<int64_t>(used.size());
+  std::map<std::string, int64_t> counts;
+  for (const Sample& sample : used) ++counts[sample.category];
+  int64_t fewest = static_cast<int64_t>(used.size());
+  for (const auto& [name, count] : counts) fewest = std::min(fewest, count);
+  return fewest;
+}
+
+void check_enough(const CalibrateFlags& options, const std::vector<Sample>& used, bool replaces) {
+  const double rate = options.calibration.false_alarm_rate;
+  const int64_t count = images_for_a_threshold(options, used), needed = images_needed(rate);
+  if (!by_good(options) || used.empty() || count >= needed) return;
+  const double possible =
+      std::ceil(promised_rate(count, rate) * 1e4) / 1e4;  // not less than they can promise
+  object(
+      options, replaces,
+      fmt::format("{}: {} good images cannot promise a false alarm rate of {:.4g}: that takes {}; they can "
+                  "promise --false-alarm-rate {:.4f}",
+                  options.data.data, count, rate, needed, possible));
+}
+
+// How many of the images the thresholds that are there call anomalous.
+class EarlierThresholds {
+ public:
+  explicit EarlierThresholds(const Calibration& earlier) : earlier_(earlier) {}
+
+  void add(const Sample& sample, const Prediction& prediction) {
+    ++images_;
+    alarms_ += prediction.score > earlier_.of(sample.category).image;
+  }
+  // Whether these are more than false alarms: three standard deviations above what was promised.
+  bool doubt() const {
+    constexpr double least_rate = 0.05;
+    const double rate = std::max(earlier_.promised_rate, least_rate), count = static_cast<double>(images_);
+    return static_cast<double>(alarms_) > count * rate + 3 * std::sqrt(count * rate * (1 - rate));
+  }
+  std::string text() const {
+    return fmt::format("{} of {} images that should be good are anomalous by the thresholds of the model",
+                       alarms_, images_);
+  }
+
+ private:
+  Calibration earlier_;
+  int64_t images_ = 0, alarms_ = 0;
+};
+
+// In the same run over the images where they are inspected as they were then.
+Calibration find(CalibrateFlags& options, const Detector& detector, const std::vector<Sample>& used,
+                 bool replaces) {
+  options.calibration.batch = options.detector.batch;
+  const bool compares = by_good(options) && detector.calibration.has_value();
+  EarlierThresholds earlier(detector.calibration.value_or(Calibration{}));
+  const bool same = compares && detector.calibration->inspection == options.calibration.inspection;
+  const auto total = static_cast<int64_t>(used.size());
+  Calibration calibration;
+  {
+    Progress progress("calibrate", compares && !same ? 2 * total : total);
+    options.calibration.progress = [&] { progress.advance(); };
+    if (same) {
+      options.calibration.also = [&](const Sample& sample, const Prediction& prediction) {
+        earlier.add(sample, prediction);
+      };
+    } else if (compares) {
+      for_each_prediction(
+          Predictor(*detector.model, detector.calibration->inspection, options.detector.batch), used,
+          {[&](const Sample& sample, const InputImage&, const Prediction& prediction) {
+            earlier.add(sample, prediction);
+            progress.advance();
+          }});
+    }
+    calibration = calibrate(*detector.model, used, options.calibration);
+  }
+  if (compares && earlier.doubt())
+    object(options, replaces, fmt::format("{}: {}", options.data.data, earlier.text()));
+  return calibration;
+}
+
+// Whether writing to `out` takes thresholds away.
+bool replaces_thresholds(const CalibrateFlags& options, const Detector& detector, const std::string& out) {
+  std::error_code ignored;
+  return detector.calibration &&
+         (out == options.detector.model || std::filesystem::equivalent(out, options.detector.model, ignored));
 }
 
 int run_calibrate(CalibrateFlags& options) {
   options.calibration.method = parse_calibration_method(options.method);
   const double rate = options.calibration.false_alarm_rate;
   check_input(rate > 0 && rate < 1, "--false-alarm-rate: {} is not between 0 and 1", rate);
-  validate(options.calibration.tiling);
+  options.calibration.inspection = inspection_of(options.inspection, {});
   const Dataset dataset = open_data(options.data);
-  const std::vector<Sample> samples = choose(options, dataset);
+  check_no_defects(options, dataset);
+  std::vector<Sample> used = choose(options, dataset);
+  if (by_good(options)) std::erase_if(used, [](const Sample& sample) { return sample.anomalous; });
   const Detector detector = open_detector(options.detector);
   const bool own = detector.kind == DetectorKind::own;
   check_input(own || !options.out.empty(),
@@ -94,17 +209,9 @@ int run_calibrate(CalibrateFlags& options) {
   const std::string out = options.out.empty() ? options.detector.model : options.out;
 
   prepare_target(out);
-
-  int64_t total = 0;
-  for (const Sample& sample : samples)
-    total += options.calibration.method == CalibrationMethod::f1 || !sample.anomalous;
-  Calibration calibration;
-  {
-    Progress progress("calibrate", total);
-    options.calibration.batch = options.detector.batch;
-    options.calibration.progress = [&] { progress.advance(); };
-    calibration = calibrate(*detector.model, samples, options.calibration);
-  }
+  const bool replaces = replaces_thresholds(options, detector, out);
+  check_enough(options, used, replaces);
+  const Calibration calibration = find(options, detector, used, replaces);
   if (own) {
     rewrite(options.detector.model, out, calibration);
   } else {
@@ -112,7 +219,7 @@ int run_calibrate(CalibrateFlags& options) {
     save_model(out, *detector.model, detector.model->encoder().config(), {.calibration = calibration});
   }
   if (options.as_json)
-    fmt::print("{}\n", json_text(calibration.to_json(), 2));
+    fmt::print("{}\n", json_text(short_numbers(calibration.summary(), printed_digits), 2));
   else
     print(calibration, out);
   return 0;
@@ -147,7 +254,11 @@ void add_calibrate(CLI::App& app, Work& work) {
       ->capture_default_str();
   command->add_option("--out", options->out, "the model file to write (default: MODEL itself)");
   command->add_flag("--json", options->as_json, "print the thresholds as one JSON object");
-  add_tiling_flags(*command, options->calibration.tiling);
+  add_inspection_flags(*command, options->inspection, "whole");
+  command->add_flag(
+      "--force", options->force,
+      "replace the model's thresholds even where DATA speaks against it: too few images for the "
+      "rate, a folder of defects, images that look anomalous");
   command->callback([options, &work] { work = [options] { return run_calibrate(*options); }; });
 }
 

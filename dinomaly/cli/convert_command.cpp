@@ -22,7 +22,8 @@ void add_convert(CLI::App& app, Work& work) {
       app.add_subcommand("convert", "write an encoder's weights under another library's names");
   command->footer(
       "Example: dinomaly convert dinov2_vitb14_reg4_pretrain.pth vitb14.safetensors --names timm");
-  command->add_option("IN", options->in, "any file with an encoder: safetensors, .pth, .ckpt")->required();
+  command->add_option("IN", options->in, "any file with an encoder: safetensors (also sharded), .pth, .ckpt")
+      ->required();
   command->add_option("OUT", options->out, "the safetensors file to write")->required();
   command->add_option("--names", options->names, "meta, timm or transformers")->required();
   command->callback([options, &work] {
@@ -35,6 +36,8 @@ void add_convert(CLI::App& app, Work& work) {
       constexpr int64_t any_heads = 1;  // the names do not depend on them
       const EncoderWeights weights = load_encoder(load_weights_file(options->in), any_heads);
       const NamedTensors named = named_as(weights, naming);
+      const std::string choice = describe_choice(weights, options->in.string());
+      if (!choice.empty()) fmt::print("{}\n", choice);
       prepare_target(options->out);
       save_safetensors(options->out, named, {{"format", "pt"}});
       fmt::print("{}: {} tensors with the names of {}\n", options->out.string(), named.size(),

@@ -1,12 +1,17 @@
 #include "dinomaly/cli/detector_flags.h"
 
+#include <fmt/format.h>
 #include <omp.h>
 
 #include <CLI/CLI.hpp>
 
+#include "dinomaly/base/files.h"
+#include "dinomaly/base/framework.h"
 #include "dinomaly/cli/device_flag.h"
 #include "dinomaly/data/layout.h"
 #include "dinomaly/data/masks.h"
+#include "dinomaly/model/detector_weights.h"
+#include "tensor/io/printable.h"
 
 namespace dinomaly {
 
@@ -20,7 +25,9 @@ void add_detector_flags(CLI::App& command, DetectorFlags& flags) {
   command.add_option("--batch", flags.batch, "images per batch")
       ->capture_default_str()
       ->check(CLI::Range(int64_t{1}, int64_t{4096}));
-  command.add_option("--threads", flags.threads, "threads to compute with; 0: one per processor")
+  command
+      .add_option("--threads", flags.threads,
+                  "threads to compute with; 0: one per processor; no result depends on it")
       ->check(CLI::Range(0, 1024));
   add_device_flags(command, flags.device);
 }
@@ -47,23 +54,60 @@ void add_data_flags(CLI::App& command, DataFlags& flags) {
 }
 
 Dataset open_data(const DataFlags& flags) {
-  return read_dataset(flags.data, flags.categories, parse_layout(flags.layout));
-}
-
-Dataset open_labelled_data(const DataFlags& flags) {
-  Dataset dataset = open_data(flags);
-  for (const Category& category : dataset.categories) {
-    const std::string missing = missing_classes(category);
-    check_input(missing.empty(), "{}: category '{}' cannot be judged: {}", flags.data, category.name,
-                missing);
-  }
-  for (const Category& category : dataset.categories) verify_images(category.test);
+  Dataset dataset = read_dataset(flags.data, flags.categories, parse_layout(flags.layout));
+  for (const std::string& note : dataset.notes) fmt::print(stderr, "dinomaly: {}\n", one_line(note));
   return dataset;
 }
 
-void add_tiling_flags(CLI::App& command, Tiling& tiling) {
-  command.add_option("--tile", tiling.size, "judge large images in tiles of this many pixels per side");
-  command.add_option("--overlap", tiling.overlap, "pixels shared by neighbouring tiles, at most half a tile");
+PixelRules pixel_rules_of(const DetectorFlags& flags) {
+  if (is_folder(flags.model)) return {};
+  return read_detector(load_weights_file(flags.model)).config.image.pixels;
+}
+
+Dataset open_labelled_data(const DataFlags& flags, const PixelRules& pixels) {
+  Dataset dataset = open_data(flags);
+  std::vector<Category> judged;
+  std::vector<std::string> others;
+  for (const Category& category : dataset.categories) {
+    const std::string missing = missing_classes(category);
+    if (missing.empty())
+      judged.push_back(category);
+    else
+      others.push_back(fmt::format("category '{}' cannot be judged: {}", category.name, missing));
+  }
+  check_input(!judged.empty(), "{}: {}", flags.data, fmt::join(others, "; "));
+  for (const std::string& other : others) fmt::print(stderr, "dinomaly: {}: {}\n", flags.data, other);
+  dataset.categories = std::move(judged);
+  for (const Category& category : dataset.categories) verify_images(category.test, pixels);
+  return dataset;
+}
+
+void add_inspection_flags(CLI::App& command, InspectionFlags& flags, const std::string& area_default) {
+  command.add_option("--area", flags.area,
+                     "what is judged of an image: whole (in overlapping crops, about four times the work of "
+                     "one) or crop (the "
+                     "paper's centre crop: defects outside it are not seen); default: " +
+                         area_default);
+  command.add_option("--tile", flags.tile, "judge large images in tiles of this many pixels per side");
+  command.add_option("--overlap", flags.overlap,
+                     "pixels shared by neighbouring tiles, at most half a tile (default: a quarter)");
+}
+
+Inspection inspection_of(const InspectionFlags& flags, const Inspection& usual) {
+  if (!flags.given()) return usual;
+  check_input(flags.tile || !flags.overlap, "--overlap: there is nothing to overlap without --tile");
+  Inspection inspection;
+  if (flags.tile) inspection.tiling = {*flags.tile, flags.overlap.value_or(default_overlap(*flags.tile))};
+  if (flags.area) inspection.area = parse_area(*flags.area);
+  validate(inspection);
+  return inspection;
+}
+
+void check_thresholds_fit(const std::string& model, const std::optional<Calibration>& calibration,
+                          const Inspection& inspection, const std::string& instead) {
+  if (!calibration || calibration->inspection == inspection) return;
+  fail_input("{}: {}: its thresholds were found with {}; leave the flag out, or run calibrate with {}{}",
+             flags_of(inspection), model, flags_of(calibration->inspection), flags_of(inspection), instead);
 }
 
 }  // namespace dinomaly

@@ -1,6 +1,7 @@
 // The flags of every command that needs a trained model, and of those that judge a data set by it.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,11 +36,29 @@ void add_data_flags(CLI::App& command, DataFlags& flags);
 
 // Lists the data set's images. Throws InputError.
 Dataset open_data(const DataFlags& flags);
-// The same; each category must have good and anomalous test images, each of which is decoded once to find
-// damaged files before the work, not after it.
-Dataset open_labelled_data(const DataFlags& flags);
+// The same without the categories that lack good or anomalous test images, which it names on standard error;
+// one at least must have both. Each test image is decoded once to find damaged files before the work, not
+// after it.
+Dataset open_labelled_data(const DataFlags& flags, const PixelRules& pixels);
+// How a model's images are read, from its file; the usual rules where MODEL is a folder (of maps).
+PixelRules pixel_rules_of(const DetectorFlags& flags);
 
-// --tile and --overlap.
-void add_tiling_flags(CLI::App& command, Tiling& tiling);
+struct InspectionFlags {
+  std::optional<int64_t> tile, overlap;
+  std::optional<std::string> area;
+
+  bool given() const { return tile || overlap || area; }
+};
+
+// --tile, --overlap and --area; `area_default`: for the help.
+void add_inspection_flags(CLI::App& command, InspectionFlags& flags, const std::string& area_default);
+
+// What the flags ask for; without any, `usual`. Throws InputError for what cannot be combined.
+Inspection inspection_of(const InspectionFlags& flags, const Inspection& usual);
+
+// Thresholds hold for the inspection they were found with: throws InputError if that is not `inspection`.
+// `instead`: what else a user can do than to calibrate again.
+void check_thresholds_fit(const std::string& model, const std::optional<Calibration>& calibration,
+                          const Inspection& inspection, const std::string& instead = "");
 
 }  // namespace dinomaly

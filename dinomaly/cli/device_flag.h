@@ -14,7 +14,7 @@ namespace dinomaly {
 inline constexpr const char* device_help =
     "cpu, cuda, cuda:N, or auto: cuda if it can be used, otherwise cpu";
 inline constexpr const char* deterministic_help =
-    "no effect: every run is deterministic (same seed, device and threads: same bits)";
+    "no effect: every run is deterministic (same seed and device: same bits)";
 
 // Adds --device and --deterministic.
 void add_device_flags(CLI::App& app, std::string& device);

@@ -11,6 +11,7 @@
 #include "dinomaly/cli/detector_flags.h"
 #include "dinomaly/evaluation/evaluate.h"
 #include "dinomaly/evaluation/evaluate_official.h"
+#include "dinomaly/image/result_mark.h"
 #include "dinomaly/image/tiff_map.h"
 #include "dinomaly/inference/for_each_prediction.h"
 #include "dinomaly/report/table.h"
@@ -23,12 +24,19 @@ struct EvalFlags {
   DetectorFlags detector;
   DataFlags data;
   std::string protocol = "paper", json, csv, maps;
-  Tiling tiling;
+  InspectionFlags inspection;
 };
 
-// Where the maps of images as a whole are not those that are exported, in tiles, images are judged twice.
+constexpr Inspection centre_crop{.area = Area::crop};
+
+// Of the numbers of the official protocol, and of the maps that are exported.
+Inspection inspection_of(const EvalFlags& options) {
+  return inspection_of(options.inspection, options.protocol == "paper" ? centre_crop : Inspection{});
+}
+
+// Where the maps that are exported are not those of the paper's protocol, images are judged twice.
 bool exports_other_maps(const EvalFlags& options) {
-  return options.protocol == "paper" && !options.maps.empty() && options.tiling.on();
+  return options.protocol == "paper" && !options.maps.empty() && inspection_of(options) != centre_crop;
 }
 
 int64_t images_to_judge(const EvalFlags& options, const Dataset& dataset) {
@@ -64,8 +72,9 @@ CategoryResult judge_paper(const Predictor& predictor, const Category& category,
 
 MetricsTable evaluate_model(const EvalFlags& options, const Dataset& dataset) {
   const Detector detector = open_detector(options.detector);
-  const Predictor whole(*detector.model, {}, options.detector.batch),
-      tiled(*detector.model, options.tiling, options.detector.batch);
+  const Predictor paper(*detector.model, centre_crop, options.detector.batch),
+      asked(*detector.model, inspection_of(options), options.detector.batch);
+  if (!options.maps.empty() && is_unused_folder(options.maps)) mark_result_folder(options.maps);
   Progress progress("eval", images_to_judge(options, dataset));
   const std::vector<SampleSink> count{
       [&](const Sample&, const InputImage&, const Prediction&) { progress.advance(); }};
@@ -79,10 +88,10 @@ MetricsTable evaluate_model(const EvalFlags& options, const Dataset& dataset) {
   std::vector<CategoryResult> results;
   for (const Category& category : dataset.categories) {
     if (options.protocol == "official") {
-      add_row(official, category.name, judge_official(tiled, category, sinks));
+      add_row(official, category.name, judge_official(asked, category, sinks));
     } else {
-      if (apart) for_each_prediction(tiled, category.test, count_and_write);
-      results.push_back(judge_paper(whole, category, detector.model->config(), sinks));
+      if (apart) for_each_prediction(asked, category.test, count_and_write);
+      results.push_back(judge_paper(paper, category, detector.model->config(), sinks));
     }
   }
   return options.protocol == "official" ? official : paper_table(results);
@@ -102,24 +111,33 @@ MetricsTable evaluate_maps(const EvalFlags& options, const Dataset& dataset) {
 int run_eval(const EvalFlags& options) {
   check_input(options.protocol == "paper" || options.protocol == "official",
               "--protocol: '{}' is not one of paper, official", options.protocol);
-  validate(options.tiling);
-  check_input(options.protocol == "official" || !options.tiling.on() || !options.maps.empty(),
-              "--tile: the paper's protocol judges images as a whole; use --protocol official");
+  check_input(options.json != "-" || options.csv != "-",
+              "--json and --csv cannot both go to standard output");
+  const Inspection inspection = inspection_of(options);
+  check_input(options.protocol == "official" || inspection == centre_crop || !options.maps.empty(),
+              "{}: the paper's protocol judges the centre crop; use --protocol official",
+              flags_of(inspection));
   std::error_code ignored;
   const bool judges_maps = std::filesystem::is_directory(options.detector.model, ignored);
   check_input(!judges_maps || options.maps.empty(), "--export-maps: {} already holds maps",
               options.detector.model);
-  const Dataset dataset = open_labelled_data(options.data);
+  const Dataset dataset = open_labelled_data(options.data, pixel_rules_of(options.detector));
   if (!options.maps.empty()) make_folder(options.maps);
   for (const std::string& file : {options.json, options.csv}) {
-    if (!file.empty()) prepare_target(file);
+    if (!file.empty() && file != "-") prepare_target(file);
   }
   const MetricsTable table = judges_maps ? evaluate_maps(options, dataset) : evaluate_model(options, dataset);
-  if (!options.json.empty()) {
-    write_file(options.json, json_text(to_json(table), 2) + "\n");
-  }
-  if (!options.csv.empty()) write_file(options.csv, to_csv(table));
-  fmt::print("{}: {}\n{}", options.data.data, dataset.layout, to_text(table));
+  const auto write = [](const std::string& file, const std::string& text) {
+    if (file == "-") fmt::print("{}", text);
+    if (!file.empty() && file != "-") write_file(file, text);
+  };
+  nlohmann::json numbers = to_json(table);
+  // The paper's protocol knows the crop alone, and maps of a folder say nothing.
+  if (options.protocol == "official" && !judges_maps) numbers["area"] = name_of(inspection.area);
+  write(options.json, json_text(numbers, 2) + "\n");
+  write(options.csv, to_csv(table));
+  if (options.json != "-" && options.csv != "-")
+    fmt::print("{}: {}\n{}", options.data.data, dataset.layout, to_text(table));
   return 0;
 }
 
@@ -141,11 +159,13 @@ void add_eval(CLI::App& app, Work& work) {
       ->add_option("--protocol", options->protocol,
                    "paper (the authors' seven numbers) or official (MVTec AD's)")
       ->capture_default_str();
-  command->add_option("--json", options->json, "write the numbers to this JSON file");
-  command->add_option("--csv", options->csv, "write the numbers to this CSV file");
+  command->add_option("--json", options->json,
+                      "write the numbers to this JSON file; -: to standard output, without the table");
+  command->add_option("--csv", options->csv, "write the numbers to this CSV file; -: as for --json");
   command->add_option("--export-maps", options->maps,
                       "write maps at the images' size to DIR/CATEGORY/test/DEFECT/ID.tiff");
-  add_tiling_flags(*command, options->tiling);
+  add_inspection_flags(*command, options->inspection,
+                       "crop for the paper's protocol, which knows nothing else, whole for the official one");
   command->callback([options, &work] { work = [options] { return run_eval(*options); }; });
 }
 

@@ -12,6 +12,7 @@
 #include "dinomaly/cli/stop_signal.h"
 #include "dinomaly/image/image_files.h"
 #include "tensor/error.h"
+#include "tensor/io/printable.h"
 
 namespace dinomaly {
 
@@ -54,24 +55,46 @@ ImageSource::ImageSource(const std::vector<std::string>& inputs, const std::stri
   bool known = watched.empty();
   for (const std::string& input : inputs) {
     known = known && input != "-";
-    if (input == "-" || !is_folder(input)) {
+    // A watch has no end at which a mistyped name would be noticed.
+    check_input(watched.empty() || input == "-" || fs::exists(input), "{}: no such file or folder", input);
+    if (input == "-") {
       inputs_.push_back(input);
-      continue;
+    } else if (is_folder(input)) {
+      add_folder(input, watched);
+    } else if (is_own_result(input)) {
+      ++own_results_;
+    } else {
+      inputs_.push_back(input);
     }
-    const std::vector<fs::path> images = list_images(input);
-    std::error_code ignored;
-    const bool may_be_empty = !watched.empty() && fs::equivalent(input, watched, ignored);
-    check_input(!images.empty() || may_be_empty, "{}: no images (png, jpg, jpeg, bmp) in this folder", input);
-    for (const fs::path& image : images) inputs_.push_back(image.string());
   }
+  check_input(!inputs_.empty() || own_results_ == 0, "no images: what is named are results of this program");
   if (known) total_ = static_cast<int64_t>(inputs_.size());
+}
+
+void ImageSource::add_folder(const std::string& input, const std::string& watched) {
+  const FolderListing found = list_images(input);
+  std::vector<fs::path> images = found.images;
+  images.insert(images.end(), found.foreign.begin(), found.foreign.end());
+  std::sort(images.begin(), images.end());
+  std::error_code ignored;
+  const bool may_be_empty = !watched.empty() && fs::equivalent(input, watched, ignored);
+  check_input(!images.empty() || may_be_empty, "{}: no images in this folder{}", input,
+              found.others.empty() ? "" : fmt::format("; other files: {}", count_and_names(found.others)));
+  for (const fs::path& image : images) inputs_.push_back(image.string());
+  others_.insert(others_.end(), found.others.begin(), found.others.end());
 }
 
 std::optional<fs::path> ImageSource::next(std::stop_token stop) {
   while (!inputs_.empty() && StopSignal::number() == 0) {
     if (inputs_.front() == "-") {
-      if (const auto line = lines_.next(stop)) return *line;
-      if (stop.stop_requested()) return std::nullopt;
+      if (const auto line = lines_.next(stop)) {
+        any_line_ = true;
+        if (!is_own_result(*line)) return *line;
+        ++own_results_;
+        continue;
+      }
+      if (stop.stop_requested() || StopSignal::number() != 0) return std::nullopt;
+      check_input(any_line_ || watch_, "standard input is empty: it names no images");
       inputs_.pop_front();
       continue;
     }
@@ -82,27 +105,29 @@ std::optional<fs::path> ImageSource::next(std::stop_token stop) {
   if (!watch_) return std::nullopt;
   return watch_->next(
       stop, [] { return StopSignal::number() != 0; },
-      [] { fmt::print(stderr, "dinomaly: --watch: too many images at once; some were missed\n"); });
+      [](const std::string& line) { fmt::print(stderr, "dinomaly: --watch: {}\n", one_line(line)); });
 }
 
 OutputNames::OutputNames(const std::vector<std::string>& inputs, const std::string& watched)
     : watched_(watched) {
+  if (!watched.empty()) folders_.push_back(watched_);
   for (const std::string& input : inputs) {
     if (input != "-" && is_folder(input)) folders_.push_back(fs::path(input));
   }
 }
 
-fs::path OutputNames::operator()(const fs::path& image) {
-  fs::path name = image.filename();
+fs::path OutputNames::relative(const fs::path& image) const {
   for (const fs::path& folder : folders_) {
     const fs::path relative = image.lexically_relative(folder);
-    if (!relative.empty() && *relative.begin() != "..") {
-      name = relative;
-      break;
-    }
+    if (!relative.empty() && *relative.begin() != "..") return relative;
   }
-  name = name.parent_path() / name.stem();
-  if (!watched_.empty() && image.parent_path() == watched_) return name;
+  return image.filename();
+}
+
+fs::path OutputNames::operator()(const fs::path& image) {
+  const fs::path path = relative(image), name = path.parent_path() / path.stem();
+  const fs::path in_watched = watched_.empty() ? fs::path() : image.lexically_relative(watched_);
+  if (!in_watched.empty() && *in_watched.begin() != "..") return name;
   fs::path free = name;
   for (int n = 2; taken_.contains(free) && taken_[free] != image; ++n) {
     free = name;

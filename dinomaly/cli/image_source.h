@@ -1,6 +1,8 @@
 // The images a command line names: files, folders, paths on standard input, a folder that is watched.
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <deque>
 #include <filesystem>
 #include <map>
@@ -27,19 +29,30 @@ class InputLines {
 
 class ImageSource {
  public:
-  // `inputs`: files, folders (with those below them) and "-"; `watched`: a folder or empty. Throws InputError
-  // for a folder without images that is not the watched one, for "-" twice and where nothing is named at all.
+  // `inputs`: files, folders (with those below and linked folders) and "-"; `watched`: a folder or empty. Images
+  // of formats that are not read are among them: reading reports them. Throws InputError for a folder without
+  // images that is not the watched one, for "-" twice, where nothing is named at all and, with a watched folder, for
+  // a name of nothing.
   ImageSource(const std::vector<std::string>& inputs, const std::string& watched);
 
   // In the order of the command line, then what arrives in the watched folder; none after a StopSignal. One
-  // thread may call it.
+  // thread may call it. Throws InputError where standard input names nothing and no folder is watched.
   std::optional<std::filesystem::path> next(std::stop_token stop);
   // How many images there will be; 0: unknown.
   int64_t total() const { return total_; }
+  // The files of the named folders that are no images.
+  const std::vector<std::filesystem::path>& others() const { return others_; }
+  // How many results of this program were named, as files or on standard input, and passed over.
+  int64_t own_results() const { return own_results_; }
 
  private:
+  void add_folder(const std::string& input, const std::string& watched);
+
   std::deque<std::string> inputs_;  // "-" stands for the lines of standard input
+  std::vector<std::filesystem::path> others_;
   int64_t total_ = 0;
+  std::atomic<int64_t> own_results_{0};
+  bool any_line_ = false;  // of standard input
   InputLines lines_;
   std::optional<FolderWatch> watch_;
 };
@@ -52,6 +65,8 @@ class OutputNames {
   // the earlier one's files.
   OutputNames(const std::vector<std::string>& inputs, const std::string& watched);
   std::filesystem::path operator()(const std::filesystem::path& image);
+  // The image's own name, relative in the same way.
+  std::filesystem::path relative(const std::filesystem::path& image) const;
 
  private:
   std::vector<std::filesystem::path> folders_;

@@ -51,7 +51,7 @@ void add_info(CLI::App& app, Work& work) {
   command->add_flag("--json", options->as_json, "print one JSON object");
   command->callback([options, &work] {
     work = [options] {
-      const json description = describe_file(options->file, options->what);
+      const json description = short_numbers(describe_file(options->file, options->what), printed_digits);
       if (options->as_json)
         fmt::print("{}\n", json_text(description, 2));
       else

@@ -1,6 +1,9 @@
 // The program `dinomaly`: from a checkpoint and a folder of images to a decision.
 #include <CLI/CLI.hpp>
+#include <string>
+#include <vector>
 
+#include "dinomaly/base/did_you_mean.h"
 #include "dinomaly/base/framework.h"
 #include "dinomaly/base/program.h"
 #include "dinomaly/cli/commands.h"
@@ -13,10 +16,12 @@ using namespace dinomaly;
 // Of an unknown command CLI11 would only say that a command is required.
 static void check_command(const CLI::App& app, int argc, char** argv) {
   if (argc < 2 || argv[1][0] == '-') return;
+  std::vector<std::string> names;
   for (const CLI::App* command : app.get_subcommands({})) {
     if (command->get_name() == argv[1]) return;
+    names.push_back(command->get_name());
   }
-  fail_input("there is no command '{}'; dinomaly --help lists them", argv[1]);
+  fail_input("there is no command '{}'; dinomaly --help lists them{}", argv[1], did_you_mean(argv[1], names));
 }
 
 int main(int argc, char** argv) {

@@ -39,6 +39,7 @@ void add_make_dataset(CLI::App& app, Work& work) {
       ->capture_default_str();
   command->callback([options, &work] {
     work = [options] {
+      check_input(options->directory != "-", "DIR: standard output is no folder; ./- is one of that name");
       make_dataset(options->directory, options->drawn);
       fmt::print("{}: drawn\n", options->directory);
       return 0;

@@ -1,18 +1,26 @@
 // dinomaly predict MODEL IMAGES: scores, decisions, regions, overlays, maps.
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cmath>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <system_error>
 
+#include "dinomaly/base/did_you_mean.h"
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
 #include "dinomaly/base/json_text.h"
+#include "dinomaly/base/move_file.h"
 #include "dinomaly/base/program.h"
 #include "dinomaly/base/progress.h"
 #include "dinomaly/cli/commands.h"
 #include "dinomaly/cli/detector_flags.h"
 #include "dinomaly/cli/image_source.h"
 #include "dinomaly/cli/stop_signal.h"
+#include "dinomaly/cli/warning_log.h"
+#include "dinomaly/image/image_files.h"
+#include "dinomaly/image/result_mark.h"
 #include "dinomaly/inference/for_each_prediction.h"
 #include "dinomaly/report/prediction_output.h"
 #include "tensor/io/printable.h"
@@ -24,139 +32,213 @@ namespace {
 struct PredictFlags {
   DetectorFlags detector;
   std::vector<std::string> inputs;
-  std::string watched, out, maps = "none", category;
+  std::string watched, out, moved_to, maps = "none", category;
   std::optional<double> threshold, pixel_threshold;
-  int64_t min_area = 1;
-  std::optional<int64_t> tile, overlap;
-  bool json = false, no_overlay = false, fail_on_anomaly = false;
+  std::optional<int64_t> min_area;
+  InspectionFlags inspection;
+  bool json = false, csv = false, no_overlay = false, fail_on_anomaly = false;
 };
 
-// The tiling asked for, otherwise that of the calibration: its thresholds hold for no other.
-Tiling tiling_of(const PredictFlags& options, const std::optional<Calibration>& calibration) {
-  if (!options.tile && !options.overlap) return calibration ? calibration->tiling : Tiling{};
-  check_input(options.tile.has_value(), "--overlap: there is nothing to overlap without --tile");
-  const Tiling tiling{*options.tile, options.overlap.value_or(*options.tile / 4)};
-  validate(tiling);
-  if (calibration && !(calibration->tiling == tiling) && !options.threshold) {
-    fmt::print(
-        stderr,
-        "dinomaly: the thresholds of {} were found {}; run calibrate with the same --tile and --overlap, "
-        "or give --threshold\n",
-        options.detector.model,
-        calibration->tiling.on() ? fmt::format("with --tile {} --overlap {}", calibration->tiling.size,
-                                               calibration->tiling.overlap)
-                                 : "without tiles");
-  }
-  return tiling;
+// As the scores, an f32: what is printed of a score, with the fewest digits that are it, is then that score. With NaN or
+// infinity every image would be good.
+double checked_threshold(const char* flag, double value) {
+  check_input(std::isfinite(static_cast<float>(value)), "{}: {} is not a threshold", flag, value);
+  return static_cast<float>(value);
 }
 
-OutputOptions output_options(const PredictFlags& options, const std::optional<Calibration>& calibration) {
+std::vector<std::string> names_of(const std::map<std::string, Thresholds>& categories) {
+  std::vector<std::string> names;
+  for (const auto& [name, thresholds] : categories) names.push_back(name);
+  return names;
+}
+
+OutputOptions output_options(const PredictFlags& options, const std::optional<Calibration>& calibration,
+                             const Inspection& inspection) {
   OutputOptions output;
   output.folder = options.out;
   output.overlays = !options.no_overlay;
   output.maps = parse_map_format(options.maps);
-  output.smallest_region = options.min_area;
+  output.smallest_region = options.min_area.value_or(0);
   check_input(output.maps == MapFormat::none || !options.out.empty(),
               "--map-format: needs --out, the folder to write them to");
   if (calibration) {
     check_input(options.category.empty() || calibration->categories.contains(options.category),
-                "--category: {} has no thresholds of '{}' (calibrate --per-category)", options.detector.model,
-                options.category);
+                "--category: {} has no thresholds of '{}' (calibrate --per-category){}",
+                options.detector.model, options.category,
+                did_you_mean(options.category, names_of(calibration->categories)));
+    if (!options.threshold)
+      check_thresholds_fit(options.detector.model, calibration, inspection, ", or give --threshold");
     const Thresholds& thresholds = calibration->of(options.category);
-    output.image_threshold = thresholds.image;
-    output.pixel_threshold = thresholds.pixel;
+    if (calibration->inspection == inspection) {
+      output.image_threshold = thresholds.image;
+      output.pixel_threshold = thresholds.pixel;
+    }
     output.colours = calibration->colours;
   } else {
     check_input(options.category.empty(), "--category: {} is not calibrated", options.detector.model);
   }
-  if (options.threshold) output.image_threshold = options.threshold;
-  if (options.pixel_threshold) output.pixel_threshold = options.pixel_threshold;
+  if (options.threshold) output.image_threshold = checked_threshold("--threshold", *options.threshold);
+  if (options.pixel_threshold)
+    output.pixel_threshold = checked_threshold("--pixel-threshold", *options.pixel_threshold);
   check_input(!options.fail_on_anomaly || output.image_threshold.has_value(),
               "--fail-on-anomaly: {} is not calibrated; run calibrate or give --threshold",
               options.detector.model);
   return output;
 }
 
-// What happens with a prediction.
+// What happens with a prediction: files, the verdict, and only then the image's move.
 class Writer {
  public:
-  Writer(const PredictFlags& options, OutputOptions output, Progress& progress)
+  Writer(const PredictFlags& options, OutputOptions output, const TrainingImages& training_images, bool tiled,
+         Progress& progress)
       : options_(options),
         output_(std::move(output)),
+        training_images_(training_images),
+        tiled_(tiled),
         names_(options.inputs, options.watched),
-        progress_(progress) {}
+        progress_(progress) {
+    if (options.csv) fmt::print("{}\n", csv_header());
+    flush_output();
+  }
 
   void write(const InputImage& image, const Prediction& prediction) {
     Verdict verdict;
     if (image.error.empty()) {
       verdict = write_prediction(image, prediction, names_(image.path), output_);
+      verdict.warnings = training_images_.warnings(image, tiled_);
+      warnings_.add(image.path, verdict.warnings, progress_);
     } else {
       verdict.path = image.path;
       verdict.error = image.error;
-      progress_.make_room();
-      fmt::print(stderr, "dinomaly: {}\n", one_line(image.error));
-      damaged_ = true;
+      ++damaged_;
+      failed_ = failed_ || image.width > 0;  // its file is whole
+      complain(image.error);
     }
+    ++images_;
     anomalous_ = anomalous_ || verdict.anomalous;
     print(verdict);
     progress_.advance();
     flush_output();
+    for (const std::string& why : verdict.unwritten) fail(why);
+    if (!options_.moved_to.empty() && verdict.error.empty()) move(verdict);
   }
 
+  void finish() const { warnings_.count_others(); }
   bool any_anomalous() const { return anomalous_; }
-  bool any_damaged() const { return damaged_; }
+  // Images that came, and those of them that could not be read or judged.
+  int64_t images() const { return images_; }
+  int64_t damaged() const { return damaged_; }
+  // Whether a whole image was not judged, a file not written or an image not moved.
+  bool any_failed() const { return failed_; }
 
  private:
   void print(const Verdict& verdict) {
     progress_.make_room();
     if (options_.json) {
       fmt::print("{}\n", json_text(to_json(verdict)));
+    } else if (options_.csv) {
+      fmt::print("{}\n", to_csv(verdict));
     } else if (verdict.error.empty()) {
       fmt::print("{}\n", to_text(verdict));
     }
   }
 
+  void complain(const std::string& line) {
+    progress_.make_room();
+    fmt::print(stderr, "dinomaly: {}\n", one_line(line));
+  }
+
+  void fail(const std::string& why) {
+    failed_ = true;
+    complain(why);
+  }
+
+  void move(const Verdict& verdict) {
+    std::filesystem::path folder = options_.moved_to;
+    if (verdict.threshold) folder /= verdict.anomalous ? "anomalous" : "good";
+    try {
+      move_file(verdict.path, folder / names_.relative(verdict.path));
+    } catch (const InputError& error) {
+      fail(error.what());
+    }
+  }
+
   const PredictFlags& options_;
   OutputOptions output_;
+  TrainingImages training_images_;
+  bool tiled_;
+  WarningLog warnings_;
   OutputNames names_;
   Progress& progress_;
-  bool anomalous_ = false, damaged_ = false;
+  bool anomalous_ = false, failed_ = false;
+  int64_t images_ = 0, damaged_ = 0;
 };
+
+// Whether `path` is `folder` or lies in it, as far as it exists.
+bool lies_in(const std::filesystem::path& path, const std::filesystem::path& folder) {
+  std::error_code error;
+  const auto inner = std::filesystem::weakly_canonical(path, error),
+             outer = std::filesystem::weakly_canonical(folder, error);
+  return std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end()).first == outer.end();
+}
 
 // Files written into the watched folder would be taken for new images.
 void check_folders(const PredictFlags& options) {
-  if (options.watched.empty() || options.out.empty()) return;
-  std::error_code ignored;
-  check_input(!std::filesystem::equivalent(options.watched, options.out, ignored),
-              "--out: the results cannot go into the folder that is watched");
+  for (const auto& [flag, folder] : {std::pair{"--out", &options.out}, {"--move-to", &options.moved_to}}) {
+    if (folder->empty()) continue;
+    check_input(options.watched.empty() || !lies_in(*folder, options.watched),
+                "{}: {} is in the folder that is watched", flag, *folder);
+    make_folder(*folder);
+  }
+}
+
+// Says what of the files was not judged, so that none is missed silently; whether there is any.
+bool report_not_judged(const ImageSource& source, const Writer& writer) {
+  if (source.own_results() > 0)
+    fmt::print(stderr, "dinomaly: {} results of this program were passed over\n", source.own_results());
+  const auto others = static_cast<int64_t>(source.others().size());
+  if (others > 0) fmt::print(stderr, "dinomaly: no images: {}\n", count_and_names(source.others()));
+  const int64_t missed = writer.damaged() + others;
+  if (missed > 0)
+    fmt::print(stderr, "dinomaly: {} of {} files {} not judged\n", missed, writer.images() + others,
+               missed == 1 ? "was" : "were");
+  return missed > 0;
 }
 
 int run_predict(const PredictFlags& options) {
-  check_input(options.min_area >= 1, "--min-area: {} is not positive", options.min_area);
+  check_input(options.min_area.value_or(1) >= 1, "--min-area: {} is not positive", *options.min_area);
   parse_map_format(options.maps);
   ImageSource source(options.inputs, options.watched);
-  if (!options.out.empty()) make_folder(options.out);
+  check_input(!options.json || !options.csv, "--json and --csv: only one can be meant");
   check_folders(options);
   const Detector detector = open_detector(options.detector);
-  const OutputOptions output = output_options(options, detector.calibration);
-  const Predictor predictor(*detector.model, tiling_of(options, detector.calibration),
-                            options.detector.batch);
+  // The inspection asked for, otherwise that of the calibration: its thresholds hold for no other.
+  const Inspection inspection = inspection_of(
+      options.inspection, detector.calibration ? detector.calibration->inspection : Inspection{});
+  const OutputOptions output = output_options(options, detector.calibration, inspection);
+  const Predictor predictor(*detector.model, inspection, options.detector.batch);
+  if (!options.out.empty() && is_unused_folder(options.out)) mark_result_folder(options.out);
 
   const StopSignal signals;  // what is being judged and written is finished
   if (!options.watched.empty())
     fmt::print(stderr, "dinomaly: watching {}; Ctrl-C ends it\n", options.watched);
   Progress progress("predict", source.total());
-  Writer writer(options, output, progress);
-  ReadAhead images([&](std::stop_token stop) { return source.next(stop); },
-                   [&](const Image& rgb) { return predictor.inputs(rgb); },
-                   {.most_ahead = static_cast<size_t>(2 * options.detector.batch)});
+  Writer writer(options, output, detector.training_images.value_or(TrainingImages{}), inspection.tiling.on(),
+                progress);
+  ReadAhead images(
+      [&](std::stop_token stop) { return source.next(stop); },
+      [&](const Image& rgb) { return predictor.inputs(rgb); },
+      {.most_ahead = static_cast<size_t>(2 * options.detector.batch), .pixels = predictor.pixels()});
   for_each_prediction(predictor, images, {[&](const InputImage& image, const Prediction& prediction) {
                         writer.write(image, prediction);
                       }});
+  writer.finish();
+  const bool missed = report_not_judged(source, writer);
   // A watch sees files in the making and is ended on purpose: they were reported, and are no failure.
+  if (writer.any_failed()) return 2;
   if (options.watched.empty()) {
     if (const int signal = StopSignal::number(); signal != 0) return 128 + signal;
-    if (writer.any_damaged()) return 2;
+    if (missed) return 2;
   }
   return options.fail_on_anomaly && writer.any_anomalous() ? 1 : 0;
 }
@@ -167,21 +249,29 @@ void add_predict(CLI::App& app, Work& work) {
   auto options = std::make_shared<PredictFlags>();
   CLI::App* command = app.add_subcommand("predict", "judge images: score, decision, regions, overlay, map");
   command->footer(
-      "Exit status: 0 done, 1 an image is anomalous (with --fail-on-anomaly), 2 an image could not be "
-      "read, 130 or 143 stopped by SIGINT or SIGTERM\n"
+      "Exit status: 0 done, 1 an image is anomalous (with --fail-on-anomaly), 2 a file was not judged or not "
+      "written, 130 or 143 stopped by SIGINT or SIGTERM\n"
       "Examples:\n"
       "  dinomaly predict model.safetensors part.png --out results\n"
       "  dinomaly predict model.safetensors images/ --json --map-format tiff --out results > results.jsonl\n"
       "  find /data -name '*.png' | dinomaly predict model.safetensors - --fail-on-anomaly\n"
       "  dinomaly predict model.safetensors sheet.png --tile 512 --overlap 128 --out results\n"
-      "  dinomaly predict model.safetensors --watch incoming --out results\n"
-      "Pixels are used as stored in the file: an EXIF orientation is ignored.");
+      "  dinomaly predict model.safetensors --watch incoming --out results --move-to judged --csv >> "
+      "verdicts.csv\n"
+      "PNG, JPEG, TIFF, WebP, BMP and PNM files are read, whatever their names. Folders are searched with "
+      "those "
+      "below and linked ones. Every other file is named at the end, but for hidden and system files and this "
+      "program's own results.\n"
+      "Images are judged, and coordinates and overlays given, as people see them: turned by their EXIF "
+      "orientation, unless the model was trained without. An alpha is dropped. Of samples of 16 bits the "
+      "eight "
+      "highest of the model's bit_depth are used; TIFFs of 9 to 15 bits and PNMs say their depth.");
   add_detector_flags(*command, options->detector);
   command->add_option("IMAGES", options->inputs, "files, folders, or - for paths on standard input");
-  command->add_option(
-      "--watch", options->watched,
-      "judge images as they arrive in this folder, until Ctrl-C; to judge those already in it, also name it "
-      "among IMAGES");
+  command->add_option("--watch", options->watched,
+                      "judge images as they arrive in this folder and those below it, until Ctrl-C; to judge "
+                      "those already in it, also "
+                      "name it among IMAGES");
   command->add_option("--out", options->out, "folder for overlays and maps");
   command
       ->add_option("--map-format", options->maps,
@@ -189,16 +279,21 @@ void add_predict(CLI::App& app, Work& work) {
       ->capture_default_str();
   command->add_flag("--no-overlay", options->no_overlay, "write no overlays");
   command->add_flag("--json", options->json, "JSON Lines, one object per image, instead of text");
+  command->add_flag("--csv", options->csv, "CSV with a header, one line per image, instead of text");
+  command->add_option(
+      "--move-to", options->moved_to,
+      "move each image, once its verdict is out, to DIR/good or DIR/anomalous (without a threshold: to "
+      "DIR); none is overwritten, and one that was not judged stays");
   command->add_flag("--fail-on-anomaly", options->fail_on_anomaly, "exit status 1 if any image is anomalous");
   command->add_option("--threshold", options->threshold,
                       "scores above this are anomalous (default: the calibrated threshold)");
   command->add_option("--pixel-threshold", options->pixel_threshold, "map values above this form regions");
   command->add_option("--category", options->category,
                       "use the thresholds of this category (calibrate --per-category)");
-  command->add_option("--min-area", options->min_area, "smallest region, in pixels")->capture_default_str();
-  command->add_option("--tile", options->tile, "judge large images in tiles of this many pixels per side");
-  command->add_option("--overlap", options->overlap,
-                      "pixels shared by neighbouring tiles (default: a quarter of a tile)");
+  command->add_option("--min-area", options->min_area,
+                      "smallest region that is listed and outlined, in pixels (default: a ten-thousandth of "
+                      "the inspected area)");
+  add_inspection_flags(*command, options->inspection, "as the thresholds were found, whole without any");
   command->callback([options, &work] { work = [options] { return run_predict(*options); }; });
 }
 

@@ -1,7 +1,9 @@
 // dinomaly report MODEL DATA: one HTML file to show.
 #include <CLI/CLI.hpp>
+#include <ctime>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <system_error>
 
 #include "dinomaly/base/files.h"
@@ -9,6 +11,7 @@
 #include "dinomaly/cli/commands.h"
 #include "dinomaly/cli/detector_flags.h"
 #include "dinomaly/report/html_report.h"
+#include "tensor/io/printable.h"
 
 namespace dinomaly {
 
@@ -19,6 +22,7 @@ struct ReportFlags {
   DataFlags data;
   std::string out, log, title;
   int64_t images = 200;
+  std::optional<std::string> area;
 };
 
 // The log asked for, otherwise the one `train` has left beside the model, if any.
@@ -29,17 +33,60 @@ std::filesystem::path log_of(const ReportFlags& options) {
   return std::filesystem::is_regular_file(beside, ignored) ? beside : std::filesystem::path();
 }
 
+// Date and time here, as "2026-01-31 09:05".
+std::string now() {
+  const std::time_t seconds = std::time(nullptr);
+  std::tm parts{};
+  localtime_r(&seconds, &parts);
+  char text[32];
+  return {text, std::strftime(text, sizeof text, "%Y-%m-%d %H:%M", &parts)};
+}
+
+// Its file's name, if the model knows it, and its shape.
+std::string describe_encoder(const Detector& detector) {
+  const auto name = detector.metadata.find("encoder");
+  const EncoderConfig& shape = detector.model->encoder().config();
+  return fmt::format("{}ViT of width {} with {} blocks, patches of {} x {} pixels{}",
+                     name == detector.metadata.end() ? "" : printable(name->second) + ": ", shape.width,
+                     shape.depth, shape.patch, shape.patch,
+                     shape.registers > 0 ? fmt::format(", {} registers", shape.registers) : "");
+}
+
+// As the thresholds were found; the report judges no tiles.
+Inspection inspection_of(const ReportFlags& options, const std::optional<Calibration>& calibration) {
+  Inspection inspection;
+  if (options.area)
+    inspection.area = parse_area(*options.area);
+  else if (calibration)
+    inspection.area = calibration->inspection.area;
+  check_input(
+      !calibration || !calibration->inspection.tiling.on(),
+      "{}: its thresholds were found with {}, and the report judges images without tiles; run calibrate "
+      "without --tile (--out writes another file)",
+      options.detector.model, calibration ? flags_of(calibration->inspection) : "");
+  check_thresholds_fit(options.detector.model, calibration, inspection);
+  return inspection;
+}
+
 int run_report(const ReportFlags& options) {
   HtmlReportInput input;
-  input.dataset = open_labelled_data(options.data);
+  input.date = now();
+  input.version = DINOMALY_VERSION;
+  input.data = options.data.data;
+  input.dataset = open_labelled_data(options.data, pixel_rules_of(options.detector));
   if (const std::filesystem::path log = log_of(options); !log.empty()) input.loss = read_loss_curve(log);
   const Detector detector = open_detector(options.detector);
+  const Inspection inspection = inspection_of(options, detector.calibration);
   input.calibration = detector.calibration;
-  input.config = detector.config();
+  input.config = inspecting_config(*detector.model, inspection);
+  input.encoder = describe_encoder(detector);
+  input.precision = name_of(detector.model->named_trained_parameters().front().second.value().dtype());
+  input.trained_here = detector.kind == DetectorKind::own;
   input.model = std::filesystem::path(options.detector.model).filename().string();
   input.title = options.title.empty() ? "Anomaly detection report" : options.title;
   input.images = options.images;
-  prepare_target(options.out);
+  const bool to_output = options.out == "-";
+  if (!to_output) prepare_target(options.out);
   int64_t total = 0;
   for (const Category& category : input.dataset.categories) {
     total += static_cast<int64_t>(category.test.size());
@@ -47,11 +94,16 @@ int run_report(const ReportFlags& options) {
   {
     Progress progress("report", total);
     for (const Category& category : input.dataset.categories) {
-      input.results.push_back(
-          evaluate(*detector.model, category, options.detector.batch, [&] { progress.advance(); }));
+      input.results.push_back(evaluate(
+          *detector.model, category, options.detector.batch, [&] { progress.advance(); }, TestImages::kept,
+          inspection.area));
     }
   }
   const std::string page = report_page(report_data(input));
+  if (to_output) {
+    fmt::print("{}", page);
+    return 0;
+  }
   write_file(options.out, page);
   fmt::print("{}: {:.1f} MB\n", options.out, static_cast<double>(page.size()) / 1e6);
   return 0;
@@ -61,21 +113,25 @@ int run_report(const ReportFlags& options) {
 
 void add_report(CLI::App& app, Work& work) {
   auto options = std::make_shared<ReportFlags>();
-  CLI::App* command =
-      app.add_subcommand("report", "write one HTML file: metrics, curves, an adjustable threshold, images");
+  CLI::App* command = app.add_subcommand(
+      "report",
+      "write one HTML file: a verdict, metrics with intervals, curves, an adjustable threshold, images");
   command->footer(
       "Examples:\n"
       "  dinomaly report model.safetensors mvtec --out report.html\n"
       "  dinomaly report model.safetensors mvtec --categories bottle --title Bottles --out bottles.html");
   add_detector_flags(*command, options->detector);
   add_data_flags(*command, options->data);
-  command->add_option("--out", options->out, "the file to write")->required();
+  command->add_option("--out", options->out, "the file to write; -: standard output")->required();
   command->add_option("--log", options->log,
                       "the training log, for the loss curve (default: log.csv beside MODEL)");
   command->add_option("--title", options->title, "heading of the report");
   command->add_option("--images", options->images, "the most images in the gallery, worst first")
       ->capture_default_str()
       ->check(CLI::Range(int64_t{0}, int64_t{100000}));
+  command->add_option("--area", options->area,
+                      "what is judged of an image: whole, or crop (the paper's centre crop); default: as the "
+                      "thresholds were found, whole without any");
   command->callback([options, &work] { work = [options] { return run_report(*options); }; });
 }
 

@@ -1,7 +1,5 @@
 #include "dinomaly/cli/run_identity.h"
 
-#include <omp.h>
-
 #include <nlohmann/json.hpp>
 
 #include "dinomaly/base/framework.h"
@@ -22,8 +20,7 @@ json run_identity(const TrainOptions& options, const Config& config, const std::
           {"feature_dtype", options.feature_dtype},
           {"eval_every", options.eval_every},
           {"keep_best", options.keep_best},
-          {"device", options.device.to_string()},
-          {"threads", omp_get_max_threads()}};
+          {"device", options.device.to_string()}};
 }
 
 void check_same_run(const json& identity, const Checkpoint& saved) {
@@ -33,8 +30,10 @@ void check_same_run(const json& identity, const Checkpoint& saved) {
   const json options_then = with_old_options(then["config"]);
   for (const auto& [name, value] : identity["config"].items()) {
     const json other = options_then.value(name, json());
-    check_input(other == value, "--resume: option '{}' is {}, but the checkpoint was trained with {}", name,
-                value.dump(), other.dump());
+    const bool longer = name == "iterations" && other.is_number_integer() && other < value;
+    check_input(longer || other == value,
+                "--resume: option '{}' is {}, but the checkpoint was trained with {}", name, value.dump(),
+                other.dump());
   }
   for (const char* name : {"precision", "feature_dtype", "eval_every", "keep_best"}) {
     const json other = then.value(name, json());
@@ -46,9 +45,10 @@ void check_same_run(const json& identity, const Checkpoint& saved) {
               "--resume: --encoder has other weights than the checkpoint was trained with");
   check_input(then.value("images", json()) == identity["images"],
               "--resume: the data or --categories give other training images than the checkpoint's");
-  if (then.value("threads", json()) != identity["threads"]) {
-    fmt::print("note: {} threads, before {}: the last bits may differ from an uninterrupted run\n",
-               identity["threads"].dump(), then.value("threads", json()).dump());
+  const json iterations = identity["config"]["iterations"], before = options_then["iterations"];
+  if (iterations != before) {
+    fmt::print("note: {} iterations, before {}: the learning rate follows the longer schedule from here on\n",
+               iterations.dump(), before.dump());
   }
   if (const json device = then.value("device", json("cpu")); device != identity["device"]) {
     fmt::print("note: on {}, before on {}: the numbers will differ from an uninterrupted run\n",

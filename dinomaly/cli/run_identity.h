@@ -12,12 +12,12 @@
 namespace dinomaly {
 
 // What must be the same for a run to go on: the config, hashes of the encoder and of the images' names, the
-// options that change a bit of the result; and device and threads, whose change is noted only.
+// options that change a bit of the result; and the device, whose change is noted only.
 nlohmann::json run_identity(const TrainOptions& options, const Config& config,
                             const std::string& encoder_hash, const std::vector<Sample>& samples);
 
 // Throws InputError naming the first difference between this run and the checkpoint's; a note on standard
-// output where the last bits may differ.
+// output where the device is another.
 void check_same_run(const nlohmann::json& identity, const Checkpoint& saved);
 
 }  // namespace dinomaly

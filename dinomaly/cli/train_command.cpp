@@ -2,12 +2,16 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "dinomaly/base/files.h"
+#include "dinomaly/base/folder_lock.h"
 #include "dinomaly/base/json_text.h"
 #include "dinomaly/cli/commands.h"
 #include "dinomaly/cli/train_flags.h"
 #include "dinomaly/cli/train_run.h"
+#include "dinomaly/data/masks.h"
+#include "dinomaly/image/result_mark.h"
 #include "dinomaly/weights/encoder_hash.h"
 
 namespace dinomaly {
@@ -30,20 +34,43 @@ std::vector<Part> parts_of(const Dataset& dataset, const TrainOptions& options) 
   return parts;
 }
 
+// Unless it was given, the bit depth is that of the training images; the model keeps it.
+void set_bit_depth(TrainOptions& options, const Dataset& dataset) {
+  int64_t& depth = options.config.image.pixels.bit_depth;
+  if (depth != 0) return;
+  depth = measured_bit_depth(training_samples(dataset));
+  if (depth < 16)
+    fmt::print("images of 16 bits use {} of them: values from {} on are white (--bit-depth)\n", depth,
+               int64_t{255} << (depth - 8));
+}
+
 int train(TrainOptions options) {
+  const bool unused = is_unused_folder(options.out);
   const EncoderWeights encoder = open_encoder(options);
   // Options that do not fit the encoder are reported before anything is written; what they leave
   // open is filled.
   options.config = make_model(options, encoder)->config();
   const std::string encoder_hash = encoder_sha256(encoder.tensors);
+  std::optional<FolderLock> lock;
+  if (!options.data) lock.emplace(options.out);  // which the drawn images go to
   const Dataset dataset = open_dataset(options);
+  set_bit_depth(options, dataset);
+  if (!lock) lock.emplace(options.out);
+  const std::vector<Part> parts = parts_of(dataset, options);
+  if (!options.resume && !options.force) {
+    for (const Part& part : parts) TrainRun::check_free(part.out);
+  }
   std::vector<CategoryResult> all;
   RunSeconds total;
-  for (const Part& part : parts_of(dataset, options)) {
+  for (const Part& part : parts) {
     if (options.separate) fmt::print("--- {}\n", part.data.categories[0].name);
+    std::optional<FolderLock> own;
+    if (options.separate) own.emplace(part.out);
+    make_folder(options.out);
     TrainRun run(options, encoder, encoder_hash, part.data, part.out);
-    write_file(options.out / "config.json", json_text(options.to_json(), 2) + "\n");
-    const int signal = run.train();
+    if (unused) mark_result_folder(options.out);
+    write_file(options.out / "config.json", json_text(short_numbers(options.to_json()), 2) + "\n");
+    const int signal = options.finish ? 0 : run.train();
     if (signal != 0) return 128 + signal;
     for (CategoryResult& result : run.finish()) all.push_back(std::move(result));
     total.features += run.seconds().features;
@@ -64,7 +91,11 @@ void add_train(CLI::App& app, Work& work) {
   CLI::App* command = app.add_subcommand("train", "train a detector on images of good parts");
   command->footer(
       "OUT gets config.json, log.csv, model.safetensors and, if test images are labelled, metrics.json and "
-      "heatmaps. SIGINT or SIGTERM writes a checkpoint and exits with status 130 or 143.\n"
+      "heatmaps. SIGINT or SIGTERM writes a checkpoint and exits with status 130 or 143; --resume continues, "
+      "and "
+      "--resume --finish makes a model of the checkpoint as it is. What has diverged (a loss, gradients or "
+      "weights "
+      "that are not finite) ends with status 2 and is not saved.\n"
       "Example: dinomaly train mvtec --categories bottle,pill --encoder dinov2_vits14_reg4_pretrain.pth "
       "--out out");
   auto flags = std::make_shared<TrainFlags>(*command);

@@ -45,7 +45,8 @@ TrainFlags::TrainFlags(CLI::App& app) {
       "the ViT's weights: safetensors, .pth or .ckpt (default: random weights)");
   add(app, "--heads", &TrainOptions::heads, "attention heads (default: width / 64)");
   add_model_flags(app);
-  add(app, "--threads", &TrainOptions::threads, "threads to compute with; 0: one per processor");
+  add(app, "--threads", &TrainOptions::threads,
+      "threads to compute with; 0: one per processor; no result depends on it");
   add(app, "--precision", &TrainOptions::precision,
       "f32, bf16 (weights and activations; sums, statistics and master weights stay f32) or f64");
   add(app, "--device", &TrainOptions::device_name, device_help);
@@ -64,6 +65,18 @@ void TrainFlags::add_model_flags(CLI::App& app) {
   app.add_option("--crop", texts_.crop, "pixels of the centre crop, N or HEIGHTxWIDTH (392)");
   app.add_option("--mean", texts_.mean, "r,g,b the images are normalised by (ImageNet's)");
   app.add_option("--std", texts_.std, "r,g,b (ImageNet's)");
+  PixelRules& pixels = given_.config.image.pixels;
+  const CLI::Option* depth = app.add_option(
+      "--bit-depth", pixels.bit_depth,
+      "8 to 16: so many bits are used of images of 16 bits, of which the eight highest count; values beyond "
+      "are white (default: the fewest that hold the training images; the model keeps it)");
+  const CLI::Option* as_stored =
+      app.add_flag("--ignore-orientation")
+          ->description("take pixels as stored; otherwise images are turned by their EXIF orientation");
+  given_fields_.push_back([&pixels, depth, as_stored](TrainOptions& options) {
+    if (depth->count() > 0) options.config.image.pixels.bit_depth = pixels.bit_depth;
+    if (as_stored->count() > 0) options.config.image.pixels.exif_orientation = false;
+  });
   add_config(app, "--iterations", &Config::iterations, "training steps (10000; anomalib 5000)");
   add_config(app, "--batch", &Config::batch, "images per step (16)");
   add_config(app, "--seed", &Config::seed, "seed of initial weights, order and dropout (1)");
@@ -77,7 +90,12 @@ void TrainFlags::add_run_flags(CLI::App& app) {
       "a metric (image_auroc, aupro, ...): the model is the best validation by it, not the last step");
   add(app, "--checkpoint-every", &TrainOptions::checkpoint_every,
       "iterations between checkpoints (1000); 0: none");
-  add(app, "--resume", &TrainOptions::resume, "continue from OUT's last checkpoint, bit for bit");
+  add(app, "--resume", &TrainOptions::resume,
+      "continue from OUT's last checkpoint, bit for bit; more --iterations than before train it further");
+  add(app, "--finish", &TrainOptions::finish,
+      "with --resume: train no further, but make the model (thresholds, metrics) of the last checkpoint");
+  add(app, "--force", &TrainOptions::force,
+      "replace the model or the checkpoints that an earlier run has left in OUT");
   add(app, "--feature-memory", &TrainOptions::feature_memory,
       "GB of features kept in memory, the rest in a file in OUT (half of the machine's memory)");
   add(app, "--feature-cache", &TrainOptions::feature_cache, "folder that keeps features for later runs");

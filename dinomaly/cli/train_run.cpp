@@ -14,6 +14,8 @@
 #include "dinomaly/inference/calibrate.h"
 #include "dinomaly/inference/for_each_prediction.h"
 #include "dinomaly/model/model_file.h"
+#include "dinomaly/report/table.h"
+#include "dinomaly/weights/key_report.h"
 #include "tensor/backend.h"
 #include "tensor/io/safetensors.h"
 
@@ -23,6 +25,8 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 namespace {
+
+constexpr const char* model_name = "model.safetensors";
 
 // None with --calibrate none.
 std::optional<Calibrator> make_calibrator(const TrainOptions& options, const Config& config) {
@@ -61,20 +65,28 @@ TrainRun::TrainRun(const TrainOptions& options, const EncoderWeights& encoder,
 
 TrainRun::~TrainRun() = default;
 
-// The state that --resume goes on from. Without it nothing may be there that a new run would destroy.
+// The state that --resume goes on from.
 std::optional<Checkpoint> TrainRun::earlier_state() const {
-  make_folder(out_);
+  if (!options_.resume) return std::nullopt;
   std::optional<Checkpoint> saved = checkpoints_.latest();
-  if (options_.resume) {
-    if (saved) check_same_run(*identity_, *saved);
-    return saved;
-  }
+  if (saved) check_same_run(*identity_, *saved);
+  check_input(saved || !options_.finish, "--finish: there is no checkpoint in {} to make a model of",
+              out_.string());
+  return saved;
+}
+
+void TrainRun::check_free(const fs::path& out) {
+  const fs::path model = out / model_name;
+  std::error_code ignored;
   check_input(
-      !saved || saved->text("done") == "true",
-      "{}: an earlier run stopped here at iteration {}; --resume continues it. To start over, remove it or "
-      "use another --out",
-      saved ? saved->path.string() : "", saved ? saved->iteration : 0);
-  return std::nullopt;
+      !fs::exists(model, ignored),
+      "{}: an earlier run has left its model here; --force replaces it, another --out keeps it, and --resume "
+      "with more --iterations trains it further",
+      model.string());
+  const std::optional<Checkpoint> saved = CheckpointFolder(out / "checkpoints").latest();
+  if (!saved) return;
+  fail_input("{}: an earlier run stopped here at iteration {}; --resume continues it, --force starts over",
+             saved->path.string(), saved->iteration);
 }
 
 void TrainRun::start() {
@@ -106,6 +118,7 @@ void TrainRun::checkpoint() {
   const int64_t iteration = trainer_.iteration();
   if (saved_iteration_ == iteration) return;
   log_steps(true);
+  trainer_.check_sound();
   try {
     checkpoints_.save(iteration, trainer_.state(),
                       {{"identity", identity_->dump()},
@@ -117,6 +130,7 @@ void TrainRun::checkpoint() {
     log_->save();
     if (options_.eval_every > 0) write_file(out_ / "validation.csv", validation_);
   } catch (const InputError& error) {  // training is worth more than its checkpoint
+    log_->make_room();
     fmt::print(stderr, "no checkpoint saved at iteration {}: {}; {}\n", iteration, error.what(),
                saved_iteration_ < 0 ? "there is no earlier one"
                                     : fmt::format("the last one is from iteration {}", saved_iteration_));
@@ -125,13 +139,15 @@ void TrainRun::checkpoint() {
 
 void TrainRun::validate() {
   log_steps(true);
+  trainer_.check_sound();
   const Metrics mean = mean_metrics(evaluate_all(*model_, judged_, TestImages::dropped));
   backend_for(options_.device).trim();  // the encoder rests again
   std::string row = std::to_string(trainer_.iteration());
-  for (const std::string& name : metric_names()) row += fmt::format(",{:.9g}", metric_value(mean, name));
+  for (const std::string& name : metric_names())
+    row += fmt::format(",{}", rounded_metric(metric_value(mean, name)));
   validation_ += row + "\n";
-  fmt::print("validation after {} iterations: I-AUROC {:.4f}, P-AP {:.4f}, AUPRO {:.4f}\n",
-             trainer_.iteration(), mean.image_auroc, mean.pixel_ap, mean.aupro);
+  log_->print_line(fmt::format("validation after {} iterations: I-AUROC {:.4f}, P-AP {:.4f}, AUPRO {:.4f}",
+                               trainer_.iteration(), mean.image_auroc, mean.pixel_ap, mean.aupro));
   if (options_.keep_best.empty()) return;
   const double value = metric_value(mean, options_.keep_best);
   if (std::isnan(value) || (best_ && value <= *best_)) return;
@@ -144,6 +160,7 @@ void TrainRun::validate() {
     save_safetensors(path, weights, {{"iteration", std::to_string(trainer_.iteration())}});
     best_ = value;
   } catch (const InputError& error) {  // training is worth more than one validation's weights
+    log_->make_room();
     fmt::print(stderr, "the weights of iteration {} could not be saved: {}\n", trainer_.iteration(),
                error.what());
   }
@@ -151,6 +168,9 @@ void TrainRun::validate() {
 
 void TrainRun::log_steps(bool all) {
   const std::vector<TrainingStep> steps = trainer_.finished(all);
+  const int64_t unread = (model_->config().iterations - trainer_.iteration()) * model_->config().batch;
+  log_->set_features({features_.seconds(), features_.computed(),
+                      std::clamp<int64_t>(features_.size() - features_.computed(), 0, unread)});
   log_->begin_steps(static_cast<int64_t>(steps.size()));
   for (const TrainingStep& step : steps) {
     log_->add_step(step.iteration, step.loss, step.learning_rate, step.grad_norm);
@@ -181,14 +201,17 @@ int TrainRun::train() {
     if (due(options_.checkpoint_every)) checkpoint();
   }
   log_steps(true);
+  trainer_.check_sound();
   const bool stopped = !trainer_.done();
   if (!stopped && options_.feature_cache) features_.complete();  // what this run did not need, later ones may
   if (options_.checkpoint_every > 0 || stopped) checkpoint();
   seconds_.features = features_.seconds();
   seconds_.train = watch.seconds() - seconds_.features;
   if (stopped) {
+    log_->make_room();
     fmt::print("stopped after {} of {} iterations; {}\n", trainer_.iteration(), model_->config().iterations,
-               saved_iteration_ == trainer_.iteration() ? "no work is lost, --resume continues bit for bit"
+               saved_iteration_ == trainer_.iteration() ? "no work is lost, --resume continues bit for bit; "
+                                                          "--resume --finish makes a model of it as it is"
                                                         : "work since the last checkpoint is lost");
   }
   return stopped ? stop.number() : 0;
@@ -198,6 +221,7 @@ int TrainRun::train() {
 void TrainRun::take_best() {
   const fs::path path = out_ / "checkpoints" / "best.safetensors";
   const SafeTensors best = SafeTensors::load(path);
+  for (const std::string& name : best.names()) check_finite({{name, best.get(name)}}, path.string());
   for (const auto& [name, parameter] : model_->named_trained_parameters()) {
     check_input(best.shape(name) == parameter.shape(), "{}: '{}' has another shape", path.string(), name);
     parameter.value().copy_from(best.get(name));
@@ -209,7 +233,9 @@ void TrainRun::take_best() {
 
 std::vector<PaperEvaluation> TrainRun::judge(Calibrator* calibrator) {
   const Config& config = model_->config();
-  const Predictor predictor(*model_, {}, config.batch);
+  // The paper judges the centre crop, users the whole image; without a margin to crop they are the same.
+  const Predictor paper(*model_, {.area = Area::crop}, config.batch), whole(*model_, {}, config.batch);
+  const bool same = paper.config().image == whole.config().image;
   const SampleSink calibrate = [&](const Sample& sample, const InputImage&, const Prediction& prediction) {
     if (calibrator != nullptr) calibrator->add(sample, prediction);
   };
@@ -219,14 +245,37 @@ std::vector<PaperEvaluation> TrainRun::judge(Calibrator* calibrator) {
     const SampleSink evaluate = [&](const Sample&, const InputImage& image, const Prediction& prediction) {
       evaluation.add(image, prediction);
     };
-    for_each_prediction(predictor, category.test, {calibrate, evaluate}, crop_for(TestImages::kept, config));
+    const std::vector<SampleSink> sinks = same ? std::vector{calibrate, evaluate} : std::vector{evaluate};
+    for_each_prediction(paper, category.test, sinks, crop_for(TestImages::kept, config));
   }
   std::vector<Sample> others;
-  for (const Sample& sample : unjudged_test_) {
-    if (calibrator != nullptr && calibrator->uses(sample)) others.push_back(sample);
+  const auto add_used = [&](const std::vector<Sample>& samples) {
+    for (const Sample& sample : samples) {
+      if (calibrator != nullptr && calibrator->uses(sample)) others.push_back(sample);
+    }
+  };
+  add_used(unjudged_test_);
+  for (const Category& category : judged_.categories) {
+    if (!same) add_used(category.test);
   }
-  for_each_prediction(predictor, others, {calibrate});
+  for_each_prediction(whole, others, {calibrate});
   return evaluations;
+}
+
+// Of up to 64 of them, spread evenly: the same ones whether features were computed, cached or resumed from.
+TrainingImages TrainRun::training_images() const {
+  constexpr size_t most = 64;
+  const std::vector<Sample>& samples = features_.samples();
+  std::vector<std::filesystem::path> paths;
+  const size_t count = std::min(most, samples.size());
+  for (size_t i = 0; i < count; ++i) paths.push_back(samples[i * samples.size() / count].image);
+  ReadAhead images(in_order(std::move(paths)), [](const Image&) { return Tensor(); },
+                   {.pixels = model_->config().image.pixels, .keep = no_pixels});
+  TrainingImages result;
+  for (auto read = images.next(1); !read.empty(); read = images.next(1)) {
+    if (read[0].error.empty()) result.add(read[0]);
+  }
+  return result;
 }
 
 // None where the images for it are missing: the model is worth keeping all the same.
@@ -252,8 +301,9 @@ std::vector<CategoryResult> TrainRun::finish() {
   if (best_) take_best();
   ModelFileOptions file;
   file.slim = options_.slim;
+  file.training_images = training_images();
   if (options_.encoder) file.encoder_name = utf8(options_.encoder->filename().string());
-  const auto save = [&] { save_model(out_ / "model.safetensors", *model_, encoder_.config, file); };
+  const auto save = [&] { save_model(out_ / model_name, *model_, encoder_.config, file); };
   std::optional<Calibrator> calibrator = make_calibrator(options_, model_->config());
   const Stopwatch watch;
   std::vector<PaperEvaluation> evaluations;

@@ -10,6 +10,7 @@
 #include "dinomaly/evaluation/evaluate_all.h"
 #include "dinomaly/inference/calibrate.h"
 #include "dinomaly/model/calibration.h"
+#include "dinomaly/model/training_images.h"
 #include "dinomaly/report/results.h"
 #include "dinomaly/training/checkpoint.h"
 #include "dinomaly/training/train_inputs.h"
@@ -25,6 +26,10 @@ class TrainRun {
   TrainRun(const TrainOptions& options, const EncoderWeights& encoder, const std::string& encoder_hash,
            const Dataset& data, const std::filesystem::path& out);
   ~TrainRun();
+
+  // Throws InputError naming the file where a run without --resume would destroy what an earlier one has left in
+  // `out`: a model, or a checkpoint.
+  static void check_free(const std::filesystem::path& out);
 
   // Trains. 0: came to the end; otherwise the signal that stopped it (then a checkpoint says where).
   int train();
@@ -44,6 +49,7 @@ class TrainRun {
   void take_best();
   // Runs the model once over the test images that the calibrator (may be null) or the metrics need.
   std::vector<PaperEvaluation> judge(Calibrator* calibrator);
+  TrainingImages training_images() const;
   std::optional<Calibration> thresholds(const Calibrator& calibrator) const;
 
   const TrainOptions& options_;

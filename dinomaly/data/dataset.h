@@ -16,9 +16,6 @@ struct Sample {
   std::filesystem::path image = {};
   std::optional<std::filesystem::path> mask = {};  // of anomalous images
   bool anomalous = false;
-  // The mask's values are labels (1, 2, ... in VisA as published, 1 in many masks): each becomes 255 before
-  // the mask is resized, or it would vanish.
-  bool label_mask = false;
 };
 
 struct Category {

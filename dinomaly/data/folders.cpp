@@ -6,8 +6,10 @@
 #include <system_error>
 #include <tuple>
 
+#include "dinomaly/base/did_you_mean.h"
 #include "dinomaly/base/framework.h"
 #include "dinomaly/image/image_files.h"
+#include "dinomaly/image/result_mark.h"
 #include "tensor/error.h"
 #include "tensor/io/printable.h"
 
@@ -17,16 +19,35 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// The entries of a folder that are not hidden, in no particular order.
+// The entries of a folder that are not passed over, in no particular order.
 std::vector<fs::directory_entry> entries(const fs::path& folder) {
   check_folder(folder);
   std::error_code error;
   std::vector<fs::directory_entry> result;
   for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
-    if (!it->path().filename().string().starts_with('.')) result.push_back(*it);
+    if (!is_passed_over_name(it->path())) result.push_back(*it);
   }
   check_input(!error, "{}: cannot list the folder: {}", folder.string(), error.message());
   return result;
+}
+
+std::map<std::string, fs::path> by_name(const fs::path& folder, const FolderListing& listing, Notes& notes) {
+  if (const size_t count = listing.foreign.size(); count > 0) {
+    const fs::path& first = listing.foreign.front();
+    fail_input("{}: {} is a format that is not read; PNG, JPEG, TIFF, WebP, BMP and PNM are{}",
+               first.string(), foreign_format_of(first),
+               count == 1 ? "" : fmt::format(" ({} such files in this folder)", count));
+  }
+  if (!listing.others.empty())
+    notes.push_back(fmt::format("{}: no images: {}", folder.string(), count_and_names(listing.others)));
+  std::map<std::string, fs::path> images;
+  for (const fs::path& image : listing.images) {
+    check_no_dead_link(image);
+    const auto [known, added] = images.emplace(image.stem().string(), image);
+    check_input(added, "{}: {} and {} share one name", folder.string(), known->second.filename().string(),
+                image.filename().string());
+  }
+  return images;
 }
 
 // Files of different folders may share a name (S0001/1.jpg, S0002/1.jpg); then their ids are prefixed with
@@ -73,18 +94,19 @@ void check_folder(const fs::path& folder) {
   check_input(fs::is_directory(folder, error), "{}: not a folder", folder.string());
 }
 
-std::map<std::string, fs::path> images_of(const fs::path& folder) {
-  std::map<std::string, fs::path> images;
-  for (const fs::directory_entry& entry : entries(folder)) {
-    std::error_code error;
-    if (!is_image_name(entry.path())) continue;
-    check_no_dead_link(entry.path());
-    if (!entry.is_regular_file(error)) continue;
-    const auto [known, added] = images.emplace(entry.path().stem().string(), entry.path());
-    check_input(added, "{}: {} and {} share one name", folder.string(), known->second.filename().string(),
-                entry.path().filename().string());
+std::map<std::string, fs::path> images_of(const fs::path& folder, Notes& notes) {
+  check_folder(folder);
+  return by_name(folder, list_folder(folder), notes);
+}
+
+std::map<std::string, fs::path> only_images_of(const fs::path& folder, Notes& notes) {
+  check_folder(folder);
+  const FolderListing listing = list_folder(folder);
+  if (!listing.folders.empty() && !is_result_folder(folder)) {
+    notes.push_back(fmt::format("{}: the folders in it are not used: {}", folder.string(),
+                                count_and_names(listing.folders)));
   }
-  return images;
+  return by_name(folder, listing, notes);
 }
 
 std::set<std::string> folders_of(const fs::path& folder) {
@@ -110,8 +132,9 @@ std::vector<std::string> chosen_categories(const std::set<std::string>& known,
   for (const std::string& name : asked) {
     check_plain_name(name, "category");
     check_input(seen.insert(name).second, "the category '{}' is named twice", name);
-    check_input(known.contains(name), "{}: no category '{}'; there are {}", source, name,
-                printable(fmt::format("{}", fmt::join(known, ", "))));
+    check_input(known.contains(name), "{}: no category '{}'; there are {}{}", source, name,
+                printable(fmt::format("{}", fmt::join(known, ", "))),
+                did_you_mean(name, {known.begin(), known.end()}));
   }
   return asked;
 }

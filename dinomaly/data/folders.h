@@ -20,11 +20,18 @@ std::filesystem::path entry_named(const std::filesystem::path& parent, const std
 // Throws InputError naming the folder if it is missing or a file.
 void check_folder(const std::filesystem::path& folder);
 
-// Regular files ending in png, jpg, jpeg or bmp in any case, by name without extension; hidden files are
-// skipped. Throws InputError if two share a name, one is a dangling link, or the folder cannot be listed.
-std::map<std::string, std::filesystem::path> images_of(const std::filesystem::path& folder);
+// What a reader leaves aside, in a few words each, for Dataset::notes.
+using Notes = std::vector<std::string>;
 
-// Names of its subfolders that are not hidden.
+// The images of a folder (image_files.h), by name without extension. Notes name its other files.
+// Throws InputError if two share a name, one is of a format that is not read or a dangling link, or the folder
+// cannot be listed.
+std::map<std::string, std::filesystem::path> images_of(const std::filesystem::path& folder, Notes& notes);
+// The same where no folders are expected: those that it holds are noted too.
+std::map<std::string, std::filesystem::path> only_images_of(const std::filesystem::path& folder,
+                                                            Notes& notes);
+
+// Names of its subfolders that are neither hidden nor a system's.
 std::set<std::string> folders_of(const std::filesystem::path& folder);
 
 // Categories and defects name output files, so this throws InputError for a name that would lead out of the

@@ -1,5 +1,6 @@
 #include "dinomaly/data/image_folder.h"
 
+#include <algorithm>
 #include <set>
 #include <system_error>
 
@@ -23,9 +24,9 @@ std::string folder_name(const fs::path& root) {
   return whole.has_filename() ? whole.filename().string() : "images";
 }
 
-void add_images(const fs::path& folder, const std::string& category, const std::string& defect,
-                std::vector<ListedSample>& rows) {
-  for (const auto& [id, image] : images_of(folder)) {
+void add_images(const std::string& category, const std::string& defect,
+                const std::map<std::string, fs::path>& images, std::vector<ListedSample>& rows) {
+  for (const auto& [id, image] : images) {
     ListedSample row;
     row.sample = {.category = category, .defect = defect, .id = id, .image = image, .mask = {}};
     row.sample.anomalous = defect != "good";
@@ -35,9 +36,9 @@ void add_images(const fs::path& folder, const std::string& category, const std::
 }
 
 // Finds the masks of one defect's images: either all have one or none.
-void add_masks(const fs::path& folder, const std::string& defect, std::vector<Sample>& test) {
+void add_masks(const fs::path& folder, const std::string& defect, std::vector<Sample>& test, Notes& notes) {
   if (!is_folder(folder)) return;
-  const auto masks = images_of(folder);
+  const auto masks = only_images_of(folder, notes);
   for (Sample& sample : test) {
     if (sample.defect != defect) continue;
     auto mask = masks.find(sample.id);
@@ -45,31 +46,48 @@ void add_masks(const fs::path& folder, const std::string& defect, std::vector<Sa
     check_input(mask != masks.end(), "{}: its mask {} is missing", sample.image.string(),
                 (folder / (sample.id + ".png")).string());
     sample.mask = mask->second;
-    sample.label_mask = true;
   }
 }
 
+const std::set<std::string> defect_names{"anomalous", "anomaly", "bad", "defect", "defective",
+                                         "defects",   "ko",      "ng",  "nok",    "not_good"};
+
 }  // namespace
+
+bool names_defects(const fs::path& folder) {
+  std::error_code error;
+  const fs::path whole = fs::canonical(folder, error);
+  if (error) return false;
+  const std::string name = lower(whole.filename().string());
+  if (defect_names.contains(name)) return true;
+  if (good_names.contains(name) || lower(whole.parent_path().filename().string()) != "test") return false;
+  return std::any_of(good_names.begin(), good_names.end(), [&](const std::string& good) {
+    return is_folder(entry_named(whole.parent_path(), good));
+  });
+}
 
 Dataset read_image_folder(const fs::path& root, const std::vector<std::string>& categories) {
   check_folder(root);
   const std::string name = folder_name(root);
   std::vector<ListedSample> rows;
-  add_images(root, name, "good", rows);
+  Notes notes;
+  add_images(name, "good", images_of(root, notes), rows);
   std::set<std::string> defects;
   for (const std::string& folder : folders_of(root)) {
     if (mask_names.contains(lower(folder))) continue;
     const bool good = good_names.contains(lower(folder));
-    add_images(root / folder, name, good ? "good" : folder, rows);
-    if (!good) defects.insert(folder);
+    const auto images = only_images_of(root / folder, notes);
+    add_images(name, good ? "good" : folder, images, rows);
+    if (!good && !images.empty()) defects.insert(folder);
   }
-  check_input(!rows.empty(), "{}: no images (png, jpg, jpeg, bmp), and no known layout", root.string());
+  check_input(!rows.empty(), "{}: no images, and no known layout", root.string());
   Dataset dataset{.root = root, .categories = assemble(std::move(rows), categories, root.string())};
   Category& category = dataset.categories.front();
   for (const std::string& defect : defects) {
     for (const std::string& masks : mask_names)
-      add_masks(entry_named(entry_named(root, masks), defect), defect, category.test);
+      add_masks(entry_named(entry_named(root, masks), defect), defect, category.test, notes);
   }
+  dataset.notes = std::move(notes);
   const int64_t held = hold_out_good(category);
   if (held > 0) {
     dataset.notes.push_back(

@@ -16,4 +16,8 @@ namespace dinomaly {
 // only some images of a defect have masks, or if `categories` names another category.
 Dataset read_image_folder(const std::filesystem::path& root, const std::vector<std::string>& categories = {});
 
+// Whether a folder's name says that what it holds is defective: one of the usual names ("bad", "ng", ...), or
+// a folder of a test part that keeps its good images in another one.
+bool names_defects(const std::filesystem::path& folder);
+
 }  // namespace dinomaly

@@ -48,8 +48,9 @@ bool is_rearranged_visa(const fs::path& category) {
   const fs::path masks = entry_named(entry_named(category, "ground_truth"), "bad");
   const fs::path bad = entry_named(entry_named(category, "test"), "bad");
   if (!has_train(category, "good") || !is_folder(bad) || !is_folder(masks)) return false;
-  const auto images = images_of(bad);
-  return !images.empty() && images_of(masks).contains(images.begin()->first);
+  Notes ignored;  // its reader will note them
+  const auto images = images_of(bad, ignored);
+  return !images.empty() && images_of(masks, ignored).contains(images.begin()->first);
 }
 
 // A data set, or its one category if `root` itself has the folder train.
@@ -60,7 +61,9 @@ Dataset read_folders(const fs::path& root, const std::vector<std::string>& categ
   std::error_code error;
   const fs::path whole = fs::canonical(root, error);
   const std::string name = chosen_categories({whole.filename().string()}, categories, root.string()).at(0);
-  return {.root = root, .categories = {read_mvtec_category(root, name, names)}};
+  Dataset dataset{.root = root, .categories = {}};
+  dataset.categories.push_back(read_mvtec_category(root, name, dataset.notes, names));
+  return dataset;
 }
 
 Dataset read_as(Layout layout, const fs::path& root, const std::vector<std::string>& categories) {

@@ -114,7 +114,6 @@ Dataset read_visa_raw(const fs::path& root, const std::vector<std::string>& cate
                               is_train(table.get(i, "split"), source));
     if (row.sample.anomalous) {
       row.sample.mask = listed_file(root, table.get(i, "mask"), source + ": mask", true);
-      row.sample.label_mask = true;
     }
     rows.push_back(std::move(row));
   }
@@ -157,7 +156,6 @@ Dataset read_csv_dataset(const fs::path& file, const std::vector<std::string>& c
     const std::string& mask = table.get(i, "mask");
     if (row.sample.anomalous && !mask.empty()) {
       row.sample.mask = listed_file(folder, mask, source + ": mask", false);
-      row.sample.label_mask = true;
     }
     rows.push_back(std::move(row));
   }

@@ -11,17 +11,17 @@
 
 namespace dinomaly {
 
-// The mask of an anomalous sample that has one, labels made 255; its image is width x height. Throws
-// InputError as load_mask().
-Image load_mask_of(const Sample& sample, int64_t width, int64_t height);
-
 // The mask of a test sample as the maps see it, (map_size, map_size) u8 of 0 and 1; all 0 for a good one.
 // `width` and `height` are the image's: a mask of another size throws InputError.
 Tensor load_sample_mask(const Sample& sample, int64_t width, int64_t height, const ImageConfig& config,
                         int64_t map_size);
 
 // Decodes every image and mask once, so that a damaged file is reported before hours of training and
-// not after them.
-void verify_images(const std::vector<Sample>& samples);
+// not after them. Throws the InputError of the first that is.
+void verify_images(const std::vector<Sample>& samples, const PixelRules& rules = {});
+
+// How many bits the images' samples of 16 bits use, where their files do not say so: 8, 10, 12, 14 or 16, the
+// fewest that hold the largest value of all; 16 without such images. Cameras of 12 bits often write files of 16.
+int64_t measured_bit_depth(const std::vector<Sample>& samples);
 
 }  // namespace dinomaly

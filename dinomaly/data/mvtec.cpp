@@ -4,8 +4,11 @@
 #include <map>
 #include <set>
 
+#include "dinomaly/base/did_you_mean.h"
 #include "dinomaly/base/framework.h"
 #include "dinomaly/data/folders.h"
+#include "dinomaly/image/image_files.h"
+#include "dinomaly/image/result_mark.h"
 #include "tensor/error.h"
 
 namespace dinomaly {
@@ -14,24 +17,36 @@ namespace fs = std::filesystem;
 
 namespace {
 
-std::vector<Sample> read_train(const fs::path& folder, const std::string& category) {
+std::vector<Sample> read_train(const fs::path& folder, const std::string& category, Notes& notes) {
   std::vector<Sample> samples;
-  for (const auto& [id, image] : images_of(folder)) {
+  for (const auto& [id, image] : only_images_of(folder, notes)) {
     samples.push_back({.category = category, .defect = "good", .id = id, .image = image, .mask = {}});
   }
-  check_input(!samples.empty(), "{}: no images (png, jpg, jpeg, bmp)", folder.string());
+  check_input(!samples.empty(), "{}: no images in it", folder.string());
   return samples;
+}
+
+// Images of other folders, and beside the one folder of good images, are not trained on.
+void note_unused(const fs::path& train, const std::string& good, Notes& notes) {
+  std::vector<fs::path> unused;
+  for (const std::string& name : folders_of(train)) {
+    if (lower(name) != lower(good)) unused.emplace_back(name);
+  }
+  for (const auto& [id, image] : images_of(train, notes)) unused.push_back(image);
+  if (!unused.empty())
+    notes.push_back(
+        fmt::format("{}: beside {}, not used: {}", train.string(), good, count_and_names(unused)));
 }
 
 // Adds the test images of one folder; `good` says whether they are normal.
 void read_defect(const fs::path& root, const std::string& category, const std::string& defect, bool good,
-                 const std::string& mask_suffix, std::vector<Sample>& samples) {
-  const std::map<std::string, fs::path> images = images_of(entry_named(root, "test") / defect);
+                 const std::string& mask_suffix, std::vector<Sample>& samples, Notes& notes) {
+  const std::map<std::string, fs::path> images = only_images_of(entry_named(root, "test") / defect, notes);
   if (images.empty()) return;
   const fs::path all_masks = entry_named(root, "ground_truth"), mask_folder = entry_named(all_masks, defect);
   const bool needs_masks = !good && is_folder(all_masks);
   std::map<std::string, fs::path> masks;
-  if (needs_masks) masks = images_of(mask_folder);
+  if (needs_masks) masks = only_images_of(mask_folder, notes);
   for (const auto& [id, image] : images) {
     Sample sample{
         .category = category, .defect = good ? "good" : defect, .id = id, .image = image, .mask = {}};
@@ -48,42 +63,59 @@ void read_defect(const fs::path& root, const std::string& category, const std::s
 
 }  // namespace
 
-Category read_mvtec_category(const fs::path& folder, const std::string& name, const FolderNames& names) {
-  Category category{.name = name,
-                    .train = read_train(entry_named(entry_named(folder, "train"), names.good), name),
-                    .test = {}};
+Category read_mvtec_category(const fs::path& folder, const std::string& name, Notes& notes,
+                             const FolderNames& names) {
+  const fs::path train = entry_named(folder, "train");
+  Category category{
+      .name = name, .train = read_train(entry_named(train, names.good), name, notes), .test = {}};
+  note_unused(train, names.good, notes);
   const fs::path test = entry_named(folder, "test");
   if (!is_folder(test)) return category;
   const std::set<std::string> defects = folders_of(test);
-  if (defects.empty() && !images_of(test).empty()) return category;
+  const auto beside = images_of(test, notes);
+  if (defects.empty() && !beside.empty()) return category;
+  if (!beside.empty())
+    notes.push_back(fmt::format("{}: {} images are in no folder and not used", test.string(), beside.size()));
   for (const std::string& defect : defects) {
-    read_defect(folder, name, defect, lower(defect) == names.good, names.mask_suffix, category.test);
+    read_defect(folder, name, defect, lower(defect) == names.good, names.mask_suffix, category.test, notes);
   }
   // The good images' folder may sort elsewhere than "good" does.
   std::stable_sort(category.test.begin(), category.test.end(),
                    [](const Sample& a, const Sample& b) { return a.defect < b.defect; });
-  check_input(!category.test.empty(), "{}: no images (png, jpg, jpeg, bmp) in its folders", test.string());
+  check_input(!category.test.empty(), "{}: no images in its folders", test.string());
   return category;
 }
 
 Dataset read_mvtec(const fs::path& root, const std::vector<std::string>& categories,
                    const FolderNames& names) {
   check_folder(root);
+  Dataset dataset{.root = root, .categories = {}};
   std::vector<std::string> chosen = categories;
   if (chosen.empty()) {
     // There may be other folders (notes, licences) beside the categories.
+    std::vector<fs::path> others;
     for (const std::string& name : folders_of(root)) {
-      if (is_folder(entry_named(root / name, "train"))) chosen.push_back(name);
+      if (is_folder(entry_named(root / name, "train")))
+        chosen.push_back(name);
+      else if (!is_result_folder(root / name))
+        others.push_back(name);
     }
+    if (!others.empty())
+      dataset.notes.push_back(
+          fmt::format("{}: folders without train are not used: {}", root.string(), count_and_names(others)));
     check_input(!chosen.empty(), "{}: no category (a folder with train/{}) in it", root.string(), names.good);
   }
-  Dataset dataset{.root = root, .categories = {}};
   std::set<std::string> seen;
   for (const std::string& name : chosen) {
     check_plain_name(name, "category");
     check_input(seen.insert(name).second, "the category '{}' is named twice", name);
+    if (!fs::exists(root / name)) {
+      const std::set<std::string> known = folders_of(root);
+      fail_input("{}: no such folder{}", (root / name).string(),
+                 did_you_mean(name, {known.begin(), known.end()}));
+    }
     check_folder(root / name);
-    dataset.categories.push_back(read_mvtec_category(root / name, name, names));
+    dataset.categories.push_back(read_mvtec_category(root / name, name, dataset.notes, names));
   }
   return dataset;
 }

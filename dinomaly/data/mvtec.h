@@ -21,16 +21,16 @@ struct FolderNames {
 };
 
 // Lists the files of `categories`, or of every category of `root` in sorted order if none is named; reads
-// none of them. Images are regular files ending in png, jpg, jpeg or bmp in any case; other and hidden files
-// are skipped. If a category's test folder is missing, or holds images but no subfolders (so no labels),
-// Category::test is empty; without a ground_truth folder there are no masks. Throws InputError naming the
-// folder or file at fault: a missing folder, a category without training images, two images with the same id,
+// none of them. Images are what image_files.h says; Dataset::notes names what is not used. If a category's test
+// folder is missing, or holds images but no subfolders (so no labels), Category::test is empty; without a
+// ground_truth folder there are no masks. Throws InputError naming the folder or file at fault: a missing
+// folder, a category without training images, two images with the same id or one of a format that is not read,
 // an anomalous image without its mask, a category named twice or whose name is a path.
 Dataset read_mvtec(const std::filesystem::path& root, const std::vector<std::string>& categories = {},
                    const FolderNames& names = {});
 
-// One category whose folders train and test are in `folder` itself.
+// One category whose folders train and test are in `folder` itself. Adds to `notes` what is not used.
 Category read_mvtec_category(const std::filesystem::path& folder, const std::string& name,
-                             const FolderNames& names = {});
+                             std::vector<std::string>& notes, const FolderNames& names = {});
 
 }  // namespace dinomaly

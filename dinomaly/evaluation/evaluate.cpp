@@ -58,14 +58,15 @@ std::function<Image(Image)> crop_for(TestImages images, const Config& config) {
 }
 
 CategoryResult evaluate(const Dinomaly& model, const Category& category, int64_t batch,
-                        const std::function<void()>& progress, TestImages images) {
-  PaperEvaluation evaluation(category, model.config());
-  for_each_prediction(Predictor(model, {}, batch), category.test,
+                        const std::function<void()>& progress, TestImages images, Area area) {
+  const Predictor predictor(model, {.area = area}, batch);
+  PaperEvaluation evaluation(category, predictor.config());
+  for_each_prediction(predictor, category.test,
                       {[&](const Sample&, const InputImage& image, const Prediction& prediction) {
                         evaluation.add(image, prediction);
                         if (progress) progress();
                       }},
-                      crop_for(images, model.config()));
+                      crop_for(images, predictor.config()));
   return evaluation.compute();
 }
 

@@ -28,7 +28,7 @@ enum class TestImages { kept, dropped };
 // come with pixels are kept.
 class PaperEvaluation {
  public:
-  // `category` must outlive the evaluation.
+  // `category` must outlive the evaluation. `config`: of the predictor (inspecting_config()).
   PaperEvaluation(const Category& category, const Config& config);
   // Throws InputError naming a mask that is damaged or not as large as the image.
   void add(const InputImage& image, const Prediction& prediction);
@@ -45,8 +45,10 @@ class PaperEvaluation {
 // For for_each_prediction: the crop of an image, or nothing of it.
 std::function<Image(Image)> crop_for(TestImages images, const Config& config);
 
-// Runs the model over the category's test images. `progress` is called after each image.
+// Runs the model over the category's test images. `progress` is called after each image. The paper judges the
+// centre crop; of whole images the same numbers are computed over all pixels.
 CategoryResult evaluate(const Dinomaly& model, const Category& category, int64_t batch,
-                        const std::function<void()>& progress = {}, TestImages images = TestImages::kept);
+                        const std::function<void()>& progress = {}, TestImages images = TestImages::kept,
+                        Area area = Area::crop);
 
 }  // namespace dinomaly

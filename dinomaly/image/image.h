@@ -1,4 +1,4 @@
-// 8-bit images, read from PNG, JPEG and BMP files and written as PNG.
+// 8-bit images, read from the usual kinds of files and written as PNG.
 #pragma once
 
 #include <algorithm>
@@ -42,17 +42,25 @@ struct PixelRules {
 // A channel's value, limited to 0 to 255 and rounded.
 inline uint8_t to_byte(double value) { return static_cast<uint8_t>(std::clamp(value, 0.0, 255.0) + 0.5); }
 
-// What PIL's convert("RGB") gives: grey repeated, alpha dropped, palettes resolved; of 16 bits the high byte.
-// The file type is recognised by its first bytes, not by its name. Throws InputError naming the file and what
-// is wrong with it: no such file, another format, cut short, damaged, CMYK, wider or higher than 32768, more
-// than 2^26 pixels.
-Image load_image_rgb(const std::filesystem::path& path);
+// Whether the channels of an RGB image differ nowhere by more than compression makes them.
+bool is_grey(const Image& rgb);
 
-// One channel, as PIL's convert("L"): (19595 R + 38470 G + 7471 B + 32768) >> 16. Same errors.
-Image load_grey(const std::filesystem::path& path);
+// A PNG, JPEG, TIFF, WebP, BMP or PNM file, recognised by its first bytes, not by its name, as PIL's
+// convert("RGB") gives it: grey repeated, palettes resolved, alpha dropped (the colour under it counts); deeper
+// samples and the orientation by `rules`. Throws InputError naming the file and what is wrong with it: no such
+// file, another format, several pages or an animation, cut short, damaged, CMYK, samples that are no brightness
+// (floating-point, signed, 32 bits), wider or higher than 32768, more than 2^26 pixels.
+Image load_image_rgb(const std::filesystem::path& path, const PixelRules& rules = {});
 
-// The mask of an image of width x height. Also throws InputError if its size differs, since then it cannot be
-// known which pixels it means.
+// The mask of an anomalous image of width x height: 255 where it is defective, else 0. What is not zero is
+// defective, whatever the depth and the encoding (1 to 64 bits, integer or floating-point):
+//   colours: what is not black
+//   a palette: every index but 0; where entry 0 is not black but another entry in use is, what is not black
+//   alpha: what is transparent is good; where all that is visible is black but some is transparent, the alpha
+//     alone says what is defective
+// Its own EXIF orientation is applied, unless only the mask as stored has the image's size. Throws InputError
+// as load_image_rgb(), where the size differs, since then it cannot be known which pixels it means, and where
+// nothing is defective.
 Image load_mask(const std::filesystem::path& path, int64_t width, int64_t height);
 
 std::string encode_png(const Image& image);
@@ -61,5 +69,7 @@ std::string encode_jpeg(const Image& image, int quality);
 // Writes encode_png() to a file, whole or not at all. Throws InputError naming the file if it
 // cannot be written.
 void save_png(const std::filesystem::path& path, const Image& image);
+// The same, marked as a result of the program (result_mark.h).
+void save_result_png(const std::filesystem::path& path, const Image& image);
 
 }  // namespace dinomaly

@@ -1,23 +1,98 @@
 #include "dinomaly/image/image_files.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
-#include <array>
+#include <deque>
+#include <fstream>
+#include <iterator>
+#include <set>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
+#include "dinomaly/image/image_format.h"
+#include "dinomaly/image/result_mark.h"
 #include "tensor/error.h"
+#include "tensor/io/printable.h"
 
 namespace dinomaly {
 
 namespace fs = std::filesystem;
 
+namespace {
+
+std::string head_of(const fs::path& file) {
+  std::string head(256, '\0');
+  std::ifstream stream(file, std::ios::binary);
+  stream.read(head.data(), static_cast<std::streamsize>(head.size()));
+  head.resize(static_cast<size_t>(std::max<std::streamsize>(stream.gcount(), 0)));
+  return head;
+}
+
+std::vector<fs::path> entries_of(const fs::path& folder) {
+  std::error_code error;
+  std::vector<fs::path> result;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    if (!is_passed_over_name(it->path())) result.push_back(it->path());
+  }
+  check_input(!error, "{}: cannot list the folder: {}", folder.string(), error.message());
+  std::sort(result.begin(), result.end());
+  return result;
+}
+
+void add_file(const fs::path& file, bool among_results, FolderListing& listing) {
+  switch (kind_of(file, among_results)) {
+    case FileKind::image:
+      return listing.images.push_back(file);
+    case FileKind::foreign:
+      return listing.foreign.push_back(file);
+    case FileKind::other:
+      return listing.others.push_back(file);
+    case FileKind::passed_over:
+      return;
+  }
+}
+
+}  // namespace
+
+bool is_passed_over_name(const fs::path& path) {
+  static const std::set<std::string> of_systems{"thumbs.db",  "ehthumbs.db", "desktop.ini",
+                                                "icon\r",     "__macosx",    "$recycle.bin",
+                                                "lost+found", "@eadir",      "system volume information"};
+  const std::string name = lower(path.filename().string());
+  return name.starts_with('.') || of_systems.contains(name);
+}
+
 bool is_image_name(const fs::path& path) {
-  const std::string extension = lower(path.extension().string());
-  constexpr std::array<std::string_view, 4> known{".png", ".jpg", ".jpeg", ".bmp"};
-  return !path.filename().string().starts_with('.') &&
-         std::find(known.begin(), known.end(), extension) != known.end();
+  static const std::set<std::string> known{".png", ".jpg",  ".jpeg", ".jpe", ".jfif", ".bmp", ".dib",
+                                           ".tif", ".tiff", ".webp", ".pgm", ".ppm",  ".pbm", ".pnm"};
+  if (is_passed_over_name(path)) return false;
+  return known.contains(lower(path.extension().string())) || !foreign_format("", path).empty();
+}
+
+bool is_own_result(const fs::path& file) {
+  std::error_code error;
+  return fs::is_regular_file(file, error) && is_result(file, head_of(file));
+}
+
+std::string foreign_format_of(const fs::path& file) { return foreign_format(head_of(file), file); }
+
+FileKind kind_of(const fs::path& file, bool among_results) {
+  if (is_passed_over_name(file)) return FileKind::passed_over;
+  const bool named_so = is_image_name(file);
+  std::error_code error;
+  if (!fs::is_regular_file(file, error)) {
+    // Reading a dangling link reports that its file is missing.
+    return named_so && !fs::exists(file, error) ? FileKind::image : FileKind::other;
+  }
+  const std::string head = head_of(file);
+  if (is_result(file, head)) return FileKind::passed_over;
+  if (!foreign_format(head, file).empty()) return FileKind::foreign;
+  if (named_so || format_of(head) != ImageFormat::unknown) return FileKind::image;
+  return among_results ? FileKind::passed_over : FileKind::other;
 }
 
 void check_no_dead_link(const fs::path& path) {
@@ -26,22 +101,50 @@ void check_no_dead_link(const fs::path& path) {
               "{}: a link to a file that does not exist", path.string());
 }
 
-std::vector<fs::path> list_images(const fs::path& folder) {
-  std::error_code error;
-  std::vector<fs::path> images;
-  fs::recursive_directory_iterator it(folder, error);
-  check_input(!error, "{}: cannot list the folder: {}", folder.string(), error.message());
-  for (const fs::recursive_directory_iterator end; !error && it != end; it.increment(error)) {
-    std::error_code ignored;
-    const bool hidden = it->path().filename().string().starts_with('.');
-    if (hidden && it->is_directory(ignored)) it.disable_recursion_pending();
-    // A dangling link is listed too: reading it reports that its file is missing.
-    const bool dead = it->is_symlink(ignored) && !it->exists(ignored);
-    if (is_image_name(it->path()) && (dead || it->is_regular_file(ignored))) images.push_back(it->path());
+FolderListing list_folder(const fs::path& folder) {
+  FolderListing listing;
+  const bool among_results = is_result_folder(folder);
+  for (const fs::path& entry : entries_of(folder)) {
+    if (is_folder(entry))
+      listing.folders.push_back(entry);
+    else
+      add_file(entry, among_results, listing);
   }
-  check_input(!error, "{}: cannot list the folder: {}", folder.string(), error.message());
-  std::sort(images.begin(), images.end());
-  return images;
+  return listing;
+}
+
+FolderListing list_images(const fs::path& folder) {
+  FolderListing listing;
+  std::set<std::pair<dev_t, ino_t>> seen;
+  // Folders before links to folders, so that a file that both lead to goes by its own name.
+  std::deque<std::pair<fs::path, bool>> folders{{folder, false}}, links;
+  while (!folders.empty() || !links.empty()) {
+    std::deque<std::pair<fs::path, bool>>& from = folders.empty() ? links : folders;
+    const auto [current, below_results] = from.front();
+    from.pop_front();
+    struct stat status;
+    if (stat(current.c_str(), &status) == 0 && !seen.emplace(status.st_dev, status.st_ino).second) continue;
+    const bool among_results = below_results || is_result_folder(current);
+    for (const fs::path& entry : entries_of(current)) {
+      std::error_code ignored;
+      if (!is_folder(entry))
+        add_file(entry, among_results, listing);
+      else
+        (fs::is_symlink(entry, ignored) ? links : folders).emplace_back(entry, among_results);
+    }
+  }
+  for (std::vector<fs::path>* files : {&listing.images, &listing.foreign, &listing.others})
+    std::sort(files->begin(), files->end());
+  return listing;
+}
+
+std::string count_and_names(const std::vector<fs::path>& files) {
+  constexpr size_t most = 10;
+  std::string text = fmt::format("{}: ", files.size());
+  for (size_t i = 0; i < files.size() && i < most; ++i) {
+    text += (i == 0 ? "" : ", ") + one_line(files[i].filename().string());
+  }
+  return files.size() > most ? text + fmt::format(" and {} more", files.size() - most) : text;
 }
 
 }  // namespace dinomaly

@@ -1,70 +1,34 @@
 #include "dinomaly/image/image_format.h"
 
+#include <zlib.h>
+
 #include <algorithm>
 #include <array>
-#include <cmath>
-#include <cstdint>
 #include <cstdlib>
-#include <set>
+#include <map>
+#include <utility>
+#include <vector>
 
+#include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
+#include "dinomaly/image/jpeg_format.h"
 #include "tensor/error.h"
 
 namespace dinomaly {
 
 namespace {
 
-// Unsigned bytes with bounds: reading past the end is the "cut short" error.
-class Reader {
- public:
-  Reader(const std::filesystem::path& path, std::string_view bytes) : name_(path.string()), bytes_(bytes) {}
+using namespace std::string_view_literals;
 
-  const std::string& name() const { return name_; }
-  size_t size() const { return bytes_.size(); }
-  void need(size_t end) const { check_input(end <= size(), "{}: the image is cut short", name_); }
-  uint8_t u8(size_t at) const {
-    need(at + 1);
-    return static_cast<uint8_t>(bytes_[at]);
-  }
-  uint32_t big16(size_t at) const { return uint32_t{u8(at)} << 8 | u8(at + 1); }
-  uint32_t big32(size_t at) const { return big16(at) << 16 | big16(at + 2); }
-  uint32_t little16(size_t at) const { return uint32_t{u8(at + 1)} << 8 | u8(at); }
-  uint32_t little32(size_t at) const { return little16(at + 2) << 16 | little16(at); }
-  std::string_view text(size_t at, size_t length) const {
-    need(at + length);
-    return bytes_.substr(at, length);
-  }
+constexpr int64_t largest_side = 1 << 20;
 
- private:
-  std::string name_;
-  std::string_view bytes_;
-};
-
-// CRC-32 of ISO 3309, as the PNG specification (section 5.5) prescribes for chunk type and data.
-uint32_t crc32(std::string_view bytes) {
-  static const std::array<uint32_t, 256> table = [] {
-    std::array<uint32_t, 256> entries{};
-    for (uint32_t byte = 0; byte < 256; ++byte) {
-      uint32_t value = byte;
-      for (int bit = 0; bit < 8; ++bit) value = (value >> 1) ^ ((value & 1) ? 0xEDB88320u : 0u);
-      entries[byte] = value;
-    }
-    return entries;
-  }();
-  uint32_t crc = 0xFFFFFFFFu;
-  for (char byte : bytes) crc = table[(crc ^ static_cast<uint8_t>(byte)) & 0xFF] ^ (crc >> 8);
-  return ~crc;
+// The checksum of chunk type and data, as the PNG specification (section 5.5) prescribes.
+uint32_t checksum(std::string_view bytes) {
+  const auto* data = reinterpret_cast<const Bytef*>(bytes.data());
+  return static_cast<uint32_t>(::crc32(0, data, static_cast<uInt>(bytes.size())));
 }
 
-constexpr int64_t largest_side = 32768;
-
-// The decoder would report such a file as one of unknown type.
-void check_sides(const Reader& file, int64_t width, int64_t height) {
-  check_input(width > 0 && height > 0 && width <= largest_side && height <= largest_side,
-              "{}: {} x {} pixels; a side must be within 1..{}", file.name(), width, height, largest_side);
-}
-
-void check_png(const Reader& file) {
+void check_png(const ByteReader& file) {
   for (size_t at = 8;;) {
     const size_t length = file.big32(at);
     const std::string_view type = file.text(at + 4, 4);
@@ -72,121 +36,212 @@ void check_png(const Reader& file) {
     // An upper-case first letter marks what a decoder cannot do without.
     const bool critical = type[0] >= 'A' && type[0] <= 'Z';
     if (critical) {
-      check_input(crc32(file.text(at + 4, 4 + length)) == file.big32(at + 8 + length),
+      check_input(checksum(file.text(at + 4, 4 + length)) == file.big32(at + 8 + length),
                   "{}: the PNG is damaged: wrong checksum at byte {}", file.name(), at);
     }
     if (type == "IHDR" && length >= 8) check_sides(file, file.big32(at + 8), file.big32(at + 12));
+    check_input(type != "acTL" || length < 4 || file.big32(at + 8) < 2,
+                "{}: a PNG animation; only still images are read", file.name());
     if (type == "IEND") return;
     at += 12 + length;
   }
 }
 
-bool starts_frame(uint8_t marker) {
-  return marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 && marker != 0xCC;
+void check_bmp(const ByteReader& file) {
+  const BmpHeader header = read_bmp_header(file);
+  const int64_t last_row = (header.width * header.bits + 7) / 8;
+  file.need(header.pixels + static_cast<size_t>(header.padded_row * (header.height - 1) + last_row));
 }
 
-bool stands_alone(uint8_t marker) { return marker == 0x01 || (marker >= 0xD0 && marker <= 0xD8); }
-
-// What the decoder takes on trust: the number of codes in a Huffman table, and that the tables a scan uses
-// exist. If they do not, it would read its own uninitialised memory, and beyond.
-class JpegTables {
- public:
-  explicit JpegTables(const Reader& file) : file_(file) {}
-
-  void define_huffman(size_t at, size_t end) {
-    while (at < end) {
-      const uint8_t slot = file_.u8(at);
-      size_t codes = 0;
-      for (size_t length = 1; length <= 16; ++length) codes += file_.u8(at + length);
-      check_input(codes <= 256, "{}: the JPEG is damaged: a Huffman table of {} codes", file_.name(), codes);
-      huffman_.insert(slot);
-      at += 17 + codes;
-    }
-  }
-  void define_quantisation(size_t at, size_t end) {
-    while (at < end) {
-      const uint8_t slot = file_.u8(at);
-      quantisation_.insert(slot & 15);
-      at += slot >> 4 ? 129 : 65;
-    }
-  }
-  // A frame's header: its components and their quantisation tables.
-  void begin_frame(size_t at, bool progressive) {
-    progressive_ = progressive;
-    check_sides(file_, file_.big16(at + 5), file_.big16(at + 3));
-    const int components = file_.u8(at + 7);
-    check_input(components == 1 || components == 3,
-                "{}: a JPEG with {} components (CMYK?); only grey and colour are supported", file_.name(),
-                components);
-    for (int i = 0; i < components; ++i)
-      needed_quantisation_.insert(file_.u8(at + 10 + 3 * static_cast<size_t>(i)));
-  }
-  // A scan's header. The first, coarse pass of a progressive scan needs no AC table, the others no DC table.
-  void begin_scan(size_t at) const {
-    const size_t components = file_.u8(at + 2), spectral = at + 3 + 2 * components;
-    const bool coarse = file_.u8(spectral) == 0;
-    bool known = std::includes(quantisation_.begin(), quantisation_.end(), needed_quantisation_.begin(),
-                               needed_quantisation_.end());
-    for (size_t i = 0; i < components; ++i) {
-      const uint8_t tables = file_.u8(at + 4 + 2 * i);
-      if (!progressive_ || coarse) known = known && huffman_.contains(tables >> 4);
-      if (!progressive_ || !coarse) known = known && huffman_.contains(0x10 | (tables & 15));
-    }
-    check_input(known, "{}: the JPEG is damaged: a scan uses a missing table", file_.name());
-  }
-
- private:
-  const Reader& file_;
-  bool progressive_ = false;
-  std::set<uint8_t> huffman_, quantisation_, needed_quantisation_;  // by slot; 0x10: AC
-};
-
-// Walks the segments. Inside entropy-coded data an FF is followed by 00 or a restart marker, so the
-// search for the next marker also passes over it, and an embedded thumbnail's own end cannot be mistaken
-// for the file's.
-void check_jpeg(const Reader& file) {
-  constexpr uint8_t end_of_image = 0xD9, huffman = 0xC4, quantisation = 0xDB, scan = 0xDA, progressive = 0xC2;
-  JpegTables tables(file);
-  for (size_t at = 2;;) {
-    while (file.u8(at) != 0xFF) ++at;
-    while (file.u8(at) == 0xFF) ++at;
-    const uint8_t marker = file.u8(at++);
-    if (marker == end_of_image) return;
-    if (marker == 0 || stands_alone(marker)) continue;
-    const size_t length = file.big16(at);
-    check_input(length >= 2, "{}: the JPEG is damaged: a segment of length {}", file.name(), length);
-    file.need(at + length);
-    if (starts_frame(marker)) tables.begin_frame(at, marker == progressive);
-    if (marker == huffman) tables.define_huffman(at + 2, at + length);
-    if (marker == quantisation) tables.define_quantisation(at + 2, at + length);
-    if (marker == scan) tables.begin_scan(at);
-    at += length;
-  }
+void check_pnm(const ByteReader& file) {
+  const PnmHeader header = read_pnm_header(file);
+  if (!header.binary) return;  // numbers as text: their count shows when they are read
+  const int64_t row = header.bitmap ? (header.width + 7) / 8
+                                    : header.width * header.channels * (header.largest > 255 ? 2 : 1);
+  file.need(header.pixels + static_cast<size_t>(row * header.height));
 }
 
-void check_bmp(const Reader& file) {
-  const size_t offset = file.little32(10);
-  const bool old_header = file.little32(14) == 12;
-  const int64_t width = old_header ? file.little16(18) : static_cast<int32_t>(file.little32(18));
-  // A negative height means rows from the top.
-  const int64_t height =
-      std::abs(old_header ? file.little16(20) : int64_t{static_cast<int32_t>(file.little32(22))});
-  const int64_t bits = file.little16(old_header ? 24 : 28);
-  check_sides(file, width, height);
-  check_input(bits <= 32, "{}: a BMP of {} bits per pixel cannot be read", file.name(), bits);
-  const int64_t padded_row = (width * bits + 31) / 32 * 4;
-  file.need(offset + static_cast<size_t>(padded_row * (height - 1) + (width * bits + 7) / 8));
+void check_webp(const ByteReader& file) {
+  const size_t length = file.little32(4);
+  check_input(length >= 12, "{}: the WebP is damaged: it says it has {} bytes", file.name(), length);
+  file.need(8 + length);
+  constexpr uint8_t animated = 2;
+  check_input(file.text(12, 4) != "VP8X" || (file.u8(20) & animated) == 0,
+              "{}: a WebP animation; only still images are read", file.name());
+}
+
+// The first directory lies where the header says; everything else is libtiff's to find.
+void check_tiff(const ByteReader& file) {
+  const bool little = file.u8(0) == 'I', big_tiff = (little ? file.little16(2) : file.big16(2)) == 43;
+  if (big_tiff) return file.need(16);
+  file.need(size_t{little ? file.little32(4) : file.big32(4)} + 2);
+}
+
+std::string iso_media(std::string_view brand) {
+  if (brand.starts_with("avi")) return "AVIF";
+  if (brand.starts_with("hei") || brand.starts_with("hev") || brand == "mif1" || brand == "msf1")
+    return "HEIF";
+  if (brand == "crx ") return "camera raw";
+  return "";
+}
+
+std::string foreign_bytes(std::string_view bytes) {
+  static const std::vector<std::pair<std::string_view, std::string>> starts{
+      {"GIF8"sv, "GIF"},
+      {"\0\0\0\x0cjP  "sv, "JPEG 2000"},
+      {"\xFF\x4F\xFF\x51"sv, "JPEG 2000"},
+      {"\0\0\0\x0cJXL "sv, "JPEG XL"},
+      {"\xFF\x0A"sv, "JPEG XL"},
+      {"8BPS"sv, "Photoshop"},
+      {"\x76\x2F\x31\x01"sv, "OpenEXR"},
+      {"#?RADIANCE"sv, "Radiance HDR"},
+      {"#?RGBE"sv, "Radiance HDR"},
+      {"DDS "sv, "DDS"},
+      {"qoif"sv, "QOI"},
+      {"\0\0\1\0"sv, "icon"},
+      {"SIMPLE  ="sv, "FITS"},
+      {"P7\n"sv, "PAM"},
+      {"Pf"sv, "PFM"},
+      {"PF"sv, "PFM"},
+      {"FUJIFILMCCD-RAW"sv, "camera raw"},
+      {"II\x1a\0\0\0HEAPCCDR"sv, "camera raw"},
+      {"<svg"sv, "SVG"},
+      {"\xC5\xD0\xD3\xC6"sv, "EPS"},
+      {"%!PS-Adobe"sv, "PostScript"},
+      {"%PDF-"sv, "PDF"}};
+  for (const auto& [start, name] : starts) {
+    if (bytes.starts_with(start)) return name;
+  }
+  if (bytes.size() >= 132 && bytes.substr(128, 4) == "DICM") return "DICOM";
+  return bytes.size() >= 12 && bytes.substr(4, 4) == "ftyp" ? iso_media(bytes.substr(8, 4)) : "";
+}
+
+const std::string& foreign_extension(const std::filesystem::path& path) {
+  static const std::map<std::string, std::string> names{
+      {".gif", "GIF"},        {".heic", "HEIF"},      {".heif", "HEIF"},      {".avif", "AVIF"},
+      {".svg", "SVG"},        {".jp2", "JPEG 2000"},  {".j2k", "JPEG 2000"},  {".jpx", "JPEG 2000"},
+      {".jxl", "JPEG XL"},    {".psd", "Photoshop"},  {".exr", "OpenEXR"},    {".hdr", "Radiance HDR"},
+      {".ico", "icon"},       {".tga", "Targa"},      {".pcx", "PCX"},        {".dds", "DDS"},
+      {".qoi", "QOI"},        {".pam", "PAM"},        {".pfm", "PFM"},        {".fits", "FITS"},
+      {".dcm", "DICOM"},      {".dng", "camera raw"}, {".cr2", "camera raw"}, {".cr3", "camera raw"},
+      {".nef", "camera raw"}, {".nrw", "camera raw"}, {".arw", "camera raw"}, {".orf", "camera raw"},
+      {".pef", "camera raw"}, {".raf", "camera raw"}, {".rw2", "camera raw"}, {".srw", "camera raw"},
+      {".raw", "camera raw"}, {".3fr", "camera raw"}, {".iiq", "camera raw"}, {".jls", "JPEG-LS"}};
+  static const std::string none;
+  const auto found = names.find(lower(path.extension().string()));
+  return found == names.end() ? none : found->second;
 }
 
 }  // namespace
 
+ImageFormat format_of(std::string_view bytes) {
+  if (bytes.starts_with("\x89PNG\r\n\x1a\n")) return ImageFormat::png;
+  if (bytes.starts_with("\xFF\xD8")) return ImageFormat::jpeg;
+  if (bytes.starts_with("BM")) return ImageFormat::bmp;
+  for (const std::string_view start : {"II*\0"sv, "MM\0*"sv, "II+\0"sv, "MM\0+"sv}) {
+    if (bytes.starts_with(start)) return ImageFormat::tiff;
+  }
+  if (bytes.starts_with("RIFF") && bytes.size() >= 12 && bytes.substr(8, 4) == "WEBP")
+    return ImageFormat::webp;
+  const bool numbered = bytes.size() >= 3 && bytes[0] == 'P' && bytes[1] >= '1' && bytes[1] <= '6';
+  if (numbered && " \t\r\n\v\f#"sv.find(bytes[2]) != std::string_view::npos) return ImageFormat::pnm;
+  return ImageFormat::unknown;
+}
+
+std::string foreign_format(std::string_view bytes, const std::filesystem::path& path) {
+  const ImageFormat format = format_of(bytes);
+  const std::string& by_name = foreign_extension(path);
+  if (format == ImageFormat::tiff && by_name == "camera raw") return by_name;
+  if (format != ImageFormat::unknown) return "";
+  const std::string by_bytes = foreign_bytes(bytes);
+  return by_bytes.empty() ? by_name : by_bytes;
+}
+
+void check_sides(const ByteReader& file, int64_t width, int64_t height) {
+  check_input(width > 0 && height > 0 && width <= largest_side && height <= largest_side,
+              "{}: {} x {} pixels; a side must be within 1..{}", file.name(), width, height, largest_side);
+}
+
+BmpHeader read_bmp_header(const ByteReader& file) {
+  BmpHeader header;
+  const size_t info = file.little32(14);
+  const bool old = info == 12;
+  header.pixels = file.little32(10);
+  header.width = old ? file.little16(18) : static_cast<int32_t>(file.little32(18));
+  const int64_t height = old ? file.little16(20) : int64_t{static_cast<int32_t>(file.little32(22))};
+  header.from_top = height < 0;
+  header.height = std::abs(height);
+  header.bits = file.little16(old ? 24 : 28);
+  check_sides(file, header.width, header.height);
+  check_input(header.bits <= 32, "{}: a BMP of {} bits per pixel cannot be read", file.name(), header.bits);
+  constexpr std::array<const char*, 6> codings{"", "RLE8", "RLE4", "", "JPEG", "PNG"};
+  const uint32_t coding = old ? 0 : file.little32(30);
+  check_input(coding >= codings.size() || codings[coding][0] == '\0',
+              "{}: a BMP compressed by {} cannot be read, only an uncompressed one", file.name(),
+              codings[coding < codings.size() ? coding : 0]);
+  header.padded_row = (header.width * header.bits + 31) / 32 * 4;
+  if (header.bits > 8) return header;
+  header.palette = 14 + info;
+  header.entry = old ? 3 : 4;
+  const size_t stated = old ? 0 : file.little32(46), most = size_t{1} << header.bits;
+  header.colours = stated == 0 ? most : std::min(stated, most);
+  return header;
+}
+
+PnmHeader read_pnm_header(const ByteReader& file) {
+  const int kind = file.u8(1) - '0';
+  PnmHeader header{.channels = kind % 3 == 0 ? 3 : 1, .binary = kind > 3, .bitmap = kind % 3 == 1};
+  size_t at = 2;
+  const auto is_space = [](uint8_t c) { return c == ' ' || (c >= '\t' && c <= '\r'); };
+  const auto number = [&] {
+    while (is_space(file.u8(at)) || file.u8(at) == '#') {
+      if (file.u8(at) == '#') {
+        while (file.u8(at) != '\n') ++at;
+      }
+      ++at;
+    }
+    int64_t value = 0;
+    const size_t begin = at;
+    for (; file.u8(at) >= '0' && file.u8(at) <= '9'; ++at) {
+      value = std::min<int64_t>(10 * value + file.u8(at) - '0', 1 << 20);
+    }
+    check_input(at > begin, "{}: the PNM is damaged: no number in its header", file.name());
+    return value;
+  };
+  header.width = number(), header.height = number();
+  check_sides(file, header.width, header.height);
+  if (!header.bitmap) header.largest = number();
+  check_input(header.largest >= 1 && header.largest <= 65535,
+              "{}: the PNM is damaged: its largest value is {}, not within 1..65535", file.name(),
+              header.largest);
+  check_input(is_space(file.u8(at)), "{}: the PNM is damaged: no space after its header", file.name());
+  header.pixels = at + 1;
+  return header;
+}
+
 void check_image_file(const std::filesystem::path& path, std::string_view bytes) {
-  const Reader file(path, bytes);
+  const ByteReader file(path, bytes);
   check_input(!bytes.empty(), "{}: the file is empty", file.name());
-  if (bytes.starts_with("\x89PNG\r\n\x1a\n")) return check_png(file);
-  if (bytes.starts_with("\xFF\xD8")) return check_jpeg(file);
-  if (bytes.starts_with("BM")) return check_bmp(file);
-  fail_input("{}: not a PNG, JPEG or BMP image", file.name());
+  const std::string foreign = foreign_format(bytes, path);
+  check_input(foreign.empty(), "{}: {} is a format that is not read; PNG, JPEG, TIFF, WebP, BMP and PNM are",
+              file.name(), foreign);
+  switch (format_of(bytes)) {
+    case ImageFormat::png:
+      return check_png(file);
+    case ImageFormat::jpeg:
+      check_jpeg(file);
+      return;
+    case ImageFormat::bmp:
+      return check_bmp(file);
+    case ImageFormat::tiff:
+      return check_tiff(file);
+    case ImageFormat::webp:
+      return check_webp(file);
+    case ImageFormat::pnm:
+      return check_pnm(file);
+    default:
+      fail_input("{}: not a PNG, JPEG, TIFF, WebP, BMP or PNM image", file.name());
+  }
 }
 
 }  // namespace dinomaly

@@ -42,6 +42,14 @@ void validate(const ImageConfig& config) {
   }
 }
 
+Area parse_area(const std::string& name) {
+  if (name == "whole") return Area::whole;
+  if (name == "crop") return Area::crop;
+  fail_input("--area: '{}' is not one of whole, crop", name);
+}
+
+std::string name_of(Area area) { return area == Area::whole ? "whole" : "crop"; }
+
 int64_t centre_crop_offset(int64_t resized, int64_t crop) {
   const int64_t margin = resized - crop;
   const int64_t half = margin / 2;

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <string>
 
 #include "dinomaly/base/framework.h"
 #include "dinomaly/image/image.h"
@@ -21,11 +22,17 @@ struct ImageConfig {
   std::array<float, 3> std{0.229f, 0.224f, 0.225f};
   ImagePipeline pipeline = ImagePipeline::pil;
   PixelRules pixels = {};  // how files are read, before anything else
+  bool operator==(const ImageConfig&) const = default;
 };
 
 // Throws InputError unless sizes are in 1..16384, the crop fits into the resized image, every std is positive
 // and the bit depth is 0 or in 8..16.
 void validate(const ImageConfig& config);
+
+// What of an image the model is shown: all of it, or the centre crop alone, as in the paper.
+enum class Area { whole, crop };
+Area parse_area(const std::string& name);  // "whole" or "crop", else InputError
+std::string name_of(Area area);
 
 // Where a centre crop begins, (resized - crop) / 2 with halves rounded to even, as Python's round().
 int64_t centre_crop_offset(int64_t resized, int64_t crop);

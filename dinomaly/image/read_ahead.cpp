@@ -41,8 +41,9 @@ InputImage ReadAhead::read(const std::filesystem::path& path) const {
   InputImage image;
   image.path = path;
   try {
-    image.rgb = load_image_rgb(path);
+    image.rgb = load_image_rgb(path, options_.pixels);
     image.width = image.rgb.width, image.height = image.rgb.height;
+    image.grey = is_grey(image.rgb);
     image.inputs = prepare_(image.rgb);
     image.rgb = options_.keep(std::move(image.rgb));
   } catch (const InputError& error) {

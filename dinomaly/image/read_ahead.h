@@ -24,9 +24,10 @@ namespace dinomaly {
 struct InputImage {
   std::filesystem::path path;
   int64_t width = 0, height = 0;
+  bool grey = false;  // has no colours (is_grey())
   Image rgb;          // the image, or what ReadAheadOptions::keep makes of it
   Tensor inputs;      // (n, 3, h, w) f32, what was made of it for the model
-  std::string error;  // not empty: the image could not be read, and why
+  std::string error;  // not empty: the image could not be read (width 0: not even decoded) or judged, and why
 };
 
 // The path of the next image, waiting for it if need be; none at the end, or soon after a stop is requested.
@@ -39,6 +40,7 @@ inline Image no_pixels(const Image&) { return {}; }
 
 struct ReadAheadOptions {
   size_t most_ahead = 32;  // so many images wait at most
+  PixelRules pixels = {};  // how files are read: the model's
   // What becomes InputImage::rgb once the inputs are made: by default the image itself.
   std::function<Image(Image)> keep = [](Image rgb) { return rgb; };
 };

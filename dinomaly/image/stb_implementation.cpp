@@ -12,10 +12,6 @@ constexpr size_t largest_buffer = size_t{1} << 30;
 // Zeros, so that pixels a damaged image leaves unset are at least always the same.
 void* bounded_malloc(size_t bytes) { return bytes <= largest_buffer ? std::calloc(1, bytes) : nullptr; }
 
-void* bounded_realloc(void* block, size_t bytes) {
-  return bytes <= largest_buffer ? std::realloc(block, bytes) : nullptr;
-}
-
 // The writer's own compression takes several times as long and compresses less.
 unsigned char* zlib_compress(unsigned char* data, int size, int* packed_size, int) {
   constexpr int level = 2;
@@ -32,12 +28,11 @@ unsigned char* zlib_compress(unsigned char* data, int size, int* packed_size, in
 }  // namespace
 
 #define STBI_MALLOC(size) bounded_malloc(size)
-#define STBI_REALLOC(block, size) bounded_realloc(block, size)
+#define STBI_REALLOC(block, size) std::realloc(block, size)  // of no use to JPEG and BMP
 #define STBI_FREE(block) std::free(block)
-#define STBI_ONLY_PNG
 #define STBI_ONLY_JPEG
 #define STBI_ONLY_BMP
-#define STBI_MAX_DIMENSIONS 32768
+#define STBI_MAX_DIMENSIONS 65536  // a JPEG's largest side; callers have limits of their own
 #define STBI_NO_STDIO
 #define STB_IMAGE_IMPLEMENTATION
 #include <stb/stb_image.h>

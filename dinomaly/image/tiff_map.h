@@ -12,9 +12,9 @@ namespace dinomaly {
 // naming the file.
 void save_tiff_map(const std::filesystem::path& path, const Tensor& map);
 
-// (h, w) f32 of a TIFF with one sample of 32 or 64 bits of IEEE float (or 8 or 16 bits unsigned) per pixel.
-// Throws InputError naming the file and the fault: unreadable, cut short, tiled or coloured, wider or higher
-// than 32768, more than 2^26 pixels, values that are not finite.
+// (h, w) f32 of a TIFF with one sample of 16, 32 or 64 bits of IEEE float (or 8 or 16 bits unsigned) per
+// pixel, in strips or tiles. Throws InputError naming the file and the fault: unreadable, cut short, coloured,
+// several pages, wider or higher than 32768, more than 2^26 pixels, values that are not finite.
 Tensor load_tiff_map(const std::filesystem::path& path);
 
 }  // namespace dinomaly

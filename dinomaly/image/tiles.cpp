@@ -56,7 +56,11 @@ void validate(const Tiling& tiling) {
 }
 
 std::vector<Box> tile_boxes(int64_t width, int64_t height, const Tiling& tiling) {
-  const std::vector<Range> rows = ranges(height, tiling), columns = ranges(width, tiling);
+  return tile_boxes(width, height, tiling, tiling);
+}
+
+std::vector<Box> tile_boxes(int64_t width, int64_t height, const Tiling& of_columns, const Tiling& of_rows) {
+  const std::vector<Range> rows = ranges(height, of_rows), columns = ranges(width, of_columns);
   const int64_t count = static_cast<int64_t>(rows.size() * columns.size());
   check_input(count <= most_tiles, "--tile: an image of {} x {} pixels would be {} tiles, more than {}",
               width, height, count, most_tiles);
@@ -67,11 +71,12 @@ std::vector<Box> tile_boxes(int64_t width, int64_t height, const Tiling& tiling)
   return boxes;
 }
 
-TileBlend::TileBlend(int64_t width, int64_t height, const Tiling& tiling)
-    : tiling_(tiling),
-      boxes_(tile_boxes(width, height, tiling)),
-      row_weights_(summed_weights(height, tiling)),
-      column_weights_(summed_weights(width, tiling)),
+TileBlend::TileBlend(int64_t width, int64_t height, const Tiling& columns, const Tiling& rows)
+    : columns_(columns),
+      rows_(rows),
+      boxes_(tile_boxes(width, height, columns, rows)),
+      row_weights_(summed_weights(height, rows)),
+      column_weights_(summed_weights(width, columns)),
       sum_(Tensor::zeros({height, width})) {}
 
 void TileBlend::add(const Box& box, const Tensor& map) {
@@ -82,11 +87,11 @@ void TileBlend::add(const Box& box, const Tensor& map) {
   // The grid of tiles is a product of rows and columns, so the sum of all weights is one too.
   std::vector<float> columns;
   for (int64_t x = 0; x < box.width; ++x) {
-    columns.push_back(weight(x, box.width, tiling_.overlap) /
+    columns.push_back(weight(x, box.width, columns_.overlap) /
                       column_weights_[static_cast<size_t>(box.x + x)]);
   }
   for (int64_t y = 0; y < box.height; ++y) {
-    const float row = weight(y, box.height, tiling_.overlap) / row_weights_[static_cast<size_t>(box.y + y)];
+    const float row = weight(y, box.height, rows_.overlap) / row_weights_[static_cast<size_t>(box.y + y)];
     const float* values = dense.data<float>() + y * box.width;
     float* out = sum_.data<float>() + (box.y + y) * width + box.x;
     for (int64_t x = 0; x < box.width; ++x) out[x] += row * columns[static_cast<size_t>(x)] * values[x];

@@ -20,18 +20,24 @@ struct Tiling {
   bool operator==(const Tiling&) const = default;
 };
 
+// What neighbours share unless a user says otherwise: a quarter of a tile.
+inline int64_t default_overlap(int64_t size) { return size / 4; }
+
 // Throws InputError unless the tiling is off or 16 <= size <= 32768 and 0 <= overlap <= size / 2.
 void validate(const Tiling& tiling);
 
 // The tiles that cover an image, in reading order, evenly spaced. An axis shorter than a tile has one tile
 // as long as the axis. Throws InputError for more than 65536 tiles.
 std::vector<Box> tile_boxes(int64_t width, int64_t height, const Tiling& tiling);
+// The same for tiles that are not square: as wide as `columns` says and as high as `rows` does.
+std::vector<Box> tile_boxes(int64_t width, int64_t height, const Tiling& columns, const Tiling& rows);
 
 // The weighted mean of the maps of all tiles. A tile's weight falls linearly to zero over the overlap with
 // its neighbours, so that the map has no step at a tile's border.
 class TileBlend {
  public:
-  TileBlend(int64_t width, int64_t height, const Tiling& tiling);
+  TileBlend(int64_t width, int64_t height, const Tiling& tiling) : TileBlend(width, height, tiling, tiling) {}
+  TileBlend(int64_t width, int64_t height, const Tiling& columns, const Tiling& rows);
   const std::vector<Box>& boxes() const { return boxes_; }
   // map (box.height, box.width) f32 of one of boxes(); add each exactly once.
   void add(const Box& box, const Tensor& map);
@@ -39,7 +45,7 @@ class TileBlend {
   const Tensor& result() const { return sum_; }
 
  private:
-  Tiling tiling_;
+  Tiling columns_, rows_;
   std::vector<Box> boxes_;
   std::vector<float> row_weights_, column_weights_;  // summed over the tiles
   Tensor sum_;

@@ -5,6 +5,8 @@
 #include <iterator>
 #include <numeric>
 
+#include "dinomaly/base/files.h"
+#include "dinomaly/base/sha256.h"
 #include "dinomaly/inference/for_each_prediction.h"
 
 namespace dinomaly {
@@ -82,6 +84,14 @@ ColourScale colours_of(const Statistics& all, double pixel_threshold) {
 
 }  // namespace
 
+std::string image_fingerprint(const std::filesystem::path& image) {
+  constexpr uint64_t largest = uint64_t{1} << 31;
+  constexpr size_t digits = 16;
+  return sha256_of(read_file(image, largest)).substr(0, digits);
+}
+
+int64_t images_needed(double rate) { return static_cast<int64_t>(std::ceil(1 / rate - 1 - 1e-9)); }
+
 double promised_rate(int64_t count, double rate) {
   const double total = static_cast<double>(count + 1);
   // The small term keeps ceil(99.00000000000001) from becoming 100.
@@ -143,6 +153,7 @@ void Calibrator::add(const Sample& sample, const Prediction& prediction) {
     if (without_score_.empty()) without_score_ = sample.image.string();
     return;
   }
+  images_.insert(image_fingerprint(sample.image));
   Statistics& statistics = categories_[sample.category];
   statistics.scores.push_back(static_cast<float>(prediction.score));
   statistics.labels.push_back(sample.anomalous);
@@ -159,7 +170,8 @@ Calibration Calibrator::compute() const {
   Calibration result;
   result.method = options_.method;
   result.false_alarm_rate = options_.false_alarm_rate;
-  result.tiling = options_.tiling;
+  result.inspection = options_.inspection;
+  result.images = {images_.begin(), images_.end()};
   result.good_images = static_cast<int64_t>(everything.peaks.size());
   result.anomalous_images = static_cast<int64_t>(everything.scores.size()) - result.good_images;
   result.promised_rate = promised_rate(result.good_images, options_.false_alarm_rate);
@@ -181,9 +193,10 @@ Calibration calibrate(const Dinomaly& model, const std::vector<Sample>& samples,
   // Before the work, not after it.
   check_input(std::any_of(used.begin(), used.end(), [](const Sample& sample) { return !sample.anomalous; }),
               "calibration: there is no good image");
-  for_each_prediction(Predictor(model, options.tiling, options.batch), used,
+  for_each_prediction(Predictor(model, options.inspection, options.batch), used,
                       {[&](const Sample& sample, const InputImage&, const Prediction& prediction) {
                         calibrator.add(sample, prediction);
+                        if (options.also) options.also(sample, prediction);
                         if (options.progress) options.progress();
                       }});
   return calibrator.compute();

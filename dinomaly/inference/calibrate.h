@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <map>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -18,10 +20,15 @@ struct CalibrationOptions {
   CalibrationMethod method = CalibrationMethod::good;
   double false_alarm_rate = 0.01;
   bool per_category = false;  // thresholds of each category besides those of all
-  Tiling tiling;
+  Inspection inspection;
   int64_t batch = 16;
-  std::function<void()> progress;  // called after each image
+  std::function<void()> progress;                              // called after each image
+  std::function<void(const Sample&, const Prediction&)> also;  // gets each prediction, too
 };
+
+// What tells an image file from another: the first 16 hexadecimal digits of its bytes' SHA-256. Throws
+// InputError naming a file that cannot be read.
+std::string image_fingerprint(const std::filesystem::path& image);
 
 // What is counted of the images of one category.
 struct CalibrationStatistics {
@@ -50,6 +57,7 @@ class Calibrator {
  private:
   CalibrationOptions options_;
   std::map<std::string, CalibrationStatistics> categories_;
+  std::set<std::string> images_;
   std::string without_score_;  // the first such image
 };
 
@@ -62,6 +70,8 @@ Calibration calibrate(const Dinomaly& model, const std::vector<Sample>& samples,
 // prediction). Throws InputError without scores.
 double good_quantile(std::vector<float> scores, double rate);
 double promised_rate(int64_t count, double rate);
+// The fewest good images that can promise `rate`.
+int64_t images_needed(double rate);
 
 // The threshold of "score > threshold" with the largest F1: half way between the last score called anomalous
 // and the next lower one. Throws InputError if a class is absent or a score not finite.

@@ -15,8 +15,8 @@ using PredictionSink = std::function<void(const InputImage&, const Prediction&)>
 
 // Calls the sinks one after the other for each image, in order, on a thread of their own: while they work on
 // a batch the model computes the next. Takes the images that are ready, so that an image that arrives alone
-// does not wait for others. One that could not be read comes with its error and an empty prediction. An
-// exception of a sink is rethrown.
+// does not wait for others. One that could not be read, or whose map is not finite, comes with its error and an
+// empty prediction. An exception of a sink is rethrown.
 void for_each_prediction(const Predictor& predictor, ReadAhead& images,
                          const std::vector<PredictionSink>& sinks);
 
@@ -24,7 +24,7 @@ using SampleSink = std::function<void(const Sample&, const InputImage&, const Pr
 
 // The same for images of a data set; without tiles each batch but the last is full, so that the same images
 // meet in it every time. `keep`: what becomes InputImage::rgb. Throws the InputError of an image that
-// cannot be read.
+// cannot be read, or whose map is not finite.
 void for_each_prediction(const Predictor& predictor, const std::vector<Sample>& samples,
                          const std::vector<SampleSink>& sinks,
                          const std::function<Image(Image)>& keep = no_pixels);

@@ -1,6 +1,7 @@
 #include "dinomaly/inference/predict.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "dinomaly/base/framework.h"
 #include "dinomaly/model/anomaly_map.h"
@@ -18,27 +19,58 @@ Image cut(const Image& image, const Box& box) {
   return tile;
 }
 
+// Each pixel is in two crops at least, but for the corners of the image.
+Tiling overlapping(int64_t crop) { return {crop, crop / 2}; }
+
 }  // namespace
 
-Predictor::Predictor(const Dinomaly& model, const Tiling& tiling, int64_t batch)
-    : model_(model), tiling_(tiling), batch_(batch), config_(model.config()) {
-  validate(tiling);
-  check_input(batch > 0, "--batch: {} is not positive", batch);
-  if (tiling_.on()) {
-    config_.image.resize_h = config_.image.crop_h;
-    config_.image.resize_w = config_.image.crop_w;
-    // Zeros beyond a tile's border would darken its edge, and the image goes on there.
-    config_.blur_reflects = true;
+Config inspecting_config(const Dinomaly& model, const Inspection& inspection) {
+  Config config = model.config();
+  ImageConfig& image = config.image;
+  if (inspection.tiling.on()) {
+    image.resize_h = image.crop_h, image.resize_w = image.crop_w;
+  } else if (inspection.area == Area::whole &&
+             (image.crop_h < image.resize_h || image.crop_w < image.resize_w)) {
+    image.crop_h = image.resize_h, image.crop_w = image.resize_w;
+  } else {
+    return config;
   }
+  // Zeros beyond the border of a tile or crop would darken its edge, and the image goes on there.
+  config.blur_reflects = true;
+  return config;
+}
+
+Predictor::Predictor(const Dinomaly& model, const Inspection& inspection, int64_t batch)
+    : model_(model),
+      tiling_(inspection.tiling),
+      batch_(batch),
+      config_(inspecting_config(model, inspection)),
+      columns_(overlapping(model.config().image.crop_w)),
+      rows_(overlapping(model.config().image.crop_h)),
+      crops_(tile_boxes(config_.image.crop_w, config_.image.crop_h, columns_, rows_)) {
+  validate(inspection);
+  check_input(batch > 0, "--batch: {} is not positive", batch);
 }
 
 Tensor Predictor::inputs(const Image& rgb) const {
-  if (!tiling_.on()) return preprocess(rgb, config_.image).unsqueeze(0);
-  const std::vector<Box> boxes = tile_boxes(rgb.width, rgb.height, tiling_);
-  Tensor result =
-      Tensor::empty({static_cast<int64_t>(boxes.size()), 3, config_.image.crop_h, config_.image.crop_w});
-  for (size_t i = 0; i < boxes.size(); ++i) {
-    result.select(0, static_cast<int64_t>(i)).copy_from(preprocess(cut(rgb, boxes[i]), config_.image));
+  const ImageConfig& crop = model_.config().image;
+  const auto inputs_for = [&](size_t count) {
+    return Tensor::empty({static_cast<int64_t>(count), 3, crop.crop_h, crop.crop_w});
+  };
+  if (tiling_.on()) {
+    const std::vector<Box> boxes = tile_boxes(rgb.width, rgb.height, tiling_);
+    Tensor result = inputs_for(boxes.size());
+    for (size_t i = 0; i < boxes.size(); ++i)
+      result.select(0, static_cast<int64_t>(i)).copy_from(preprocess(cut(rgb, boxes[i]), config_.image));
+    return result;
+  }
+  const Tensor image = preprocess(rgb, config_.image);
+  if (crops_.size() == 1) return image.unsqueeze(0);
+  Tensor result = inputs_for(crops_.size());
+  for (size_t i = 0; i < crops_.size(); ++i) {
+    const Box& box = crops_[i];
+    result.select(0, static_cast<int64_t>(i))
+        .copy_from(image.slice(1, box.y, box.y + box.height).slice(2, box.x, box.x + box.width));
   }
   return result;
 }
@@ -65,6 +97,20 @@ Predictor::Judged Predictor::judge(const std::vector<Tensor>& inputs) const {
   return judged;
 }
 
+Tensor Predictor::join(const std::vector<Tensor>& maps, size_t first) const {
+  TileBlend blend(config_.image.resize_w, config_.image.resize_h, columns_, rows_);
+  for (const Box& box : blend.boxes()) blend.add(box, resize_map(maps[first++], box.width, box.height));
+  return blend.result();
+}
+
+void Predictor::judge_whole(const Judged& judged, size_t first, Prediction& prediction) const {
+  prediction.parts_ = {join(judged.maps, first)};
+  const bool same = config_.preset == Preset::paper;  // the map handed out is the blurred one
+  prediction.blurred = resize_map(same ? prediction.parts_[0] : join(judged.blurred, first), config_.map_size,
+                                  config_.map_size);
+  prediction.score = anomaly_score(prediction.blurred.unsqueeze(0), config_.score_ratio).item();
+}
+
 std::vector<Prediction> Predictor::predict(const std::vector<InputImage>& images) const {
   std::vector<Tensor> inputs;
   for (const InputImage& image : images) {
@@ -82,6 +128,11 @@ std::vector<Prediction> Predictor::predict(const std::vector<InputImage>& images
     prediction.tiling_ = tiling_, prediction.config_ = config_.image;
     prediction.inspected =
         tiling_.on() ? Box{0, 0, width, height} : inspected_box(width, height, config_.image);
+    if (crops_.size() > 1) {
+      judge_whole(judged, next, prediction);
+      next += crops_.size();
+      continue;
+    }
     if (!tiling_.on()) prediction.blurred = judged.blurred[next];
     prediction.score = judged.scores[next];
     for (int64_t part = 0; part < images[i].inputs.size(0); ++part, ++next) {
@@ -96,6 +147,11 @@ const Tensor& Prediction::map() const {
   check(!parts_.empty(), "prediction: there is no map of an image that could not be read");
   if (!map_.defined()) map_ = tiling_.on() ? of_tiles() : map_to_image(parts_[0], width_, height_, config_);
   return map_;
+}
+
+bool Prediction::is_finite() const {
+  return std::isfinite(score) && nabla::is_finite(blurred) &&
+         std::all_of(parts_.begin(), parts_.end(), [](const Tensor& part) { return nabla::is_finite(part); });
 }
 
 Tensor Prediction::of_tiles() const {

@@ -6,8 +6,8 @@
 
 #include "dinomaly/image/image.h"
 #include "dinomaly/image/image_map.h"
+#include "dinomaly/image/inspection.h"
 #include "dinomaly/image/read_ahead.h"
-#include "dinomaly/image/tiles.h"
 #include "dinomaly/model/model.h"
 
 namespace dinomaly {
@@ -17,13 +17,15 @@ class Prediction {
  public:
   Prediction() = default;
 
-  double score = 0;  // the model's; of tiles, the highest one's
+  double score = 0;  // the model's, of the whole map; of tiles, the highest one's
   Box inspected;     // the pixels the model was shown; elsewhere map() only continues
   // (S, S) f32: smoothed, at the config's map_size, what the `paper` protocol evaluates;
   // undefined with tiles.
   Tensor blurred;
   // (height, width) f32, the image's size; made when it is first asked for. Not from two threads at a time.
   const Tensor& map() const;
+  // Whether score and maps are: an overflow inside of the model leaves NaN.
+  bool is_finite() const;
 
  private:
   friend class Predictor;
@@ -36,16 +38,25 @@ class Prediction {
   mutable Tensor map_;
 };
 
+// The model's config for an inspection: `image` tells what of an image is inspected. Of whole images the crop is
+// as large as they are resized to; they are shown to the model as overlapping crops of the size it knows, at
+// four corners unless the margin is unusually wide, and the maps of these are blended. A tile is resized to the
+// crop's size. Where there are several inputs, each is blurred as if it went on beyond its border.
+Config inspecting_config(const Dinomaly& model, const Inspection& inspection);
+
 class Predictor {
  public:
   // The model must outlive the predictor; it runs without dropout, whatever its mode. At most `batch` images
   // or tiles go through it at a time.
-  explicit Predictor(const Dinomaly& model, const Tiling& tiling = {}, int64_t batch = 16);
+  explicit Predictor(const Dinomaly& model, const Inspection& inspection = {}, int64_t batch = 16);
 
   const Tiling& tiling() const { return tiling_; }
   int64_t batch() const { return batch_; }
-  // (n, 3, crop_h, crop_w) f32: the image resized and cropped (n = 1), or its tiles. A tile has no margin
-  // to spare: it is resized to the crop's size and not cropped. Safe to call from any thread.
+  const Config& config() const { return config_; }  // inspecting_config()
+  // How the model's images are read.
+  const PixelRules& pixels() const { return config_.image.pixels; }
+  // (n, 3, crop_h, crop_w) f32, of the model's crop: the image's crop (n = 1), its overlapping crops or its
+  // tiles. Safe to call from any thread.
   Tensor inputs(const Image& rgb) const;
   // A prediction for each image; an empty one for those that hold an error.
   std::vector<Prediction> predict(const std::vector<InputImage>& images) const;
@@ -58,11 +69,16 @@ class Predictor {
         maps;  // of each input, on the CPU: AnomalyMaps::blurred, and the one handed out
   };
   Judged judge(const std::vector<Tensor>& inputs) const;
+  // The maps of overlapping crops, from the given one on, as one of the resized image.
+  Tensor join(const std::vector<Tensor>& maps, size_t first) const;
+  void judge_whole(const Judged& judged, size_t first, Prediction& prediction) const;
 
   const Dinomaly& model_;
   Tiling tiling_;
   int64_t batch_;
-  Config config_;  // the model's, as adapted to tiles
+  Config config_;
+  Tiling columns_, rows_;   // of the overlapping crops in the resized image
+  std::vector<Box> crops_;  // the same; one: the crop as it is
 };
 
 }  // namespace dinomaly

@@ -2,6 +2,7 @@
 
 #include <poll.h>
 #include <sys/inotify.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -19,9 +20,15 @@ namespace dinomaly {
 namespace {
 
 constexpr int most_attempts = 5;
+constexpr size_t most_remembered = 64;                        // contents that were returned
 constexpr auto first_delay = std::chrono::milliseconds(200);  // doubled each time: 6.2 seconds in all
 constexpr int poll_milliseconds = 100;
 constexpr uint64_t most_file_bytes = uint64_t{1} << 28;
+
+constexpr uint32_t watched_events =
+    IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
+
+bool is_hidden(const std::string& name) { return name.starts_with('.'); }
 
 bool is_whole(const std::filesystem::path& path) {
   try {
@@ -38,14 +45,10 @@ FolderWatch::FolderWatch(const std::filesystem::path& folder) : folder_(folder) 
   std::error_code error;
   check_input(std::filesystem::is_directory(folder, error), "--watch: {} is not a folder", folder.string());
   descriptor_ = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-  const int watched = descriptor_ < 0
-                          ? -1
-                          : inotify_add_watch(descriptor_, folder.c_str(),
-                                              IN_CLOSE_WRITE | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF);
-  if (watched < 0) {
-    const std::string why = std::strerror(errno);
+  const std::string why = descriptor_ < 0 ? std::strerror(errno) : watch(folder, false);
+  if (!why.empty()) {
     if (descriptor_ >= 0) close(descriptor_);
-    fail_input("--watch: {} cannot be watched: {}", folder.string(), why);
+    fail_input("--watch: {}", why);
   }
 }
 
@@ -56,18 +59,76 @@ void FolderWatch::arrived(const std::filesystem::path& path) {
   arrivals_.push_back({path, 0, Clock::now()});
 }
 
-void FolderWatch::read_events(const std::function<void()>& lost) {
+std::string FolderWatch::watch(const std::filesystem::path& folder, bool report) {
+  // First: what comes while the folder is listed is reported twice rather than not at all.
+  const int number = inotify_add_watch(descriptor_, folder.c_str(), watched_events);
+  if (number < 0) return fmt::format("{} cannot be watched: {}", folder.string(), std::strerror(errno));
+  if (folders_.empty()) root_ = number;
+  folders_[number] = folder;
+  std::error_code error;
+  for (std::filesystem::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    std::error_code ignored;
+    const bool link = it->is_symlink(ignored), hidden = is_hidden(it->path().filename().string());
+    if (it->is_directory(ignored) && !link && !hidden) {
+      if (const std::string why = watch(it->path(), report); !why.empty()) return why;
+    } else if (report && is_image_name(it->path())) {
+      arrived(it->path());
+    }
+  }
+  return error ? fmt::format("{} cannot be listed: {}", folder.string(), error.message()) : "";
+}
+
+// It has been moved away, with those below it.
+void FolderWatch::forget(const std::filesystem::path& folder) {
+  for (auto it = folders_.begin(); it != folders_.end();) {
+    const auto [end, at] = std::mismatch(folder.begin(), folder.end(), it->second.begin(), it->second.end());
+    if (end != folder.end()) {
+      ++it;
+      continue;
+    }
+    inotify_rm_watch(descriptor_, it->first);
+    it = folders_.erase(it);
+  }
+}
+
+void FolderWatch::take_event(const inotify_event& event, const Warn& warn) {
+  if ((event.mask & IN_Q_OVERFLOW) != 0 && warn) warn("too many images at once; some were missed");
+  const auto found = folders_.find(event.wd);
+  if (found == folders_.end()) return;
+  if ((event.mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED | IN_UNMOUNT)) != 0) {
+    check_input(event.wd != root_, "--watch: the folder {} is gone", folder_.string());
+    if ((event.mask & IN_MOVE_SELF) == 0) folders_.erase(found);  // its old folder tells of a move
+    return;
+  }
+  if (event.len == 0) return;
+  const std::filesystem::path path = found->second / event.name;
+  if ((event.mask & IN_ISDIR) == 0) {
+    if ((event.mask & (IN_CLOSE_WRITE | IN_MOVED_TO)) != 0 && is_image_name(path)) arrived(path);
+  } else if ((event.mask & IN_MOVED_FROM) != 0) {
+    forget(path);
+  } else if ((event.mask & (IN_CREATE | IN_MOVED_TO)) != 0 && !is_hidden(event.name)) {
+    std::error_code ignored;
+    const std::string why = watch(path, true);
+    if (!why.empty() && std::filesystem::exists(path, ignored) && warn) warn(why);
+  }
+}
+
+void FolderWatch::read_events(const Warn& warn) {
   alignas(inotify_event) char buffer[16384];
   for (ssize_t size; (size = read(descriptor_, buffer, sizeof buffer)) > 0;) {
     for (ssize_t at = 0; at < size;) {
       const auto* event = reinterpret_cast<const inotify_event*>(buffer + at);
       at += static_cast<ssize_t>(sizeof(inotify_event) + event->len);
-      check_input((event->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED | IN_UNMOUNT)) == 0,
-                  "--watch: the folder {} is gone", folder_.string());
-      if ((event->mask & IN_Q_OVERFLOW) != 0 && lost) lost();
-      if (event->len > 0 && is_image_name(event->name)) arrived(folder_ / event->name);
+      take_event(*event, warn);
     }
   }
+}
+
+FolderWatch::Content FolderWatch::content_of(const std::filesystem::path& path) {
+  struct stat found {};
+  if (stat(path.c_str(), &found) != 0) return {path};
+  return {path, found.st_ino, found.st_size,
+          found.st_mtim.tv_sec * int64_t{1000000000} + found.st_mtim.tv_nsec};
 }
 
 std::optional<std::filesystem::path> FolderWatch::take_due() {
@@ -80,16 +141,20 @@ std::optional<std::filesystem::path> FolderWatch::take_due() {
     }
     const std::filesystem::path path = arrival->path;
     arrivals_.erase(arrival);
+    const Content content = content_of(path);
+    const bool known = content.inode != 0 && std::find(taken_.begin(), taken_.end(), content) != taken_.end();
+    if (known) return take_due();
+    taken_.push_back(content);
+    if (taken_.size() > most_remembered) taken_.pop_front();
     return path;
   }
   return std::nullopt;
 }
 
 std::optional<std::filesystem::path> FolderWatch::next(std::stop_token stop,
-                                                       const std::function<bool()>& ended,
-                                                       const std::function<void()>& lost) {
+                                                       const std::function<bool()>& ended, const Warn& warn) {
   while (!stop.stop_requested() && !ended()) {
-    read_events(lost);
+    read_events(warn);
     if (auto path = take_due()) return path;
     pollfd waiting{descriptor_, POLLIN, 0};
     poll(&waiting, 1, poll_milliseconds);

@@ -3,17 +3,24 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <deque>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <optional>
 #include <stop_token>
+#include <string>
+
+struct inotify_event;
 
 namespace dinomaly {
 
 class FolderWatch {
  public:
-  // Watches from now on; what is in the folder already is not reported. Throws InputError naming the folder.
+  // Watches the folder and those below it, also those that come later, from now on; what is in them already is not
+  // reported, but what a folder brings along that comes later is. Hidden folders and links to folders are left out, as
+  // list_images() does. Throws InputError naming the folder.
   explicit FolderWatch(const std::filesystem::path& folder);
   ~FolderWatch();
   FolderWatch(const FolderWatch&) = delete;
@@ -21,10 +28,10 @@ class FolderWatch {
 
   // Waits for the next image that somebody has closed after writing or moved into the folder; none once
   // `stop` or `ended` says so. A file that is not whole yet is looked at again five times within six seconds,
-  // and after that returned as it is. Throws InputError if the folder goes away. `lost` is called where more
-  // files came than the system could report.
+  // and after that returned as it is. Throws InputError if the folder goes away. `warn` is called with a line where
+  // images will be missed: more came than the system could report, or a new folder cannot be watched.
   std::optional<std::filesystem::path> next(std::stop_token stop, const std::function<bool()>& ended,
-                                            const std::function<void()>& lost = {});
+                                            const std::function<void(const std::string&)>& warn = {});
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -33,13 +40,29 @@ class FolderWatch {
     int attempts = 0;
     Clock::time_point due;
   };
-  void read_events(const std::function<void()>& lost);
+  // Which content of a file: a program that renames a file before it closes it makes two events of one image.
+  struct Content {
+    std::filesystem::path path;
+    uint64_t inode = 0;
+    int64_t size = 0, modified = 0;  // bytes; nanoseconds
+    bool operator==(const Content&) const = default;
+  };
+  static Content content_of(const std::filesystem::path& path);
+  using Warn = std::function<void(const std::string&)>;
+  // Empty, or why the folder cannot be watched. `report`: images that are in it have arrived.
+  std::string watch(const std::filesystem::path& folder, bool report);
+  void forget(const std::filesystem::path& folder);
+  void read_events(const Warn& warn);
+  void take_event(const inotify_event& event, const Warn& warn);
   void arrived(const std::filesystem::path& path);
   std::optional<std::filesystem::path> take_due();
 
   std::filesystem::path folder_;
   int descriptor_ = -1;
+  int root_ = -1;                                 // of folder_, in folders_
+  std::map<int, std::filesystem::path> folders_;  // by inotify's number
   std::deque<Arrival> arrivals_;
+  std::deque<Content> taken_;  // the last ones that were returned
 };
 
 }  // namespace dinomaly

@@ -35,12 +35,6 @@ Tensor blur(const Tensor& maps, const Config& config) {
   return conv2d(Variable(x), Variable(kernel), {}, args).value().squeeze(1);
 }
 
-Tensor score_of(const Tensor& blurred, double ratio) {
-  const Tensor flat = blurred.reshape({blurred.size(0), -1});
-  const int64_t k = ratio == 0 ? 1 : static_cast<int64_t>(ratio * static_cast<double>(flat.size(1)));
-  return reduce(Reduce::mean, topk(flat, std::max<int64_t>(k, 1)).first, {1});
-}
-
 }  // namespace
 
 Tensor gaussian_kernel(int64_t size, double sigma) {
@@ -55,6 +49,12 @@ Tensor gaussian_kernel(int64_t size, double sigma) {
   }
   for (double& value : values) value /= sum;
   return Tensor::from(values, {1, 1, size, size});
+}
+
+Tensor anomaly_score(const Tensor& blurred, double ratio) {
+  const Tensor flat = blurred.reshape({blurred.size(0), -1});
+  const int64_t k = ratio == 0 ? 1 : static_cast<int64_t>(ratio * static_cast<double>(flat.size(1)));
+  return reduce(Reduce::mean, topk(flat, std::max<int64_t>(k, 1)).first, {1});
 }
 
 AnomalyMaps anomaly_maps(const Reconstruction& reconstruction, int64_t height, int64_t width,
@@ -73,7 +73,7 @@ AnomalyMaps anomaly_maps(const Reconstruction& reconstruction, int64_t height, i
   }
   const Variable map = sum * (1.0 / static_cast<double>(reconstruction.encoded.size()));
   const Tensor blurred = blur(interpolate(map, config.map_size, config.map_size, to_map).value(), config);
-  return {map.value(), blurred, score_of(blurred, config.score_ratio)};
+  return {map.value(), blurred, anomaly_score(blurred, config.score_ratio)};
 }
 
 }  // namespace dinomaly

@@ -28,6 +28,24 @@ Thresholds thresholds_from(const json& value, const std::string& source) {
   return {number(value, "image", source), number(value, "pixel", source)};
 }
 
+// Before models knew of areas, they were calibrated on the centre crop.
+Area area_from(const json& value, const Tiling& tiling, const std::string& source) {
+  if (!value.contains("area")) return tiling.on() ? Area::whole : Area::crop;
+  check_input(value["area"].is_string(), "{}: 'area' of its calibration is no name", source);
+  return parse_area(value["area"].get<std::string>());
+}
+
+std::vector<std::string> images_from(const json& value, const std::string& source) {
+  std::vector<std::string> result;
+  if (!value.contains("images")) return result;
+  check_input(value["images"].is_array(), "{}: 'images' of its calibration is no list", source);
+  for (const json& image : value["images"]) {
+    check_input(image.is_string(), "{}: 'images' of its calibration holds something else than names", source);
+    result.push_back(image.get<std::string>());
+  }
+  return result;
+}
+
 }  // namespace
 
 CalibrationMethod parse_calibration_method(const std::string& name) {
@@ -51,11 +69,19 @@ json Calibration::to_json() const {
           {"promised_rate", promised_rate},
           {"good_images", good_images},
           {"anomalous_images", anomalous_images},
-          {"tile", tiling.size},
-          {"overlap", tiling.overlap},
+          {"tile", inspection.tiling.size},
+          {"overlap", inspection.tiling.overlap},
+          {"area", name_of(inspection.area)},
           {"colours", {{"low", colours.low}, {"high", colours.high}}},
           {"thresholds", dinomaly::to_json(all)},
-          {"categories", own}};
+          {"categories", own},
+          {"images", images}};
+}
+
+json Calibration::summary() const {
+  json result = to_json();
+  result.erase("images");
+  return result;
 }
 
 Calibration Calibration::from_json(const json& value, const std::string& source) {
@@ -81,8 +107,9 @@ Calibration Calibration::from_json(const json& value, const std::string& source)
   result.promised_rate = number(value, "promised_rate", source);
   result.good_images = images("good_images", "good_pictures");
   result.anomalous_images = images("anomalous_images", "anomalous_pictures");
-  result.tiling = {whole("tile"), whole("overlap")};
-  validate(result.tiling);
+  result.inspection.tiling = {whole("tile"), whole("overlap")};
+  result.inspection.area = area_from(value, result.inspection.tiling, source);
+  validate(result.inspection);
   result.colours = {number(colours, "low", source), number(colours, "high", source)};
   check_input(result.colours.low < result.colours.high, "{}: the colour scale of its calibration is empty",
               source);
@@ -90,6 +117,7 @@ Calibration Calibration::from_json(const json& value, const std::string& source)
   for (const auto& [name, thresholds] : own.items()) {
     result.categories[name] = thresholds_from(thresholds, source);
   }
+  result.images = images_from(value, source);
   return result;
 }
 

@@ -7,8 +7,9 @@
 #include <map>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
+#include <vector>
 
-#include "dinomaly/image/tiles.h"
+#include "dinomaly/image/inspection.h"
 
 namespace dinomaly {
 
@@ -38,14 +39,18 @@ struct Calibration {
   // Larger than false_alarm_rate if there are fewer than 1 / rate - 1 images. `good` only.
   double promised_rate = 0;
   int64_t good_images = 0, anomalous_images = 0;
-  Tiling tiling = {};
+  Inspection inspection = {};
   ColourScale colours = {};  // from what is usual on good images to twice as far as the threshold of pixels
   Thresholds all = {};
   std::map<std::string, Thresholds> categories = {};
+  // image_fingerprint() of the images it was found on, sorted: at its thresholds they measure nothing. Empty:
+  // an earlier version did not store them.
+  std::vector<std::string> images = {};
 
   // The category's own thresholds if it has any, otherwise the common ones.
   const Thresholds& of(const std::string& category) const;
   nlohmann::json to_json() const;
+  nlohmann::json summary() const;  // to_json() without `images`, for people
   // Throws InputError naming `source` for anything that to_json() cannot have written.
   static Calibration from_json(const nlohmann::json& value, const std::string& source);
   // The same as text: the metadata "calibration" of a model file.

@@ -6,6 +6,8 @@
 #include <numeric>
 #include <set>
 
+#include "dinomaly/base/did_you_mean.h"
+
 namespace dinomaly {
 
 using nlohmann::json;
@@ -82,6 +84,13 @@ std::vector<int64_t> default_targets(int64_t depth) {
   return blocks;
 }
 
+void check_numbers(const Config& c) {
+  for_each_field(c, [](const char* name, const auto& field) {
+    if constexpr (std::is_same_v<decltype(field), const double&>)
+      check_input(std::isfinite(field), "{}: {} is not a number", name, field);
+  });
+}
+
 void check_optimisation(const Config& c) {
   check_input(c.learning_rate >= 0 && c.final_learning_rate >= 0,
               "learning_rate {} and final_learning_rate {} must not be negative", c.learning_rate,
@@ -148,6 +157,7 @@ Config Config::with_preset(Preset preset) {
 }
 
 void Config::complete(int64_t encoder_depth, int64_t patch) {
+  check_numbers(*this);
   if (target_blocks.empty()) target_blocks = default_targets(encoder_depth);
   for (size_t i = 0; i < target_blocks.size(); ++i) {
     check_input(target_blocks[i] >= 0 && target_blocks[i] < encoder_depth,
@@ -214,7 +224,8 @@ void Config::update_from_json(const json& values, const std::string& source) {
     if (values.contains(name)) assign(values[name], field, source, name);
   });
   for (const auto& [name, value] : values.items()) {
-    check_input(known.contains(name), "{}: there is no option '{}'", source, name);
+    check_input(known.contains(name), "{}: there is no option '{}'{}", source, name,
+                did_you_mean(name, {known.begin(), known.end()}));
   }
 }
 

@@ -19,11 +19,13 @@ constexpr std::string_view anchor = "bottleneck.0.fc1.weight";
 
 std::set<std::string> detector_prefixes(const WeightsFile& file) {
   std::set<std::string> prefixes;
-  for (const auto& [name, tensor] : file.tensors) {
-    if (!name.ends_with(anchor)) continue;
+  const auto look_at = [&](const std::string& name) {
+    if (!name.ends_with(anchor)) return;
     const std::string prefix = name.substr(0, name.size() - anchor.size());
     if (prefix.empty() || prefix.ends_with('.')) prefixes.insert(prefix);
-  }
+  };
+  for (const auto& [name, tensor] : file.tensors) look_at(name);
+  for (const auto& [name, what] : file.skipped) look_at(name);
   return prefixes;
 }
 
@@ -49,6 +51,14 @@ void split(const WeightsFile& file, const std::string& prefix, DetectorWeights& 
       result.trained[own] = tensor;
     else if (own != "gaussian_blur.kernel")  // anomalib's, computed from the options here
       result.extra.push_back(name);
+  }
+  for (const auto& [name, what] : file.skipped) {
+    if (!name.starts_with(prefix)) continue;
+    const std::string own = name.substr(prefix.size());
+    if (own.starts_with("bottleneck.") || own.starts_with("decoder."))
+      check_readable(file.skipped, name, file.source());
+    if (own.starts_with("encoder."))
+      result.skipped_encoder[own.substr(std::string_view("encoder.").size())] = what;
   }
 }
 
@@ -128,7 +138,7 @@ DetectorWeights read_detector(const WeightsFile& file) {
 
 EncoderWeights load_encoder(const WeightsFile& file, int64_t heads) {
   if (heads == 0 && holds_detector(file)) heads = read_detector(file).heads;
-  return load_encoder(file.tensors, file.source(), heads);
+  return load_encoder(file.tensors, file.source(), heads, file.skipped);
 }
 
 void check_trained(const DetectorWeights& weights, int64_t width, const std::string& source) {

@@ -26,10 +26,11 @@ struct DetectorWeights {
   // For a file saved or exported here, its config. Otherwise the preset that the biases reveal, the decoder's
   // depth, and the hyper-parameters of a Lightning checkpoint. Not yet completed for the encoder.
   Config config;
-  int64_t heads = 0;                      // 0: the file does not say
-  std::map<std::string, Tensor> encoder;  // under the file's names; empty: saved without
-  std::map<std::string, Tensor> trained;  // bottleneck.0.fc1.weight, decoder.N.*
-  std::vector<std::string> extra;         // tensors of neither
+  int64_t heads = 0;                                   // 0: the file does not say
+  std::map<std::string, Tensor> encoder;               // under the file's names; empty: saved without
+  std::map<std::string, std::string> skipped_encoder;  // those that could not be read (WeightsFile::skipped)
+  std::map<std::string, Tensor> trained;               // bottleneck.0.fc1.weight, decoder.N.*
+  std::vector<std::string> extra;                      // tensors of neither
 };
 
 // Whether the file is a checkpoint that `train` continues from (checkpoint.h) and nothing else should load.

@@ -5,6 +5,7 @@
 #include "dinomaly/base/framework.h"
 #include "dinomaly/base/json_text.h"
 #include "dinomaly/weights/encoder_hash.h"
+#include "dinomaly/weights/key_report.h"
 #include "tensor/io/printable.h"
 #include "tensor/io/safetensors.h"
 
@@ -34,10 +35,10 @@ void check_hash(const EncoderWeights& encoder, const Metadata& metadata, const s
 
 EncoderWeights encoder_of(const WeightsFile& file, const DetectorWeights& weights,
                           const std::optional<std::filesystem::path>& encoder, int64_t heads) {
-  if (!weights.encoder.empty()) {
+  if (!weights.encoder.empty() || !weights.skipped_encoder.empty()) {
     check_input(!encoder, "{}: contains its encoder; --encoder is for files saved without one",
                 file.source());
-    return load_encoder(weights.encoder, file.source(), heads);
+    return load_encoder(weights.encoder, file.source(), heads, weights.skipped_encoder);
   }
   const auto name = file.metadata.find("encoder");
   check_input(encoder.has_value(), "{}: saved without its encoder: give it with --encoder{}", file.source(),
@@ -56,6 +57,7 @@ void save_model(const std::filesystem::path& path, const Dinomaly& model, const 
                     {"heads", std::to_string(encoder.heads)}};
   if (!options.encoder_name.empty()) metadata["encoder"] = options.encoder_name;
   if (options.calibration) metadata["calibration"] = options.calibration->to_text();
+  if (options.training_images) metadata["training_images"] = json_text(options.training_images->to_json());
   NamedTensors tensors = model.state_dict();
   if (options.slim) {
     const NamedTensors frozen = model.encoder().state_dict();
@@ -63,6 +65,7 @@ void save_model(const std::filesystem::path& path, const Dinomaly& model, const 
     metadata["encoder_dtype"] = name_of(hash_dtype(frozen));
     std::erase_if(tensors, [](const auto& entry) { return entry.first.starts_with("encoder."); });
   }
+  check_finite(tensors, path.string() + ": not written");
   save_safetensors(path, tensors, metadata);
 }
 
@@ -78,6 +81,9 @@ Detector load_detector(const std::filesystem::path& path, const std::optional<st
   result.metadata = file.metadata;
   if (const auto text = file.metadata.find("calibration"); text != file.metadata.end()) {
     result.calibration = Calibration::from_text(text->second, file.source());
+  }
+  if (const auto text = file.metadata.find("training_images"); text != file.metadata.end()) {
+    result.training_images = TrainingImages::from_text(text->second, file.source());
   }
   result.model = std::make_unique<Dinomaly>(frozen.config, weights.config, Dinomaly::Start::loaded);
   result.model->set_requires_grad(false);  // before loading: then the weights stay in the mapped file

@@ -10,11 +10,13 @@
 #include "dinomaly/model/calibration.h"
 #include "dinomaly/model/detector_weights.h"
 #include "dinomaly/model/model.h"
+#include "dinomaly/model/training_images.h"
 
 namespace dinomaly {
 
 struct ModelFileOptions {
   std::optional<Calibration> calibration = std::nullopt;
+  std::optional<TrainingImages> training_images = std::nullopt;
   bool slim = false;              // without the encoder, which is then named by its SHA-256
   std::string encoder_name = {};  // the encoder's file, for messages
 };
@@ -22,7 +24,7 @@ struct ModelFileOptions {
 // One safetensors file: encoder.*, bottleneck.* and decoder.* under the authors' names. Its metadata: "kind"
 // = "dinomaly", "config" (Config::to_json: the preset and every option, preprocessing included), "heads",
 // "encoder" (a file name), "encoder_sha256" and "encoder_dtype" (encoder_hash.h; slim files), "calibration"
-// (JSON). Written whole or not at all.
+// and "training_images" (JSON). Written whole or not at all. Throws InputError naming a tensor that is not finite.
 void save_model(const std::filesystem::path& path, const Dinomaly& model, const EncoderConfig& encoder,
                 const ModelFileOptions& options = {});
 
@@ -30,7 +32,8 @@ struct Detector {
   std::unique_ptr<Dinomaly> model;  // f32, on the CPU, in eval mode, nothing requires gradients
   DetectorKind kind = DetectorKind::own;
   std::optional<Calibration> calibration;
-  std::map<std::string, std::string> metadata;  // of a safetensors file
+  std::optional<TrainingImages> training_images;  // none: the file does not say
+  std::map<std::string, std::string> metadata;    // of a safetensors file
 
   const Config& config() const { return model->config(); }
 };

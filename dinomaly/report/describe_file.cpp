@@ -1,11 +1,15 @@
 #include "dinomaly/report/describe_file.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "dinomaly/base/framework.h"
 #include "dinomaly/model/calibration.h"
 #include "dinomaly/model/detector_weights.h"
+#include "dinomaly/model/training_images.h"
+#include "dinomaly/weights/encoder_choice.h"
 #include "dinomaly/weights/encoder_hash.h"
+#include "dinomaly/weights/key_report.h"
 #include "tensor/io/printable.h"
 
 namespace dinomaly {
@@ -16,16 +20,20 @@ using nlohmann::json;
 json describe_encoder(const EncoderWeights& weights, int64_t heads) {
   const EncoderConfig& config = weights.config;
   if (heads == 0 && config.width % 64 == 0) heads = config.width / 64;
-  return {{"width", config.width},
-          {"heads", heads > 0 ? json(heads) : json(nullptr)},
-          {"depth", config.depth},
-          {"patch", config.patch},
-          {"registers", config.registers},
-          {"grid", fmt::format("{} x {}", config.grid_h, config.grid_w)},
-          {"ffn", config.ffn == EncoderConfig::Ffn::mlp ? "mlp" : "swiglu"},
-          {"hidden", config.hidden},
-          {"layer_scale", config.layer_scale},
-          {"sha256", encoder_sha256(weights.tensors)}};
+  json result = {{"width", config.width},
+                 {"heads", heads > 0 ? json(heads) : json(nullptr)},
+                 {"depth", config.depth},
+                 {"patch", config.patch},
+                 {"registers", config.registers},
+                 {"grid", fmt::format("{} x {}", config.grid_h, config.grid_w)},
+                 {"ffn", config.ffn == EncoderConfig::Ffn::mlp ? "mlp" : "swiglu"},
+                 {"hidden", config.hidden},
+                 {"layer_scale", config.layer_scale},
+                 {"sha256", encoder_sha256(weights.tensors)}};
+  if (!weights.prefix.empty()) result["under"] = printable(weights.prefix);
+  for (const std::string& other : weights.others) result["not_under"].push_back(printable(other));
+  if (weights.not_used > 0) result["tensors_not_used"] = weights.not_used;
+  return result;
 }
 
 // The encoder width that a detector saved without its encoder was trained for.
@@ -40,7 +48,7 @@ void describe_detector(const WeightsFile& file, int64_t heads, json& result) {
   constexpr int64_t any_heads = 1;  // they are in no shape
   DetectorWeights weights = read_detector(file);
   if (heads == 0) heads = weights.heads;
-  const bool slim = weights.encoder.empty();
+  const bool slim = weights.encoder.empty() && weights.skipped_encoder.empty();
   if (slim) {
     check_trained(weights, trained_width(weights, file.source()), file.source());
     result["encoder"] = {{"width", trained_width(weights, file.source())}};
@@ -48,7 +56,8 @@ void describe_detector(const WeightsFile& file, int64_t heads, json& result) {
     if (const auto hash = file.metadata.find("encoder_sha256"); hash != file.metadata.end())
       result["encoder"]["sha256"] = printable(hash->second);
   } else {
-    const EncoderWeights encoder = load_encoder(weights.encoder, file.source(), any_heads);
+    const EncoderWeights encoder =
+        load_encoder(weights.encoder, file.source(), any_heads, weights.skipped_encoder);
     check_trained(weights, encoder.config.width, file.source());
     weights.config.complete(encoder.config.depth, encoder.config.patch);
     result["encoder"] = describe_encoder(encoder, heads);
@@ -61,16 +70,26 @@ void describe_detector(const WeightsFile& file, int64_t heads, json& result) {
                         {"slim", slim},
                         {"config", weights.config.to_json()}};
   if (const auto text = file.metadata.find("calibration"); text != file.metadata.end()) {
-    result["calibration"] = Calibration::from_text(text->second, file.source()).to_json();
+    result["calibration"] = Calibration::from_text(text->second, file.source()).summary();
+  }
+  if (const auto text = file.metadata.find("training_images"); text != file.metadata.end()) {
+    result["training_images"] = TrainingImages::from_text(text->second, file.source()).to_json();
   }
 }
 
 bool holds_encoder(const WeightsFile& file) {
-  for (const auto& [name, tensor] : file.tensors) {
-    if (name.ends_with("patch_embed.proj.weight") || name.ends_with("patch_embeddings.projection.weight"))
-      return true;
-  }
-  return false;
+  const auto is_patch_embedding = [](const auto& entry) {
+    const std::string name = without_wrappers(entry.first);
+    return name.ends_with("patch_embed.proj.weight") || name.ends_with("patch_embeddings.projection.weight");
+  };
+  return std::any_of(file.tensors.begin(), file.tensors.end(), is_patch_embedding) ||
+         std::any_of(file.skipped.begin(), file.skipped.end(), is_patch_embedding);
+}
+
+uint64_t bytes_of(const WeightsFile& file) {
+  uint64_t bytes = std::filesystem::file_size(file.path);
+  for (const std::filesystem::path& shard : file.shards) bytes += std::filesystem::file_size(shard);
+  return bytes;
 }
 
 void describe_tensors(const WeightsFile& file, bool all, json& result) {
@@ -82,7 +101,8 @@ void describe_tensors(const WeightsFile& file, bool all, json& result) {
     if (all) result["tensors"][name] = fmt::format("{} {}", file.dtypes.at(name), tensor.shape());
   }
   result["parameters"] = parameters;
-  if (!file.skipped.empty()) result["skipped"] = file.skipped;
+  for (const auto& [name, what] : file.skipped)
+    result["skipped"].push_back(fmt::format("{} ({})", printable(name), what));
 }
 
 }  // namespace
@@ -91,12 +111,13 @@ json describe_file(const std::filesystem::path& path, const DescribeOptions& opt
   const WeightsFile file = load_weights_file(path);
   json result{{"file", file.source()},
               {"format", name_of(file.format)},
-              {"bytes", std::filesystem::file_size(path)},
-              {"sha256", file_sha256(path)},
+              {"bytes", bytes_of(file)},
+              {"sha256", file_sha256(file.path)},
               {"kind", "other"}};
   describe_tensors(file, options.tensors, result);
   if (is_training_state(file)) {
     result["kind"] = "state of a training run";
+    check_finite({file.tensors.begin(), file.tensors.end()}, file.source());
   } else if (holds_detector(file)) {
     describe_detector(file, options.heads, result);
   } else if (holds_encoder(file)) {

@@ -5,7 +5,6 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
-#include "dinomaly/data/masks.h"
 #include "dinomaly/image/image_map.h"
 #include "dinomaly/image/resize.h"
 #include "dinomaly/report/overlay.h"
@@ -49,10 +48,11 @@ SampleViews draw_views(const Entry& entry, const HtmlReportInput& input, const C
   const Tensor map = resize_map(entry.map, crop.width, crop.height);
   SampleViews result;
   result.image = jpeg_uri(shrink(crop));
+  const Box all{0, 0, crop.width, crop.height};
   result.overlay =
-      jpeg_uri(shrink(draw_overlay(crop, map, {0, 0, crop.width, crop.height}, colours, pixel_threshold)));
+      jpeg_uri(shrink(draw_overlay(crop, map, all, colours, pixel_threshold, smallest_shown(all))));
   if (entry.sample->mask) {
-    Image mask = resize_and_crop(load_mask_of(*entry.sample, entry.image->width, entry.image->height),
+    Image mask = resize_and_crop(load_mask(*entry.sample->mask, entry.image->width, entry.image->height),
                                  input.config.image);
     for (uint8_t& pixel : mask.pixels) pixel = pixel > 0 ? 255 : 0;
     result.mask = "data:image/png;base64," + base64(encode_png(shrink(mask)));

@@ -81,7 +81,7 @@ Image draw_heatmap(const Image& rgb, const Tensor& mask, const Tensor& map, doub
 
 void save_heatmap(const std::filesystem::path& path, const Image& rgb, const Tensor& mask, const Tensor& map,
                   double low, double high) {
-  save_png(path, draw_heatmap(rgb, mask, map, low, high));
+  save_result_png(path, draw_heatmap(rgb, mask, map, low, high));
 }
 
 }  // namespace dinomaly

@@ -5,8 +5,10 @@
 #include <nlohmann/json.hpp>
 
 #include "dinomaly/base/json_text.h"
+#include "dinomaly/evaluation/bootstrap.h"
 #include "dinomaly/inference/calibrate.h"
 #include "dinomaly/report/gallery.h"
+#include "dinomaly/report/report_facts.h"
 #include "dinomaly/report/report_template.h"
 #include "dinomaly/report/results.h"
 #include "dinomaly/report/table.h"
@@ -58,18 +60,37 @@ json curves(const std::vector<float>& scores, const std::vector<uint8_t>& labels
           {"pro", to_json(counts.pro())}};
 }
 
-json metrics(const std::vector<CategoryResult>& results) {
+// Ends of intervals in the order of the columns; of undefined numbers null.
+json bounds(const MetricIntervals& interval) {
+  json rows = json::array();
+  for (const Metrics& end : {interval.low, interval.high}) {
+    CategoryResult as_result;
+    as_result.metrics = end;
+    const MetricsTable table = paper_table({as_result});
+    json values = json::array();
+    for (const double value : table.rows[0].values)
+      values.push_back(std::isfinite(value) ? json(value) : json(nullptr));
+    rows.push_back(values);
+  }
+  return rows;
+}
+
+json metrics(const std::vector<CategoryResult>& results, const std::vector<std::vector<uint8_t>>& labels) {
+  const BootstrapOptions options;
+  const Intervals intervals = bootstrap_intervals(results, labels, options);
   const MetricsTable table = paper_table(results);
   json columns = json::array(), rows = json::array();
   for (const MetricsTable::Column& column : table.columns) columns.push_back(column.heading);
-  const auto add = [&](const std::string& name, const std::vector<double>& values) {
+  const auto add = [&](const std::string& name, const std::vector<double>& values,
+                       const MetricIntervals& interval) {
     json numbers = json::array();
     for (double value : values) numbers.push_back(std::isfinite(value) ? json(value) : json(nullptr));
-    rows.push_back({{"name", name}, {"values", numbers}});
+    rows.push_back({{"name", name}, {"values", numbers}, {"interval", bounds(interval)}});
   };
-  for (const MetricsTable::Row& row : table.rows) add(row.name, row.values);
-  if (table.rows.size() > 1) add("mean", table.mean());
-  return {{"columns", columns}, {"rows", rows}};
+  for (size_t c = 0; c < table.rows.size(); ++c)
+    add(table.rows[c].name, table.rows[c].values, intervals.categories[c]);
+  if (table.rows.size() > 1) add("mean", table.mean(), intervals.mean);
+  return {{"columns", columns}, {"rows", rows}, {"resamples", options.resamples}, {"seed", options.seed}};
 }
 
 struct Pooled {
@@ -83,7 +104,43 @@ std::vector<uint8_t> labels_of(const Category& category) {
   return labels;
 }
 
-json threshold_json(const HtmlReportInput& input, double threshold) {
+// The images a threshold was found on measure nothing at it. A model of an earlier version does not say which
+// these were: then all it may have been are.
+std::vector<bool> calibrated_on(const HtmlReportInput& input) {
+  std::vector<bool> result;
+  const std::optional<Calibration>& calibration = input.calibration;
+  for (const Category& category : input.dataset.categories) {
+    for (const Sample& sample : category.test) {
+      if (!calibration)
+        result.push_back(true);
+      else if (calibration->images.empty())
+        result.push_back(calibration->method == CalibrationMethod::f1 || !sample.anomalous);
+      else
+        result.push_back(std::binary_search(calibration->images.begin(), calibration->images.end(),
+                                            image_fingerprint(sample.image)));
+    }
+  }
+  return result;
+}
+
+// On which images the rates at that threshold are measured.
+std::string measured_on(const HtmlReportInput& input, const std::vector<bool>& used) {
+  const auto count = std::count(used.begin(), used.end(), true);
+  if (!input.calibration) {
+    return "The threshold was chosen on these images, so they measure no rates at it; other thresholds show "
+           "theirs.";
+  }
+  if (input.calibration->images.empty()) {
+    return fmt::format(
+        "The model does not say on which images its threshold was found: the rates at it leave "
+        "out {} images that may be among them. Calibrating again stores which they are.",
+        count);
+  }
+  if (count == 0) return "The rates are measured on images that the threshold was not found on.";
+  return fmt::format("The threshold was found on {} of these images: the rates at it leave them out.", count);
+}
+
+json threshold_json(const HtmlReportInput& input, double threshold, const std::vector<bool>& used) {
   json own = json::object();
   std::string origin = "the largest F1 on these images";
   if (input.calibration) {
@@ -93,7 +150,8 @@ json threshold_json(const HtmlReportInput& input, double threshold) {
                                input.calibration->good_images, 100 * input.calibration->promised_rate)
                  : "calibration by the largest F1";
   }
-  return {{"value", threshold}, {"categories", own}, {"origin", origin}};
+  return {
+      {"value", threshold}, {"categories", own}, {"origin", origin}, {"measured", measured_on(input, used)}};
 }
 
 }  // namespace
@@ -104,11 +162,14 @@ json report_data(const HtmlReportInput& input) {
   const auto [low, high] = value_range(input.results);
   PixelCounts all_counts(low, high);
   Pooled pooled;
+  const std::vector<bool> used = calibrated_on(input);
   json scopes = json::array(), samples = json::array();
+  std::vector<std::vector<uint8_t>> all_labels;
   for (size_t c = 0; c < input.results.size(); ++c) {
     const CategoryResult& result = input.results[c];
     const Category& category = input.dataset.categories[c];
     const std::vector<uint8_t> labels = labels_of(category);
+    all_labels.push_back(labels);
     const PixelCounts counts = count_pixels(result, PixelCounts(low, high));
     all_counts.add(counts);
     scopes.push_back({{"name", category.name}, {"curves", curves(result.scores, labels, counts)}});
@@ -120,7 +181,8 @@ json report_data(const HtmlReportInput& input) {
                          {"defect", sample.defect},
                          {"id", sample.id},
                          {"score", result.scores[i]},
-                         {"bad", sample.anomalous}});
+                         {"bad", sample.anomalous},
+                         {"used", used.at(samples.size())}});
     }
   }
   const double threshold =
@@ -132,11 +194,14 @@ json report_data(const HtmlReportInput& input) {
   return {{"title", input.title},
           {"model", input.model},
           {"preset", name_of(input.config.preset)},
-          {"metrics", metrics(input.results)},
+          {"about", report_about(input)},
+          {"verdict", report_verdict(input, threshold, pooled.scores, pooled.labels)},
+          {"metrics", metrics(input.results, all_labels)},
+          {"inspected", inspected_area(input.config.image)},
           {"all", curves(pooled.scores, pooled.labels, all_counts)},
           {"scopes", scopes},
           {"samples", samples},
-          {"threshold", threshold_json(input, threshold)},
+          {"threshold", threshold_json(input, threshold, used)},
           {"colours", {{"low", colours.low}, {"high", colours.high}}},
           {"loss", loss}};
 }
@@ -146,7 +211,7 @@ std::string report_page(const json& data) {
   std::string page = report_template();
   const size_t at = page.find(mark);
   check(at != std::string::npos, "report: the template has no place for the data");
-  const std::string text = json_text(data);
+  const std::string text = json_text(short_numbers(data, printed_digits));
   std::string safe;
   safe.reserve(text.size());
   for (const char letter : text) {

@@ -14,8 +14,10 @@
 namespace dinomaly {
 
 struct HtmlReportInput {
-  std::string title, model;  // model: its file's name
-  Config config;
+  std::string title, model;                             // model: its file's name
+  std::string date, version, data, encoder, precision;  // as shown; data: where the data set is
+  bool trained_here = false;                            // the config says how it was trained
+  Config config;  // of the predictor (inspecting_config()): it says what of an image was inspected
   Dataset dataset;
   std::vector<CategoryResult> results;  // of the dataset's categories, in order, with images
   std::optional<Calibration> calibration;

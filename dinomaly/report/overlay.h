@@ -1,6 +1,8 @@
 // The image overlaid with its map.
 #pragma once
 
+#include <cstdint>
+
 #include "dinomaly/base/framework.h"
 #include "dinomaly/image/image.h"
 #include "dinomaly/model/calibration.h"
@@ -8,10 +10,21 @@
 
 namespace dinomaly {
 
-// An image of rgb's size with the map's colours, stronger for higher values, and a white outline around
-// regions above `threshold` (infinity: none). map (height, width) f32. Pixels outside `inspected` stay as
-// they are, but grey.
+// An image of rgb's size with the map's colours, stronger for higher values, and an outline around regions above
+// `threshold` (infinity: none) of at least `smallest` pixels: white along their inside and black around them, so
+// that one of the two is seen on any part. map (height, width) f32. Pixels outside `inspected` stay as they
+// are, but grey.
 Image draw_overlay(const Image& rgb, const Tensor& map, const Box& inspected, const ColourScale& colours,
-                   double threshold);
+                   double threshold, int64_t smallest = 1);
+
+// The smallest region that is worth showing in an inspected area of so many pixels: a ten-thousandth of it, a
+// square of 10 x 10 in a megapixel; fewer pixels are a speck that nobody looks for.
+int64_t smallest_shown(const Box& inspected);
+
+// The scale for a map about which no calibration says what is usual. Colours begin at the map's median. Its peak
+// is always seen: on a map that stays below five times its calmest tenth, as those of good images do, at 0.4 of the
+// colours, a faint violet; from eight times on, as with clear defects, at the last colour; between them
+// in proportion.
+ColourScale own_scale(const Tensor& map, const Box& inspected);
 
 }  // namespace dinomaly

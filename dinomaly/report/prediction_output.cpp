@@ -3,10 +3,15 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
+#include "dinomaly/base/json_text.h"
 #include "dinomaly/image/npy_map.h"
+#include "dinomaly/image/png_text.h"
+#include "dinomaly/image/result_mark.h"
 #include "dinomaly/image/tiff_map.h"
 #include "dinomaly/report/overlay.h"
+#include "dinomaly/report/table.h"
 #include "tensor/error.h"
 #include "tensor/io/printable.h"
 
@@ -24,16 +29,24 @@ fs::path with_suffix(const fs::path& folder, const fs::path& name, const char* s
   return path;
 }
 
+bool whole(const Verdict& verdict) { return verdict.inspected == Box{0, 0, verdict.width, verdict.height}; }
+
 json to_json(const Region& region) {
   const auto rounded = [](double value) { return std::round(value * 100) / 100; };
   return {{"box", {region.box.x, region.box.y, region.box.width, region.box.height}},
           {"area", region.area},
-          {"peak", region.peak},
+          {"peak", short_number(region.peak)},
           {"peak_at", {region.peak_x, region.peak_y}},
           {"centroid", {rounded(region.centroid_x), rounded(region.centroid_y)}}};
 }
 
 }  // namespace
+
+std::string inspected_text(const Verdict& verdict) {
+  const Box& box = verdict.inspected;
+  if (whole(verdict)) return "whole image";
+  return fmt::format("{} x {} pixels at ({}, {})", box.width, box.height, box.x, box.y);
+}
 
 MapFormat parse_map_format(const std::string& name) {
   if (name == "none") return MapFormat::none;
@@ -49,22 +62,40 @@ Verdict write_prediction(const InputImage& image, const Prediction& prediction, 
   verdict.width = image.width;
   verdict.height = image.height;
   verdict.score = prediction.score;
+  verdict.inspected = prediction.inspected;
   verdict.threshold = options.image_threshold;
+  verdict.pixel_threshold = options.pixel_threshold;
   verdict.anomalous = options.image_threshold && prediction.score > *options.image_threshold;
+  const int64_t smallest =
+      options.smallest_region > 0 ? options.smallest_region : smallest_shown(prediction.inspected);
   if (options.pixel_threshold) {
-    verdict.regions = find_regions(prediction.map(), prediction.inspected, *options.pixel_threshold,
-                                   options.smallest_region);
+    verdict.regions =
+        find_regions(prediction.map(), prediction.inspected, *options.pixel_threshold, smallest);
   }
   if (options.folder.empty()) return verdict;
+  const auto write = [&verdict](fs::path& written, const fs::path& path, const auto& save) {
+    try {
+      save(path);
+      written = path;
+    } catch (const InputError& error) {
+      verdict.unwritten.emplace_back(error.what());
+    }
+  };
   if (options.overlays) {
-    verdict.overlay = with_suffix(options.folder, name, "_overlay.png");
-    save_png(verdict.overlay, draw_overlay(image.rgb, prediction.map(), prediction.inspected, options.colours,
-                                           options.pixel_threshold.value_or(INFINITY)));
+    const ColourScale colours =
+        options.colours ? *options.colours : own_scale(prediction.map(), prediction.inspected);
+    const Image overlay = draw_overlay(image.rgb, prediction.map(), prediction.inspected, colours,
+                                       options.pixel_threshold.value_or(INFINITY), smallest);
+    write(verdict.overlay, with_suffix(options.folder, name, "_overlay.png"), [&](const fs::path& path) {
+      write_file(path,
+                 with_result_mark(with_png_text(encode_png(overlay), "Inspected", inspected_text(verdict))));
+    });
   }
   if (options.maps != MapFormat::none) {
     const bool tiff = options.maps == MapFormat::tiff;
-    verdict.map = with_suffix(options.folder, name, tiff ? ".tiff" : ".npy");
-    tiff ? save_tiff_map(verdict.map, prediction.map()) : save_npy_map(verdict.map, prediction.map());
+    write(verdict.map, with_suffix(options.folder, name, tiff ? ".tiff" : ".npy"), [&](const fs::path& path) {
+      tiff ? save_tiff_map(path, prediction.map()) : save_npy_map(path, prediction.map());
+    });
   }
   return verdict;
 }
@@ -73,24 +104,59 @@ json to_json(const Verdict& verdict) {
   if (!verdict.error.empty()) return {{"image", verdict.path.string()}, {"error", verdict.error}};
   json regions = json::array();
   for (const Region& region : verdict.regions) regions.push_back(to_json(region));
+  json exceeded = json::array(), warnings = json::array();
+  if (verdict.anomalous) exceeded.push_back("image");
+  if (!verdict.regions.empty()) exceeded.push_back("pixel");
+  for (const ImageWarning& warning : verdict.warnings)
+    warnings.push_back({{"kind", warning.kind}, {"text", warning.text}});
+  const Box& box = verdict.inspected;
   json result = {{"image", verdict.path.string()},
                  {"width", verdict.width},
                  {"height", verdict.height},
-                 {"score", verdict.score},
-                 {"threshold", verdict.threshold ? json(*verdict.threshold) : json(nullptr)},
+                 {"area", name_of(whole(verdict) ? Area::whole : Area::crop)},
+                 {"inspected", {box.x, box.y, box.width, box.height}},
+                 {"score", short_number(verdict.score)},
+                 {"threshold", verdict.threshold ? json(short_number(*verdict.threshold)) : json(nullptr)},
                  {"anomalous", verdict.threshold ? json(verdict.anomalous) : json(nullptr)},
-                 {"regions", regions}};
+                 {"pixel_threshold",
+                  verdict.pixel_threshold ? json(short_number(*verdict.pixel_threshold)) : json(nullptr)},
+                 {"exceeded", exceeded},
+                 {"regions", regions},
+                 {"warnings", warnings}};
   if (!verdict.overlay.empty()) result["overlay"] = verdict.overlay.string();
   if (!verdict.map.empty()) result["map"] = verdict.map.string();
   return result;
+}
+
+std::string csv_header() { return "image,width,height,score,threshold,anomalous,regions,overlay,map,error"; }
+
+std::string to_csv(const Verdict& verdict) {
+  const std::string image = csv_field(verdict.path.string());
+  if (!verdict.error.empty()) return fmt::format("{},,,,,,,,,{}", image, csv_field(verdict.error));
+  return fmt::format(
+      "{},{},{},{},{},{},{},{},{},", image, verdict.width, verdict.height, short_number(verdict.score),
+      verdict.threshold ? fmt::format("{}", short_number(*verdict.threshold)) : "",
+      !verdict.threshold  ? ""
+      : verdict.anomalous ? "true"
+                          : "false",
+      verdict.regions.size(), csv_field(verdict.overlay.string()), csv_field(verdict.map.string()));
 }
 
 std::string to_text(const Verdict& verdict) {
   const char* decision = !verdict.threshold ? "-" : verdict.anomalous ? "anomalous" : "good";
   std::string text =
       fmt::format("{:<10} {:.6f}  {}", decision, verdict.score, one_line(verdict.path.string()));
-  if (!verdict.regions.empty())
-    text += fmt::format("  ({} region{})", verdict.regions.size(), verdict.regions.size() == 1 ? "" : "s");
+  const size_t count = verdict.regions.size();
+  const std::string regions = fmt::format("{} region{}", count, count == 1 ? "" : "s");
+  if (verdict.anomalous && count == 0 && verdict.pixel_threshold) {
+    text += "  (no region: the score is above the threshold of images, no pixels are above theirs)";
+  } else if (verdict.threshold && !verdict.anomalous && count > 0) {
+    text +=
+        fmt::format("  ({} above the threshold of pixels; the score is not above that of images)", regions);
+  } else if (count > 0) {
+    text += fmt::format("  ({})", regions);
+  }
+  if (!whole(verdict)) text += fmt::format("  (inspected: {})", inspected_text(verdict));
   return text;
 }
 

@@ -6,10 +6,12 @@
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "dinomaly/image/regions.h"
 #include "dinomaly/inference/predict.h"
 #include "dinomaly/model/calibration.h"
+#include "dinomaly/model/training_images.h"
 
 namespace dinomaly {
 
@@ -21,8 +23,8 @@ struct OutputOptions {
   bool overlays = true;
   MapFormat maps = MapFormat::none;
   std::optional<double> image_threshold, pixel_threshold;  // none: no decision, no regions
-  ColourScale colours;
-  int64_t smallest_region = 1;  // pixels
+  std::optional<ColourScale> colours;  // of overlays; none: of each map its own (own_scale())
+  int64_t smallest_region = 0;         // pixels; 0: smallest_shown() of the inspected area
 };
 
 // One image's outcome.
@@ -30,22 +32,36 @@ struct Verdict {
   std::filesystem::path path, overlay, map;  // empty if none was written
   int64_t width = 0, height = 0;
   double score = 0;
-  std::optional<double> threshold;
+  std::optional<double> threshold, pixel_threshold;
   bool anomalous = false;
+  Box inspected;  // the pixels that were looked at
   std::vector<Region> regions;
-  std::string error;  // not empty: the image could not be read
+  std::vector<ImageWarning> warnings;  // how the image is unlike the training images
+  std::string error;                   // not empty: the image could not be read or judged
+  std::vector<std::string> unwritten;  // why files about it could not be written
 };
 
+// "whole image", or which pixels: "400 x 300 pixels at (50, 40)".
+std::string inspected_text(const Verdict& verdict);
+
 // Makes the decision, finds the regions and writes FOLDER/NAME_overlay.png and FOLDER/NAME.tiff or .npy, each
-// whole or not at all. `name` may contain folders.
+// whole or not at all. `name` may contain folders. The overlay says in a text chunk "Inspected" which pixels
+// were. A file that cannot be written (a full disk) is no reason to lose the verdict: it is in Verdict::unwritten.
 Verdict write_prediction(const InputImage& image, const Prediction& prediction,
                          const std::filesystem::path& name, const OutputOptions& options);
 
-// {"image", "width", "height", "score", "threshold", "anomalous", "regions": [{"box": [x, y, width, height],
-// "area", "peak", "peak_at": [x, y], "centroid": [x, y]}], "overlay", "map"}, or {"image", "error"}. Without
-// a threshold, "threshold" and "anomalous" are null.
+// {"image", "width", "height", "area", "inspected": [x, y, width, height], "score", "threshold", "anomalous",
+// "pixel_threshold", "exceeded", "regions": [{"box": [x, y, width, height], "area", "peak", "peak_at": [x, y],
+// "centroid": [x, y]}], "warnings": [{"kind", "text"}], "overlay", "map"}, or {"image", "error"}. Without a
+// threshold, it and "anomalous" are null. "area": "whole" or "crop". "exceeded": "image" where the score is
+// above its threshold, "pixel" where a region of the map is above its own; the two need not agree.
 nlohmann::json to_json(const Verdict& verdict);
-// "anomalous  0.123456  path  (2 regions)".
+// "image,width,height,score,threshold,anomalous,regions,overlay,map,error", and a line of it, `regions` being their
+// number. What to_json() leaves out or has as null is empty.
+std::string csv_header();
+std::string to_csv(const Verdict& verdict);
+// "anomalous  0.123456  path  (2 regions)". Where the two thresholds disagree it says which one spoke, and what
+// was inspected where that was not the whole image.
 std::string to_text(const Verdict& verdict);
 
 }  // namespace dinomaly

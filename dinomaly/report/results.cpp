@@ -11,6 +11,7 @@
 #include "dinomaly/base/json_text.h"
 #include "dinomaly/image/image.h"
 #include "dinomaly/report/heatmap.h"
+#include "dinomaly/report/table.h"
 
 namespace dinomaly {
 
@@ -33,10 +34,12 @@ void for_each_metric(MetricsType&& m, Visitor visit) {
 json to_json(const Metrics& metrics) {
   json result;
   for_each_metric(metrics, [&](const char* name, double value) {
-    result[name] = std::isfinite(value) ? json(value) : json(nullptr);
+    result[name] = std::isfinite(value) ? json(rounded_metric(value)) : json(nullptr);
   });
   return result;
 }
+
+double to_milliseconds(double seconds) { return std::round(seconds * 1e3) / 1e3; }
 
 void print_row(const std::string& name, const Metrics& metrics) {
   fmt::print("{:<16}", name);
@@ -107,8 +110,11 @@ void write_metrics(const std::filesystem::path& path, const std::vector<Category
   const json document = {
       {"categories", categories},
       {"mean", to_json(mean_metrics(results))},
-      {"config", config.to_json()},
-      {"seconds", {{"features", seconds.features}, {"train", seconds.train}, {"evaluate", seconds.evaluate}}},
+      {"config", short_numbers(config.to_json())},
+      {"seconds",
+       {{"features", to_milliseconds(seconds.features)},
+        {"train", to_milliseconds(seconds.train)},
+        {"evaluate", to_milliseconds(seconds.evaluate)}}},
   };
   write_file(path, json_text(document, 2) + "\n");
 }
@@ -123,7 +129,8 @@ void write_heatmaps(const std::filesystem::path& directory, const std::vector<Ca
       const Sample& sample = samples[i];
       Tensor mask;
       if (sample.mask) {
-        const Image grey = resize_and_crop(load_grey(*sample.mask), config.image);
+        const InputImage& image = results[c].images.at(i);
+        const Image grey = resize_and_crop(load_mask(*sample.mask, image.width, image.height), config.image);
         mask = Tensor::from(grey.pixels, {grey.height, grey.width});
       }
       save_heatmap(directory / sample.category / (sample.defect + "_" + sample.id + ".png"),

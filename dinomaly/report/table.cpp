@@ -15,12 +15,13 @@ namespace {
 json row_json(const MetricsTable& table, const std::vector<double>& values) {
   json result = json::object();
   for (size_t i = 0; i < values.size(); ++i) {
-    result[table.columns[i].key] = std::isfinite(values[i]) ? json(values[i]) : json(nullptr);
+    result[table.columns[i].key] = std::isfinite(values[i]) ? json(rounded_metric(values[i])) : json(nullptr);
   }
   return result;
 }
 
-// A category may have any name that a folder may have.
+}  // namespace
+
 std::string csv_field(const std::string& text) {
   if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
   std::string quoted = "\"";
@@ -28,7 +29,7 @@ std::string csv_field(const std::string& text) {
   return quoted + '"';
 }
 
-}  // namespace
+double rounded_metric(double value) { return std::round(value * 1e6) / 1e6; }
 
 std::vector<double> MetricsTable::mean() const {
   std::vector<double> result(columns.size(), 0.0);
@@ -94,7 +95,8 @@ std::string to_csv(const MetricsTable& table) {
   text += "\n";
   const auto add = [&](const std::string& name, const std::vector<double>& values) {
     text += csv_field(name);
-    for (double value : values) text += std::isfinite(value) ? fmt::format(",{:.9g}", value) : ",";
+    for (double value : values)
+      text += std::isfinite(value) ? fmt::format(",{}", rounded_metric(value)) : ",";
     text += "\n";
   };
   for (const MetricsTable::Row& row : table.rows) add(row.name, row.values);

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <system_error>
 
+#include "dinomaly/base/did_you_mean.h"
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
 #include "dinomaly/synthetic/scenes.h"
@@ -110,7 +111,8 @@ std::vector<const Scene*> chosen_scenes(const ProceduralOptions& options) {
     const auto scene =
         std::find_if(all_scenes.begin(), all_scenes.end(), [&](auto& s) { return s.name == name; });
     check_input(scene != all_scenes.end(),
-                "procedural data: no category '{}'; there are capsule, flange, weave, wood", name);
+                "procedural data: no category '{}'; there are capsule, flange, weave, wood{}", name,
+                did_you_mean(name, procedural_categories()));
     if (std::find(chosen.begin(), chosen.end(), &*scene) == chosen.end()) chosen.push_back(&*scene);
   }
   return chosen;

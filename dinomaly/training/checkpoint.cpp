@@ -9,6 +9,7 @@
 #include "dinomaly/base/framework.h"
 #include "dinomaly/base/sha256.h"
 #include "dinomaly/model/detector_weights.h"
+#include "dinomaly/weights/key_report.h"
 #include "tensor/io/safetensors.h"
 
 namespace dinomaly {
@@ -98,11 +99,16 @@ void CheckpointFolder::save(int64_t iteration, const NamedTensors& tensors, cons
 std::optional<Checkpoint> CheckpointFolder::latest() const {
   const auto known = files();
   for (auto it = known.rbegin(); it != known.rend(); ++it) {
+    Checkpoint saved;
     try {
-      return load(it->first, it->second);
+      saved = load(it->first, it->second);
     } catch (const InputError& error) {
       fmt::print(stderr, "damaged checkpoint: {}; using the previous one\n", error.what());
+      continue;
     }
+    // Not damaged: the run had diverged, and would do so again.
+    check_finite({saved.tensors.begin(), saved.tensors.end()}, saved.path.string());
+    return saved;
   }
   return std::nullopt;
 }

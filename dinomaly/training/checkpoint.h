@@ -32,7 +32,8 @@ class CheckpointFolder {
   // before stay, and no part of the new one does.
   void save(int64_t iteration, const NamedTensors& tensors, const Texts& texts) const;
 
-  // The latest whole checkpoint, if any; damaged ones are reported on standard error and passed over.
+  // The latest whole checkpoint, if any; damaged ones are reported on standard error and passed over. Throws
+  // InputError naming file and tensor where it is not finite.
   std::optional<Checkpoint> latest() const;
 
   // Removes all checkpoints, and files that killed programs left.

@@ -117,7 +117,9 @@ void FeatureStore::expect(const std::vector<int64_t>& order) {
   images_ = std::make_unique<ReadAhead>(
       in_order(std::move(paths)),
       [&](const Image& rgb) { return preprocess(rgb, model_.config().image).unsqueeze(0); },
-      ReadAheadOptions{.most_ahead = static_cast<size_t>(batch_), .keep = no_pixels});
+      ReadAheadOptions{.most_ahead = static_cast<size_t>(batch_),
+                       .pixels = model_.config().image.pixels,
+                       .keep = no_pixels});
 }
 
 void FeatureStore::encode_next() {
@@ -143,7 +145,25 @@ void FeatureStore::encode_next() {
   seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
+// The quantisation to int8 would hide what is not finite.
+void FeatureStore::check_features(const std::vector<int64_t>& indices, const Features& features) const {
+  const auto all_finite = [](const Features& some) {
+    return is_finite(some.bottleneck_input) && std::all_of(some.encoded.begin(), some.encoded.end(),
+                                                           [](const Tensor& x) { return is_finite(x); });
+  };
+  if (all_finite(features)) return;
+  for (size_t i = 0; i < indices.size(); ++i) {
+    const auto row = static_cast<int64_t>(i);
+    Features one{features.bottleneck_input.select(0, row), {}};
+    for (const Tensor& group : features.encoded) one.encoded.push_back(group.select(0, row));
+    check_input(all_finite(one),
+                "{}: the encoder's features of it are not finite (a number inside of it overflowed)",
+                samples_[static_cast<size_t>(indices[i])].image.string());
+  }
+}
+
 void FeatureStore::keep(const std::vector<int64_t>& indices, const Features& features) {
+  check_features(indices, features);
   if (computed_ == 0)
     kept_ = FeatureTable(features, size(), options_.dtype, device_, options_.memory, options_.folder);
   kept_.put(indices, features);

@@ -36,11 +36,13 @@ class FeatureStore {
   FeatureStore(const Dinomaly& model, std::vector<Sample> samples, int64_t batch,
                const FeatureOptions& options = {});
 
+  const std::vector<Sample>& samples() const { return samples_; }
   int64_t size() const { return static_cast<int64_t>(samples_.size()); }
   // The order in which images will be asked for; those it leaves out come last. Without it: 0, 1, 2, ...
   void expect(const std::vector<int64_t>& order);
   // What Dinomaly::encode() returns of the given images, in that order, in the model's dtype and on its
-  // device. Throws InputError naming an image that cannot be read, or a folder whose disk is full.
+  // device. Throws InputError naming an image that cannot be read or whose features are not finite, or a
+  // folder whose disk is full.
   Features gather(const std::vector<int64_t>& indices);
   // Encodes whatever is not yet, and keeps it for later runs where there is a cache.
   void complete();
@@ -56,6 +58,7 @@ class FeatureStore {
   bool load_cache(const std::filesystem::path& path);
   void save_cache() const;
   void encode_next();
+  void check_features(const std::vector<int64_t>& indices, const Features& features) const;
   void keep(const std::vector<int64_t>& indices, const Features& features);
   void finish();
 

@@ -1,5 +1,6 @@
 #include "dinomaly/training/step_numbers.h"
 
+#include <cmath>
 #include <utility>
 
 #include "dinomaly/base/framework.h"
@@ -8,6 +9,14 @@ namespace dinomaly {
 
 namespace {
 constexpr int64_t steps_read_at_once = 16;  // on a GPU
+}
+
+void check_finite(const TrainingStep& step) {
+  check_input(std::isfinite(step.loss) && std::isfinite(step.grad_norm),
+              "training diverged in iteration {}: its loss is {} and its gradient norm {}; a lower "
+              "learning_rate helps, "
+              "or --set linear_attention_eps=1e-6 where a denominator of the linear attention was zero",
+              step.iteration, step.loss, step.grad_norm);
 }
 
 StepNumbers::StepNumbers(Device device)
@@ -25,6 +34,7 @@ void StepNumbers::read() {
   const auto numbers = numbers_.to_vector<double>();
   for (size_t i = 0; i < waiting_.size(); ++i) {
     waiting_[i].loss = numbers[2 * i], waiting_[i].grad_norm = numbers[2 * i + 1];
+    check_finite(waiting_[i]);
     finished_.push_back(waiting_[i]);
   }
   waiting_.clear();

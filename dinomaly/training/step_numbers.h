@@ -15,6 +15,9 @@ struct TrainingStep {
   double grad_norm = 0;  // before clipping
 };
 
+// Throws InputError naming the iteration where the loss or the norm is not finite: training has diverged.
+void check_finite(const TrainingStep& step);
+
 // A host that read the loss after each step would wait for the GPU each time. So loss and norm are copied
 // aside on the device, and the host reads 16 steps at once (on a CPU, each).
 class StepNumbers {
@@ -23,7 +26,8 @@ class StepNumbers {
 
   // loss and grad_norm: one number each, on the device. They may change as soon as this returns.
   void add(int64_t iteration, double learning_rate, const Tensor& loss, const Tensor& grad_norm);
-  // The steps since the last call, in order; on a GPU possibly none, unless `all` are asked for.
+  // The steps since the last call, in order; on a GPU possibly none, unless `all` are asked for. Each is finite, or
+  // InputError is thrown.
   std::vector<TrainingStep> take(bool all);
 
  private:

@@ -55,9 +55,10 @@ Dataset open_dataset(const TrainOptions& options) {
   fmt::print("{}: {}\n", root.string(), dataset.layout);
   for (const std::string& note : dataset.notes) fmt::print("{}\n", note);
   for (const Category& category : dataset.categories) {
-    verify_images(category.test);
+    verify_images(category.test, options.config.image.pixels);
     // Those of a later model would be read when the models before it have been trained.
-    if (options.separate && dataset.categories.size() > 1) verify_images(category.train);
+    if (options.separate && dataset.categories.size() > 1)
+      verify_images(category.train, options.config.image.pixels);
     fmt::print("{}: {} training images, {} test images\n", category.name, category.train.size(),
                category.test.size());
   }
@@ -65,7 +66,12 @@ Dataset open_dataset(const TrainOptions& options) {
 }
 
 EncoderWeights open_encoder(const TrainOptions& options) {
-  if (options.encoder) return load_encoder(load_weights_file(*options.encoder), options.heads);
+  if (options.encoder) {
+    EncoderWeights weights = load_encoder(load_weights_file(*options.encoder), options.heads);
+    const std::string choice = describe_choice(weights, options.encoder->string());
+    if (!choice.empty()) fmt::print("{}\n", choice);
+    return weights;
+  }
   fmt::print("no --encoder: using random weights (seed {}); only coarse defects will be found\n",
              options.config.seed);
   EncoderConfig config;

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
 
@@ -125,7 +126,12 @@ void check_options(const TrainOptions& options) {
   check_input(options.heads >= 0 && options.threads >= 0 && options.eval_every >= 0 &&
                   options.checkpoint_every >= 0 && options.feature_memory >= 0,
               "--heads, --threads, --eval-every, --checkpoint-every and --feature-memory cannot be negative");
+  check_input(std::isfinite(options.feature_memory), "--feature-memory: {} is not a number of GB",
+              options.feature_memory);
   check_input(options.threads <= 1024, "--threads: {} is more than 1024", options.threads);
+  check_input(!options.finish || options.resume, "--finish: needs --resume");
+  check_input(!options.force || !options.resume,
+              "--force starts over and --resume continues: only one can be meant");
   parse_layout(options.layout);
   check_input(options.keep_best.empty() || options.eval_every > 0, "--keep-best: needs --eval-every");
   check_input(options.calibrate == "good" || options.calibrate == "f1" || options.calibrate == "none",

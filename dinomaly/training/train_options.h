@@ -35,12 +35,12 @@ struct TrainOptions {
   Device device;  // what `device_name` came to: set by prepare()
 
   // Of the command `train` alone.
-  bool separate = false;            // a model for each category, in OUT/CATEGORY
-  int64_t eval_every = 0;           // iterations; 0: only at the end
-  std::string keep_best;            // a metric; empty: the last weights are the model
-  int64_t checkpoint_every = 1000;  // iterations; 0: none
-  bool resume = false;
-  double feature_memory = 0;  // GB; 0: half of the machine's
+  bool separate = false;                               // a model for each category, in OUT/CATEGORY
+  int64_t eval_every = 0;                              // iterations; 0: only at the end
+  std::string keep_best;                               // a metric; empty: the last weights are the model
+  int64_t checkpoint_every = 1000;                     // iterations; 0: none
+  bool resume = false, finish = false, force = false;  // of this call: not in a config file
+  double feature_memory = 0;                           // GB; 0: half of the machine's
   std::optional<std::filesystem::path> feature_cache;
   std::string feature_dtype = "model";  // or bf16, int8
   std::string calibrate = "none";  // how thresholds are found: good (of the command: by default), f1, none
@@ -56,7 +56,7 @@ struct TrainOptions {
 
   Dtype dtype() const;
   FeatureOptions features() const;
-  // All but `resume` and `device`, the config's options under their names. Reading it back gives
+  // All but `resume`, `finish`, `force` and `device`, the config's options under their names. Reading it back gives
   // the same options.
   nlohmann::json to_json() const;
 };

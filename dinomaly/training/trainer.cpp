@@ -1,9 +1,12 @@
 #include "dinomaly/training/trainer.h"
 
+#include <cmath>
 #include <utility>
 
+#include "autograd/grad_mode.h"
 #include "dinomaly/base/framework.h"
 #include "dinomaly/model/loss.h"
+#include "dinomaly/weights/key_report.h"
 #include "nn/optim/clip_grad_norm.h"
 
 namespace dinomaly {
@@ -25,6 +28,13 @@ const Tensor& entry(const std::map<std::string, Tensor>& state, const std::strin
 
 }  // namespace
 
+void check_reconstructs(const Dinomaly& model, const Features& batch, int64_t iteration) {
+  const double loss = no_grad([&] { return hard_mining_cosine_loss(model.reconstruct(batch), 0, 1).item(); });
+  check_input(std::isfinite(loss),
+              "training diverged in iteration {}: the loss after it is {}; a lower learning_rate helps",
+              iteration, loss);
+}
+
 Trainer::Trainer(Dinomaly& model, FeatureStore& features, bool record)
     : model_(model),
       features_(features),
@@ -42,13 +52,15 @@ Trainer::Trainer(Dinomaly& model, FeatureStore& features, bool record)
 
 void Trainer::advance() {
   const Config& config = model_.config();
-  Features batch = features_.gather(sampler_.next());
+  last_batch_ = sampler_.next();
+  Features batch = features_.gather(last_batch_);
   const int64_t points = batch.batch() * batch.rows * batch.columns;
   const int64_t k = mined_points(points, mining_share(config, iteration_));
   const double learning_rate = learning_rate_(iteration_);
   optimizer_.prepare(learning_rate);
   step_.run({std::move(batch), Tensor::from(std::vector<int64_t>{k}, {1})}, dropout_,
             [this](const StepInputs& inputs) { compute(inputs); });
+  for (const Variable& parameter : parameters_) parameter.value().mark_written();  // a replay does not say so
   numbers_.add(iteration_, learning_rate, loss_, norm_and_clip_.slice(0, 0, 1));
   ++iteration_;
 }
@@ -63,6 +75,13 @@ void Trainer::compute(const StepInputs& inputs) {
   loss_ = loss.value();
   norm_and_clip_ = norm_and_clip_factor(parameters_, config.clip_norm);
   optimizer_.update(norm_and_clip_.slice(0, 1, 2));
+}
+
+void Trainer::check_sound() {
+  if (sound_at_ == iteration_) return;
+  check_finite(state(), fmt::format("training diverged in iteration {}", iteration_ - 1));
+  if (!last_batch_.empty()) check_reconstructs(model_, features_.gather(last_batch_), iteration_ - 1);
+  sound_at_ = iteration_;
 }
 
 TrainingStep Trainer::step() {
@@ -101,6 +120,7 @@ void Trainer::load_state(const std::map<std::string, Tensor>& state, const std::
   }
   dropout_ = Generator(dropout_.seed(), static_cast<uint64_t>(counters[3]));
   iteration_ = counters[0];
+  last_batch_.clear();
   step_.reset();  // the optimizer's state stands elsewhere now
 }
 

@@ -17,6 +17,10 @@
 namespace dinomaly {
 
 // Trains `model` by its config. `model` and `features` must outlive it.
+// Throws InputError naming the iteration unless the model, trained so far, reconstructs the batch with a finite loss:
+// what the last step did to the weights, no loss has shown yet.
+void check_reconstructs(const Dinomaly& model, const Features& batch, int64_t iteration);
+
 class Trainer {
  public:
   // Throws InputError where a batch is larger than the data.
@@ -33,10 +37,15 @@ class Trainer {
   // asked for (step_numbers.h).
   std::vector<TrainingStep> finished(bool all) { return numbers_.take(all); }
 
+  // To be called before anything is saved. Throws InputError naming the iteration and the tensor unless weights and
+  // optimizer state are finite, and the weights still reconstruct the last batch with a finite loss. Changes
+  // nothing, and costs a forward pass where there was a step since the last call.
+  void check_sound();
+
   // All that the coming steps depend on: the trained weights, the optimizer's state, the order of the data,
   // the generators, the iteration. The tensors share the trainer's memory.
   NamedTensors state();
-  // Continues bit for bit (on the same machine with as many threads) from what state() returned for the same
+  // Continues bit for bit (on the same machine) from what state() returned for the same
   // config and data. Throws InputError naming `source` where something is missing or does not fit.
   void load_state(const std::map<std::string, Tensor>& state, const std::string& source);
 
@@ -51,6 +60,8 @@ class Trainer {
   StableAdamW optimizer_;
   WarmCosineSchedule learning_rate_;
   int64_t iteration_ = 0;
+  int64_t sound_at_ = -1;            // the iteration of the last check_sound()
+  std::vector<int64_t> last_batch_;  // empty before the first step
 
   Tensor loss_, norm_and_clip_;  // of the last step
   RecordedStep step_;            // after all whose memory a recording uses

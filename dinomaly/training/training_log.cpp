@@ -2,14 +2,23 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
 #include "dinomaly/base/progress.h"
+#include "dinomaly/training/step_numbers.h"
 #include "tensor/error.h"
 
 namespace dinomaly {
+
+double seconds_left(double seconds, int64_t steps, int64_t steps_left, const FeatureWork& features) {
+  const double per_step = (seconds - features.seconds) / static_cast<double>(std::max<int64_t>(steps, 1));
+  const double per_image = features.seconds / static_cast<double>(std::max<int64_t>(features.computed, 1));
+  return std::max(per_step, 0.0) * static_cast<double>(steps_left) +
+         per_image * static_cast<double>(features.left);
+}
 
 TrainingLog::TrainingLog(const std::filesystem::path& path, int64_t iterations, int64_t batch,
                          std::string text)
@@ -29,10 +38,7 @@ void TrainingLog::begin_steps(int64_t steps) {
 }
 
 void TrainingLog::add_step(int64_t step, double loss, double learning_rate, double grad_norm) {
-  check(loss == loss,
-        "training: the loss of iteration {} is not a number; --set linear_attention_eps=1e-6 helps if "
-        "a denominator of the linear attention was zero",
-        step);
+  check_finite({step, loss, learning_rate, grad_norm});
   if (announced_ == 0) begin_steps(1);
   --announced_;
   text_ += fmt::format("{},{:.9g},{:.9g},{:.9g},{:.2f}\n", step, loss, learning_rate, grad_norm, rate_);
@@ -48,23 +54,36 @@ void TrainingLog::print(int64_t step, double loss, double learning_rate) {
   const double done = static_cast<double>(steps_), seconds = total_.seconds();
   fmt::print("{}iteration {}/{}  loss {:.4f}  lr {:.2e}  {:.1f} images/s  {} left{}", terminal_ ? "\r" : "",
              step + 1, iterations_, loss, learning_rate, done * static_cast<double>(batch_) / seconds,
-             format_duration(seconds / done * static_cast<double>(iterations_ - step - 1)),
+             format_duration(seconds_left(seconds, steps_, iterations_ - step - 1, features_)),
              terminal_ ? "  " + progress_bar(step + 1, iterations_) + "\x1b[K" : "\n");
   std::fflush(stdout);
+  line_open_ = terminal_;
   since_print_ = {};
   loss_sum_ = 0;
   loss_count_ = 0;
 }
 
-void TrainingLog::print_line(const std::string& line) const {
-  fmt::print("{}{}\n", terminal_ ? "\r\x1b[K" : "", line);
+void TrainingLog::print_line(const std::string& line) {
+  make_room();
+  fmt::print("{}\n", line);
+}
+
+void TrainingLog::make_room() {
+  if (line_open_) fmt::print("\r\x1b[K");
+  std::fflush(stdout);
+  line_open_ = false;
 }
 
 void TrainingLog::save() const { write_file(path_, text_); }
 
-void TrainingLog::finish() const {
-  if (terminal_ && steps_ > 0) fmt::print("\n");
+void TrainingLog::finish() {
+  if (line_open_) fmt::print("\n");
+  line_open_ = false;
   save();
+}
+
+TrainingLog::~TrainingLog() {
+  if (line_open_) std::fputc('\n', stdout);  // which throws nothing
 }
 
 }  // namespace dinomaly

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <iterator>
 
 #include "dinomaly/base/framework.h"
@@ -40,6 +41,13 @@ constexpr Invocation wrong[] = {
     {"predict MODEL GOOD --overlap 40", "--overlap"},
     {"predict MODEL GOOD --tile many", "--tile"},
     {"predict MODEL GOOD --threshold high", "--threshold"},
+    {"predict MODEL GOOD --threshold nan", "--threshold: nan"},
+    {"predict MODEL GOOD --threshold inf", "--threshold: inf"},
+    {"predict MODEL GOOD --threshold=-inf", "--threshold: -inf"},
+    {"predict MODEL GOOD --threshold 1e39", "--threshold: 1e+39"},
+    {"predict MODEL GOOD --threshold 1e999", "--threshold"},
+    {"predict MODEL GOOD --pixel-threshold nan", "--pixel-threshold: nan"},
+    {"predict MODEL GOOD --pixel-threshold -inf", "--pixel-threshold: -inf"},
     {"predict MODEL GOOD --fail-on-anomaly", "not calibrated"},
     {"predict MODEL GOOD --category wood", "not calibrated"},
     {"predict MODEL GOOD --min-area 0", "--min-area"},
@@ -69,6 +77,7 @@ constexpr Invocation wrong[] = {
     {"calibrate", "MODEL"},
     {"calibrate MODEL", "DATA"},
     {"calibrate MODEL DATA --method guess", "guess"},
+    {"calibrate MODEL DATA --false-alarm-rate nan", "--false-alarm-rate"},
     {"calibrate MODEL DATA --false-alarm-rate 0", "--false-alarm-rate"},
     {"calibrate MODEL DATA --false-alarm-rate 1.5", "--false-alarm-rate"},
     {"calibrate MODEL DATA --false-alarm-rate low", "--false-alarm-rate"},
@@ -88,6 +97,7 @@ constexpr Invocation wrong[] = {
     {"predict TMP/junk GOOD", "junk"},
     {"predict TMP/state GOOD", "the checkpoint of a training run"},
     {"predict TMP/deep GOOD", "calibration"},
+    {"predict TMP/no-threshold GOOD", "calibration"},
     {"predict MODEL TMP/wide.png", "40000 x 1 pixels"},
     {"predict MODEL TMP/link.png", "link.png: no such file"},
     {"predict ENCODER GOOD", "encoder"},
@@ -174,6 +184,16 @@ constexpr Invocation wrong[] = {
     {"train DATA FLAGS --keep-best beauty --eval-every 1", "beauty"},
     {"train DATA FLAGS --checkpoint-every -1", "--checkpoint-every"},
     {"train DATA FLAGS --feature-memory -1", "--feature-memory"},
+    {"train DATA FLAGS --feature-memory nan", "--feature-memory"},
+    {"train DATA FLAGS --feature-memory inf", "--feature-memory"},
+    {"train DATA FLAGS --false-alarm-rate nan", "--false-alarm-rate"},
+    {"train DATA FLAGS --set learning_rate=nan", "learning_rate"},
+    {"train DATA FLAGS --set learning_rate=Infinity", "learning_rate"},
+    {"train DATA FLAGS --set learning_rate=1e999", "learning_rate"},
+    {"train DATA FLAGS --set learning_rate=-0.1", "learning_rate"},
+    {"train DATA FLAGS --mean nan,0,0", "--mean"},
+    {"train DATA FLAGS --mean 1e300,0,0", "mean"},
+    {"train DATA FLAGS --config TMP/infinite.json", "not valid JSON"},
     {"train DATA FLAGS --feature-dtype f8", "f8"},
     {"train DATA FLAGS --feature-cache GOOD/below", "below"},
     {"train DATA FLAGS --calibrate often", "often"},
@@ -222,11 +242,14 @@ void bad_inputs(const TemporaryFolder& folder) {
   NamedTensors tensors;
   for (const std::string& name : whole.names()) tensors.emplace_back(name, whole.get(name));
   save_safetensors(folder / "deep", tensors, metadata);
+  metadata["calibration"] = Calibration{.all = {std::nan(""), 0.5}}.to_text();
+  save_safetensors(folder / "no-threshold", tensors, metadata);
   save_png(folder / "wide.png", Image(40000, 1, 1));
   std::filesystem::create_symlink("gone.png", folder / "link.png");
   write_file(folder / "no-path.csv", "image,label\nx.png,good\n");
   write_file(folder / "missing.csv", "path,label\ndata/wood/test/good/000.png,good\nx.png,good\n");
   write_file(folder / "typo.json", R"({"dropuot": 0.1})");
+  write_file(folder / "infinite.json", R"({"learning_rate": 1e999})");
   write_file(folder / "kind.json", R"({"separate": "yes"})");
   write_file(folder / "good-only/wood/train/good/000.png", image);
   write_file(folder / "good-only/wood/test/good/000.png", image);
@@ -252,7 +275,10 @@ TEST_CASE("wrong invocations are one clear line and the right status") {
     const Outcome outcome = run_dinomaly(folder, with_paths(invocation.flags, folder));
     CHECK(outcome.status == invocation.status);
     CHECK_MESSAGE(outcome.error.find(invocation.expected) != std::string::npos, outcome.error);
-    CHECK_MESSAGE(std::count(outcome.error.begin(), outcome.error.end(), '\n') == 1, outcome.error);
+    // The end of predict counts what was not judged.
+    const bool counted = outcome.error.ends_with("dinomaly: 1 of 1 files was not judged\n");
+    CHECK_MESSAGE(std::count(outcome.error.begin(), outcome.error.end(), '\n') == (counted ? 2 : 1),
+                  outcome.error);
     CHECK(outcome.error.starts_with("dinomaly: "));
     CHECK(read_file(folder / "model", 1 << 24) == model);
     CHECK(std::filesystem::is_empty(folder / "empty"));

@@ -124,7 +124,7 @@ TEST_CASE("resume: SIGINT and SIGTERM write a checkpoint, say so, and no work is
     CHECK(child.error().empty());
     const int done = latest(checkpoints);
     CHECK_MESSAGE(contains(child.out(), fmt::format("stopped after {} of 100000 iterations; "
-                                                    "no work is lost, --resume continues bit for bit\n",
+                                                    "no work is lost, --resume continues bit for bit; ",
                                                     done)),
                   child.out());
     const std::string log = bytes_of(folder / out / "log.csv");
@@ -147,17 +147,15 @@ TEST_CASE("resume: without a checkpoint it starts; a finished run has nothing le
   CHECK(bytes_of(folder / "out/model.safetensors") == model);
 }
 
-TEST_CASE("resume: also with two threads; a different number is noted") {
+TEST_CASE("resume: the number of threads may change, the bits do not") {
   const TemporaryFolder folder;
   make_training_inputs(folder);
   const std::string flags = small_run(folder, "out") + " --iterations 6 --checkpoint-every 3 --threads ";
   run_well(folder, flags + "2");
   const std::string model = bytes_of(folder / "out/model.safetensors");
   fs::remove(folder / "out/checkpoints/00000006.safetensors");
-  CHECK(contains(run_well(folder, flags + "2 --resume").out, "3 of 6 iterations done"));
+  CHECK(contains(run_well(folder, flags + "3 --resume").out, "3 of 6 iterations done"));
   CHECK(bytes_of(folder / "out/model.safetensors") == model);
-  CHECK(contains(run_well(folder, flags + "1 --resume").out,
-                 "note: 1 threads, before 2: the last bits may differ"));
 }
 
 TEST_CASE("resume: another run's options are refused in one line") {
@@ -174,7 +172,7 @@ TEST_CASE("resume: another run's options are refused in one line") {
   save_safetensors(folder / "other.safetensors", changed);
   const std::pair<std::string, std::string> wrong[] = {
       {"--batch 3", "option 'batch' is 3, but the checkpoint was trained with 2"},
-      {"--iterations 5", "option 'iterations' is 5"},
+      {"--iterations 3", "option 'iterations' is 3"},
       {"--seed 2", "option 'seed' is 2"},
       {"--resize 70", "option 'resize_h' is 70"},
       {"--set dropout=0.1", "option 'dropout' is 0.1"},

@@ -197,6 +197,7 @@ TEST_CASE("grey, alpha and 16 bits train as the 8-bit RGB images do") {
   };
   const auto expected = results();
   for (size_t i = 0; i < paths.size(); ++i) {
+    if (is_mask(paths[i])) continue;  // there alpha and low bytes count
     const Image image = load_image_rgb(paths[i]);
     write_file(paths[i], grey_as(static_cast<int>(i % 5), image));
     REQUIRE(load_image_rgb(paths[i]) == image);

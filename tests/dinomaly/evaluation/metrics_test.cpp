@@ -1,6 +1,7 @@
 #include "dinomaly/evaluation/metrics.h"
 
 #include <doctest/doctest.h>
+#include <omp.h>
 
 #include <algorithm>
 #include <cmath>
@@ -232,6 +233,14 @@ TEST_CASE("AU-PRO of the paper: a value equal to a threshold is not above it") {
   CHECK(std::abs(aupro_paper(maps, masks, count, height, width) - brute_force_paper(images)) < 1e-12);
 }
 
+TEST_CASE("AU-PRO of the paper: a false positive rate of exactly 0.3 is outside") {
+  // Ten normal pixels, thresholds 0, 1, .., 199. The curve's points are (0.1, 1/2) and (0.2, 1/2); the third
+  // normal pixel would add (0.3, 1/2), and the defect's other half comes later.
+  std::vector<float> map{200, 199, 198, 0, 0, 0, 0, 0, 0, 0, 200, 100};
+  std::vector<uint8_t> mask{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1};
+  CHECK(std::abs(aupro_paper(map, mask, 1, 1, 12) - 0.1 * 0.5 / 0.2) < 1e-12);
+}
+
 TEST_CASE("AU-PRO of images that differ in size") {
   // One defect of one pixel, above all but one of the ten normal ones: PRO is 0 up to FPR 0.1, then 1.
   OfficialAupro aupro;
@@ -294,4 +303,24 @@ TEST_CASE("metrics equal the reference bundles") {
 }
 
 }  // namespace
+TEST_CASE("metrics have the same bits with 1 to 7 threads") {
+  const Images images = random_images(3, 256, 256, 0.55, 1000, 5);  // more than 100,000 pixels of each class
+  const auto all = [&] {
+    const RankingMetrics ranking = ranking_metrics(images.maps, images.masks);
+    return std::vector<double>{
+        ranking.auroc, ranking.ap, ranking.f1max,
+        aupro_paper(images.maps, images.masks, images.count, images.height, images.width),
+        aupro_official(images.maps, images.masks, images.count, images.height, images.width)};
+  };
+  const int before = omp_get_max_threads();
+  omp_set_num_threads(1);
+  const std::vector<double> expected = all();
+  for (int threads = 2; threads <= 7; ++threads) {
+    CAPTURE(threads);
+    omp_set_num_threads(threads);
+    CHECK(all() == expected);
+  }
+  omp_set_num_threads(before);
+}
+
 }  // namespace dinomaly

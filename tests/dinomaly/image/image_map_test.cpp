@@ -89,6 +89,8 @@ TEST_CASE("regions: only what was seen counts, in the image's coordinates") {
   CHECK(regions[0].box == Box{2, 3, 4, 5});
   CHECK(regions[0].area == 20);
   CHECK(regions[0].centroid_x == doctest::Approx(3.5));
+  CHECK(regions[0].centroid_y == doctest::Approx(5));
+  CHECK(regions[0].peak_x == 2);
   CHECK(regions[0].peak_y == 3);
   CHECK(find_regions(map, {0, 0, 10, 8}, 1.0).empty());
 }

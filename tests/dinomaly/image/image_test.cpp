@@ -52,7 +52,6 @@ int largest_difference(const Image& a, const Image& b) {
 class Loader {
  public:
   Image rgb(const std::string& bytes) { return load_image_rgb(write(bytes)); }
-  Image grey(const std::string& bytes) { return load_grey(write(bytes)); }
   std::string error(const std::string& bytes) {
     return input_error([&] { rgb(bytes); });
   }
@@ -92,24 +91,6 @@ TEST_CASE("image: grey is repeated, alpha dropped, a palette resolved, of 16 bit
   CHECK(load.rgb(png(1, 1, 16, 0, std::string("\0\xC8\x99", 3))).pixels == Pixels{0xC8, 0xC8, 0xC8});
 }
 
-TEST_CASE("image: grey by PIL's weights") {
-  Loader load;
-  CHECK(load.grey(png(2, 1, 8, 0, std::string("\0\x07\xF0", 3))).pixels == std::vector<uint8_t>{7, 240});
-  // PIL 13: Image.new("RGB", (1, 1), colour).convert("L").
-  const std::string rows("\0\xFF\x00\x00\x00\xFF\x00\x00\x00\xFF\xFF\xFF\xFF\x0A\x14\x1E", 16);
-  const Image grey = load.grey(png(5, 1, 8, 2, rows));
-  CHECK(grey.channels == 1);
-  CHECK(grey.pixels == std::vector<uint8_t>{76, 150, 29, 255, 18});
-}
-
-TEST_CASE("image: a mask must have its image's size") {
-  const TemporaryFolder folder;
-  save_png(folder / "000_mask.png", Image(4, 3, 1));
-  CHECK(load_mask(folder / "000_mask.png", 4, 3).channels == 1);
-  CHECK(one_line_with(input_error([&] { load_mask(folder / "000_mask.png", 3, 4); }),
-                      "000_mask.png: the mask is 4 x 3, its image 3 x 4"));
-}
-
 TEST_CASE("image: a file cut short anywhere is an error that names it") {
   Loader load;
   const Image image = slope(20, 9);  // whole BMP rows need no padding
@@ -128,7 +109,7 @@ TEST_CASE("image: damaged, foreign and outsized files are one clear line") {
   Loader load;
   const Image image = slope(17, 9);
   CHECK(one_line_with(load.error(""), "empty"));
-  CHECK(one_line_with(load.error("GIF89a and so on"), "not a PNG, JPEG or BMP"));
+  CHECK(one_line_with(load.error("GIF and so on"), "not a PNG, JPEG, TIFF, WebP, BMP or PNM"));
   CHECK(one_line_with(input_error([] { load_image_rgb("/nowhere/x.png"); }), "x.png: no such file"));
 
   std::string damaged = encode_png(image);

@@ -3,12 +3,15 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "dinomaly/base/framework.h"
 #include "dinomaly/image/image_map.h"
 #include "dinomaly/inference/predict.h"
 #include "dinomaly/model/anomaly_map.h"
+#include "tests/dinomaly/small_detector.h"
 #include "tests/dinomaly/small_model.h"
 #include "tests/support.h"
 
@@ -30,6 +33,15 @@ double largest_step(const Tensor& map) {
     }
   }
   return largest;
+}
+
+double relative_difference(const Tensor& a, const Tensor& b) {
+  const std::vector<float> x = a.to_vector<float>(), y = b.to_vector<float>();
+  REQUIRE(x.size() == y.size());
+  double worst = 0;
+  for (size_t i = 0; i < x.size(); ++i)
+    worst = std::max<double>(worst, std::abs(x[i] - y[i]) / std::abs(y[i]));
+  return worst;
 }
 
 }  // namespace
@@ -72,6 +84,54 @@ TEST_CASE("tiles: equal maps blend to themselves, and a slope within the tiles l
   CHECK(largest_step(slopes.result()) < 0.06);
 }
 
+TEST_CASE("tiles: over the overlap the weight goes from one tile to the next by equal steps") {
+  const Tiling tiling{32, 16};
+  TileBlend blend(48, 20, tiling);
+  REQUIRE(blend.boxes().size() == 2);
+  for (const Box& box : blend.boxes()) blend.add(box, Tensor::full({box.height, box.width}, box.x > 0));
+  const std::vector<float> values = blend.result().to_vector<float>();
+  for (int i = 0; i < 16; ++i) CHECK(std::abs(values[16 + i] - (i + 0.5f) / 16) < 1e-6f);
+  CHECK(values[15] == 0);
+  CHECK(values[32] == 1);
+}
+
+TEST_CASE("tiles: the score of an image is that of its worst tile, wherever it is") {
+  const auto model = small_model();
+  const Predictor tiled(*model, {56, 0}, 2);
+  std::vector<Image> tiles;
+  for (const int64_t factor : {37, 11, 101}) {
+    Image& tile = tiles.emplace_back(56, 56, 3);
+    for (size_t i = 0; i < tile.pixels.size(); ++i) tile.pixels[i] = static_cast<uint8_t>(i * factor % 251);
+  }
+  std::vector<double> alone;
+  for (const Image& tile : tiles) alone.push_back(tiled.predict(tile).score);
+  const double worst = *std::max_element(alone.begin(), alone.end());
+  REQUIRE(worst > 1.001 * std::accumulate(alone.begin(), alone.end(), 0.0) / 3);
+  for (size_t first = 0; first < 3; ++first) {
+    Image image(3 * 56, 56, 3);
+    for (size_t i = 0; i < 3; ++i) {
+      const Image& tile = tiles[(first + i) % 3];
+      for (int64_t y = 0; y < 56; ++y)
+        std::copy_n(tile.row(y), 56 * 3, image.at(static_cast<int64_t>(i) * 56, y));
+    }
+    CHECK(tiled.predict(image).score == doctest::Approx(worst).epsilon(1e-5));
+  }
+}
+
+TEST_CASE("tiles: a tile is resized as a whole, without the crop of an image") {
+  const SmallDetector small(Preset::paper);
+  Image image(40, 20, 3);
+  for (size_t i = 0; i < image.pixels.size(); ++i) image.pixels[i] = static_cast<uint8_t>(i * 37 % 251);
+  Image right(20, 20, 3);
+  for (int64_t y = 0; y < 20; ++y) std::copy_n(image.at(20, y), 20 * 3, right.row(y));
+  ImageConfig whole = small.model->config().image;
+  REQUIRE(whole.resize_h > whole.crop_h);
+  whole.resize_h = whole.crop_h, whole.resize_w = whole.crop_w;
+  const Tensor inputs = Predictor(*small.model, {20, 0}).inputs(image);
+  REQUIRE(inputs.size(0) == 2);
+  CHECK(inputs.select(0, 1).to_vector<float>() == preprocess(right, whole).to_vector<float>());
+}
+
 TEST_CASE("tiles: the map of a constant texture has no step where tiles meet") {
   const auto model = small_model();
   const Predictor tiled(*model, {64, 32}, 4);
@@ -100,6 +160,14 @@ TEST_CASE("tiles: an image of one tile is judged as the tile") {
   const Prediction tiled = Predictor(*model, {56, 0}).predict(image);
   CHECK(whole.map().shape() == Shape({56, 56}));
   CHECK(whole.score > 0);
+  // The blur goes on beyond a tile's border with the mirror image, as the image does.
+  NoGrad no_recording;
+  Config config = model->config();
+  REQUIRE_FALSE(config.blur_reflects);
+  config.blur_reflects = true;
+  const Features features = model->encode(preprocess(image, config.image).unsqueeze(0));
+  const Tensor blurred = anomaly_maps(model->reconstruct(features), 56, 56, config).blurred;
+  CHECK(relative_difference(tiled.map(), resize_map(blurred.select(0, 0), 56, 56)) < 1e-5);
   // The same but for the blur at the border.
   CHECK(tiled.map().to_vector<float>()[28 * 56 + 28] ==
         doctest::Approx(whole.map().to_vector<float>()[28 * 56 + 28]).epsilon(1e-4));
@@ -123,6 +191,14 @@ TEST_CASE("predict: the map is the blurred one for paper, the one before the blu
     CHECK(got != in_image(preset == Preset::paper ? maps.map : maps.blurred));
     CHECK(prediction.score == maps.score.item());
   }
+}
+
+TEST_CASE("tiles: those that are not square cover the plane and blend without a trace") {
+  TileBlend blend(50, 31, {20, 10}, {12, 6});
+  CHECK(blend.boxes().size() == 4 * 5);
+  CHECK(blend.boxes().back() == Box{30, 19, 20, 12});
+  for (const Box& box : blend.boxes()) blend.add(box, Tensor::full({box.height, box.width}, 0.7));
+  for (const float value : blend.result().to_vector<float>()) CHECK(std::abs(value - 0.7f) < 1e-6f);
 }
 
 TEST_CASE("tiles: sizes that make no sense") {

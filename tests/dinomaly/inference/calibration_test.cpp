@@ -24,6 +24,11 @@ TEST_CASE("calibration: the quantile is the conformal one") {
   CHECK(good_quantile(scores, 0.5) == 50);
   CHECK(promised_rate(99, 0.01) == doctest::Approx(0.01));
   CHECK(promised_rate(99, 0.05) == doctest::Approx(0.05));
+  // 1000 * (1 - 0.059) is a little above 941 in double; it is the 941st all the same.
+  std::vector<float> many(999);
+  std::iota(many.begin(), many.end(), 1.0f);
+  CHECK(good_quantile(many, 0.059) == 941);
+  CHECK(promised_rate(999, 0.059) == doctest::Approx(0.059));
   CHECK(good_quantile({3, 1, 2}, 0.01) == 3);  // too few for the rate: the largest
   CHECK(promised_rate(3, 0.01) == doctest::Approx(0.25));
   CHECK(one_line_with(input_error([] { good_quantile({}, 0.01); }), "good image"));
@@ -61,6 +66,8 @@ TEST_CASE("calibration: the threshold of the best F1 reaches f1_max") {
     CHECK(2 * hits / (called + positives) == doctest::Approx(f1_max(scores, labels)).epsilon(1e-6));
   }
   CHECK(best_f1_threshold(std::vector<float>{1, 2, 5, 6}, std::vector<uint8_t>{0, 0, 1, 1}) == 3.5);
+  // One image called anomalous or four: F1 is 2/3 either way, and the highest such threshold is taken.
+  CHECK(best_f1_threshold(std::vector<float>{1, 2, 3, 4, 5}, std::vector<uint8_t>{0, 1, 0, 0, 1}) == 4.5);
   CHECK(one_line_with(input_error([] { best_f1_threshold(std::vector<float>{1}, std::vector<uint8_t>{1}); }),
                       "all are anomalous"));
 }
@@ -101,12 +108,23 @@ TEST_CASE("calibration: good images alone, for all and for each category") {
   CHECK(found.of("weave").image == found.categories.at("weave").image);
   CHECK(found.of("unknown").image == found.all.image);
 
+  std::vector<Sample> weave;
+  std::copy_if(samples.begin(), samples.end(), std::back_inserter(weave),
+               [](const Sample& sample) { return sample.category == "weave"; });
+  const Thresholds alone = calibrate(*model, weave, options).all;
+  CHECK(found.categories.at("weave").image == alone.image);
+  CHECK(found.categories.at("weave").pixel == alone.pixel);
+  CHECK(alone.image != found.all.image);
+
   const Predictor predictor(*model);
+  std::vector<float> medians;
   int64_t above = 0, with_region = 0, good = 0;
   for (const Sample& sample : samples) {
     if (sample.anomalous) continue;
     const Prediction prediction = predictor.predict(load_image_rgb(sample.image));
-    const auto values = prediction.map().to_vector<float>();
+    auto values = prediction.map().to_vector<float>();
+    std::sort(values.begin(), values.end());
+    medians.push_back(values[values.size() / 2]);
     ++good;
     above += prediction.score > found.all.image;
     with_region += *std::max_element(values.begin(), values.end()) > found.all.pixel;
@@ -115,6 +133,8 @@ TEST_CASE("calibration: good images alone, for all and for each category") {
   CHECK(good == 8);
   CHECK(above == 2);
   CHECK(with_region == 2);
+  std::sort(medians.begin(), medians.end());
+  CHECK(found.colours.low == doctest::Approx(medians[medians.size() / 2]).epsilon(1e-5));
   CHECK(found.colours.low < found.all.pixel);
   CHECK((found.colours.low + found.colours.high) / 2 == doctest::Approx(found.all.pixel));
 }
@@ -128,6 +148,19 @@ TEST_CASE("calibration: F1 on labelled images; errors; JSON and back") {
   const Calibration found = calibrate(*model, samples, options);
   CHECK(found.good_images == 8);
   CHECK(found.anomalous_images == 6);
+
+  // The images are small enough that every pixel counts.
+  std::vector<float> pixels;
+  std::vector<uint8_t> labels;
+  for (const Sample& sample : samples) {
+    const Prediction prediction = Predictor(*model).predict(load_image_rgb(sample.image));
+    const auto values = prediction.map().to_vector<float>();
+    pixels.insert(pixels.end(), values.begin(), values.end());
+    Image mask(64, 64, 1);
+    if (sample.mask) mask = load_mask(*sample.mask, 64, 64);
+    labels.insert(labels.end(), mask.pixels.begin(), mask.pixels.end());
+  }
+  CHECK(found.all.pixel == doctest::Approx(best_f1_threshold(pixels, labels)).epsilon(1e-5));
 
   const Calibration back = Calibration::from_json(found.to_json(), "model");
   // What a model saved under an earlier name of these counts says is read all the same.
@@ -145,12 +178,31 @@ TEST_CASE("calibration: F1 on labelled images; errors; JSON and back") {
     CHECK(!input_error([&] { Calibration::from_json(broken, "model"); }).empty());
   }
   CHECK(!input_error([] { Calibration::from_json(nlohmann::json(3), "model"); }).empty());
+  CHECK(found.images.size() == 14);
+  CHECK_FALSE(found.summary().contains("images"));
+  for (const auto& [name, value] :
+       {std::pair("area", nlohmann::json("half")), std::pair("area", nlohmann::json(1)),
+        std::pair("images", nlohmann::json("x")), std::pair("images", nlohmann::json({1}))}) {
+    nlohmann::json broken = found.to_json();
+    broken[name] = value;
+    CHECK(!input_error([&] { Calibration::from_json(broken, "model"); }).empty());
+  }
 
   for (Sample& sample : samples) sample.mask.reset();  // without masks the pixels follow the good images
   CHECK(calibrate(*model, samples, options).all.image == found.all.image);
   std::erase_if(samples, [](const Sample& sample) { return !sample.anomalous; });
   CHECK(one_line_with(input_error([&] { calibrate(*model, samples); }), "good image"));
   CHECK(one_line_with(input_error([&] { parse_calibration_method("other"); }), "other"));
+}
+
+TEST_CASE("calibration: an image whose score is not a number is named") {
+  Calibrator calibrator({});
+  Sample sample;
+  sample.image = "good/007.png";
+  Prediction prediction;
+  prediction.score = NAN;
+  calibrator.add(sample, prediction);
+  CHECK(one_line_with(input_error([&] { calibrator.compute(); }), "good/007.png"));
 }
 
 TEST_CASE("calibration: a damaged image is named") {

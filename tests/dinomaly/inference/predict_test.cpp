@@ -129,6 +129,32 @@ TEST_CASE("predict: --fail-on-anomaly is status 1 where one is anomalous, 0 wher
   CHECK(run_dinomaly(folder, command + "3").status == 0);
 }
 
+TEST_CASE("predict: --fail-on-anomaly holds wherever the anomalous image is, in whatever batch") {
+  const TemporaryFolder folder;
+  make_small_project(folder);
+  const std::string predict = "predict " + (folder / "model").string() + " ";
+  std::vector<std::pair<double, std::string>> images;
+  for (const json& line : json_lines_of(
+           run_dinomaly(folder, predict + (folder / "data/wood/test/good").string() + " --json").out))
+    images.emplace_back(line.at("score").get<double>(), line.at("image").get<std::string>());
+  REQUIRE(images.size() == 4);
+  std::sort(images.rbegin(), images.rend());
+  REQUIRE(images[0].first > images[1].first);
+  const double threshold = (images[0].first + images[1].first) / 2;
+  for (const int batch : {1, 2, 8}) {
+    for (size_t place = 0; place < 4; ++place) {  // of the one above
+      std::string command = predict;
+      for (size_t i = 0; i < 4; ++i) command += images[i == place ? 0 : i < place ? i + 1 : i].second + " ";
+      CAPTURE(batch);
+      CAPTURE(place);
+      const Outcome outcome = run_dinomaly(
+          folder,
+          command + fmt::format("--fail-on-anomaly --threshold {:.17g} --batch {}", threshold, batch));
+      CHECK(outcome.status == 1);
+    }
+  }
+}
+
 TEST_CASE("predict: two images with the same name have separate results") {
   const TemporaryFolder folder;
   make_small_project(folder);
@@ -260,13 +286,13 @@ TEST_CASE("image files: names and folders") {
   write_file(folder / ".hidden/3.png", "");
   write_file(folder / "note.txt", "");
   fs::create_symlink("gone.png", folder / "c.png");
-  const auto found = list_images(folder.path());
+  const auto found = list_images(folder.path()).images;
   REQUIRE(found.size() == 3);
   CHECK(found[0] == folder / "a/1.bmp");
   CHECK(found[2] == folder / "c.png");  // reading it reports that its file is missing
   CHECK(one_line_with(input_error([&] { list_images(folder / "none"); }), "none"));
   fs::create_directories(folder / "empty");
-  CHECK(list_images(folder / "empty").empty());
+  CHECK(list_images(folder / "empty").images.empty());
   // A folder that is watched may still be empty; what comes between listing and watching is not lost.
   const std::string empty = (folder / "empty").string();
   ImageSource watched({empty}, empty);
@@ -295,7 +321,9 @@ TEST_CASE("predict: names that are not text stay on one line, and valid JSON") {
   const Outcome text = run_dinomaly(folder, call);
   CHECK(text.status == 2);
   CHECK(std::count(text.out.begin(), text.out.end(), '\n') == 2);
-  CHECK(text.error == fmt::format("dinomaly: {}/torn?.png: the image is cut short\n", images));
+  CHECK(text.error == fmt::format("dinomaly: {}/torn?.png: the image is cut short\n"
+                                  "dinomaly: 1 of 3 files was not judged\n",
+                                  images));
   std::istringstream lines(run_dinomaly(folder, call + " --json").out);
   int64_t count = 0;
   for (std::string line; std::getline(lines, line); ++count) CHECK(nlohmann::json::accept(line));

@@ -120,7 +120,7 @@ TEST_CASE("encoder block: eps 1e-6, scale 1 / sqrt(head width), exact GELU, Laye
     const Variable hidden = exact_gelu(linear(second, w.at("mlp.fc1.weight"), w.at("mlp.fc1.bias")));
     const Variable expected =
         middle + scaled(linear(hidden, w.at("mlp.fc2.weight"), w.at("mlp.fc2.bias")), "ls2.gamma");
-    CHECK(relative_distance(block(x).value(), expected.value()) < 1e-12);
+    CHECK(relative_distance(block(x, {}).value(), expected.value()) < 1e-12);
   }
 }
 
@@ -140,7 +140,7 @@ TEST_CASE("encoder block: SwiGLU is w3 (silu(first half) * second half)") {
   for (size_t i = 0; i < gate.size(); ++i) gate[i] = gate[i] / (1 + std::exp(-gate[i])) * value[i];
   const Variable hidden(Tensor::from(gate, {2, 5, 6}));
   const Variable expected = x + linear(hidden, w.at("mlp.w3.weight"), w.at("mlp.w3.bias"));
-  CHECK(relative_distance(block(x).value(), expected.value()) < 1e-12);
+  CHECK(relative_distance(block(x, {}).value(), expected.value()) < 1e-12);
 }
 
 }  // namespace dinomaly

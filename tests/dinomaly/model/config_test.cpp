@@ -128,7 +128,7 @@ TEST_CASE("config: unknown names and wrong types are one clear line") {
   const auto message = [](const json& values) {
     return input_error([&] { Config().update_from_json(values, "run.json"); });
   };
-  CHECK(message({{"dropuot", 0.1}}) == "run.json: there is no option 'dropuot'");
+  CHECK(message({{"dropuot", 0.1}}) == "run.json: there is no option 'dropuot'; did you mean 'dropout'?");
   CHECK(message({{"batch", 1.5}}) == "run.json: option 'batch' must be an integer");
   CHECK(message({{"seed", -1}}) == "run.json: option 'seed' must be a non-negative integer");
   CHECK(message({{"dropout", "0.1"}}) == "run.json: option 'dropout' must be a number");

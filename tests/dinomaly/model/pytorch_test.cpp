@@ -106,12 +106,12 @@ TEST_CASE("model: blocks of both kinds are PyTorch's where their norms' eps coun
   encoder.width = 8, encoder.heads = 2, encoder.hidden = 12, encoder.layer_scale = true;
   EncoderBlock plain(encoder);
   check_module(
-      "encoder_block", plain, [&](const Variable& x) { return plain(x); }, 1e-11);
+      "encoder_block", plain, [&](const Variable& x) { return plain(x, {}); }, 1e-11);
   encoder.heads = 1, encoder.hidden = 6, encoder.layer_scale = false;
   encoder.ffn = EncoderConfig::Ffn::swiglu_fused;
   EncoderBlock gated(encoder);
   check_module(
-      "encoder_block_swiglu", gated, [&](const Variable& x) { return gated(x); }, 1e-11);
+      "encoder_block_swiglu", gated, [&](const Variable& x) { return gated(x, {}); }, 1e-11);
   for (const Preset preset : {Preset::paper, Preset::anomalib}) {
     const Config config = Config::with_preset(preset);
     DecoderBlock block(8, 2, config);

@@ -2,9 +2,12 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "dinomaly/base/framework.h"
+#include "dinomaly/image/regions.h"
+#include "dinomaly/report/overlay.h"
 #include "tests/support.h"
 
 namespace dinomaly {
@@ -61,6 +64,79 @@ TEST_CASE("heatmap: the file can be read again; a bad scale or shape is an error
   CHECK_THROWS_AS(draw_heatmap(rgb, {}, map, 1, 1), Error);
   CHECK_THROWS_AS(draw_heatmap(rgb, {}, Tensor::full({1, 3, 5}, 0.5), 0, 1), Error);
   CHECK_THROWS_AS(draw_heatmap(Image(5, 3, 1), {}, map, 0, 1), Error);
+}
+
+TEST_CASE("overlay: contours are seen on white, black and coloured parts") {
+  Tensor map = Tensor::zeros({40, 60});
+  for (int64_t y = 10; y < 30; ++y)
+    for (int64_t x = 20; x < 40; ++x) map.data<float>()[y * 60 + x] = 0.6f;
+  const std::vector<std::array<uint8_t, 3>> parts{{255, 255, 255}, {0, 0, 0},     {220, 20, 20},
+                                                  {252, 255, 164}, {20, 60, 200}, {128, 128, 128}};
+  for (const auto& part : parts) {
+    CAPTURE(luma(part));
+    Image rgb(60, 40, 3);
+    for (int64_t i = 0; i < 60 * 40; ++i) std::copy(part.begin(), part.end(), rgb.pixels.begin() + 3 * i);
+    const Image out = draw_overlay(rgb, map, {0, 0, 60, 40}, {0, 1}, 0.5);
+    const auto luma_at = [&](int64_t x, int64_t y) {
+      const uint8_t* p = out.at(x, y);
+      return luma({p[0], p[1], p[2]});
+    };
+    // Across each edge: the part, a dark line, a bright line, colour.
+    for (const auto& [x, y, dx, dy] : std::vector<std::array<int64_t, 4>>{
+             {20, 20, 1, 0}, {39, 20, -1, 0}, {30, 10, 0, 1}, {30, 29, 0, -1}}) {
+      CHECK(luma_at(x, y) - luma_at(x - dx, y - dy) > 200);
+      CHECK(luma_at(x, y) > 250);
+      CHECK(luma_at(x + 3 * dx, y + 3 * dy) < 250);
+    }
+    CHECK(std::abs(luma_at(5, 5) - luma(part)) < 2);  // far from it the part itself
+  }
+}
+
+TEST_CASE("overlay: specks are not outlined, by the rule of the regions that are listed") {
+  Image rgb(200, 200, 3);
+  std::fill(rgb.pixels.begin(), rgb.pixels.end(), uint8_t{120});
+  Tensor map = Tensor::zeros({200, 200});
+  const auto put = [&](int64_t left, int64_t top, int64_t side) {
+    for (int64_t y = top; y < top + side; ++y)
+      for (int64_t x = left; x < left + side; ++x) map.data<float>()[y * 200 + x] = 0.6f;
+  };
+  put(20, 20, 1), put(100, 100, 2);  // 1 and 4 pixels
+  const Box all{0, 0, 200, 200};
+  CHECK(smallest_shown(all) == 4);
+  CHECK(smallest_shown({0, 0, 1000, 1000}) == 100);
+  CHECK(smallest_shown({5, 5, 7, 7}) == 1);
+  const Image out = draw_overlay(rgb, map, all, {0, 1}, 0.5, smallest_shown(all));
+  CHECK(out.at(19, 20)[0] == 120);  // nothing around the speck
+  CHECK(out.at(99, 100)[0] == 0);
+  CHECK(out.at(100, 100)[1] == 255);
+  CHECK(find_regions(map, all, 0.5, smallest_shown(all)).size() == 1);
+  // Nothing at all where no threshold is known.
+  const Image none = draw_overlay(rgb, map, all, {0, 1}, INFINITY);
+  CHECK(none.at(99, 100)[0] == 120);
+}
+
+TEST_CASE(
+    "overlay: the scale of a map without calibration shows its peak, and not the noise of a good image") {
+  std::vector<float> values(100 * 100, 0.01f);
+  const auto scale_of = [&] { return own_scale(Tensor::from<float>(values, {100, 100}), {0, 0, 100, 100}); };
+  const auto place_of_peak = [&](float peak) {
+    values[5050] = peak;
+    const ColourScale scale = scale_of();
+    CHECK(scale.low == doctest::Approx(0.01));
+    return (peak - scale.low) / (scale.high - scale.low);
+  };
+  CHECK(place_of_peak(0.02f) == doctest::Approx(0.4));  // as on a good image: seen, but faint
+  CHECK(place_of_peak(0.05f) == doctest::Approx(0.4));
+  CHECK(place_of_peak(0.065f) == doctest::Approx(0.7));
+  CHECK(place_of_peak(0.3f) == doctest::Approx(1));                // a defect: the last colour
+  for (size_t i = 2000; i < values.size(); ++i) values[i] = 0.1f;  // one that covers most of the image
+  values[5050] = 0.3f;
+  CHECK(own_scale(Tensor::from<float>(values, {100, 100}), {0, 0, 100, 100}).high == doctest::Approx(0.3));
+  values.assign(values.size(), 0.0f);
+  CHECK(scale_of().low < scale_of().high);
+  // Outside the inspected part values do not count.
+  values[0] = 9;
+  CHECK(own_scale(Tensor::from<float>(values, {100, 100}), {10, 10, 80, 80}).high < 1);
 }
 
 }  // namespace dinomaly

@@ -15,6 +15,7 @@
 #include "dinomaly/data/layout.h"
 #include "dinomaly/image/tiff_map.h"
 #include "dinomaly/inference/predict.h"
+#include "dinomaly/report/prediction_output.h"
 #include "dinomaly/training/training_log.h"
 #include "tests/dinomaly/cli/program.h"
 
@@ -93,6 +94,27 @@ TEST_CASE("progress: in a log whole lines, neither bar nor control characters") 
   for (const char* part : {"\r", "\x1b", "[#", "quiet"}) CHECK_FALSE(contains(log, part));
 }
 
+// 40 images at 0.5 s of features each, 100 steps of 4 images at 0.1 s: 20 + 10 seconds.
+TEST_CASE("training log: the time left counts the features that are left, once, and steps without theirs") {
+  CHECK(seconds_left(2 + 0.1, 1, 99, {2, 4, 36}) == doctest::Approx(18 + 9.9));
+  CHECK(seconds_left(20 + 1, 10, 90, {20, 40, 0}) == doctest::Approx(9));
+  CHECK(seconds_left(1, 10, 90, {0, 40, 0}) == doctest::Approx(9));  // features from a cache
+  CHECK(seconds_left(1, 0, 10, {1, 4, 4}) == doctest::Approx(1));
+}
+
+TEST_CASE("training log: a step that is not finite is an error that names it") {
+  const TemporaryFolder folder;
+  TrainingLog log(folder / "log.csv", 10, 16);
+  log.add_step(0, 0.5, 0, 1);
+  for (const double bad : {double{NAN}, double{INFINITY}}) {
+    CHECK(one_line_with(input_error([&] { log.add_step(1, bad, 0, 1); }),
+                        "training diverged in iteration 1: "));
+    CHECK(one_line_with(input_error([&] { log.add_step(1, 0.5, 0, bad); }),
+                        "training diverged in iteration 1: "));
+  }
+  CHECK(std::count(log.text().begin(), log.text().end(), '\n') == 2);
+}
+
 TEST_CASE("training log: a bar on a terminal, a plain line at the end elsewhere") {
   const TemporaryFolder folder;
   const auto work = [&] {
@@ -169,6 +191,16 @@ TEST_CASE(
   const std::vector<float> ours = load_tiff_map(folder / "out/000.tiff").to_vector<float>(),
                            expected = tiled.map().to_vector<float>();
   for (size_t i = 0; i < ours.size(); ++i) CHECK(std::abs(ours[i] - expected[i]) < 1e-5f);
+}
+
+TEST_CASE("predict: a score or a map value equal to its threshold is not above it") {
+  Prediction prediction;
+  prediction.score = 0.25;
+  OutputOptions options;
+  options.image_threshold = 0.25;
+  CHECK_FALSE(write_prediction({}, prediction, "name", options).anomalous);
+  options.image_threshold = std::nextafter(0.25, 0.0);
+  CHECK(write_prediction({}, prediction, "name", options).anomalous);
 }
 
 TEST_CASE("make-dataset: its options decide what is drawn") {

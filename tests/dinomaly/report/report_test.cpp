@@ -8,6 +8,7 @@
 #include "dinomaly/evaluation/evaluate_official.h"
 #include "dinomaly/evaluation/metrics.h"
 #include "dinomaly/report/gallery.h"
+#include "dinomaly/report/report_facts.h"
 #include "dinomaly/report/table.h"
 #include "tests/dinomaly/cli/program.h"
 
@@ -97,10 +98,99 @@ TEST_CASE("table: text, JSON and CSV of numbers that may not be defined") {
   CHECK(to_text(table).find("0.7500") != std::string::npos);
 }
 
+TEST_CASE("report: the verdict says in words what the counts are and how far they reach") {
+  HtmlReportInput input;
+  const std::vector<float> scores{0.1f, 0.2f, 0.3f, 0.4f, 0.5f, 0.6f};
+  const std::vector<uint8_t> labels{0, 0, 1, 0, 1, 1};
+  const json verdict = report_verdict(input, 0.35, scores, labels);
+  const std::string text = verdict.dump();
+  CHECK_MESSAGE(
+      contains(text,
+               "At the threshold 0.35 the model finds 2 of 3 anomalous images (67 %) and calls 1 of 3 "
+               "good images anomalous by mistake (33 %)."),
+      text);
+  CHECK(contains(text, "moderately (I-AUROC 0.889"));
+  CHECK(contains(text, "95 % confidence"));
+  CHECK(contains(text, "not calibrated"));
+  CHECK(contains(text, "fewer than 20 good and fewer than 20 anomalous images"));
+  input.calibration.emplace();
+  CHECK_FALSE(contains(report_verdict(input, 0.35, scores, labels).dump(), "not calibrated"));
+}
+
+TEST_CASE("report: it says when, with what, of which images and which part of them it was made") {
+  HtmlReportInput input;
+  input.date = "2026-01-31 09:05", input.version = "1.2.3", input.model = "m.safetensors",
+  input.data = "<parts>";
+  input.encoder = "vit.pth: ViT", input.precision = "f32";
+  Category category;
+  category.test.resize(3);
+  category.test[0].anomalous = true;
+  input.dataset.categories = {category};
+  const auto about = [&] { return report_about(input).dump(); };
+  for (const char* part : {"2026-01-31 09:05 by dinomaly 1.2.3", "m.safetensors (paper preset)",
+                           "vit.pth: ViT", "<parts>: 2 good and 1 anomalous test images",
+                           "resized to 448 x 448 pixels, then cropped to 392 x 392",
+                           "the centre, 77 % of each image", "[\"precision\",\"f32\"]"}) {
+    CHECK_MESSAGE(contains(about(), part), about());
+  }
+  CHECK_FALSE(contains(about(), "iterations"));  // of a model trained elsewhere they are not known
+  input.trained_here = true;
+  input.config.iterations = 77;
+  CHECK(contains(about(), "77 iterations, 16 images each, seed 1"));
+  input.config.image.crop_h = input.config.image.crop_w = 448;
+  CHECK(contains(about(), "the whole image"));
+}
+
 TEST_CASE("report: names cannot break out of the page") {
   const std::string page = report_page({{"title", "</script><b>{{DATA}}"}});
   CHECK(page.find("</script><b>") == std::string::npos);
   CHECK(page.find("\\u003c/script>") != std::string::npos);
+}
+
+namespace {
+
+json report_data_of(const TemporaryFolder& folder) {
+  const std::string page = (folder / "used.html").string();
+  const Outcome outcome = run_dinomaly(folder, "report " + (folder / "model").string() + " " +
+                                                   (folder / "data").string() + " --images 0 --out " + page);
+  REQUIRE_MESSAGE(outcome.status == 0, outcome.error);
+  const std::string text = read_file(page, 1 << 26);
+  const size_t begin = text.find("id=\"data\">") + 10;
+  return json::parse(text.substr(begin, text.find("</script>", begin) - begin));
+}
+
+// How many images of the page count as those the threshold was found on: good and anomalous ones.
+std::pair<int, int> used_in(const json& data) {
+  std::pair<int, int> used{0, 0};
+  for (const json& sample : data.at("samples")) {
+    if (sample.at("used") == true) ++(sample.at("bad") == true ? used.second : used.first);
+  }
+  return used;
+}
+
+}  // namespace
+
+TEST_CASE("report: at its threshold no rate is measured on the images it was found on") {
+  const TemporaryFolder folder;
+  make_small_project(folder);
+  const std::string calibrate = "calibrate " + (folder / "model").string() + " " +
+                                (folder / "data").string() + " --false-alarm-rate 0.2 ";
+  const auto measured = [](const json& data) {
+    return data.at("threshold").at("measured").get<std::string>();
+  };
+  const json without = report_data_of(folder);
+  CHECK(used_in(without) == std::pair(8, 6));  // the largest F1 on these
+  CHECK(contains(measured(without), "chosen on these images"));
+  CHECK(without.at("inspected") == "the whole image");
+
+  REQUIRE(run_dinomaly(folder, calibrate).status == 0);
+  CHECK(used_in(report_data_of(folder)) == std::pair(8, 0));
+  CHECK(contains(measured(report_data_of(folder)), "found on 8 of these images"));
+  REQUIRE(run_dinomaly(folder, calibrate + "--split train --force").status == 0);
+  CHECK(used_in(report_data_of(folder)) == std::pair(0, 0));
+  CHECK(contains(measured(report_data_of(folder)), "was not found on"));
+  REQUIRE(run_dinomaly(folder, calibrate + "--method f1").status == 0);
+  CHECK(used_in(report_data_of(folder)) == std::pair(8, 6));
 }
 
 TEST_CASE("report: one file without the network, used in a browser") {
@@ -125,6 +215,15 @@ TEST_CASE("report: one file without the network, used in a browser") {
   CHECK(embedded.at("loss").size() == 2);
   CHECK(embedded.at("scopes").size() == 2);
   CHECK(embedded.at("metrics").at("rows").size() == 3);
+  for (const json& row : embedded.at("metrics").at("rows")) {
+    for (size_t i = 0; i < row.at("values").size(); ++i) {
+      if (row["values"][i].is_null()) continue;
+      CHECK(row["interval"][0][i].get<double>() <= row["interval"][1][i].get<double>());
+    }
+  }
+  CHECK(embedded.at("verdict").size() >= 3);
+  CHECK(contains(embedded.at("about").dump(), data));
+  CHECK(contains(text, "@media print"));
 
   if (std::system("command -v chromium >/dev/null 2>&1") != 0) {
     skip("no chromium: the report's page was not tried in a browser");

@@ -14,9 +14,9 @@ struct Cache {
   explicit Cache(const TemporaryFolder& folder) : folder(folder) {}
   // Trains; true: with features of an earlier run.
   bool used(const std::string& flags) const {
-    const Outcome outcome =
-        run_well(folder, small_run(folder, "out") + "--iterations 2 --checkpoint-every 0 --feature-cache " +
-                             (folder / "cache").string() + " " + flags);
+    const Outcome outcome = run_well(
+        folder, small_run(folder, "out") + "--iterations 2 --checkpoint-every 0 --force --feature-cache " +
+                    (folder / "cache").string() + " " + flags);
     return contains(outcome.out, ", from " + (folder / "cache").string());
   }
   size_t files() const {

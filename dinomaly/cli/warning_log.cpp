@@ -1,0 +1,30 @@
+#include "dinomaly/cli/warning_log.h"
+
+#include "dinomaly/base/framework.h"
+#include "tensor/io/printable.h"
+
+namespace dinomaly {
+
+namespace {
+
+constexpr int64_t most_lines = 5;
+
+}  // namespace
+
+void WarningLog::add(const std::filesystem::path& image, const std::vector<ImageWarning>& warnings,
+                     Progress& progress) {
+  for (const ImageWarning& warning : warnings) {
+    if (++counts_[warning.kind] > most_lines) continue;
+    progress.make_room();
+    fmt::print(stderr, "dinomaly: {}: {}\n", one_line(image.string()), warning.text);
+  }
+}
+
+void WarningLog::count_others() const {
+  for (const auto& [kind, count] : counts_) {
+    if (count > most_lines)
+      fmt::print(stderr, "dinomaly: {} more images with the warning '{}'\n", count - most_lines, kind);
+  }
+}
+
+}  // namespace dinomaly

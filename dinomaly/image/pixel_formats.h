@@ -1,0 +1,30 @@
+// The readers behind open_pixels(), one per format.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "dinomaly/image/pixel_rows.h"
+
+namespace dinomaly {
+
+// A file in memory that check_image_file() has passed.
+struct ImageFile {
+  std::filesystem::path path;
+  std::string bytes;
+  ReadLimits limits;
+
+  // Throws InputError naming the file if so many pixels are more than the limits.
+  void check_size(int64_t width, int64_t height) const;
+};
+
+std::unique_ptr<PixelRows> open_png(ImageFile file);   // by libpng, row by row unless it is interlaced
+std::unique_ptr<PixelRows> open_jpeg(ImageFile file);  // by stb_image, as a whole
+std::unique_ptr<PixelRows> open_bmp(ImageFile file);   // with a palette row by row, otherwise by stb_image
+std::unique_ptr<PixelRows> open_webp(ImageFile file);  // by libwebp, as a whole
+std::unique_ptr<PixelRows> open_pnm(ImageFile file);   // row by row
+std::unique_ptr<PixelRows> open_tiff(const std::filesystem::path& path, const ReadLimits& limits);
+
+}  // namespace dinomaly

@@ -1,0 +1,59 @@
+// An image file's rows as they are stored, one after the other, whatever the format: what load_image_rgb(),
+// load_mask() and the reader of strips are made of.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <vector>
+
+#include "dinomaly/image/image.h"
+
+namespace dinomaly {
+
+struct PixelLayout {
+  int64_t width = 0, height = 0;  // as stored
+  int64_t channels = 3;    // 1: grey, or an index of the palette; 2: grey, alpha; 3: RGB; 4: RGB, alpha
+  int64_t bits = 8;        // of a sample: 8, 16, 32 or 64
+  bool full_range = true;  // false: of 16 bits the file does not say how many are used
+  // Signed, floating-point and 32-bit samples are no brightness: only a mask can have them.
+  enum class Kind { brightness, integer, floating } kind = Kind::brightness;
+  std::vector<std::array<uint8_t, 4>> palette = {};  // RGB, alpha; empty: none
+  int orientation = 1;                               // EXIF's, 1 to 8
+};
+
+class PixelRows {
+ public:
+  virtual ~PixelRows() = default;
+  const PixelLayout& layout() const { return layout_; }
+  // The next row from the top, width * channels samples in this machine's byte order; valid until the next
+  // call. At most height calls. Throws InputError naming the file where it is cut short or damaged.
+  virtual const uint8_t* next() = 0;
+
+ protected:
+  PixelLayout layout_;
+};
+
+// How large a file may be.
+struct ReadLimits {
+  int64_t side = 32768;
+  int64_t pixels = int64_t{1} << 26;
+  uint64_t bytes =
+      uint64_t{1} << 28;  // of the file, unless it is a TIFF, which is never in memory as a whole
+};
+
+// Opens a file of any format that image_format.h names. Throws InputError naming the file and the fault.
+std::unique_ptr<PixelRows> open_pixels(const std::filesystem::path& path, const ReadLimits& limits = {});
+
+// The same for what has colours: also throws InputError for samples that are no brightness.
+std::unique_ptr<PixelRows> open_picture(const std::filesystem::path& path, const ReadLimits& limits = {});
+
+// The largest sample of an image of 16 bits whose file does not say how many of them are used; 0 for others, of
+// which only the header is read. Throws as open_pixels() and next().
+int64_t largest_deep_sample(const std::filesystem::path& path);
+
+// One row as 8-bit RGB: grey repeated, palettes resolved, alpha dropped, bits beyond 8 by `rules`.
+void row_to_rgb(const PixelLayout& layout, const PixelRules& rules, const uint8_t* row, uint8_t* rgb);
+
+}  // namespace dinomaly

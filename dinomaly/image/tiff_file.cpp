@@ -1,0 +1,190 @@
+#include "dinomaly/image/tiff_file.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "dinomaly/base/framework.h"
+#include "tensor/error.h"
+
+namespace dinomaly {
+
+namespace {
+
+constexpr tmsize_t largest_buffer = tmsize_t{1} << 30;
+
+int be_silent(TIFF*, void*, const char*, const char*, va_list) { return 1; }
+
+// `count` integers of `bits` bits each, the highest first, become one byte or one 16-bit word each.
+template <class T>
+void unpack(const uint8_t* packed, int64_t first, int64_t count, int64_t bits, T* out) {
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t place = (first + i) * bits;
+    uint32_t value = 0;
+    for (int64_t byte = place / 8; byte <= (place + bits - 1) / 8; ++byte) value = value << 8 | packed[byte];
+    const int64_t behind = (8 - (place + bits) % 8) % 8;
+    out[i] = static_cast<T>(value >> behind & ((1u << bits) - 1));
+  }
+}
+
+}  // namespace
+
+TiffFile::Handle TiffFile::open(const std::filesystem::path& path, const char* mode) {
+  TIFFOpenOptions* options = TIFFOpenOptionsAlloc();
+  TIFFOpenOptionsSetMaxSingleMemAlloc(options, largest_buffer);
+  TIFFOpenOptionsSetErrorHandlerExtR(options, be_silent, nullptr);
+  TIFFOpenOptionsSetWarningHandlerExtR(options, be_silent, nullptr);
+  Handle file(TIFFOpenExt(path.c_str(), mode, options));
+  TIFFOpenOptionsFree(options);
+  return file;
+}
+
+TiffFile::TiffFile(const std::filesystem::path& path, const ReadLimits& limits) : name_(path.string()) {
+  std::error_code error;
+  check_input(std::filesystem::is_regular_file(path, error), "{}: no such file", name_);
+  file_ = open(path, "rm");  // not mapped: the file may shrink
+  check_input(file_ != nullptr, "{}: not a TIFF file, or cut short", name_);
+  read_layout(limits);
+  check_pages();
+  begin();
+}
+
+void TiffFile::read_layout(const ReadLimits& limits) {
+  TIFF* file = file_.get();
+  const bool sized = TIFFGetField(file, TIFFTAG_IMAGEWIDTH, &layout_.width) == 1 &&
+                     TIFFGetField(file, TIFFTAG_IMAGELENGTH, &layout_.height) == 1;
+  check_input(sized && layout_.width > 0 && layout_.height > 0, "{}: a TIFF without a size", name_);
+  check_input(layout_.width <= limits.side && layout_.height <= limits.side &&
+                  uint64_t{layout_.width} * layout_.height <= static_cast<uint64_t>(limits.pixels),
+              "{}: {} x {} pixels are more than the limit of {}", name_, layout_.width, layout_.height,
+              limits.pixels);
+  TIFFGetFieldDefaulted(file, TIFFTAG_BITSPERSAMPLE, &layout_.bits);
+  TIFFGetFieldDefaulted(file, TIFFTAG_SAMPLESPERPIXEL, &layout_.samples);
+  TIFFGetFieldDefaulted(file, TIFFTAG_SAMPLEFORMAT, &layout_.format);
+  TIFFGetFieldDefaulted(file, TIFFTAG_PLANARCONFIG, &layout_.planar);
+  if (TIFFGetField(file, TIFFTAG_PHOTOMETRIC, &layout_.photometric) != 1 && layout_.samples >= 3)
+    layout_.photometric = PHOTOMETRIC_RGB;
+  uint16_t orientation = 1, compression = COMPRESSION_NONE;
+  TIFFGetFieldDefaulted(file, TIFFTAG_ORIENTATION, &orientation);
+  if (orientation >= 1 && orientation <= 8) layout_.orientation = orientation;
+  TIFFGetFieldDefaulted(file, TIFFTAG_COMPRESSION, &compression);
+  check_input(TIFFIsCODECConfigured(compression) != 0, "{}: a TIFF in a compression ({}) that is not read",
+              name_, compression);
+  // libjpeg then gives RGB, whole pixel by whole pixel.
+  if (compression == COMPRESSION_JPEG && layout_.photometric == PHOTOMETRIC_YCBCR &&
+      TIFFSetField(file, TIFFTAG_JPEGCOLORMODE, JPEGCOLORMODE_RGB) == 1) {
+    layout_.photometric = PHOTOMETRIC_RGB;
+  }
+  const bool known = (layout_.bits >= 1 && layout_.bits <= 16) || layout_.bits == 32 || layout_.bits == 64;
+  check_input(known && layout_.samples >= 1, "{}: a TIFF of {} samples of {} bits per pixel is not read",
+              name_, layout_.samples, layout_.bits);
+}
+
+// One file is one image; smaller copies of it and transparency masks may follow.
+void TiffFile::check_pages() const {
+  constexpr uint32_t beside = FILETYPE_REDUCEDIMAGE | FILETYPE_MASK;
+  constexpr int most = 1000;
+  int pages = 0, directories = 0;
+  do {
+    uint32_t kind = 0;
+    TIFFGetFieldDefaulted(file_.get(), TIFFTAG_SUBFILETYPE, &kind);
+    check_input(directories > 0 || (kind & beside) == 0,
+                "{}: the first picture of this TIFF is a preview; such files (camera raw?) are not read",
+                name_);
+    pages += (kind & beside) == 0;
+  } while (++directories < most && TIFFReadDirectory(file_.get()) == 1);
+  check_input(pages == 1, "{}: a TIFF of {} pages; only a single image is read", name_, pages);
+  if (directories > 1) check_read(TIFFSetDirectory(file_.get(), 0) == 1);
+}
+
+void TiffFile::check_read(bool ok) const {
+  check_input(ok, "{}: the TIFF is cut short or damaged in row {}", name_, y_);
+}
+
+void TiffFile::begin() {
+  TIFF* file = file_.get();
+  tiled_ = TIFFIsTiled(file) != 0;
+  const bool apart = layout_.planar == PLANARCONFIG_SEPARATE && layout_.samples > 1;
+  planes_ = apart ? layout_.samples : 1;
+  const uint64_t in_pixel = apart ? 1 : layout_.samples;
+  uint64_t part_width = layout_.width;
+  tmsize_t part = TIFFScanlineSize(file);
+  if (tiled_) {
+    check_input(TIFFGetField(file, TIFFTAG_TILEWIDTH, &tile_width_) == 1 &&
+                    TIFFGetField(file, TIFFTAG_TILELENGTH, &band_rows_) == 1 && tile_width_ > 0 &&
+                    band_rows_ > 0,
+                "{}: a TIFF in tiles without a size", name_);
+    part = TIFFTileSize(file);
+    part_width = tile_width_;
+    across_ = (layout_.width + tile_width_ - 1) / tile_width_;
+  } else if (apart) {
+    TIFFGetFieldDefaulted(file, TIFFTAG_ROWSPERSTRIP, &band_rows_);
+    band_rows_ = std::clamp<uint32_t>(band_rows_, 1, layout_.height);
+    part = TIFFStripSize(file);
+  }
+  const uint64_t row = (part_width * in_pixel * layout_.bits + 7) / 8;
+  const bool fits = part > 0 && part <= largest_buffer && row * band_rows_ <= static_cast<uint64_t>(part);
+  check_input(fits && static_cast<uint64_t>(part) * planes_ * across_ <= uint64_t{largest_buffer},
+              "{}: parts of {} bytes do not fit {} x {} pixels, or are too large", name_, part, layout_.width,
+              layout_.height);
+  part_bytes_ = static_cast<size_t>(part), part_row_ = static_cast<size_t>(row);
+}
+
+void TiffFile::read_band() {
+  band_.resize(part_bytes_ * planes_ * across_);
+  if (!tiled_ && planes_ == 1) return check_read(TIFFReadScanline(file_.get(), band_.data(), y_, 0) == 1);
+  const auto size = static_cast<tmsize_t>(part_bytes_);
+  for (size_t plane = 0; plane < planes_; ++plane) {
+    const auto sample = static_cast<uint16_t>(plane);
+    for (size_t part = 0; part < across_; ++part) {
+      uint8_t* to = band_.data() + (plane * across_ + part) * part_bytes_;
+      if (tiled_) {
+        const uint32_t x = static_cast<uint32_t>(part) * tile_width_;
+        check_read(TIFFReadTile(file_.get(), to, x, y_, 0, sample) > 0);
+        continue;
+      }
+      const uint32_t rows = std::min(band_rows_, layout_.height - y_);
+      const auto wanted = static_cast<tmsize_t>(part_row_ * rows);
+      check_read(TIFFReadEncodedStrip(file_.get(), TIFFComputeStrip(file_.get(), y_, sample), to, size) >=
+                 wanted);
+    }
+  }
+}
+
+// `count` pixels from the pixel `first` on: of all channels together, or of one of those that lie apart.
+void TiffFile::fill_row(const uint8_t* packed, int64_t first, int64_t count, size_t plane) {
+  const size_t bytes = layout_.sample_bytes(), samples = layout_.samples;
+  const int64_t each = planes_ == 1 ? layout_.samples : 1;
+  uint8_t* out = row_.data() + static_cast<size_t>(first) * samples * bytes;
+  std::vector<uint8_t> channel;
+  if (planes_ > 1) channel.resize(static_cast<size_t>(count) * bytes);
+  uint8_t* to = planes_ > 1 ? channel.data() : out;
+  if (layout_.bits % 8 == 0 && layout_.bits != 24)
+    std::memcpy(to, packed, static_cast<size_t>(count * each) * bytes);
+  else if (bytes == 1)
+    unpack(packed, 0, count * each, layout_.bits, to);
+  else
+    unpack(packed, 0, count * each, layout_.bits, reinterpret_cast<uint16_t*>(to));
+  if (planes_ == 1) return;
+  for (size_t i = 0; i < static_cast<size_t>(count); ++i)
+    std::memcpy(out + (i * samples + plane) * bytes, channel.data() + i * bytes, bytes);
+}
+
+const uint8_t* TiffFile::next() {
+  check(y_ < layout_.height, "TiffFile: there is no row {}", y_);
+  row_.resize(size_t{layout_.width} * layout_.samples * layout_.sample_bytes());
+  if (y_ % band_rows_ == 0) read_band();
+  for (size_t plane = 0; plane < planes_; ++plane) {
+    for (size_t part = 0; part < across_; ++part) {
+      const int64_t first = tiled_ ? static_cast<int64_t>(part) * tile_width_ : 0;
+      const int64_t width = tiled_ ? tile_width_ : layout_.width;
+      const uint8_t* packed =
+          band_.data() + (plane * across_ + part) * part_bytes_ + (y_ % band_rows_) * part_row_;
+      fill_row(packed, first, std::min(width, layout_.width - first), plane);
+    }
+  }
+  ++y_;
+  return row_.data();
+}
+
+}  // namespace dinomaly

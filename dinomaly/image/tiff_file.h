@@ -1,0 +1,62 @@
+// The samples of a TIFF file row by row, whether it is stored in strips or tiles, its channels together or apart.
+#pragma once
+
+#include <tiffio.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "dinomaly/image/pixel_rows.h"
+
+namespace dinomaly {
+
+struct TiffLayout {
+  uint32_t width = 0, height = 0;
+  uint16_t bits = 1, samples = 1, format = SAMPLEFORMAT_UINT;
+  uint16_t photometric = PHOTOMETRIC_MINISBLACK, planar = PLANARCONFIG_CONTIG, orientation = 1;
+
+  // A row has width * samples of so many bytes: 1 for up to 8 bits, 2 for up to 16, then 4 and 8.
+  size_t sample_bytes() const { return bits <= 8 ? 1 : bits <= 16 ? 2 : bits <= 32 ? 4 : 8; }
+};
+
+class TiffFile {
+ public:
+  // Throws InputError naming the file: no such file, no TIFF, no size or one beyond the limits, several pages,
+  // a thumbnail in front of the image.
+  TiffFile(const std::filesystem::path& path, const ReadLimits& limits);
+  const TiffLayout& layout() const { return layout_; }
+  TIFF* get() const { return file_.get(); }
+  // The next row from the top, of integers of fewer than 8 or 16 bits each in a byte or two of its own. Throws
+  // InputError where the file is cut short or damaged.
+  const uint8_t* next();
+
+  struct Closer {
+    void operator()(TIFF* file) const { TIFFClose(file); }
+  };
+  using Handle = std::unique_ptr<TIFF, Closer>;
+  // libtiff prints nothing of its own. Null where the file cannot be opened.
+  static Handle open(const std::filesystem::path& path, const char* mode);
+
+ private:
+  void read_layout(const ReadLimits& limits);
+  void check_pages() const;
+  void begin();
+  void read_band();
+  void fill_row(const uint8_t* packed, int64_t first, int64_t count, size_t plane);
+  void check_read(bool ok) const;
+
+  std::string name_;
+  Handle file_;
+  TiffLayout layout_;
+  bool tiled_ = false;
+  uint32_t tile_width_ = 0, band_rows_ = 1;  // a band: a row of tiles, a strip of each channel, or one row
+  size_t part_bytes_ = 0, part_row_ = 0;     // of a tile or strip: its bytes, and those of one of its rows
+  size_t planes_ = 1, across_ = 1;           // parts of a band: channels that lie apart, tiles side by side
+  uint32_t y_ = 0;
+  std::vector<uint8_t> band_, row_;
+};
+
+}  // namespace dinomaly

@@ -1,0 +1,147 @@
+// TIFF images: samples become brightness, indices or, where they are neither, values that only a mask can have.
+#include <algorithm>
+#include <string>
+
+#include "dinomaly/base/framework.h"
+#include "dinomaly/image/pixel_formats.h"
+#include "dinomaly/image/tiff_file.h"
+#include "tensor/error.h"
+
+namespace dinomaly {
+
+namespace {
+
+std::string colour_space(uint16_t photometric) {
+  switch (photometric) {
+    case PHOTOMETRIC_SEPARATED:
+      return "CMYK";
+    case PHOTOMETRIC_YCBCR:
+      return "YCbCr";
+    case PHOTOMETRIC_CIELAB:
+    case PHOTOMETRIC_ICCLAB:
+    case PHOTOMETRIC_ITULAB:
+      return "L*a*b*";
+    case PHOTOMETRIC_CFA:
+      return "a camera's raw colours";
+    default:
+      return fmt::format("colour space {}", photometric);
+  }
+}
+
+class TiffRows : public PixelRows {
+ public:
+  TiffRows(const std::filesystem::path& path, const ReadLimits& limits)
+      : name_(path.string()), file_(path, limits) {
+    const TiffLayout& stored = file_.layout();
+    layout_ = {.width = stored.width, .height = stored.height};
+    layout_.orientation = stored.orientation;
+    layout_.bits = static_cast<int64_t>(8 * stored.sample_bytes());
+    layout_.full_range = stored.bits != 16;
+    if (stored.format == SAMPLEFORMAT_IEEEFP)
+      layout_.kind = PixelLayout::Kind::floating;
+    else if (stored.bits > 16 || (stored.format != SAMPLEFORMAT_UINT && stored.format != SAMPLEFORMAT_VOID))
+      layout_.kind = PixelLayout::Kind::integer;
+    switch (stored.photometric) {
+      case PHOTOMETRIC_MINISWHITE:
+      case PHOTOMETRIC_MINISBLACK:
+      case PHOTOMETRIC_MASK:
+        colours_ = 1;
+        break;
+      case PHOTOMETRIC_RGB:
+        colours_ = 3;
+        break;
+      case PHOTOMETRIC_PALETTE:
+        colours_ = 1;
+        read_palette();
+        break;
+      default:
+        fail_input("{}: a TIFF in {} is not read, only in grey, RGB or with a palette", name_,
+                   colour_space(stored.photometric));
+    }
+    const int64_t further = int64_t{stored.samples} - colours_;
+    check_input(further == 0 || further == 1, "{}: a TIFF of {} samples per pixel is not read", name_,
+                stored.samples);
+    layout_.channels = colours_ + (further == 1 && has_alpha() ? 1 : 0);
+    if (layout_.channels != stored.samples) row_.resize(row_bytes());
+  }
+
+  const uint8_t* next() override {
+    const TiffLayout& stored = file_.layout();
+    const uint8_t* from = file_.next();
+    if (layout_.channels != stored.samples) from = without_further(from);
+    if (layout_.kind != PixelLayout::Kind::brightness || !layout_.palette.empty()) return from;
+    const bool inverted = stored.photometric == PHOTOMETRIC_MINISWHITE;
+    if (!inverted && stored.bits % 8 == 0) return from;
+    row_.resize(row_bytes());
+    const size_t count = row_.size() / stored.sample_bytes();
+    if (stored.sample_bytes() == 1)
+      scale(from, count, inverted, 255, row_.data());
+    else
+      scale(reinterpret_cast<const uint16_t*>(from), count, inverted, 65535,
+            reinterpret_cast<uint16_t*>(row_.data()));
+    return row_.data();
+  }
+
+ private:
+  size_t row_bytes() const {
+    return static_cast<size_t>(layout_.width * layout_.channels * layout_.bits / 8);
+  }
+
+  // Whether the sample behind the colours is an alpha; others mean nothing known.
+  bool has_alpha() const {
+    uint16_t count = 0;
+    const uint16_t* kinds = nullptr;
+    return TIFFGetField(file_.get(), TIFFTAG_EXTRASAMPLES, &count, &kinds) == 1 && count == 1 &&
+           (kinds[0] == EXTRASAMPLE_ASSOCALPHA || kinds[0] == EXTRASAMPLE_UNASSALPHA);
+  }
+
+  void read_palette() {
+    const TiffLayout& stored = file_.layout();
+    uint16_t *red = nullptr, *green = nullptr, *blue = nullptr;
+    check_input(stored.bits <= 8 && TIFFGetField(file_.get(), TIFFTAG_COLORMAP, &red, &green, &blue) == 1,
+                "{}: a TIFF of {} bits without a palette", name_, stored.bits);
+    const size_t count = size_t{1} << stored.bits;
+    // Some programs write 8 bits where the format asks for 16.
+    const auto small = [count](const uint16_t* map) {
+      return std::all_of(map, map + count, [](uint16_t value) { return value < 256; });
+    };
+    const int shift = small(red) && small(green) && small(blue) ? 0 : 8;
+    for (size_t i = 0; i < count; ++i) {
+      layout_.palette.push_back({static_cast<uint8_t>(red[i] >> shift),
+                                 static_cast<uint8_t>(green[i] >> shift),
+                                 static_cast<uint8_t>(blue[i] >> shift), 255});
+    }
+  }
+
+  const uint8_t* without_further(const uint8_t* from) {
+    const TiffLayout& stored = file_.layout();
+    const size_t kept = static_cast<size_t>(layout_.channels) * stored.sample_bytes(),
+                 all = stored.samples * stored.sample_bytes();
+    for (size_t x = 0; x < stored.width; ++x) std::copy_n(from + x * all, kept, row_.data() + x * kept);
+    return row_.data();
+  }
+
+  // Brightness over the whole range: of 12 bits 4095 becomes 65535. An alpha is not inverted.
+  template <class T>
+  void scale(const T* from, size_t count, bool inverted, uint32_t white, T* to) const {
+    const uint32_t largest = (1u << file_.layout().bits) - 1;
+    const auto channels = static_cast<size_t>(layout_.channels), colours = static_cast<size_t>(colours_);
+    for (size_t i = 0; i < count; ++i) {
+      const uint32_t value = inverted && i % channels < colours ? largest - from[i] : from[i];
+      to[i] = static_cast<T>(uint64_t{value} * white / largest);
+    }
+  }
+
+  std::string name_;
+  TiffFile file_;
+  int64_t colours_ = 1;
+  std::vector<uint8_t> row_;
+};
+
+}  // namespace
+
+std::unique_ptr<PixelRows> open_tiff(const std::filesystem::path& path, const ReadLimits& limits) {
+  return std::make_unique<TiffRows>(path, limits);
+}
+
+}  // namespace dinomaly

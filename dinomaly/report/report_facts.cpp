@@ -1,0 +1,132 @@
+#include "dinomaly/report/report_facts.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "dinomaly/evaluation/bootstrap.h"
+#include "dinomaly/evaluation/ranking.h"
+
+namespace dinomaly {
+
+using nlohmann::json;
+
+namespace {
+
+std::string counted(int64_t count, const std::string& one, const std::string& many) {
+  return fmt::format("{} {}", count, count == 1 ? one : many);
+}
+
+std::string percent(double share) {
+  return fmt::format("{:.{}f} %", 100 * share, share > 0 && share < 0.1 ? 1 : 0);
+}
+
+std::string sizes(const ImageConfig& image) {
+  const bool cropped = image.crop_h != image.resize_h || image.crop_w != image.resize_w;
+  return fmt::format("resized to {} x {} pixels{}", image.resize_h, image.resize_w,
+                     cropped ? fmt::format(", then cropped to {} x {}", image.crop_h, image.crop_w) : "");
+}
+
+// How well scores separate the two kinds of images, in words.
+std::string separation(double auroc) {
+  if (auroc >= 0.99) return "almost perfectly";
+  if (auroc >= 0.95) return "well";
+  if (auroc >= 0.85) return "moderately";
+  if (auroc >= 0.7) return "poorly";
+  return "hardly at all";
+}
+
+struct Outcomes {
+  int64_t good = 0, anomalous = 0, alarms = 0, found = 0;
+};
+
+Outcomes count_outcomes(double threshold, const std::vector<float>& scores,
+                        const std::vector<uint8_t>& labels) {
+  Outcomes result;
+  for (size_t i = 0; i < scores.size(); ++i) {
+    const bool above = scores[i] > threshold;
+    ++(labels[i] ? result.anomalous : result.good);
+    result.found += labels[i] && above;
+    result.alarms += !labels[i] && above;
+  }
+  return result;
+}
+
+}  // namespace
+
+std::string inspected_area(const ImageConfig& image) {
+  if (image.crop_h == image.resize_h && image.crop_w == image.resize_w) return "the whole image";
+  const double share =
+      static_cast<double>(image.crop_h * image.crop_w) / static_cast<double>(image.resize_h * image.resize_w);
+  return fmt::format("the centre, {:.0f} % of each image; what lies outside was not judged", 100 * share);
+}
+
+json report_about(const HtmlReportInput& input) {
+  json rows = json::array();
+  const auto add = [&](const char* name, const std::string& text) {
+    if (!text.empty()) rows.push_back({name, text});
+  };
+  const Config& config = input.config;
+  int64_t good = 0, anomalous = 0;
+  for (const Category& category : input.dataset.categories) {
+    for (const Sample& sample : category.test) ++(sample.anomalous ? anomalous : good);
+  }
+  add("written", fmt::format("{} by dinomaly {}", input.date, input.version));
+  add("model", fmt::format("{} ({} preset)", input.model, name_of(config.preset)));
+  add("encoder", input.encoder);
+  add("data", fmt::format("{}: {} good and {} anomalous test images", input.data, good, anomalous));
+  add("images", sizes(config.image));
+  add("inspected area", inspected_area(config.image));
+  if (input.trained_here) {
+    add("training",
+        fmt::format("{} iterations, {} images each, seed {}", config.iterations, config.batch, config.seed));
+  }
+  add("precision", input.precision);
+  return rows;
+}
+
+json report_verdict(const HtmlReportInput& input, double threshold, const std::vector<float>& scores,
+                    const std::vector<uint8_t>& labels) {
+  const Outcomes n = count_outcomes(threshold, scores, labels);
+  const double auroc = roc_auc(scores, labels);
+  const ShareInterval found = share_interval(n.found, n.anomalous), alarms = share_interval(n.alarms, n.good);
+  json sentences = json::array();
+  sentences.push_back(fmt::format(
+      "At the threshold {:.4g} the model finds {} of {} ({}) and calls {} of {} anomalous by mistake ({}).",
+      threshold, n.found, counted(n.anomalous, "anomalous image", "anomalous images"),
+      percent(static_cast<double>(n.found) / static_cast<double>(n.anomalous)), n.alarms,
+      counted(n.good, "good image", "good images"),
+      percent(static_cast<double>(n.alarms) / static_cast<double>(n.good))));
+  sentences.push_back(fmt::format(
+      "Whatever the threshold, its scores separate good from anomalous images {} (I-AUROC {:.3f} over all "
+      "images; 1 is perfect, 0.5 is chance).",
+      separation(auroc), auroc));
+  sentences.push_back(fmt::format(
+      "So many images allow this conclusion, with 95 % confidence: on images like these it finds {} to {} of "
+      "the anomalous and raises a false alarm on {} to {} of the good.",
+      percent(found.low), percent(found.high), percent(alarms.low), percent(alarms.high)));
+  if (input.calibration && input.calibration->good_images > 0) {
+    sentences.push_back(
+        fmt::format("The threshold was found on {}; where those are among the images here, the false alarms "
+                    "are no test of it.",
+                    counted(input.calibration->good_images, "good image", "good images")));
+  }
+  if (!input.calibration) {
+    sentences.push_back(
+        "The model is not calibrated: the threshold was chosen as the best for these very images, and on "
+        "others "
+        "it will do worse. Calibrate it with good images (dinomaly calibrate).");
+  }
+  constexpr int64_t few = 20;
+  if (n.good < few || n.anomalous < few) {
+    sentences.push_back(fmt::format("There are fewer than {} {} images: take this as a first impression.",
+                                    few,
+                                    n.good < few && n.anomalous < few ? "good and fewer than 20 anomalous"
+                                    : n.good < few                    ? "good"
+                                                                      : "anomalous"));
+  }
+  return sentences;
+}
+
+}  // namespace dinomaly
