@@ -14,7 +14,7 @@ if [ "$seconds" != --minimise ] && ! [[ "$seconds" =~ ^[1-9][0-9]*$ ]]; then
   exit 2
 fi
 targets=("$@")
-[ $# -gt 0 ] || targets=(safetensors torch_zip pickle image config csv real_iad tiff)
+[ $# -gt 0 ] || targets=(safetensors torch_zip sharded pickle image config csv real_iad tiff)
 
 command -v clang++ >/dev/null || { echo "fuzz: clang++ is not installed" >&2; exit 2; }
 ./scripts/build.sh build-fuzz -DCMAKE_CXX_COMPILER=clang++ -DDINOMALY_FUZZ=ON -DDINOMALY_CUDA=OFF \

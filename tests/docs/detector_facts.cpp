@@ -46,7 +46,7 @@ void method(std::vector<Fact>& facts) {
   add(fmt::format("It takes {},000 steps", config.iterations / 1000));
   add(fmt::format("the {} scores",
                   number_after(example, ".good = ") + 3 * number_after(example, ".per_defect = ")));
-  add(fmt::format("With {} steps", number_after(example, "side = 112, steps = ")));
+  add(fmt::format("in {} steps no decoder", number_after(example, "side = 112, steps = ")));
 }
 
 void loss(std::vector<Fact>& facts) {
@@ -144,7 +144,8 @@ std::vector<Fact> given_numbers() {
       // Taylor; the precision of the dtypes, and what it leaves of a difference at h.
       {"05_gradient_checking",
        {"$h^2 L'''/6$", "In f64, $\\varepsilon \\approx 10^{-16}$", "both errors are near $10^{-11}$",
-        "In f32, $\\varepsilon \\approx 6 \\cdot 10^{-8}$"}},
+        "In f32, $\\varepsilon \\approx 6 \\cdot 10^{-8}$", "An error of $10^{-7}$ is nothing",
+        "where the gradient itself is $10^{-7}$"}},
       {"06_attention", {"(Dao et al., 2022)", "(B, N, 3·H·d)"}},
       {"07_linear_attention", {"(2020)"}},
       // DINOv2's sizes, as published.

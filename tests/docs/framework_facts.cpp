@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <cmath>
 #include <fstream>
 #include <iterator>
 #include <limits>
@@ -47,6 +48,11 @@ void strides(std::vector<Fact>& facts) {
                                              digits_of(Dtype::f32))});
   facts.push_back({"01_tensors", fmt::format("once a bf16 sum has reached {}, adding 1 no longer changes it",
                                              largest_counter(Dtype::bf16))});
+}
+
+void threads(std::vector<Fact>& facts) {
+  facts.push_back({"02_backend", fmt::format("computes every op with 1 to {}.",
+                                             number_after("tests/ops/threads_test.cpp", "threads <= "))});
 }
 
 // The table of chapter 3, by the tape.
@@ -116,6 +122,13 @@ void gradcheck(std::vector<Fact>& facts) {
   facts.push_back(
       {"05_gradient_checking",
        fmt::format("agreement to {}", power(number_after("autograd/gradcheck.h", "double tolerance = ")))});
+  // The page's epsilon is the rounding error, half the distance of two numbers.
+  const double forgiven = 2 * number_after("autograd/gradcheck.cpp", "constexpr double forgiven = ");
+  facts.push_back(
+      {"05_gradient_checking", fmt::format("\\approx {}\\, \\varepsilon \\sum_j |c_j y_j| / h$", forgiven)});
+  const double unseen = forgiven * std::numeric_limits<double>::epsilon() / 2 / h;
+  facts.push_back({"05_gradient_checking", fmt::format("changes by less than {} per unit of x",
+                                                       power(std::pow(10, std::ceil(std::log10(unseen)))))});
 }
 
 void cuda(std::vector<Fact>& facts) {
@@ -132,7 +145,7 @@ void cuda(std::vector<Fact>& facts) {
 
 std::vector<Fact> facts_of_the_framework() {
   std::vector<Fact> facts;
-  for (const auto& add : {strides, tape, attention, testing, gradcheck, cuda}) add(facts);
+  for (const auto& add : {strides, threads, tape, attention, testing, gradcheck, cuda}) add(facts);
   return facts;
 }
 

@@ -4,7 +4,9 @@
 #include <fmt/format.h>
 
 #include <fstream>
+#include <map>
 #include <regex>
+#include <set>
 
 #include "tests/docs/facts.h"
 #include "tests/support.h"
@@ -54,7 +56,7 @@ TEST_CASE("pages say what the sources say") {
 
 TEST_CASE("a falsified chapter is found: another function, signature, test, file, flag") {
   const struct {
-    const char *page, *from, *to;
+    std::string page, from, to;
   } lies[] = {
       {"docs/04_hooks.md", "e.register_hook", "e.retain_grad"},
       {"docs/04_hooks.md", "(const Tensor& gradient)", "(Tensor gradient)"},
@@ -153,6 +155,43 @@ TEST_CASE("no number of a chapter's prose can be changed, and none added") {
   const std::string& page = tree().pages.at("docs/04_hooks.md");
   CHECK(number_faults("docs/04_hooks.md", page).empty());
   CHECK(number_faults("docs/04_hooks.md", page + "\nIt takes 17 % longer (chapter 3).\n").size() == 1);
+}
+
+TEST_CASE("docs/add_an_op.md: an op with a kernel of its own takes the files of the table") {
+  const std::string& page = tree().pages.at("docs/add_an_op.md");
+  CHECK(page.find("touches six, five in a build without a GPU") != std::string::npos);
+  const std::map<std::string, std::string> shared = {{"layer_norm", "backends/common/layer_norm.h"},
+                                                     {"cosine_similarity", "backends/common/cosine.h"},
+                                                     {"cross_entropy", ""}};
+  for (const auto& [name, header] : shared) {
+    CHECK_MESSAGE(page.find("`" + name + "`") != std::string::npos, name);
+    std::set<std::string> expected, actual;
+    for (std::string file : {"tensor/kernels.h", "backends/cpu/NAME.cpp", "backends/cuda/NAME.cu",
+                             "autograd/ops/NAME.cpp", "autograd/ops/ops.h", "tests/ops/NAME_test.cpp"}) {
+      CHECK_MESSAGE(page.find("`" + file + "`") != std::string::npos, file);
+      const size_t at = file.find("NAME");
+      expected.insert(at == std::string::npos ? file : file.replace(at, 4, name));
+    }
+    CHECK(expected.size() == 6);
+    if (!header.empty()) expected.insert(header);
+    // Whatever else in the framework had to know of it would name it, not only in a comment. Tests may use it elsewhere, too.
+    const std::regex word("\\b" + name + "(_backward)?\\b"), comment("//[^\n]*");
+    for (const auto& [file, source] : tree().sources) {
+      const bool framework =
+          file.starts_with("tensor/") || file.starts_with("autograd/") || file.starts_with("backends/");
+      const std::string code = std::regex_replace(source, comment, "");
+      if ((framework || expected.contains(file)) && std::regex_search(code, word)) actual.insert(file);
+      // As does a header that only its two kernels include.
+      if (!file.starts_with("backends/common/")) continue;
+      std::set<std::string> users;
+      for (const auto& [user, text] : tree().sources) {
+        if (text.find("#include \"" + file + "\"") != std::string::npos) users.insert(user);
+      }
+      if (users == std::set<std::string>{"backends/cpu/" + name + ".cpp", "backends/cuda/" + name + ".cu"})
+        actual.insert(file);
+    }
+    CHECK(actual == expected);
+  }
 }
 
 TEST_CASE("a snippet that no page quotes is found, and a file that its README doesn't name") {
