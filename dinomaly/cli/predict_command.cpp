@@ -259,19 +259,17 @@ void add_predict(CLI::App& app, Work& work) {
       "  dinomaly predict model.safetensors --watch incoming --out results --move-to judged --csv >> "
       "verdicts.csv\n"
       "PNG, JPEG, TIFF, WebP, BMP and PNM files are read, whatever their names. Folders are searched with "
-      "those "
-      "below and linked ones. Every other file is named at the end, but for hidden and system files and this "
+      "those below and linked ones. Every other file is named at the end, but for hidden and system files "
+      "and this "
       "program's own results.\n"
       "Images are judged, and coordinates and overlays given, as people see them: turned by their EXIF "
       "orientation, unless the model was trained without. An alpha is dropped. Of samples of 16 bits the "
-      "eight "
-      "highest of the model's bit_depth are used; TIFFs of 9 to 15 bits and PNMs say their depth.");
+      "eight highest of the model's bit_depth are used; TIFFs of 9 to 15 bits and PNMs say their depth.");
   add_detector_flags(*command, options->detector);
   command->add_option("IMAGES", options->inputs, "files, folders, or - for paths on standard input");
   command->add_option("--watch", options->watched,
                       "judge images as they arrive in this folder and those below it, until Ctrl-C; to judge "
-                      "those already in it, also "
-                      "name it among IMAGES");
+                      "those already in it, also name it among IMAGES");
   command->add_option("--out", options->out, "folder for overlays and maps");
   command
       ->add_option("--map-format", options->maps,

@@ -24,14 +24,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-std::string head_of(const fs::path& file) {
-  std::string head(256, '\0');
-  std::ifstream stream(file, std::ios::binary);
-  stream.read(head.data(), static_cast<std::streamsize>(head.size()));
-  head.resize(static_cast<size_t>(std::max<std::streamsize>(stream.gcount(), 0)));
-  return head;
-}
-
 std::vector<fs::path> entries_of(const fs::path& folder) {
   std::error_code error;
   std::vector<fs::path> result;
@@ -58,6 +50,16 @@ void add_file(const fs::path& file, bool among_results, FolderListing& listing) 
 
 }  // namespace
 
+std::string head_of(const fs::path& path) {
+  std::error_code error;
+  if (!fs::is_regular_file(path, error)) return "";
+  std::string head(256, '\0');
+  std::ifstream stream(path, std::ios::binary);
+  stream.read(head.data(), static_cast<std::streamsize>(head.size()));
+  head.resize(static_cast<size_t>(std::max<std::streamsize>(stream.gcount(), 0)));
+  return head;
+}
+
 bool is_passed_over_name(const fs::path& path) {
   static const std::set<std::string> of_systems{"thumbs.db",  "ehthumbs.db", "desktop.ini",
                                                 "icon\r",     "__macosx",    "$recycle.bin",
@@ -74,8 +76,8 @@ bool is_image_name(const fs::path& path) {
 }
 
 bool is_own_result(const fs::path& file) {
-  std::error_code error;
-  return fs::is_regular_file(file, error) && is_result(file, head_of(file));
+  const std::string head = head_of(file);
+  return !head.empty() && is_result(file, head);
 }
 
 std::string foreign_format_of(const fs::path& file) { return foreign_format(head_of(file), file); }

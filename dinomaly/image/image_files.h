@@ -18,6 +18,9 @@ std::string foreign_format_of(const std::filesystem::path& file);
 // `among_results`: it lies in or below a folder marked by mark_result_folder().
 FileKind kind_of(const std::filesystem::path& file, bool among_results = false);
 
+// The first bytes, 256 of them where it has so many: enough to recognise a format. Empty for what is no file.
+std::string head_of(const std::filesystem::path& path);
+
 // Hidden (a leading dot also marks a file being written) or one of those that systems leave in folders, such
 // as Thumbs.db or __MACOSX.
 bool is_passed_over_name(const std::filesystem::path& path);

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <cstring>
-#include <fstream>
 
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
 #include "dinomaly/image/exif.h"
+#include "dinomaly/image/image_files.h"
 #include "dinomaly/image/image_format.h"
 #include "dinomaly/image/pixel_formats.h"
 #include "tensor/error.h"
@@ -14,17 +14,6 @@
 namespace dinomaly {
 
 namespace {
-
-// As many of its bytes as a PNG's header has; empty for what is no file.
-std::string first_bytes(const std::filesystem::path& path) {
-  std::error_code error;
-  if (!std::filesystem::is_regular_file(path, error)) return "";
-  std::ifstream stream(path, std::ios::binary);
-  std::string bytes(33, '\0');
-  stream.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-  bytes.resize(static_cast<size_t>(stream.gcount()));
-  return bytes;
-}
 
 std::unique_ptr<PixelRows> open_bytes(ImageFile file) {
   switch (format_of(file.bytes)) {
@@ -51,7 +40,7 @@ void ImageFile::check_size(int64_t width, int64_t height) const {
 }
 
 std::unique_ptr<PixelRows> open_pixels(const std::filesystem::path& path, const ReadLimits& limits) {
-  const std::string head = first_bytes(path);
+  const std::string head = head_of(path);
   if (format_of(head) == ImageFormat::tiff && foreign_format(head, path).empty())
     return open_tiff(path, limits);
   ImageFile file{path, read_file(path, limits.bytes), limits};
@@ -68,7 +57,7 @@ std::unique_ptr<PixelRows> open_picture(const std::filesystem::path& path, const
 }
 
 int64_t largest_deep_sample(const std::filesystem::path& path) {
-  const std::string head = first_bytes(path);
+  const std::string head = head_of(path);
   const ImageFormat format = format_of(head);
   constexpr size_t depth_in_png = 24;
   const bool deep_png = format == ImageFormat::png && head.size() > depth_in_png && head[depth_in_png] == 16;

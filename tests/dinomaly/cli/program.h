@@ -3,8 +3,10 @@
 
 #include <sys/wait.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <string>
+#include <thread>
 
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
@@ -40,6 +42,16 @@ inline void make_small_project(const TemporaryFolder& folder) {
   make_dataset(folder / "data", options);
   const auto model = small_model();
   save_model(folder / "model", *model, model->encoder().config());
+}
+
+// Waits until `done` holds; false after ten seconds.
+template <class Done>
+bool wait_until(Done done) {
+  for (int i = 0; i < 200; ++i) {
+    if (done()) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  return false;
 }
 
 }  // namespace dinomaly

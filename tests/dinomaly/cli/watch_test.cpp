@@ -2,7 +2,6 @@
 #include <chrono>
 #include <fstream>
 #include <sstream>
-#include <thread>
 
 #include "dinomaly/cli/image_source.h"
 #include "dinomaly/report/prediction_output.h"
@@ -19,15 +18,6 @@ std::vector<std::string> lines_in(const std::string& text) {
   std::vector<std::string> lines;
   for (std::string line; std::getline(stream, line);) lines.push_back(line);
   return lines;
-}
-
-template <class Done>
-bool comes_true(Done done) {
-  for (int i = 0; i < 200; ++i) {
-    if (done()) return true;
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
-  }
-  return false;
 }
 
 }  // namespace
@@ -101,14 +91,14 @@ TEST_CASE(
         fmt::format("predict {0}/model --watch {0}/in/ --move-to {0}/done --csv --threshold {1} --out "
                     "{0}/results",
                     folder.path().string(), threshold));
-    REQUIRE(comes_true(
+    REQUIRE(wait_until(
         [&] { return fs::exists(folder / "child.error") && contains(child.error(), "watching"); }));
     write_file(folder / "in/a.png", image);
     write_file(folder / "in/sub/a.png", image);
     const fs::path done = folder / "done" / kind;
-    CHECK(comes_true([&] { return fs::exists(done / "a.png") && fs::exists(done / "sub/a.png"); }));
+    CHECK(wait_until([&] { return fs::exists(done / "a.png") && fs::exists(done / "sub/a.png"); }));
     write_file(folder / "in/a.png", image);
-    CHECK(comes_true([&] { return fs::exists(done / "a-2.png"); }));
+    CHECK(wait_until([&] { return fs::exists(done / "a-2.png"); }));
     CHECK_FALSE(fs::exists(folder / "in/a.png"));
     CHECK(WEXITSTATUS(child.end_with(SIGTERM)) == 0);
     const std::vector<std::string> lines = lines_in(child.out());

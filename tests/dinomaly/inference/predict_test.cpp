@@ -37,16 +37,6 @@ std::string paths(const TemporaryFolder& folder) {
   return (folder / "model").string() + " " + (folder / "data").string();
 }
 
-// Waits until `done` holds; false after ten seconds.
-template <class Done>
-bool wait_until(Done done) {
-  for (int i = 0; i < 200; ++i) {
-    if (done()) return true;
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
-  }
-  return false;
-}
-
 }  // namespace
 
 TEST_CASE("predict: each image of a folder gets a line of JSON, an overlay and a map, at its own size") {
