@@ -134,6 +134,27 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("packed product: a frozen weight in the memory of one that is gone is packed anew") {
+  Generator generator(3);
+  Kernels& kernels = kernels_for(Device::cpu());
+  const Tensor a = Tensor::normal({1, 40, 96}, 0, 1, generator), out = Tensor::empty({1, 40, 80});
+  const auto product = [&](const Tensor& weight, bool frozen) {
+    kernels.matmul(a, false, weight, true, out, {}, frozen);
+    return out.to_vector<float>();
+  };
+  const Tensor values[] = {Tensor::normal({1, 80, 96}, 0, 1, generator),
+                           Tensor::normal({1, 80, 96}, 0, 1, generator)};
+  const void* place = nullptr;
+  for (const Tensor& value : values) {
+    const std::vector<float> expected = product(value, false);
+    const Tensor weight = value.clone();
+    REQUIRE((place == nullptr || weight.raw_data() == place));
+    place = weight.raw_data();
+    for (int use = 0; use < 3; ++use) CHECK(product(weight, true) == expected);
+  }
+  kernels.trim();
+}
+
 TEST_CASE("packed product: too few rows, odd depths of bf16 and other dtypes are for others") {
   CHECK_FALSE(has_packed_product(Dtype::f32, 5, 64));
   CHECK_FALSE(has_packed_product(Dtype::bf16, 64, 63));

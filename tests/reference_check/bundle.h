@@ -17,12 +17,13 @@ struct CheckOptions {
   Device device;
 };
 
-// Collects errors by group and prints one line a group.
+// Collects errors by group and gives one line a group.
 class Verdict {
  public:
   explicit Verdict(Dtype dtype) : dtype_(dtype) {}
 
-  // |x - expected| / |expected| in L2; where |expected| is 0, |x - expected|.
+  // |x - expected| / |expected| in L2; where |expected| is 0, |x - expected|. All throw Error naming the group
+  // where the two have no elements or not the same number.
   void relative(const std::string& group, const Tensor& x, const Tensor& expected, double tolerance);
   // |x - expected| / |scale|.
   void relative_to(const std::string& group, const Tensor& x, const Tensor& expected, const Tensor& scale,
@@ -33,13 +34,16 @@ class Verdict {
   double by_dtype(double f64, double f32, double bf16) const {
     return dtype_ == Dtype::f64 ? f64 : dtype_ == Dtype::f32 ? f32 : bf16;
   }
-  // Prints "NAME max relative error E tolerance T ok|FAIL" a group; whether all are ok.
-  bool print() const;
+  // A line "NAME max relative error E tolerance T ok|FAIL" a group.
+  std::string text() const;
+  // Whether all groups are. Where nothing was compared, nothing is ok.
+  bool ok() const;
 
  private:
   struct Group {
     std::string name;
     double error = 0, tolerance = 0;
+    bool ok() const { return error <= tolerance; }  // not NaN
   };
   void add(const std::string& group, double error, double tolerance);
 

@@ -1,6 +1,7 @@
 // Checks this project against reference bundles: reference_check [--dtype f64|f32|bf16] [--device
 // cpu|cuda|cuda:N|auto] FILE... One line a tensor group, "NAME max relative error E tolerance T ok|FAIL".
-// Exit status 0: all ok; 1: any FAIL; 2: a file it cannot read or a wrong flag.
+// Exit status 0: all ok; 1: any FAIL, also where
+// nothing was compared; 2: a file it cannot read or a wrong flag.
 #include <CLI/CLI.hpp>
 
 #include "bundle.h"
@@ -31,8 +32,8 @@ bool check_file(const std::string& path, const CheckOptions& options) {
   } catch (const nlohmann::json::exception& error) {
     fail_input("{}: the metadata's 'config' is not as expected: {}", path, error.what());
   }
-  fmt::print("{}\n", path);
-  return verdict.print();
+  fmt::print("{}\n{}", path, verdict.text());
+  return verdict.ok();
 }
 
 int run(int argc, char** argv) {

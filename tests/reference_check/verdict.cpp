@@ -8,8 +8,8 @@ namespace dinomaly {
 namespace {
 
 std::vector<double> differences(const std::string& group, const Tensor& x, const Tensor& expected) {
-  check(x.numel() == expected.numel(), "{}: {} values where the bundle has {}", group, x.shape(),
-        expected.shape());
+  check(x.numel() == expected.numel() && x.numel() > 0, "{}: {} values where the bundle has {}", group,
+        x.shape(), expected.shape());
   std::vector<double> difference = x.to_vector<double>();
   const std::vector<double> wanted = expected.to_vector<double>();
   for (size_t i = 0; i < difference.size(); ++i) difference[i] -= wanted[i];
@@ -22,13 +22,18 @@ double norm(const std::vector<double>& values) {
   return std::sqrt(sum);
 }
 
+// NaN is the largest: std::max() would lose it.
+double larger(double a, double b) {
+  if (std::isnan(b)) return b;
+  return std::isnan(a) || a > b ? a : b;
+}
+
 }  // namespace
 
 void Verdict::add(const std::string& group, double error, double tolerance) {
   auto found = std::find_if(groups_.begin(), groups_.end(), [&](const Group& g) { return g.name == group; });
   if (found == groups_.end()) found = groups_.insert(groups_.end(), Group{group, 0, tolerance});
-  // Written so that a NaN stays: it is larger than nothing and would vanish in max().
-  if (!(error <= found->error)) found->error = error;
+  found->error = larger(found->error, error);
 }
 
 void Verdict::relative(const std::string& group, const Tensor& x, const Tensor& expected, double tolerance) {
@@ -46,20 +51,24 @@ void Verdict::relative_to(const std::string& group, const Tensor& x, const Tenso
 void Verdict::absolute(const std::string& group, const Tensor& x, const Tensor& expected, double tolerance) {
   double largest = 0;
   for (double difference : differences(group, x, expected)) {
-    if (!(std::abs(difference) <= largest)) largest = std::abs(difference);
+    largest = larger(largest, std::abs(difference));
   }
   add(group, largest, tolerance);
 }
 
-bool Verdict::print() const {
-  bool all_ok = true;
+std::string Verdict::text() const {
+  if (groups_.empty()) return "nothing was compared FAIL\n";
+  std::string lines;
   for (const Group& group : groups_) {
-    const bool ok = group.error <= group.tolerance;
-    fmt::print("{} max relative error {:.3g} tolerance {:.3g} {}\n", group.name, group.error, group.tolerance,
-               ok ? "ok" : "FAIL");
-    all_ok = all_ok && ok;
+    lines += fmt::format("{} max relative error {:.3g} tolerance {:.3g} {}\n", group.name, group.error,
+                         group.tolerance, group.ok() ? "ok" : "FAIL");
   }
-  return all_ok;
+  return lines;
+}
+
+bool Verdict::ok() const {
+  return !groups_.empty() &&
+         std::all_of(groups_.begin(), groups_.end(), [](const Group& g) { return g.ok(); });
 }
 
 }  // namespace dinomaly
