@@ -220,7 +220,7 @@ void measure_op(benchmark::State& state, const std::function<Case()>& make, int 
 }
 
 void register_all(const std::string& arch, Dtype dtype, int threads) {
-  const EncoderConfig config = dinov2_config(arch);
+  const EncoderConfig config = encoder_config(arch);
   const Shapes s{config.width, config.heads, dtype};
   const int64_t width = s.width;
   const std::pair<const char*, std::function<Case()>> cases[] = {

@@ -10,17 +10,32 @@
 
 namespace dinomaly {
 
-EncoderConfig dinov2_config(const std::string& arch) {
+constexpr const char* architectures =
+    "small, base, large, dinov3-small, dinov3-small-plus, dinov3-base, dinov3-large";
+
+EncoderConfig encoder_config(const std::string& arch) {
+  constexpr std::string_view third = "dinov3-", plus = "-plus";
   EncoderConfig config;
-  if (arch == "small")
+  config.rotary = arch.starts_with(third);
+  std::string_view size = arch;
+  if (config.rotary) size.remove_prefix(third.size());
+  const bool gated = config.rotary && size == "small-plus";
+  if (gated) size.remove_suffix(plus.size());
+  if (size == "small")
     config.width = 384, config.heads = 6, config.depth = 12;
-  else if (arch == "base")
+  else if (size == "base")
     config.width = 768, config.heads = 12, config.depth = 12;
-  else if (arch == "large")
+  else if (size == "large")
     config.width = 1024, config.heads = 16, config.depth = 24;
   else
-    fail_input("--arch: '{}' is not one of small, base, large", arch);
-  config.patch = 14, config.registers = 4, config.grid_h = config.grid_w = 37;
+    fail_input("--arch: '{}' is not one of {}", arch, architectures);
+  config.registers = 4;
+  if (config.rotary) {
+    config.patch = 16, config.norm_eps = 1e-5, config.cls_in_position_table = false;
+    if (gated) config.ffn = EncoderConfig::Ffn::swiglu_fused;
+  } else {
+    config.patch = 14, config.grid_h = config.grid_w = 37;
+  }
   config.hidden = 4 * config.width;
   config.layer_scale = true;
   return config;
@@ -46,8 +61,9 @@ std::optional<BenchOptions> parse_bench_options(int argc, char** argv) {
   std::string work, precision = "f32", device = "cpu";
   app.footer("Example: bench_dinomaly infer --arch base --batch 1 --threads 2 --repeat 10");
   app.add_option("WORK", work, "infer or train")->required();
-  app.add_option("--arch", options.arch, "small, base or large")->capture_default_str();
-  app.add_option("--size", options.size, "pixels per side, a multiple of 14")->capture_default_str();
+  app.add_option("--arch", options.arch, architectures)->capture_default_str();
+  app.add_option("--size", options.size,
+                 "pixels per side, a multiple of the patch (28 patches: 392; DINOv3 448)");
   app.add_option("--batch", options.batch, "images")->capture_default_str()->check(CLI::Range(1, 4096));
   app.add_option("--precision", precision, "f32 or bf16")->capture_default_str();
   add_device_flags(app, device);
@@ -67,9 +83,10 @@ std::optional<BenchOptions> parse_bench_options(int argc, char** argv) {
   check_input(work == "infer" || work == "train", "'{}' is not one of infer, train", work);
   options.train = work == "train";
   check_input(options.train || !options.kept_features, "--kept-features: only training can keep features");
-  dinov2_config(options.arch);
-  check_input(options.size >= 14 && options.size <= 4102 && options.size % 14 == 0,
-              "--size: {} is not a multiple of 14 in [14, 4102]", options.size);
+  const int64_t patch = encoder_config(options.arch).patch;
+  if (options.size == 0) options.size = 28 * patch;
+  check_input(options.size >= patch && options.size <= 4102 && options.size % patch == 0,
+              "--size: {} is not a multiple of {} in [{}, 4102]", options.size, patch, patch);
   options.precision = parse_dtype(precision);
   check_input(options.precision == Dtype::f32 || options.precision == Dtype::bf16,
               "--precision: '{}' is not one of f32, bf16", precision);

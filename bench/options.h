@@ -14,7 +14,7 @@ namespace dinomaly {
 struct BenchOptions {
   bool train = false;
   std::string arch = "small";
-  int64_t size = 392, batch = 1;
+  int64_t size = 0, batch = 1;  // size 0: 28 patches
   Dtype precision = Dtype::f32;
   Device device;
   int threads = 0;  // 0: one per processor
@@ -30,7 +30,8 @@ struct BenchOptions {
 // None where only the help was asked for. Throws InputError.
 std::optional<BenchOptions> parse_bench_options(int argc, char** argv);
 
-// DINOv2 with four registers: patch 14, a position table of 37 x 37, LayerScale. `arch`: small, base, large.
-EncoderConfig dinov2_config(const std::string& arch);
+// With LayerScale and four registers. `arch`: small, base, large are DINOv2's (patch 14, a position table of 37 x 37);
+// dinov3-small, dinov3-small-plus, dinov3-base, dinov3-large DINOv3's (patch 16, rotary positions; plus: SwiGLU).
+EncoderConfig encoder_config(const std::string& arch);
 
 }  // namespace dinomaly

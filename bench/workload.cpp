@@ -31,7 +31,7 @@ double relative_error(double x, double expected) { return std::abs(x - expected)
 
 }  // namespace
 
-Workload::Workload(const BenchOptions& options) : options_(options), encoder_(dinov2_config(options.arch)) {
+Workload::Workload(const BenchOptions& options) : options_(options), encoder_(encoder_config(options.arch)) {
   Config config;
   config.seed = options.seed;
   config.batch = options.batch;

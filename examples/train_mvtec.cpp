@@ -71,8 +71,8 @@ static std::optional<TrainOptions> parse(int argc, char** argv) {
   app.add_option("--preset", texts.preset, "paper (the authors' code, default) or anomalib");
   app.add_option("--config", texts.file, "JSON file with any options");
   app.add_option("--set", texts.settings, "NAME=VALUE, any option of the model; may be repeated");
-  app.add_option("--resize", texts.resize, "pixels, N or HEIGHTxWIDTH (448)");
-  app.add_option("--crop", texts.crop, "pixels of the centre crop, N or HEIGHTxWIDTH (392)");
+  app.add_option("--resize", texts.resize, "pixels, N or HEIGHTxWIDTH (448; DINOv3 512)");
+  app.add_option("--crop", texts.crop, "pixels of the centre crop, N or HEIGHTxWIDTH (392; DINOv3 448)");
   app.add_option("--mean", texts.mean, "r,g,b the images are normalised by (ImageNet's)");
   app.add_option("--std", texts.std, "r,g,b (ImageNet's)");
   app.add_option("--iterations", options.config.iterations, "training steps (10000; anomalib 5000)");

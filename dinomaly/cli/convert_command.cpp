@@ -16,6 +16,7 @@ void add_convert(CLI::App& app, Work& work) {
   struct Options {
     std::filesystem::path in, out;
     std::string names;
+    int64_t heads = 0;
   };
   auto options = std::make_shared<Options>();
   CLI::App* command =
@@ -26,6 +27,9 @@ void add_convert(CLI::App& app, Work& work) {
       ->required();
   command->add_option("OUT", options->out, "the safetensors file to write")->required();
   command->add_option("--names", options->names, "meta, timm or transformers")->required();
+  command->add_option(
+      "--heads", options->heads,
+      "attention heads, if IN does not say it: DINOv3's periods follow from them (width / 64)");
   command->callback([options, &work] {
     work = [options] {
       const Naming naming = parse_naming(options->names);
@@ -33,11 +37,18 @@ void add_convert(CLI::App& app, Work& work) {
       check_input(extension != ".pth" && extension != ".pt" && extension != ".ckpt",
                   "{}: only safetensors files are written, not pickles; name it NAME.safetensors",
                   options->out.string());
-      constexpr int64_t any_heads = 1;  // the names do not depend on them
-      const EncoderWeights weights = load_encoder(load_weights_file(options->in), any_heads);
+      check_input(options->heads >= 0, "--heads: {} is negative", options->heads);
+      const EncoderWeights weights =
+          load_encoder(load_weights_file(options->in), options->heads > 0 ? options->heads : any_heads);
       const NamedTensors named = named_as(weights, naming);
       const std::string choice = describe_choice(weights, options->in.string());
       if (!choice.empty()) fmt::print("{}\n", choice);
+      if (drops_periods(weights, naming)) {
+        fmt::print(
+            "{}: its rotary periods are not those that {} computes, whose files have no place for them: "
+            "features will differ by about 5e-4\n",
+            options->in.string(), options->names);
+      }
       prepare_target(options->out);
       save_safetensors(options->out, named, {{"format", "pt"}});
       fmt::print("{}: {} tensors with the names of {}\n", options->out.string(), named.size(),

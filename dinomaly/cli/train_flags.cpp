@@ -61,8 +61,8 @@ void TrainFlags::add_model_flags(CLI::App& app) {
   app.add_option("--set", texts_.settings, "NAME=VALUE, any option of the model; may be repeated")
       ->allow_extra_args(false)  // what follows may be DATA
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  app.add_option("--resize", texts_.resize, "pixels, N or HEIGHTxWIDTH (448)");
-  app.add_option("--crop", texts_.crop, "pixels of the centre crop, N or HEIGHTxWIDTH (392)");
+  app.add_option("--resize", texts_.resize, "pixels, N or HEIGHTxWIDTH (448; DINOv3 512)");
+  app.add_option("--crop", texts_.crop, "pixels of the centre crop, N or HEIGHTxWIDTH (392; DINOv3 448)");
   app.add_option("--mean", texts_.mean, "r,g,b the images are normalised by (ImageNet's)");
   app.add_option("--std", texts_.std, "r,g,b (ImageNet's)");
   PixelRules& pixels = given_.config.image.pixels;

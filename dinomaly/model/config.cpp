@@ -75,13 +75,35 @@ std::vector<std::vector<int64_t>> halves(int64_t count) {
   return groups;
 }
 
+// The published ones; otherwise the eight in the middle.
 std::vector<int64_t> default_targets(int64_t depth) {
+  if (depth == 32) return {3, 9, 12, 15, 18, 21, 24, 27};
   std::vector<int64_t> blocks;
   const int64_t count = std::min<int64_t>(depth, 8);
   const int64_t step = depth == 24 ? 2 : 1;
   const int64_t first = depth == 24 ? 4 : (depth - count) / 2;
   for (int64_t i = 0; i < count; ++i) blocks.push_back(first + i * step);
   return blocks;
+}
+
+// The sizes that an image has where none is given: 28 x 28 patches, of DINOv2 (14 pixels) as of DINOv3 (16).
+void complete_sizes(ImageConfig& image, int64_t patch) {
+  for (int64_t* resize : {&image.resize_h, &image.resize_w})
+    if (*resize == 0) *resize = patch == 16 ? 512 : 448;
+  for (int64_t* crop : {&image.crop_h, &image.crop_w})
+    if (*crop == 0) *crop = patch == 16 ? 448 : 392;
+}
+
+void check_crop(const ImageConfig& image, int64_t patch) {
+  std::string nearest;
+  for (const int64_t side : {image.crop_h, image.crop_w}) {
+    if (side % patch == 0 || (!nearest.empty() && side == image.crop_h)) continue;
+    const int64_t below = side / patch * patch;
+    const std::string lower = below > 0 ? fmt::format("{} and ", below) : "";
+    nearest += fmt::format("{}nearest to {}: {}{}", nearest.empty() ? "" : ", ", side, lower, below + patch);
+  }
+  check_input(nearest.empty(), "crop {}x{} is not a multiple of the encoder's patch {} ({})", image.crop_h,
+              image.crop_w, patch, nearest);
 }
 
 void check_numbers(const Config& c) {
@@ -194,9 +216,9 @@ void Config::complete(int64_t encoder_depth, int64_t patch) {
               "blur_size: {} is not odd or too large", blur_size);
   check_input(blur_sigma > 0, "blur_sigma: {} is not positive", blur_sigma);
   check_input(score_ratio >= 0 && score_ratio <= 1, "score_ratio: {} is not in [0, 1]", score_ratio);
+  complete_sizes(image, patch);
   validate(image);
-  check_input(image.crop_h % patch == 0 && image.crop_w % patch == 0,
-              "crop {}x{} is not a multiple of the encoder's patch {}", image.crop_h, image.crop_w, patch);
+  check_crop(image, patch);
 }
 
 json with_old_options(json values) {

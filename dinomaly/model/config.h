@@ -19,8 +19,8 @@ enum class Preset { paper, anomalib };
 struct Config {
   Preset preset = Preset::paper;
 
-  // Encoder. Empty target blocks: the published ones for the depth (12: 2..9; 24: 4, 6, .., 18), otherwise
-  // the eight in the middle.
+  // Encoder. Empty target blocks: the published ones for the depth (12: 2..9; 24: 4, 6, .., 18; 32: 3, 9, 12, ..,
+  // 27), otherwise the eight in the middle.
   std::vector<int64_t> target_blocks;
   bool remove_class_token = false;   // drop CLS and registers before the bottleneck
   bool context_recentering = false;  // patch tokens minus CLS, per target feature; prefix tokens dropped
@@ -53,8 +53,8 @@ struct Config {
   double weight_decay = 1e-4;
   double clip_norm = 0.1;
 
-  // Images.
-  ImageConfig image;
+  // Images. A size of 0 becomes 448 (resize) or 392 (crop), with a patch of 16 pixels 512 or 448.
+  ImageConfig image{.resize_h = 0, .resize_w = 0, .crop_h = 0, .crop_w = 0};
 
   // Map and score.
   int64_t map_size = 256;

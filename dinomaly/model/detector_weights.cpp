@@ -137,7 +137,10 @@ DetectorWeights read_detector(const WeightsFile& file) {
 }
 
 EncoderWeights load_encoder(const WeightsFile& file, int64_t heads) {
-  if (heads == 0 && holds_detector(file)) heads = read_detector(file).heads;
+  if (heads <= 0 && holds_detector(file)) {
+    const int64_t saved = read_detector(file).heads;
+    if (saved > 0) heads = saved;
+  }
   return load_encoder(file.tensors, file.source(), heads, file.skipped);
 }
 

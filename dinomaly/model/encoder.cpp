@@ -39,7 +39,8 @@ Encoder::Encoder(const EncoderConfig& config, Preset preset)
     pos_embed_ = parameter("pos_embed", Tensor::zeros({1, positions, config.width}));
   }
   if (config.registers > 0) {
-    register_tokens_ = parameter("register_tokens", Tensor::zeros({1, config.registers, config.width}));
+    register_tokens_ = parameter(config.rotary ? "storage_tokens" : "register_tokens",
+                                 Tensor::zeros({1, config.registers, config.width}));
   }
   for (int64_t i = 0; i < config.depth; ++i)
     blocks_.push_back(&add<EncoderBlock>(fmt::format("blocks.{}", i), config));
@@ -60,12 +61,12 @@ Variable Encoder::position_table(int64_t rows, int64_t columns) const {
   return transpose(reshape(resized, {1, config_.width, rows * columns}), 1, 2);
 }
 
+namespace {
+
 // The angles of patch (r, c): 2 pi y / period and 2 pi x / period, each axis from -1 to 1 by its own length. Computed
-// in f64 and rounded once.
-RopeTables Encoder::rope_tables(int64_t rows, int64_t columns) const {
-  if (!config_.rotary) return {};
-  const float* periods = periods_.value().data<float>();
-  const int64_t count = periods_.size(0);
+// in f64, for the caller to round once.
+RopeTables compute_rope_tables(const std::vector<float>& periods, int64_t rows, int64_t columns) {
+  const auto count = static_cast<int64_t>(periods.size());
   const Tensor cosines = Tensor::empty({rows * columns, 2 * count}, Dtype::f64),
                sines = Tensor::empty_like(cosines);
   const auto place = [](int64_t index, int64_t length) {
@@ -74,13 +75,31 @@ RopeTables Encoder::rope_tables(int64_t rows, int64_t columns) const {
   for (int64_t i = 0; i < rows * columns; ++i) {
     for (int64_t j = 0; j < 2 * count; ++j) {
       const double at = j < count ? place(i / columns, rows) : place(i % columns, columns);
-      const double angle = 2 * std::numbers::pi * at / static_cast<double>(periods[j % count]);
+      const double angle =
+          2 * std::numbers::pi * at / static_cast<double>(periods[static_cast<size_t>(j % count)]);
       cosines.data<double>()[i * 2 * count + j] = std::cos(angle);
       sines.data<double>()[i * 2 * count + j] = std::sin(angle);
     }
   }
-  const auto as_model = [&](const Tensor& x) { return x.to(cls_token_.dtype()).to(cls_token_.device()); };
-  return {as_model(cosines), as_model(sines)};
+  return {cosines, sines};
+}
+
+}  // namespace
+
+RopeTables Encoder::rope_tables(int64_t rows, int64_t columns) const {
+  if (!config_.rotary) return {};
+  const std::vector<float> periods = periods_.value().to_vector<float>();
+  const std::lock_guard lock(kept_tables_mutex_);
+  KeptTables& kept = kept_tables_;
+  const bool fits = kept.rows == rows && kept.columns == columns && kept.periods == periods &&
+                    kept.tables.cosines.dtype() == cls_token_.dtype() &&
+                    kept.tables.cosines.device() == cls_token_.device();
+  if (!fits) {
+    const RopeTables exact = compute_rope_tables(periods, rows, columns);
+    const auto as_model = [&](const Tensor& x) { return x.to(cls_token_.dtype()).to(cls_token_.device()); };
+    kept = {rows, columns, periods, {as_model(exact.cosines), as_model(exact.sines)}};
+  }
+  return kept.tables;
 }
 
 // Tokens [CLS, registers, patches]; a table's positions are added before the registers are inserted.
@@ -123,7 +142,7 @@ void load_encoder_weights(Encoder& encoder, const EncoderWeights& weights, const
 EncoderWeights random_encoder(const EncoderConfig& config, Generator& generator) {
   Encoder model(config, Preset::paper);
   for (auto& [name, parameter] : model.named_parameters()) {
-    if (name == "cls_token" || name == "register_tokens" || name == "pos_embed") {
+    if (name == "cls_token" || name == "register_tokens" || name == "storage_tokens" || name == "pos_embed") {
       truncated_normal(parameter, 0.02, 0.04, generator);
     } else if (parameter.shape().rank() >= 2) {
       xavier_uniform(parameter, generator);

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <functional>
+#include <mutex>
 #include <utility>
+#include <vector>
 
 #include "dinomaly/base/framework.h"
 #include "dinomaly/model/config.h"
@@ -46,11 +48,19 @@ class Encoder : public Module {
   Variable position_table(int64_t rows, int64_t columns) const;
   RopeTables rope_tables(int64_t rows, int64_t columns) const;
 
+  // The tables of the last grid: they serve every block, and every image of that size.
+  struct KeptTables {
+    int64_t rows = 0, columns = 0;
+    std::vector<float> periods;
+    RopeTables tables;
+  };
   EncoderConfig config_;
   Preset preset_;
-  Variable cls_token_, register_tokens_;
-  Variable pos_embed_;  // undefined with rotary positions
-  Variable periods_;    // of the rotary positions (d/4), f32
+  Variable cls_token_, register_tokens_;  // DINOv3 names the latter storage_tokens
+  Variable pos_embed_;                    // undefined with rotary positions
+  Variable periods_;                      // of the rotary positions (d/4), f32
+  mutable std::mutex kept_tables_mutex_;
+  mutable KeptTables kept_tables_;
   PatchEmbed& patch_embed_;
   std::vector<EncoderBlock*> blocks_;
 };

@@ -19,17 +19,18 @@ using nlohmann::json;
 
 json describe_encoder(const EncoderWeights& weights, int64_t heads) {
   const EncoderConfig& config = weights.config;
-  if (heads == 0 && config.width % 64 == 0) heads = config.width / 64;
+  if (heads == 0 && (config.rotary || config.width % 64 == 0)) heads = config.heads;
   json result = {{"width", config.width},
                  {"heads", heads > 0 ? json(heads) : json(nullptr)},
                  {"depth", config.depth},
                  {"patch", config.patch},
                  {"registers", config.registers},
-                 {"grid", fmt::format("{} x {}", config.grid_h, config.grid_w)},
+                 {"positions", config.rotary ? "rotary" : "table"},
                  {"ffn", config.ffn == EncoderConfig::Ffn::mlp ? "mlp" : "swiglu"},
                  {"hidden", config.hidden},
                  {"layer_scale", config.layer_scale},
                  {"sha256", encoder_sha256(weights.tensors)}};
+  if (!config.rotary) result["grid"] = fmt::format("{} x {}", config.grid_h, config.grid_w);
   if (!weights.prefix.empty()) result["under"] = printable(weights.prefix);
   for (const std::string& other : weights.others) result["not_under"].push_back(printable(other));
   if (weights.not_used > 0) result["tensors_not_used"] = weights.not_used;
@@ -45,7 +46,6 @@ int64_t trained_width(const DetectorWeights& weights, const std::string& source)
 }
 
 void describe_detector(const WeightsFile& file, int64_t heads, json& result) {
-  constexpr int64_t any_heads = 1;  // they are in no shape
   DetectorWeights weights = read_detector(file);
   if (heads == 0) heads = weights.heads;
   const bool slim = weights.encoder.empty() && weights.skipped_encoder.empty();
@@ -57,7 +57,7 @@ void describe_detector(const WeightsFile& file, int64_t heads, json& result) {
       result["encoder"]["sha256"] = printable(hash->second);
   } else {
     const EncoderWeights encoder =
-        load_encoder(weights.encoder, file.source(), any_heads, weights.skipped_encoder);
+        load_encoder(weights.encoder, file.source(), heads > 0 ? heads : any_heads, weights.skipped_encoder);
     check_trained(weights, encoder.config.width, file.source());
     weights.config.complete(encoder.config.depth, encoder.config.patch);
     result["encoder"] = describe_encoder(encoder, heads);
@@ -80,7 +80,9 @@ void describe_detector(const WeightsFile& file, int64_t heads, json& result) {
 bool holds_encoder(const WeightsFile& file) {
   const auto is_patch_embedding = [](const auto& entry) {
     const std::string name = without_wrappers(entry.first);
-    return name.ends_with("patch_embed.proj.weight") || name.ends_with("patch_embeddings.projection.weight");
+    return name.ends_with("patch_embed.proj.weight") ||
+           name.ends_with("patch_embeddings.projection.weight") ||
+           name.ends_with("embeddings.patch_embeddings.weight");
   };
   return std::any_of(file.tensors.begin(), file.tensors.end(), is_patch_embedding) ||
          std::any_of(file.skipped.begin(), file.skipped.end(), is_patch_embedding);
@@ -122,7 +124,8 @@ json describe_file(const std::filesystem::path& path, const DescribeOptions& opt
     describe_detector(file, options.heads, result);
   } else if (holds_encoder(file)) {
     result["kind"] = "encoder";
-    result["encoder"] = describe_encoder(load_encoder(file, 1), options.heads);
+    result["encoder"] =
+        describe_encoder(load_encoder(file, options.heads > 0 ? options.heads : any_heads), options.heads);
   }
   return result;
 }

@@ -13,7 +13,7 @@ struct DescribeOptions {
 
 // {file, format, bytes, sha256, kind: "detector" | "encoder" | "state of a training run" |
 //  "other", parameters, dtypes: {F32: tensors},
-//  encoder: {width, heads, depth, patch, registers, grid, ffn, hidden, layer_scale, sha256 (encoder_hash.h), under:
+//  encoder: {width, heads, depth, patch, registers, positions: table | rotary, grid, ffn, hidden, layer_scale, sha256 (encoder_hash.h), under:
 //  what precedes its names, not_under: [the same of other encoders], tensors_not_used},
 //  detector: {written_by, preset, slim, config}, calibration, skipped, tensors: {NAME: "F32 (2, 3)"}};
 // what does not apply is absent. bytes are those of all files, sha256 that of a sharded file's index. Throws InputError for a damaged file and for an incomplete

@@ -40,7 +40,8 @@ std::set<std::string> find_prefixes(const std::vector<std::string>& names) {
   std::set<std::string> prefixes;
   for (const std::string& name : names) {
     for (const std::string_view anchor :
-         {"patch_embed.proj.weight", "embeddings.patch_embeddings.projection.weight"}) {
+         {"patch_embed.proj.weight", "embeddings.patch_embeddings.projection.weight",
+          "embeddings.patch_embeddings.weight"}) {
       if (!name.ends_with(anchor)) continue;
       const std::string prefix = name.substr(0, name.size() - anchor.size());
       if (prefix.empty() || prefix.ends_with('.') || prefix.ends_with('/')) prefixes.insert(prefix);

@@ -8,6 +8,8 @@
 #include "dinomaly/weights/encoder_names.h"
 #include "dinomaly/weights/key_report.h"
 #include "dinomaly/weights/position_table.h"
+#include "dinomaly/weights/rope_periods.h"
+#include "dinomaly/weights/rotary_weights.h"
 #include "tensor/error.h"
 #include "tensor/io/printable.h"
 
@@ -39,29 +41,54 @@ int64_t count_blocks(const Tensors& tensors) {
   return static_cast<int64_t>(indices.size());
 }
 
-EncoderConfig read_config(Tensors& tensors, bool cls_in_table, int64_t heads, const std::string& source) {
+int64_t heads_of(const EncoderConfig& config, int64_t given, int64_t head_width, const std::string& source) {
+  check_input(given >= any_heads, "{}: {} heads", source, given);
+  int64_t heads = given;
+  if (given <= 0 && config.rotary) {
+    heads = head_width > 0 && config.width % head_width == 0 ? config.width / head_width
+                                                             : usual_rotary_heads(config.width);
+  } else if (given <= 0) {
+    heads = config.width % 64 == 0 ? config.width / 64 : given == any_heads ? 1 : 0;
+  }
+  check_input(heads > 0, "{}: the number of heads must be given: a width of {} is not a multiple of 64",
+              source, config.width);
+  check_input(config.width % heads == 0, "{}: {} heads do not divide a width of {}", source, heads,
+              config.width);
+  return heads;
+}
+
+EncoderConfig read_config(NamedEncoder& encoder, int64_t heads, const std::string& source) {
+  Tensors& tensors = encoder.tensors;
   const auto axis = [&](const std::string& name, int rank, int index) {
     return size_of_axis(tensors, name, rank, index, source);
   };
   EncoderConfig config;
+  config.rotary = encoder.rotary;
   config.width = axis("patch_embed.proj.weight", 4, 0);
   config.patch = axis("patch_embed.proj.weight", 4, 2);
-  if (tensors.contains("register_tokens")) config.registers = axis("register_tokens", 3, 1);
-  axis("pos_embed", 3, 1);
-  read_position_table(tensors, cls_in_table, config, source);
+  const std::string registers = config.rotary ? "storage_tokens" : "register_tokens";
+  if (tensors.contains(registers)) config.registers = axis(registers, 3, 1);
   config.depth = count_blocks(tensors);
   check_input(config.depth > 0, "{}: the encoder has no blocks", source);
+  if (config.rotary) {
+    config.cls_in_position_table = false;
+    config.norm_eps = 1e-5;
+    settle_key_biases(tensors, config.depth, source);
+  } else {
+    axis("pos_embed", 3, 1);
+    read_position_table(tensors, encoder.cls_in_table, config, source);
+  }
   config.layer_scale = tensors.contains("blocks.0.ls1.gamma");
   if (tensors.contains("blocks.0.mlp.w12.weight")) config.ffn = EncoderConfig::Ffn::swiglu_fused;
   const bool swiglu = config.ffn == EncoderConfig::Ffn::swiglu_fused;
   config.hidden = axis(swiglu ? "blocks.0.mlp.w3.weight" : "blocks.0.mlp.fc2.weight", 2, 1);
-  check_input(heads >= 0, "{}: {} heads", source, heads);
-  check_input(heads > 0 || config.width % 64 == 0,
-              "{}: the number of heads must be given: a width of {} is not a multiple of 64", source,
-              config.width);
-  config.heads = heads > 0 ? heads : config.width / 64;
-  check_input(config.width % config.heads == 0, "{}: {} heads do not divide a width of {}", source,
-              config.heads, config.width);
+  const int64_t head_width = config.rotary ? rotary_head_width(tensors, source) : 0;
+  config.heads = heads_of(config, heads, head_width, source);
+  if (!config.rotary) return config;
+  const int64_t width = config.width / config.heads;
+  check_input(width % 4 == 0, "{}: {} heads are {} wide, but rotary positions need a multiple of 4", source,
+              config.heads, width);
+  if (head_width == 0) tensors["rope_embed.periods"] = rope_periods(width);
   return config;
 }
 
@@ -78,8 +105,12 @@ NamedShapes expected_shapes(const EncoderConfig& config) {
     result.emplace_back(name + ".bias", Shape{width});
   };
   result.emplace_back("cls_token", Shape{1, 1, width});
-  result.emplace_back("pos_embed", Shape{1, patches + config.cls_in_position_table, width});
-  if (config.registers > 0) result.emplace_back("register_tokens", Shape{1, config.registers, width});
+  if (config.rotary)
+    result.emplace_back("rope_embed.periods", Shape{width / config.heads / 4});
+  else
+    result.emplace_back("pos_embed", Shape{1, patches + config.cls_in_position_table, width});
+  const char* registers = config.rotary ? "storage_tokens" : "register_tokens";
+  if (config.registers > 0) result.emplace_back(registers, Shape{1, config.registers, width});
   result.emplace_back("patch_embed.proj.weight", Shape{width, 3, config.patch, config.patch});
   result.emplace_back("patch_embed.proj.bias", Shape{width});
   for (int64_t block = 0; block < config.depth; ++block) {
@@ -100,14 +131,18 @@ EncoderWeights load_named(const Tensors& tensors, const Skipped& skipped, const 
                           int64_t heads) {
   NamedEncoder encoder = to_meta_names(tensors, skipped, source);
   EncoderWeights result;
-  result.config = read_config(encoder.tensors, encoder.cls_in_table, heads, source);
+  result.config = read_config(encoder, heads, source);
   const NamedShapes expected = expected_shapes(result.config);
   check_tensors(encoder.tensors, expected, source, "not a whole encoder", encoder.incomplete,
                 encoder.unexpected);
-  for (const auto& [name, shape] : expected) result.tensors.emplace_back(name, encoder.tensors.at(name));
+  for (const auto& [name, shape] : expected) {
+    const Tensor& tensor = encoder.tensors.at(name);
+    result.tensors.emplace_back(name, name == "rope_embed.periods" ? tensor.to(Dtype::f32) : tensor);
+  }
   for (const auto& [name, tensor] : encoder.unused) {
     const Shape shape = name == "mask_token" ? Shape{1, result.config.width} : Shape{result.config.width};
-    if (tensor.shape() == shape && is_floating(tensor.dtype())) result.unused[name] = tensor;
+    const bool fits = tensor.shape() == shape || (name == "mask_token" && tensor.numel() == shape[1]);
+    if (fits && is_floating(tensor.dtype())) result.unused[name] = tensor.reshape(shape);
   }
   check_finite({result.unused.begin(), result.unused.end()}, source);
   result.not_used = encoder.heads + static_cast<int64_t>(encoder.unused.size());

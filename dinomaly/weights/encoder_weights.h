@@ -42,7 +42,8 @@ struct EncoderWeights {
   //   patch_embed.proj.weight (D, 3, P, P), .bias (D), and for each block N, under blocks.N.:
   //   norm1.{weight,bias} (D), attn.qkv.weight (3D, D), .bias, attn.proj.weight (D, D), .bias, [ls1.gamma
   //   (D)], norm2.{weight,bias}, mlp.{fc1,fc2 | w12,w3}.{weight,bias}, [ls2.gamma].
-  // With rotary positions: no pos_embed, but rope_embed.periods (d/4) f32, d = D / heads.
+  // With rotary positions: rope_embed.periods (d/4) f32, d = D / heads, instead of pos_embed; storage_tokens instead of
+  // register_tokens; and zeros in attn.qkv.bias over the keys. (DINOv3's w1 and w2 are w12 here.)
   std::vector<std::pair<std::string, Tensor>> tensors;
   // If the file has them: norm.{weight,bias} (D), mask_token (1, D). Kept for other programs; nothing
   // here uses them.
@@ -54,10 +55,14 @@ struct EncoderWeights {
   int64_t not_used = 0;
 };
 
+// For `heads` below: as 0, but for those who only look at names and shapes, which say nothing of heads where positions
+// come from a table: a width that 64 does not divide is no error there.
+inline constexpr int64_t any_heads = -1;
+
 // Finds the encoder among the tensors, under whatever prefix ("encoder.", "model.", "weights/encoder.",
 // "teacher.backbone."; choose_encoder() says which of several): tensors outside the prefix are ignored, and so are
 // the final norm, the mask token and heads inside. `skipped` are those of the file that could not be read.
-// `heads` 0 means width / 64. `source` names the file in errors. Throws InputError if there is no encoder or it is
+// `heads` 0 means as many as the rotary periods say, otherwise width / 64 (of width 4096, DINOv3's 7B: 32). `source` names the file in errors. Throws InputError if there is no encoder or it is
 // not clear which, naming missing, unexpected, misshapen and unread tensors, and if `heads` does not divide
 // the width.
 EncoderWeights load_encoder(const std::map<std::string, Tensor>& tensors, const std::string& source,

@@ -1,12 +1,14 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <map>
 
 #include "dinomaly/evaluation/ranking.h"
 #include "dinomaly/model/config.h"
 #include "dinomaly/model/loss.h"
 #include "dinomaly/weights/encoder_weights.h"
 #include "nn/optim/clip_grad_norm.h"
+#include "tensor/io/safetensors.h"
 #include "tests/docs/facts.h"
 #include "tests/docs/source_numbers.h"
 
@@ -17,6 +19,16 @@ using namespace dinomaly;
 namespace {
 
 constexpr int64_t patch = 14, side = 392, grid = side / patch, width = 384;
+
+// As it is read from a file of one.
+EncoderConfig dinov3_config() {
+  const std::string start = "gelu/p.";
+  const SafeTensors file = SafeTensors::load(DINOMALY_SOURCE_DIR "/tests/reference/dinov3.safetensors");
+  std::map<std::string, Tensor> tensors;
+  for (const std::string& name : file.names())
+    if (name.starts_with(start)) tensors[name.substr(start.size())] = file.get(name);
+  return load_encoder(tensors, "dinov3.safetensors").config;
+}
 
 void encoder(std::vector<Fact>& facts) {
   const std::string page = "08_vision_transformer";
@@ -32,6 +44,12 @@ void encoder(std::vector<Fact>& facts) {
                   power(EncoderConfig().norm_eps), power(Config().decoder_norm_eps)));
   add(fmt::format("at a scale of ({0} + {1})/37 for a grid of {0}", grid,
                   number_after("dinomaly/model/encoder.cpp", "static_cast<double>(rows) + ")));
+  const EncoderConfig third = dinov3_config();
+  Config sizes;
+  sizes.complete(12, 16);
+  add(fmt::format("has patches of 16 pixels, so an image of {0} x {0} becomes the same {1} x {1} tokens",
+                  sizes.image.crop_h, sizes.image.crop_h / 16));
+  add(fmt::format("Keys have no bias, LayerNorm adds {},", power(third.norm_eps)));
 }
 
 void method(std::vector<Fact>& facts) {
@@ -152,7 +170,7 @@ std::vector<Fact> given_numbers() {
       {"08_vision_transformer",
        {"width D (384 in the small model)", "table is 37 x 37.",
         "12 identical blocks (24 or 40 in larger models)", "(D to 4D, GELU, back to D)",
-        "(Oquab et al., 2023)"}},
+        "(Oquab et al., 2023)", "(Simeoni et al., 2025)", "Su et al., 2021"}},
       {"09_dinomaly", {"CVPR 2025"}},
       {"10_loss", {"with share 0.9:"}},
       {"11_optimizer", {"with peak rates of 0.01, 0.1, 0.3 and 1"}},

@@ -30,9 +30,8 @@ NamedTensors metrics_tensors() {
     for (int64_t p = 0; p < 15; ++p) maps.data<float>()[i * pixels + p] += 0.5f;
   }
   const Metrics m = evaluate_paper(maps, masks, labels.to_vector<uint8_t>(), scores.to_vector<float>());
-  const double official =
-      aupro_official({maps.data<float>(), size_t(maps.numel())}, {masks.data<uint8_t>(), size_t(maps.numel())},
-                     count, side, side);
+  const double official = aupro_official({maps.data<float>(), size_t(maps.numel())},
+                                         {masks.data<uint8_t>(), size_t(maps.numel())}, count, side, side);
   return {{"maps", maps},
           {"masks", masks},
           {"labels", labels},

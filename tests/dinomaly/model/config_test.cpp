@@ -166,7 +166,7 @@ TEST_CASE("config: what makes no sense with the encoder is refused") {
       {"init_cut", {0, 1e-5}},        {"map_size", {0, 16385}},
       {"blur_size", {0, 4, 513}},     {"blur_sigma", {0}},
       {"score_ratio", {-0.1, 1.5}},   {"bit_depth", {-1, 7, 17}},
-      {"resize_h", {0, 20000}},       {"crop_w", {0, 462}}};
+      {"resize_h", {-1, 20000}},      {"crop_w", {-1, 462}}};
   for (const auto& [name, values] : senseless) {
     for (double value : values) {
       CAPTURE(name);

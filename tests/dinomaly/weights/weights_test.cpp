@@ -188,7 +188,7 @@ TEST_CASE("encoder weights: from a file, heads by default of width 64") {
   CHECK_THROWS_WITH_AS(load_encoder(file), doctest::Contains("not a multiple of 64"), InputError);
   CHECK_THROWS_WITH_AS(load_encoder(file, 3), doctest::Contains("3 heads do not divide a width of 8"),
                        InputError);
-  CHECK_THROWS_AS(load_encoder(file, -1), InputError);
+  CHECK_THROWS_AS(load_encoder(file, -2), InputError);
 }
 
 TEST_CASE(
@@ -253,7 +253,7 @@ TEST_CASE("encoder weights: what does not fit is named") {
           t["patch_embed.proj.weight"] = Tensor::ones({width});
         }).find("expected 4 axes") != std::string::npos);
   CHECK(message_with([](Tensors& t) {
-          t["reg_token"] = t["register_tokens"] = Tensor::ones({1, 1, width});
+          t["dist_token"] = t["register_tokens"] = Tensor::ones({1, 1, width});
         }).find("several tensors map to register_tokens") != std::string::npos);
   CHECK(message_with([](Tensors& t) {
           std::erase_if(t, [](const auto& e) { return e.first.starts_with("blocks"); });
