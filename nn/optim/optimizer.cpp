@@ -29,6 +29,13 @@ void check_state(const Tensor& state, const Variable& parameter, Dtype dtype, si
         index, parameter.dtype(), parameter.shape(), parameter.device(), state.dtype(), state.shape(),
         state.device());
 }
+// Each would be moved by the other's step, and the state of both would be wrong.
+void check_apart(const Variable& a, const Variable& b) {
+  check(!a.value().overlaps(b.value()),
+        "optimizer: two parameters, {} {} and {} {}, share memory: list one variable twice, or give each its "
+        "own",
+        a.name(), a.shape(), b.name(), b.shape());
+}
 }  // namespace
 
 Optimizer::Optimizer(std::vector<Variable> parameters) : parameters_(without_repeats(parameters)) {
@@ -38,6 +45,9 @@ Optimizer::Optimizer(std::vector<Variable> parameters) : parameters_(without_rep
     check(!parameter.value().repeats_elements(),
           "optimizer: an expanded parameter of shape {} and strides {} cannot be written", parameter.shape(),
           parameter.value().strides());
+  }
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    for (size_t j = i + 1; j < parameters_.size(); ++j) check_apart(parameters_[i], parameters_[j]);
   }
 }
 

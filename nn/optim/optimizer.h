@@ -1,6 +1,7 @@
 // Optimizers: they update parameters from their gradients. Parameters without a gradient are left alone; one that is
 // listed twice (tied weights) counts once. Values and gradients may have any strides, but an expanded value, several
-// of whose elements are one in memory, is refused. A step changes the values in place: a graph whose ops saved them
+// of whose elements are one in memory, is refused, and so are two parameters whose memory, from first to last element,
+// overlaps. A step changes the values in place: a graph whose ops saved them
 // refuses to go backward afterwards.
 #pragma once
 

@@ -245,6 +245,27 @@ TEST_CASE("optimizers: an expanded parameter is refused, and so is a value that 
   }
 }
 
+TEST_CASE("optimizers: two parameters that share memory are refused, neighbours in one storage are not") {
+  for (const auto& [name, make] : optimizers()) {
+    INFO(name);
+    const Tensor storage = Tensor::ones({4, 6});
+    const auto view = [&](int64_t begin, int64_t end) {
+      return Variable(storage.slice(0, begin, end), true);
+    };
+    CHECK_NOTHROW(make({view(0, 2), view(2, 3), view(3, 4)}));
+    const std::vector<std::pair<Variable, Variable>> shared{
+        {view(0, 2), view(1, 3)},
+        {view(0, 4), view(2, 3)},
+        {view(1, 2), view(1, 2)},
+        {view(0, 4), Variable(storage.transpose(0, 1), true)}};
+    for (const auto& [a, b] : shared) {
+      const Variable apart(Tensor::ones({2}), true);
+      CHECK_THROWS_WITH_AS(make({a, apart, b}), doctest::Contains("share memory"), Error);
+      CHECK_THROWS_WITH_AS(make({b, a}), doctest::Contains("share memory"), Error);
+    }
+  }
+}
+
 TEST_CASE("optimizers and clipping: a parameter that is listed twice counts once") {
   const auto value_after = [](const MakeOptimizer& make, bool twice) {
     const Variable w(Tensor::ones({3}, Dtype::f64), true), b(Tensor::ones({2}, Dtype::f64), true);
