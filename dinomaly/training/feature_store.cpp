@@ -66,7 +66,8 @@ FeatureStore::FeatureStore(const Dinomaly& model, std::vector<Sample> samples, i
       options_(options),
       dtype_(model.encoder().parameters().front().dtype()),
       device_(model.encoder().parameters().front().device()),
-      is_kept_(samples_.size()) {
+      is_kept_(samples_.size()),
+      is_checked_(samples_.size()) {
   if (samples_.empty()) return;
   if (options_.cache) {
     make_folder(*options_.cache);
@@ -146,7 +147,8 @@ void FeatureStore::encode_next() {
 }
 
 // The quantisation to int8 would hide what is not finite.
-void FeatureStore::check_features(const std::vector<int64_t>& indices, const Features& features) const {
+void FeatureStore::check_features(const std::vector<int64_t>& indices, const Features& features,
+                                  const std::string& why) const {
   const auto all_finite = [](const Features& some) {
     return is_finite(some.bottleneck_input) && std::all_of(some.encoded.begin(), some.encoded.end(),
                                                            [](const Tensor& x) { return is_finite(x); });
@@ -156,18 +158,26 @@ void FeatureStore::check_features(const std::vector<int64_t>& indices, const Fea
     const auto row = static_cast<int64_t>(i);
     Features one{features.bottleneck_input.select(0, row), {}};
     for (const Tensor& group : features.encoded) one.encoded.push_back(group.select(0, row));
-    check_input(all_finite(one),
-                "{}: the encoder's features of it are not finite (a number inside of it overflowed)",
-                samples_[static_cast<size_t>(indices[i])].image.string());
+    check_input(all_finite(one), "{}: the encoder's features of it are not finite ({})",
+                samples_[static_cast<size_t>(indices[i])].image.string(), why);
   }
 }
 
+// When they are first asked for: a look at all of them would read a file that may be larger than the memory.
+void FeatureStore::check_cached(const std::vector<int64_t>& indices, const Features& features) {
+  const auto is_checked = [&](int64_t index) { return is_checked_[static_cast<size_t>(index)]; };
+  if (std::all_of(indices.begin(), indices.end(), is_checked)) return;
+  check_features(indices, features, fmt::format("they are from {}: delete it", cached_as_.string()));
+  for (const int64_t index : indices) is_checked_[static_cast<size_t>(index)] = true;
+}
+
 void FeatureStore::keep(const std::vector<int64_t>& indices, const Features& features) {
-  check_features(indices, features);
+  check_features(indices, features, "a number inside of it overflowed");
   if (computed_ == 0)
     kept_ = FeatureTable(features, size(), options_.dtype, device_, options_.memory, options_.folder);
   kept_.put(indices, features);
-  for (const int64_t index : indices) is_kept_[static_cast<size_t>(index)] = true;
+  for (const int64_t index : indices)
+    is_kept_[static_cast<size_t>(index)] = is_checked_[static_cast<size_t>(index)] = true;
   computed_ += static_cast<int64_t>(indices.size());
 }
 
@@ -185,7 +195,9 @@ Features FeatureStore::gather(const std::vector<int64_t>& indices) {
   for (const int64_t index : indices) {
     while (!is_kept_.at(static_cast<size_t>(index))) encode_next();
   }
-  return kept_.get(indices, dtype_, device_);
+  Features features = kept_.get(indices, dtype_, device_);
+  check_cached(indices, features);
+  return features;
 }
 
 }  // namespace dinomaly

@@ -41,8 +41,8 @@ class FeatureStore {
   // The order in which images will be asked for; those it leaves out come last. Without it: 0, 1, 2, ...
   void expect(const std::vector<int64_t>& order);
   // What Dinomaly::encode() returns of the given images, in that order, in the model's dtype and on its
-  // device. Throws InputError naming an image that cannot be read or whose features are not finite, or a
-  // folder whose disk is full.
+  // device. Throws InputError naming an image that cannot be read or whose features are not finite (and the
+  // cache's file they are from), or a folder whose disk is full.
   Features gather(const std::vector<int64_t>& indices);
   // Encodes whatever is not yet, and keeps it for later runs where there is a cache.
   void complete();
@@ -58,7 +58,9 @@ class FeatureStore {
   bool load_cache(const std::filesystem::path& path);
   void save_cache() const;
   void encode_next();
-  void check_features(const std::vector<int64_t>& indices, const Features& features) const;
+  void check_features(const std::vector<int64_t>& indices, const Features& features,
+                      const std::string& why) const;
+  void check_cached(const std::vector<int64_t>& indices, const Features& features);
   void keep(const std::vector<int64_t>& indices, const Features& features);
   void finish();
 
@@ -71,7 +73,7 @@ class FeatureStore {
   Device device_;                    // the same
 
   FeatureTable kept_;
-  std::vector<bool> is_kept_;
+  std::vector<bool> is_kept_, is_checked_;  // the latter: known to be finite
   int64_t computed_ = 0;
   double seconds_ = 0;
   std::vector<int64_t> order_;  // of encoding

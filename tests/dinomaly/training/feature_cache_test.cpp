@@ -1,6 +1,8 @@
 // --feature-cache: features are taken again where everything they depend on is the same, and only there.
 #include <unistd.h>
 
+#include <cmath>
+
 #include "dinomaly/image/image.h"
 #include "dinomaly/report/heatmap.h"
 #include "tests/dinomaly/cli/train_command.h"
@@ -99,4 +101,31 @@ TEST_CASE("feature cache: never taken where images, weights or preprocessing dif
   save_png(path, image);
   CHECK_FALSE(cache.used(""));
   CHECK(cache.used(""));
+}
+
+TEST_CASE("feature cache: a number that is not finite is an error that names the file and the image") {
+  for (const char* kept : {"model", "bf16", "int8"}) {
+    const TemporaryFolder folder;
+    make_training_inputs(folder);
+    const Cache cache(folder);
+    const std::string flags = std::string("--feature-dtype ") + kept;
+    CHECK_FALSE(cache.used(flags));
+    const fs::path file = fs::directory_iterator(folder / "cache")->path();
+    NamedTensors tensors;
+    const SafeTensors whole = SafeTensors::load(file);
+    for (const std::string& name : whole.names()) {
+      const Tensor tensor = whole.get(name).clone();
+      if (name == (std::string(kept) == "int8" ? "group.0.scale" : "group.0"))
+        tensor.select(0, 3).reshape({-1}).slice(0, 5, 6).fill(NAN);
+      tensors.emplace_back(name, tensor);
+    }
+    save_safetensors(file, tensors, whole.metadata());
+    const Outcome outcome = run_dinomaly(
+        folder, small_run(folder, "out") + "--iterations 20 --checkpoint-every 0 --force --feature-cache " +
+                    (folder / "cache").string() + " " + flags);
+    CHECK(outcome.status == 2);
+    CHECK_MESSAGE(contains(outcome.error, "/train/good/003.png: the encoder's features of it are not finite"),
+                  outcome.error);
+    CHECK(contains(outcome.error, file.string()));
+  }
 }
