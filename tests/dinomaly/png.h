@@ -42,4 +42,11 @@ inline std::string png(uint32_t width, uint32_t height, char depth, char colour_
   return file + chunk("IDAT", block + rows + big32(b << 16 | a)) + chunk("IEND", "");
 }
 
+// The same file, its rows being the seven passes of Adam7 instead.
+inline std::string interlaced(std::string png) {
+  constexpr size_t name = 12, flag = 28;  // of IHDR, and its last byte
+  png[flag] = 1;
+  return png.replace(flag + 1, 4, big32(crc32(png.substr(name, 17))));
+}
+
 }  // namespace dinomaly

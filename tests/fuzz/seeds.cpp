@@ -12,7 +12,7 @@
 #include "dinomaly/weights/stored_zip.h"
 #include "dinomaly/weights/torch_archive.h"
 #include "tensor/io/safetensors.h"
-#include "tests/dinomaly/png.h"
+#include "tests/dinomaly/image_writers.h"
 #include "tests/fuzz/targets.h"
 #include "tests/support.h"
 
@@ -93,7 +93,29 @@ std::string bmp_of(int width, int height, int bits) {
          std::string(static_cast<size_t>(row * height), '\x55');
 }
 
-Seeds image_seeds() {
+// TIFFs in strips and tiles, with channels together and apart, of several depths and compressions.
+void add_tiff_seeds(const TemporaryFolder& folder, Seeds& seeds) {
+  const std::string pixels = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+  std::vector<uint16_t> palette(12, 0x4000);
+  const std::map<std::string, TiffFormat> formats{
+      {"grey.tif", {.width = 5, .height = 4}},
+      {"rgb_tiles.tif", {.width = 4, .height = 5, .samples = 3, .photometric = PHOTOMETRIC_RGB, .tile = 16}},
+      {"rgb_apart.tif",
+       {.width = 4, .height = 3, .samples = 3, .photometric = PHOTOMETRIC_RGB, .apart = true}},
+      {"deep_lzw.tif", {.width = 5, .height = 3, .bits = 16, .compression = COMPRESSION_LZW}},
+      {"deflate.tif", {.width = 5, .height = 3, .compression = COMPRESSION_ADOBE_DEFLATE, .orientation = 6}},
+      {"packbits.tif", {.width = 5, .height = 3, .compression = COMPRESSION_PACKBITS}},
+      {"bits.tif", {.width = 8, .height = 3, .bits = 1, .photometric = PHOTOMETRIC_MINISWHITE}},
+      {"palette.tif",
+       {.width = 4, .height = 2, .bits = 2, .photometric = PHOTOMETRIC_PALETTE, .palette = palette}}};
+  for (const auto& [name, format] : formats) {
+    const int row = (format.width * format.samples * format.bits + 7) / 8;
+    write_tiff(folder / name, format, {pixels.substr(0, static_cast<size_t>(row * format.height))});
+    seeds[name] = read_file(folder / name, most_bytes);
+  }
+}
+
+Seeds image_seeds(const TemporaryFolder& folder) {
   Image grey(9, 6, 1), rgb(10, 7, 3);
   for (size_t i = 0; i < grey.pixels.size(); ++i) grey.pixels[i] = static_cast<uint8_t>(5 * i);
   for (size_t i = 0; i < rgb.pixels.size(); ++i) rgb.pixels[i] = static_cast<uint8_t>(i);
@@ -102,14 +124,30 @@ Seeds image_seeds() {
     rows16 += '\0' + std::string(16, static_cast<char>(40 * y));  // 2 pixels of 16-bit RGBA
     rows_palette += '\0' + std::string("\x1b\x80");               // 9 of one bit
   }
-  return {{"grey.png", encode_png(grey)},
-          {"rgb.png", encode_png(rgb)},
-          {"rgba16.png", png(2, 3, 16, 6, rows16)},
-          {"palette.png", png(9, 3, 1, 3, rows_palette, std::string("\0\0\0\xff\x80\x10", 6))},
-          {"grey.jpg", encode_jpeg(grey, 80)},
-          {"rgb.jpg", encode_jpeg(rgb, 95)},
-          {"rgb.bmp", bmp_of(5, 4, 24)},
-          {"rgba.bmp", bmp_of(3, 3, 32)}};
+  // 3 x 2 pixels in the passes of Adam7: of 1, 1, 1 and 3 pixels.
+  const std::string passes = std::string("\0a\0b\0c\0def", 10);
+  Seeds seeds;
+  add_tiff_seeds(folder, seeds);
+  const std::vector<uint8_t> rgba{9, 8, 7, 255, 6, 5, 4, 0, 3, 2, 1, 128};
+  seeds.merge(Seeds{
+      {"interlaced.png", interlaced(png(3, 2, 8, 0, passes))},
+      {"turned.png", png_with_exif(encode_png(grey), 6)},
+      {"rgb.webp", webp_of(rgb.pixels, rgb.width, rgb.height)},
+      {"rgba.webp", webp_of(rgba, 3, 1, true)},
+      {"turned.webp", webp_with_exif(webp_of(rgb.pixels, rgb.width, rgb.height), rgb.width, rgb.height, 8)},
+      {"turned.jpg", jpeg_with_exif(encode_jpeg(grey, 80), 3)},
+      {"grey.pgm", "P5 3 2 255\n" + std::string("abcdef")},
+      {"deep.pgm", "P2 # text\n3 1 4095\n0 7 4095\n"},
+      {"bits.pbm", "P4 9 1\n" + std::string("\xAA\x80")}});
+  seeds.merge(Seeds{{"grey.png", encode_png(grey)},
+                    {"rgb.png", encode_png(rgb)},
+                    {"rgba16.png", png(2, 3, 16, 6, rows16)},
+                    {"palette.png", png(9, 3, 1, 3, rows_palette, std::string("\0\0\0\xff\x80\x10", 6))},
+                    {"grey.jpg", encode_jpeg(grey, 80)},
+                    {"rgb.jpg", encode_jpeg(rgb, 95)},
+                    {"rgb.bmp", bmp_of(5, 4, 24)},
+                    {"rgba.bmp", bmp_of(3, 3, 32)}});
+  return seeds;
 }
 
 Seeds config_seeds() {
@@ -149,7 +187,14 @@ Seeds sharded_seeds() {
 
 Seeds tiff_seeds(const TemporaryFolder& folder) {
   save_tiff_map(folder / "map.tiff", Tensor::ones({3, 5}));
-  return {{"map", read_file(folder / "map.tiff", most_bytes)}};
+  Seeds seeds{{"map", read_file(folder / "map.tiff", most_bytes)}};
+  for (const int bits : {16, 64}) {
+    TiffFormat format{.width = 2, .height = 2, .bits = bits, .tile = bits == 16 ? 16 : 0};
+    format.format = SAMPLEFORMAT_IEEEFP;
+    write_tiff(folder / "floats.tiff", format, {std::string(static_cast<size_t>(bits / 2), '\x38')});
+    seeds[fmt::format("f{}", bits)] = read_file(folder / "floats.tiff", most_bytes);
+  }
+  return seeds;
 }
 
 }  // namespace
@@ -159,7 +204,7 @@ Seeds seeds_of(std::string_view target) {
   if (target == "safetensors") return safetensors_seeds(folder);
   if (target == "torch_zip") return torch_seeds(true);
   if (target == "pickle") return torch_seeds(false);
-  if (target == "image") return image_seeds();
+  if (target == "image") return image_seeds(folder);
   if (target == "config") return config_seeds();
   if (target == "csv") return csv_seeds();
   if (target == "real_iad") return real_iad_seeds();
