@@ -266,53 +266,12 @@ TEST_CASE("encoder weights: what does not fit is named") {
   CHECK(message_of(split).find("the parts of blocks.2.attn.qkv.bias differ") != std::string::npos);
 }
 
-TEST_CASE("encoder weights: position tables are square grids, with rows for CLS, registers, distillation") {
-  const auto rows = [](Tensors tensors, int64_t count) {
-    Generator generator(9);
-    tensors["pos_embed"] = Tensor::normal({1, count, width}, 0, 1, generator);
-    return tensors;
-  };
-  const Tensors plain = meta_encoder({}), with_registers = meta_encoder({false, true, 4});
-  // 1 + 3 x 5, 1 + 2 x 4 and 1 + 4 x 6 patches are not 4 x 4, 3 x 3 and 5 x 5.
+TEST_CASE("encoder weights: transformers' position table has a row for CLS and a square of patches") {
   for (const int64_t count : {16, 9, 25, 196}) {
-    const std::string message = message_of(rows(plain, count));
-    CHECK_MESSAGE(message.find(fmt::format("pos_embed of shape (1, {}, 8) has {} rows: CLS and {} patches",
-                                           count, count, count - 1)) != std::string::npos,
-                  message);
-    Tensors meta = rows(with_registers, count);
-    CHECK(message_of(meta) == "no error");  // timm's register models
-    meta["mask_token"] = Tensor::zeros({1, width});
-    CHECK(message_of(meta).find("which are no square") != std::string::npos);
     Tensors transformers = transformers_encoder(meta_encoder({false, true, 4}), false);
     transformers["embeddings.position_embeddings"] = Tensor::zeros({1, count, width});
     CHECK(message_of(transformers).find("which are no square") != std::string::npos);
   }
-  for (const int64_t count : {1, 3, 7, 12, 33})
-    CHECK(message_of(rows(plain, count)).find("pos_embed of shape") != std::string::npos);
-
-  // With rows for all tokens: the same sums as those that the blocks see.
-  const auto check_folded = [](const Tensors& tensors, const Tensors& names, int64_t registers) {
-    const EncoderWeights weights = load_encoder(tensors, "file", heads);
-    CHECK(weights.config.registers == registers);
-    CHECK(weights.config.grid_h == 3);
-    CHECK_FALSE(weights.config.cls_in_position_table);
-    const std::map<std::string, Tensor> loaded(weights.tensors.begin(), weights.tensors.end());
-    const Tensor table = tensors.at("pos_embed");
-    const auto sum = [&](const std::string& name, int64_t begin, int64_t end) {
-      return (names.at(name) + table.slice(1, begin, end)).to_vector<float>();
-    };
-    CHECK(loaded.at("cls_token").to_vector<float>() == sum("cls_token", 0, 1));
-    CHECK(loaded.at("register_tokens").to_vector<float>() == sum("register_tokens", 1, 1 + registers));
-    CHECK(loaded.at("pos_embed").to_vector<float>() ==
-          table.slice(1, 1 + registers, table.size(1)).contiguous().to_vector<float>());
-  };
-  check_folded(rows(with_registers, 1 + 4 + 9), with_registers, 4);
-  Tensors distilled = rows(plain, 2 + 9);
-  distilled["dist_token"] = Tensor::ones({1, 1, width});
-  distilled["head_dist.weight"] = Tensor::ones({3, width});
-  Tensors names = distilled;
-  names["register_tokens"] = distilled["dist_token"];
-  check_folded(distilled, names, 1);
 }
 
 TEST_CASE("encoder weights: a published ViT-Tiny of timm") {
