@@ -102,10 +102,14 @@ std::optional<fs::path> ImageSource::next(std::stop_token stop) {
     inputs_.pop_front();
     return path;
   }
-  if (!watch_) return std::nullopt;
-  return watch_->next(
-      stop, [] { return StopSignal::number() != 0; },
-      [](const std::string& line) { fmt::print(stderr, "dinomaly: --watch: {}\n", one_line(line)); });
+  while (watch_) {
+    const std::optional<fs::path> path = watch_->next(
+        stop, [] { return StopSignal::number() != 0; },
+        [](const std::string& line) { fmt::print(stderr, "dinomaly: --watch: {}\n", one_line(line)); });
+    if (!path || !is_own_result(*path)) return path;
+    ++own_results_;
+  }
+  return std::nullopt;
 }
 
 OutputNames::OutputNames(const std::vector<std::string>& inputs, const std::string& watched)

@@ -42,7 +42,8 @@ class ImageSource {
   int64_t total() const { return total_; }
   // The files of the named folders that are no images.
   const std::vector<std::filesystem::path>& others() const { return others_; }
-  // How many results of this program were named, as files or on standard input, and passed over.
+  // How many results of this program were passed over that were named, as files or on standard input, or came into
+  // the watched folder.
   int64_t own_results() const { return own_results_; }
 
  private:

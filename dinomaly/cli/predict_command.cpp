@@ -4,26 +4,21 @@
 #include <cmath>
 #include <map>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <system_error>
 
 #include "dinomaly/base/did_you_mean.h"
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
-#include "dinomaly/base/json_text.h"
-#include "dinomaly/base/move_file.h"
 #include "dinomaly/base/program.h"
 #include "dinomaly/base/progress.h"
 #include "dinomaly/cli/commands.h"
 #include "dinomaly/cli/detector_flags.h"
 #include "dinomaly/cli/image_source.h"
+#include "dinomaly/cli/prediction_writer.h"
 #include "dinomaly/cli/stop_signal.h"
-#include "dinomaly/cli/warning_log.h"
 #include "dinomaly/image/image_files.h"
 #include "dinomaly/image/result_mark.h"
 #include "dinomaly/inference/for_each_prediction.h"
-#include "dinomaly/report/prediction_output.h"
-#include "tensor/io/printable.h"
 
 namespace dinomaly {
 
@@ -86,94 +81,6 @@ OutputOptions output_options(const PredictFlags& options, const std::optional<Ca
   return output;
 }
 
-// What happens with a prediction: files, the verdict, and only then the image's move.
-class Writer {
- public:
-  Writer(const PredictFlags& options, OutputOptions output, const TrainingImages& training_images, bool tiled,
-         Progress& progress)
-      : options_(options),
-        output_(std::move(output)),
-        training_images_(training_images),
-        tiled_(tiled),
-        names_(options.inputs, options.watched),
-        progress_(progress) {
-    if (options.csv) fmt::print("{}\n", csv_header());
-    flush_output();
-  }
-
-  void write(const InputImage& image, const Prediction& prediction) {
-    Verdict verdict;
-    if (image.error.empty()) {
-      verdict = write_prediction(image, prediction, names_(image.path), output_);
-      verdict.warnings = training_images_.warnings(image, tiled_);
-      warnings_.add(image.path, verdict.warnings, progress_);
-    } else {
-      verdict.path = image.path;
-      verdict.error = image.error;
-      ++damaged_;
-      failed_ = failed_ || image.width > 0;  // its file is whole
-      complain(image.error);
-    }
-    ++images_;
-    anomalous_ = anomalous_ || verdict.anomalous;
-    print(verdict);
-    progress_.advance();
-    flush_output();
-    for (const std::string& why : verdict.unwritten) fail(why);
-    if (!options_.moved_to.empty() && verdict.error.empty()) move(verdict);
-  }
-
-  void finish() const { warnings_.count_others(); }
-  bool any_anomalous() const { return anomalous_; }
-  // Images that came, and those of them that could not be read or judged.
-  int64_t images() const { return images_; }
-  int64_t damaged() const { return damaged_; }
-  // Whether a whole image was not judged, a file not written or an image not moved.
-  bool any_failed() const { return failed_; }
-
- private:
-  void print(const Verdict& verdict) {
-    progress_.make_room();
-    if (options_.json) {
-      fmt::print("{}\n", json_text(to_json(verdict)));
-    } else if (options_.csv) {
-      fmt::print("{}\n", to_csv(verdict));
-    } else if (verdict.error.empty()) {
-      fmt::print("{}\n", to_text(verdict));
-    }
-  }
-
-  void complain(const std::string& line) {
-    progress_.make_room();
-    fmt::print(stderr, "dinomaly: {}\n", one_line(line));
-  }
-
-  void fail(const std::string& why) {
-    failed_ = true;
-    complain(why);
-  }
-
-  void move(const Verdict& verdict) {
-    std::filesystem::path folder = options_.moved_to;
-    if (verdict.threshold) folder /= verdict.anomalous ? "anomalous" : "good";
-    try {
-      move_file(verdict.path, folder / names_.relative(verdict.path));
-    } catch (const InputError& error) {
-      fail(error.what());
-    }
-  }
-
-  const PredictFlags& options_;
-  OutputOptions output_;
-  TrainingImages training_images_;
-  bool tiled_;
-  WarningLog warnings_;
-  OutputNames names_;
-  Progress& progress_;
-  bool anomalous_ = false, failed_ = false;
-  int64_t images_ = 0, damaged_ = 0;
-};
-
 // Whether `path` is `folder` or lies in it, as far as it exists.
 bool lies_in(const std::filesystem::path& path, const std::filesystem::path& folder) {
   std::error_code error;
@@ -193,9 +100,10 @@ void check_folders(const PredictFlags& options) {
 }
 
 // Says what of the files was not judged, so that none is missed silently; whether there is any.
-bool report_not_judged(const ImageSource& source, const Writer& writer) {
+bool report_not_judged(const ImageSource& source, const PredictionWriter& writer) {
   if (source.own_results() > 0)
-    fmt::print(stderr, "dinomaly: {} results of this program were passed over\n", source.own_results());
+    fmt::print(stderr, "dinomaly: {} of this program passed over\n",
+               source.own_results() == 1 ? "1 result" : fmt::format("{} results", source.own_results()));
   const auto others = static_cast<int64_t>(source.others().size());
   if (others > 0) fmt::print(stderr, "dinomaly: no images: {}\n", count_and_names(source.others()));
   const int64_t missed = writer.damaged() + others;
@@ -223,12 +131,17 @@ int run_predict(const PredictFlags& options) {
   if (!options.watched.empty())
     fmt::print(stderr, "dinomaly: watching {}; Ctrl-C ends it\n", options.watched);
   Progress progress("predict", source.total());
-  Writer writer(options, output, detector.training_images.value_or(TrainingImages{}), inspection.tiling.on(),
-                progress);
-  ReadAhead images(
-      [&](std::stop_token stop) { return source.next(stop); },
-      [&](const Image& rgb) { return predictor.inputs(rgb); },
-      {.most_ahead = static_cast<size_t>(2 * options.detector.batch), .pixels = predictor.pixels()});
+  PredictionWriter writer(
+      {options.json  ? PredictionWriter::Lines::json
+       : options.csv ? PredictionWriter::Lines::csv
+                     : PredictionWriter::Lines::text,
+       options.moved_to, output, detector.training_images.value_or(TrainingImages{}), inspection.tiling.on()},
+      OutputNames(options.inputs, options.watched), progress);
+  ReadAhead images([&](std::stop_token stop) { return source.next(stop); },
+                   [&](const Image& rgb) { return predictor.inputs(rgb); },
+                   {.most_ahead = static_cast<size_t>(2 * options.detector.batch),
+                    .pixels = predictor.pixels(),
+                    .tiling = predictor.tiling()});
   for_each_prediction(predictor, images, {[&](const InputImage& image, const Prediction& prediction) {
                         writer.write(image, prediction);
                       }});
@@ -264,7 +177,12 @@ void add_predict(CLI::App& app, Work& work) {
       "program's own results.\n"
       "Images are judged, and coordinates and overlays given, as people see them: turned by their EXIF "
       "orientation, unless the model was trained without. An alpha is dropped. Of samples of 16 bits the "
-      "eight highest of the model's bit_depth are used; TIFFs of 9 to 15 bits and PNMs say their depth.");
+      "eight highest of the model's bit_depth are used; TIFFs of 9 to 15 bits and PNMs say their depth.\n"
+      "An image has at most 67 million pixels. With --tile it may have 536 million (a file of 2 GiB): larger "
+      "ones than "
+      "that are read in strips, 4 bytes of memory per pixel for the map and 5 more for regions, and their "
+      "overlays are "
+      "drawn smaller.");
   add_detector_flags(*command, options->detector);
   command->add_option("IMAGES", options->inputs, "files, folders, or - for paths on standard input");
   command->add_option("--watch", options->watched,

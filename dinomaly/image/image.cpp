@@ -2,11 +2,8 @@
 
 #include <stb/stb_image_write.h>
 
-#include <memory>
-
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
-#include "dinomaly/image/exif.h"
 #include "dinomaly/image/pixel_rows.h"
 #include "dinomaly/image/result_mark.h"
 #include "tensor/error.h"
@@ -14,17 +11,13 @@
 namespace dinomaly {
 
 Image load_image_rgb(const std::filesystem::path& path, const PixelRules& rules) {
-  const std::unique_ptr<PixelRows> rows = open_picture(path);
-  const PixelLayout& layout = rows->layout();
-  Image image(layout.width, layout.height, 3);
-  for (int64_t y = 0; y < layout.height; ++y) row_to_rgb(layout, rules, rows->next(), image.row(y));
-  return rules.exif_orientation ? turned(std::move(image), layout.orientation) : image;
+  return whole_image(*open_picture(path), rules);
 }
 
-bool is_grey(const Image& rgb) {
+bool is_grey(std::span<const uint8_t> rgb) {
   constexpr int most = 4;
-  for (size_t i = 0; i + 2 < rgb.pixels.size(); i += 3) {
-    const auto [low, high] = std::minmax({rgb.pixels[i], rgb.pixels[i + 1], rgb.pixels[i + 2]});
+  for (size_t i = 0; i + 2 < rgb.size(); i += 3) {
+    const auto [low, high] = std::minmax({rgb[i], rgb[i + 1], rgb[i + 2]});
     if (high - low > most) return false;
   }
   return true;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <filesystem>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -42,8 +43,8 @@ struct PixelRules {
 // A channel's value, limited to 0 to 255 and rounded.
 inline uint8_t to_byte(double value) { return static_cast<uint8_t>(std::clamp(value, 0.0, 255.0) + 0.5); }
 
-// Whether the channels of an RGB image differ nowhere by more than compression makes them.
-bool is_grey(const Image& rgb);
+// Whether the channels of RGB pixels differ nowhere by more than compression makes them.
+bool is_grey(std::span<const uint8_t> rgb);
 
 // A PNG, JPEG, TIFF, WebP, BMP or PNM file, recognised by its first bytes, not by its name, as PIL's
 // convert("RGB") gives it: grey repeated, palettes resolved, alpha dropped (the colour under it counts); deeper

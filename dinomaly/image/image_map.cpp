@@ -93,4 +93,20 @@ Tensor resize_map(const Tensor& map, int64_t width, int64_t height) {
                   taps(width, map.size(1), width, 0, width));
 }
 
+Tensor shrink_map(const Tensor& map, int64_t width, int64_t height) {
+  check(map.rank() == 2 && width > 0 && height > 0 && width <= map.size(1) && height <= map.size(0),
+        "shrink_map: a map of {} to {} x {}", map.shape(), width, height);
+  const Tensor dense = map.contiguous(), result = Tensor::full({height, width}, -INFINITY);
+  const int64_t map_height = map.size(0), map_width = map.size(1);
+  for (int64_t y = 0; y < map_height; ++y) {
+    const float* values = dense.data<float>() + y * map_width;
+    float* out = result.data<float>() + y * height / map_height * width;
+    for (int64_t x = 0; x < map_width; ++x) {
+      float& largest = out[x * width / map_width];
+      largest = std::max(largest, values[x]);
+    }
+  }
+  return result;
+}
+
 }  // namespace dinomaly

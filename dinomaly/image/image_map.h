@@ -27,4 +27,8 @@ Tensor map_to_image(const Tensor& map, int64_t width, int64_t height, const Imag
 // map (h, w) f32 -> (height, width) f32: bilinear, pixel centres on pixel centres.
 Tensor resize_map(const Tensor& map, int64_t width, int64_t height);
 
+// map (h, w) f32 -> (height, width) f32, at most as large: the largest value of those that fall on each, so that
+// no defect is lost.
+Tensor shrink_map(const Tensor& map, int64_t width, int64_t height);
+
 }  // namespace dinomaly

@@ -32,11 +32,16 @@ std::unique_ptr<PixelRows> open_bytes(ImageFile file) {
 
 }  // namespace
 
+const char* ReadLimits::advice() const {
+  return pixels < strip_limits.pixels ? " (predict --tile reads larger ones in strips)" : "";
+}
+
 void ImageFile::check_size(int64_t width, int64_t height) const {
   check_input(width > 0 && height > 0 && width <= limits.side && height <= limits.side,
-              "{}: {} x {} pixels; a side must be within 1..{}", path.string(), width, height, limits.side);
-  check_input(width * height <= limits.pixels, "{}: {} x {} pixels are more than the limit of {}",
-              path.string(), width, height, limits.pixels);
+              "{}: {} x {} pixels; a side must be within 1..{}{}", path.string(), width, height, limits.side,
+              limits.advice());
+  check_input(width * height <= limits.pixels, "{}: {} x {} pixels are more than the limit of {}{}",
+              path.string(), width, height, limits.pixels, limits.advice());
 }
 
 std::unique_ptr<PixelRows> open_pixels(const std::filesystem::path& path, const ReadLimits& limits) {
@@ -106,6 +111,18 @@ void row_to_rgb(const PixelLayout& layout, const PixelRules& rules, const uint8_
   for (int64_t x = 0; x < layout.width; ++x, sample += channels, rgb += 3) {
     rgb[0] = high(sample[0]), rgb[1] = high(sample[green]), rgb[2] = high(sample[blue]);
   }
+}
+
+ImageSize size_of(const PixelLayout& layout, const PixelRules& rules) {
+  const bool sideways = rules.exif_orientation && layout.orientation >= 5;
+  return sideways ? ImageSize{layout.height, layout.width} : ImageSize{layout.width, layout.height};
+}
+
+Image whole_image(PixelRows& rows, const PixelRules& rules) {
+  const PixelLayout& layout = rows.layout();
+  Image image(layout.width, layout.height, 3);
+  for (int64_t y = 0; y < layout.height; ++y) row_to_rgb(layout, rules, rows.next(), image.row(y));
+  return rules.exif_orientation ? turned(std::move(image), layout.orientation) : image;
 }
 
 }  // namespace dinomaly

@@ -41,7 +41,14 @@ struct ReadLimits {
   int64_t pixels = int64_t{1} << 26;
   uint64_t bytes =
       uint64_t{1} << 28;  // of the file, unless it is a TIFF, which is never in memory as a whole
+
+  // What a user can do who meets them, for the end of a message; empty where there is nothing.
+  const char* advice() const;
 };
+
+// How large an image may be that is read in strips (tile_reader.h): its map alone takes 4 bytes per pixel.
+inline constexpr ReadLimits strip_limits{
+    .side = int64_t{1} << 20, .pixels = int64_t{1} << 29, .bytes = (uint64_t{1} << 31) - 1};
 
 // Opens a file of any format that image_format.h names. Throws InputError naming the file and the fault.
 std::unique_ptr<PixelRows> open_pixels(const std::filesystem::path& path, const ReadLimits& limits = {});
@@ -55,5 +62,13 @@ int64_t largest_deep_sample(const std::filesystem::path& path);
 
 // One row as 8-bit RGB: grey repeated, palettes resolved, alpha dropped, bits beyond 8 by `rules`.
 void row_to_rgb(const PixelLayout& layout, const PixelRules& rules, const uint8_t* row, uint8_t* rgb);
+
+struct ImageSize {
+  int64_t width = 0, height = 0;
+};
+// As `rules` show the image.
+ImageSize size_of(const PixelLayout& layout, const PixelRules& rules);
+// All rows, of which none has been read, as load_image_rgb() gives them.
+Image whole_image(PixelRows& rows, const PixelRules& rules);
 
 }  // namespace dinomaly

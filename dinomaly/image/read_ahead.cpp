@@ -13,7 +13,9 @@ constexpr size_t most_ahead_bytes = size_t{1} << 28;
 constexpr int64_t most_pixels = int64_t{1} << 26;
 
 size_t memory_of(const InputImage& image) {
-  return image.rgb.pixels.size() + (image.inputs.defined() ? image.inputs.bytes() : 0);
+  const int64_t in_strips = image.tiles ? 3 * image.width * image.height : 0;
+  return image.rgb.pixels.size() + (image.inputs.defined() ? image.inputs.bytes() : 0) +
+         static_cast<size_t>(in_strips);
 }
 
 }  // namespace
@@ -41,9 +43,18 @@ InputImage ReadAhead::read(const std::filesystem::path& path) const {
   InputImage image;
   image.path = path;
   try {
-    image.rgb = load_image_rgb(path, options_.pixels);
+    const ReadLimits& whole = options_.whole;
+    std::unique_ptr<PixelRows> rows = open_picture(path, options_.tiling.on() ? strip_limits : whole);
+    const PixelLayout& layout = rows->layout();
+    if (layout.width > whole.side || layout.height > whole.side ||
+        layout.width * layout.height > whole.pixels) {
+      image.tiles = std::make_shared<TileReader>(std::move(rows), options_.pixels, options_.tiling);
+      image.width = image.tiles->size().width, image.height = image.tiles->size().height;
+      return image;
+    }
+    image.rgb = whole_image(*rows, options_.pixels);
     image.width = image.rgb.width, image.height = image.rgb.height;
-    image.grey = is_grey(image.rgb);
+    image.grey = is_grey(image.rgb.pixels);
     image.inputs = prepare_(image.rgb);
     image.rgb = options_.keep(std::move(image.rgb));
   } catch (const InputError& error) {

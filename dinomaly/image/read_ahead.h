@@ -7,6 +7,7 @@
 #include <exception>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <stop_token>
@@ -16,6 +17,8 @@
 
 #include "dinomaly/base/framework.h"
 #include "dinomaly/image/image.h"
+#include "dinomaly/image/pixel_rows.h"
+#include "dinomaly/image/tile_reader.h"
 #include "tensor/tensor.h"
 
 namespace dinomaly {
@@ -27,6 +30,8 @@ struct InputImage {
   bool grey = false;  // has no colours (is_grey())
   Image rgb;          // the image, or what ReadAheadOptions::keep makes of it
   Tensor inputs;      // (n, 3, h, w) f32, what was made of it for the model
+  // Instead of rgb and inputs: an image beyond ReadAheadOptions::whole, whose tiles are still to be read.
+  std::shared_ptr<TileReader> tiles;
   std::string error;  // not empty: the image could not be read (width 0: not even decoded) or judged, and why
 };
 
@@ -41,6 +46,8 @@ inline Image no_pixels(const Image&) { return {}; }
 struct ReadAheadOptions {
   size_t most_ahead = 32;  // so many images wait at most
   PixelRules pixels = {};  // how files are read: the model's
+  ReadLimits whole = {};   // an image beyond them is an error, or comes as tiles where there is a tiling
+  Tiling tiling = {};
   // What becomes InputImage::rgb once the inputs are made: by default the image itself.
   std::function<Image(Image)> keep = [](Image rgb) { return rgb; };
 };

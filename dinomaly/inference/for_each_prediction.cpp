@@ -9,17 +9,6 @@ namespace dinomaly {
 
 namespace {
 
-// NaN is below every threshold: without this it would be good.
-void check_predictions(std::vector<InputImage>& images, std::vector<Prediction>& predictions) {
-  for (size_t i = 0; i < images.size(); ++i) {
-    if (!images[i].error.empty() || predictions[i].is_finite()) continue;
-    images[i].error =
-        fmt::format("{}: its anomaly map is not finite (a number inside of the model overflowed)",
-                    images[i].path.string());
-    predictions[i] = {};
-  }
-}
-
 // `next`: the images of the next batch, none at the end.
 void loop(const Predictor& predictor, const std::function<std::vector<InputImage>()>& next,
           const std::vector<PredictionSink>& sinks) {
@@ -32,8 +21,7 @@ void loop(const Predictor& predictor, const std::function<std::vector<InputImage
   };
   std::future<void> taking;
   for (std::vector<InputImage> images = next(); !images.empty(); images = next()) {
-    std::vector<Prediction> predictions = predictor.predict(images);
-    check_predictions(images, predictions);
+    std::vector<Prediction> predictions = predictor.predict_each(images);
     if (taking.valid()) taking.get();
     for (InputImage& image : images) image.inputs = {};
     taking = std::async(std::launch::async, take, std::move(images), std::move(predictions));
@@ -56,7 +44,8 @@ void for_each_prediction(const Predictor& predictor, const std::vector<Sample>& 
   const size_t batch = static_cast<size_t>(predictor.batch());
   ReadAhead images(
       in_order(std::move(paths)), [&](const Image& rgb) { return predictor.inputs(rgb); },
-      ReadAheadOptions{.most_ahead = batch, .pixels = predictor.pixels(), .keep = keep});
+      ReadAheadOptions{
+          .most_ahead = batch, .pixels = predictor.pixels(), .tiling = predictor.tiling(), .keep = keep});
   const auto next = [&] {
     // Tiles of a large image fill batches by themselves, and those of many images would fill the memory.
     std::vector<InputImage> read =

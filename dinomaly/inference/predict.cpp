@@ -19,6 +19,9 @@ Image cut(const Image& image, const Box& box) {
   return tile;
 }
 
+// The higher score; NaN is the highest.
+double worse(double a, double b) { return std::isnan(a) || a > b ? a : b; }
+
 // Each pixel is in two crops at least, but for the corners of the image.
 Tiling overlapping(int64_t crop) { return {crop, crop / 2}; }
 
@@ -111,23 +114,28 @@ void Predictor::judge_whole(const Judged& judged, size_t first, Prediction& pred
   prediction.score = anomaly_score(prediction.blurred.unsqueeze(0), config_.score_ratio).item();
 }
 
-std::vector<Prediction> Predictor::predict(const std::vector<InputImage>& images) const {
+Prediction Predictor::begun(int64_t width, int64_t height) const {
+  Prediction prediction;
+  prediction.width_ = width, prediction.height_ = height;
+  prediction.tiling_ = tiling_, prediction.config_ = config_.image;
+  prediction.inspected =
+      tiling_.on() ? Box{0, 0, width, height} : inspected_box(width, height, config_.image);
+  return prediction;
+}
+
+void Predictor::judge_in_memory(const std::vector<InputImage>& images,
+                                std::vector<Prediction>& predictions) const {
   std::vector<Tensor> inputs;
   for (const InputImage& image : images) {
-    if (image.error.empty()) inputs.push_back(image.inputs);
+    if (image.inputs.defined()) inputs.push_back(image.inputs);
   }
-  std::vector<Prediction> predictions(images.size());
-  if (inputs.empty()) return predictions;
+  if (inputs.empty()) return;
   const Judged judged = judge(inputs);
   size_t next = 0;
   for (size_t i = 0; i < images.size(); ++i) {
-    if (!images[i].error.empty()) continue;
-    const int64_t width = images[i].width, height = images[i].height;
+    if (!images[i].inputs.defined()) continue;
     Prediction& prediction = predictions[i];
-    prediction.width_ = width, prediction.height_ = height;
-    prediction.tiling_ = tiling_, prediction.config_ = config_.image;
-    prediction.inspected =
-        tiling_.on() ? Box{0, 0, width, height} : inspected_box(width, height, config_.image);
+    prediction = begun(images[i].width, images[i].height);
     if (crops_.size() > 1) {
       judge_whole(judged, next, prediction);
       next += crops_.size();
@@ -136,21 +144,74 @@ std::vector<Prediction> Predictor::predict(const std::vector<InputImage>& images
     if (!tiling_.on()) prediction.blurred = judged.blurred[next];
     prediction.score = judged.scores[next];
     for (int64_t part = 0; part < images[i].inputs.size(0); ++part, ++next) {
-      prediction.score = std::max<double>(prediction.score, judged.scores[next]);
+      prediction.score = worse(prediction.score, judged.scores[next]);
       prediction.parts_.push_back(judged.maps[next]);
     }
+  }
+}
+
+Prediction Predictor::predict(TileReader& tiles) const {
+  Prediction prediction = begun(tiles.size().width, tiles.size().height);
+  TileBlend blend(prediction.width_, prediction.height_, tiling_);
+  prediction.score = -INFINITY;
+  std::vector<Box> boxes;
+  std::vector<Tensor> inputs;
+  const auto judge_batch = [&] {
+    const Judged judged = judge(inputs);
+    for (size_t i = 0; i < boxes.size(); ++i) {
+      prediction.score = worse(prediction.score, judged.scores[i]);
+      blend.add(boxes[i], resize_map(judged.maps[i], boxes[i].width, boxes[i].height));
+    }
+    boxes.clear(), inputs.clear();
+  };
+  while (const auto tile = tiles.next()) {
+    boxes.push_back(tile->box);
+    inputs.push_back(preprocess(tile->rgb, config_.image).unsqueeze(0));
+    if (static_cast<int64_t>(boxes.size()) == batch_) judge_batch();
+  }
+  if (!boxes.empty()) judge_batch();
+  prediction.map_ = blend.result();
+  return prediction;
+}
+
+std::vector<Prediction> Predictor::predict_each(std::vector<InputImage>& images) const {
+  std::vector<Prediction> predictions(images.size());
+  judge_in_memory(images, predictions);
+  for (size_t i = 0; i < images.size(); ++i) {
+    InputImage& image = images[i];
+    if (!image.error.empty()) continue;
+    if (const std::shared_ptr<TileReader> tiles = std::move(image.tiles)) {
+      try {
+        predictions[i] = predict(*tiles);
+        image.grey = tiles->grey(), image.rgb = tiles->smaller();
+      } catch (const InputError& error) {
+        image.width = image.height = 0;
+        image.error = error.what();
+        continue;
+      }
+    }
+    if (predictions[i].is_finite()) continue;
+    image.error = fmt::format("{}: its anomaly map is not finite (a number inside of the model overflowed)",
+                              image.path.empty() ? fmt::format("image {}", i + 1) : image.path.string());
+    predictions[i] = {};
   }
   return predictions;
 }
 
+std::vector<Prediction> Predictor::predict(std::vector<InputImage> images) const {
+  std::vector<Prediction> predictions = predict_each(images);
+  check_readable(images);
+  return predictions;
+}
+
 const Tensor& Prediction::map() const {
-  check(!parts_.empty(), "prediction: there is no map of an image that could not be read");
+  check(map_.defined() || !parts_.empty(), "prediction: there is no map of an image that was not judged");
   if (!map_.defined()) map_ = tiling_.on() ? of_tiles() : map_to_image(parts_[0], width_, height_, config_);
   return map_;
 }
 
 bool Prediction::is_finite() const {
-  return std::isfinite(score) && nabla::is_finite(blurred) &&
+  return std::isfinite(score) && nabla::is_finite(blurred) && nabla::is_finite(map_) &&
          std::all_of(parts_.begin(), parts_.end(), [](const Tensor& part) { return nabla::is_finite(part); });
 }
 
@@ -165,7 +226,7 @@ Prediction Predictor::predict(const Image& rgb) const {
   std::vector<InputImage> one(1);
   one[0].width = rgb.width, one[0].height = rgb.height;
   one[0].inputs = inputs(rgb);
-  return predict(one)[0];
+  return predict(std::move(one))[0];
 }
 
 }  // namespace dinomaly

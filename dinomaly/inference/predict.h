@@ -24,7 +24,7 @@ class Prediction {
   Tensor blurred;
   // (height, width) f32, the image's size; made when it is first asked for. Not from two threads at a time.
   const Tensor& map() const;
-  // Whether score and maps are: an overflow inside of the model leaves NaN.
+  // Whether score and maps are: an overflow inside of the model leaves NaN. NaN is below every threshold.
   bool is_finite() const;
 
  private:
@@ -58,9 +58,16 @@ class Predictor {
   // (n, 3, crop_h, crop_w) f32, of the model's crop: the image's crop (n = 1), its overlapping crops or its
   // tiles. Safe to call from any thread.
   Tensor inputs(const Image& rgb) const;
-  // A prediction for each image; an empty one for those that hold an error.
-  std::vector<Prediction> predict(const std::vector<InputImage>& images) const;
+  // A prediction for each image, an empty one for those that hold an error: that of its reader, or one that is found
+  // now, because a map is not finite or a file read in strips is damaged. Reads the tiles of those that come
+  // as such, and makes InputImage::rgb a smaller image of them.
+  std::vector<Prediction> predict_each(std::vector<InputImage>& images) const;
+  // The same, but throws the first error (InputError), naming the image's path, or "image 2" where it has none.
+  std::vector<Prediction> predict(std::vector<InputImage> images) const;
   Prediction predict(const Image& rgb) const;
+  // The score and map of an image that is read tile by tile: of upright images the very numbers that reading it
+  // as a whole gives. In memory are one batch of tiles and the map. Throws InputError as TileReader::next().
+  Prediction predict(TileReader& tiles) const;
 
  private:
   struct Judged {
@@ -69,6 +76,8 @@ class Predictor {
         maps;  // of each input, on the CPU: AnomalyMaps::blurred, and the one handed out
   };
   Judged judge(const std::vector<Tensor>& inputs) const;
+  Prediction begun(int64_t width, int64_t height) const;  // all that does not depend on pixels
+  void judge_in_memory(const std::vector<InputImage>& images, std::vector<Prediction>& predictions) const;
   // The maps of overlapping crops, from the given one on, as one of the resized image.
   Tensor join(const std::vector<Tensor>& maps, size_t first) const;
   void judge_whole(const Judged& judged, size_t first, Prediction& prediction) const;

@@ -1,5 +1,6 @@
 #include "dinomaly/report/prediction_output.h"
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -30,6 +31,26 @@ fs::path with_suffix(const fs::path& folder, const fs::path& name, const char* s
 }
 
 bool whole(const Verdict& verdict) { return verdict.inspected == Box{0, 0, verdict.width, verdict.height}; }
+
+// The overlay as a PNG. Of an image that was read in strips there is only a smaller one, to which the map is shrunk.
+std::string overlay_of(const Image& rgb, const Prediction& prediction, int64_t smallest,
+                       const OutputOptions& options, const std::string& inspected) {
+  Tensor map = prediction.map();
+  Box box = prediction.inspected;
+  const int64_t pixels = map.numel(), shown = rgb.width * rgb.height;
+  const std::string sizes =
+      fmt::format("{} x {} of {} x {} pixels", rgb.width, rgb.height, map.size(1), map.size(0));
+  if (shown < pixels) {
+    map = shrink_map(map, rgb.width, rgb.height);
+    box = {0, 0, rgb.width, rgb.height};  // tiles cover the whole image
+    smallest = std::max<int64_t>(1, smallest * shown / pixels);
+  }
+  const ColourScale colours = options.colours ? *options.colours : own_scale(map, box);
+  std::string png =
+      encode_png(draw_overlay(rgb, map, box, colours, options.pixel_threshold.value_or(INFINITY), smallest));
+  if (shown < pixels) png = with_png_text(png, "Smaller", sizes);
+  return with_result_mark(with_png_text(png, "Inspected", inspected));
+}
 
 json to_json(const Region& region) {
   const auto rounded = [](double value) { return std::round(value * 100) / 100; };
@@ -82,13 +103,8 @@ Verdict write_prediction(const InputImage& image, const Prediction& prediction, 
     }
   };
   if (options.overlays) {
-    const ColourScale colours =
-        options.colours ? *options.colours : own_scale(prediction.map(), prediction.inspected);
-    const Image overlay = draw_overlay(image.rgb, prediction.map(), prediction.inspected, colours,
-                                       options.pixel_threshold.value_or(INFINITY), smallest);
     write(verdict.overlay, with_suffix(options.folder, name, "_overlay.png"), [&](const fs::path& path) {
-      write_file(path,
-                 with_result_mark(with_png_text(encode_png(overlay), "Inspected", inspected_text(verdict))));
+      write_file(path, overlay_of(image.rgb, prediction, smallest, options, inspected_text(verdict)));
     });
   }
   if (options.maps != MapFormat::none) {

@@ -2,6 +2,7 @@
 #include <chrono>
 #include <fstream>
 #include <sstream>
+#include <thread>
 
 #include "dinomaly/cli/image_source.h"
 #include "dinomaly/report/prediction_output.h"
@@ -54,6 +55,38 @@ TEST_CASE("watch: folders below, those that come with images, and those that com
   CHECK(next() == "d.png");
   fs::remove_all(in);
   CHECK(one_line_with(input_error(next), "is gone"));
+}
+
+TEST_CASE("predict --watch: whole, moved and half-written images; ends on a signal") {
+  const TemporaryFolder folder;
+  make_small_project(folder);
+  fs::create_directories(folder / "in");
+  Child child(folder,
+              fmt::format("predict {0}/model --watch {0}/in --json --out {0}/out", folder.path().string()));
+  const auto count = [&] { return lines_in(child.out()).size(); };
+  REQUIRE(
+      wait_until([&] { return fs::exists(folder / "child.error") && contains(child.error(), "watching"); }));
+  const std::string bytes = read_file(folder / "data/wood/test/good/000.png", 1 << 20);
+  write_file(folder / "in/moved.png", bytes);  // written under a hidden name, then renamed
+  CHECK(wait_until([&] { return count() == 1; }));
+  { std::ofstream(folder / "in/slow.png", std::ios::binary) << bytes.substr(0, bytes.size() / 2); }
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  {
+    std::ofstream(folder / "in/slow.png", std::ios::binary | std::ios::app) << bytes.substr(bytes.size() / 2);
+  }
+  CHECK(wait_until([&] { return count() == 2; }));
+  { std::ofstream(folder / "in/broken.jpg") << "this will never be an image"; }
+  { std::ofstream(folder / "in/notes.txt") << "not asked for"; }
+  CHECK(wait_until([&] { return count() == 3; }));
+  CHECK(WEXITSTATUS(child.end_with(SIGTERM)) == 0);
+  std::vector<nlohmann::json> lines;
+  for (const std::string& line : lines_in(child.out())) lines.push_back(nlohmann::json::parse(line));
+  REQUIRE(lines.size() == 3);
+  CHECK(lines[0].contains("score"));
+  CHECK(lines[1].at("score") == lines[0].at("score"));
+  CHECK(lines[2].contains("error"));
+  CHECK(contains(child.error(), "broken.jpg"));
+  CHECK(fs::exists(folder / "out/slow_overlay.png"));
 }
 
 TEST_CASE("predict --watch: what is mistyped, or would be watched in turn, is refused") {

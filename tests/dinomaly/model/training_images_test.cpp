@@ -62,11 +62,11 @@ TEST_CASE("training images: text and back; what is malformed is named") {
 
 TEST_CASE("is_grey: equal channels but for compression's noise") {
   Image image(3, 2, 3);
-  CHECK(is_grey(image));
+  CHECK(is_grey(image.pixels));
   image.pixels[4] = 4;
-  CHECK(is_grey(image));
+  CHECK(is_grey(image.pixels));
   image.pixels[4] = 5;
-  CHECK_FALSE(is_grey(image));
+  CHECK_FALSE(is_grey(image.pixels));
 }
 
 TEST_CASE("predict: warns of images unlike the training images, in JSON too; an old model says nothing") {

@@ -139,4 +139,19 @@ TEST_CASE(
   CHECK(own_scale(Tensor::from<float>(values, {100, 100}), {10, 10, 80, 80}).high < 1);
 }
 
+TEST_CASE("overlay: the image's size, grey where nothing was seen, a line around what is above") {
+  Image image(40, 30, 3);
+  for (size_t i = 0; i < image.pixels.size(); i += 3) image.pixels[i] = 200;  // red
+  Tensor map = Tensor::zeros({30, 40});
+  for (int64_t y = 10; y < 20; ++y)
+    for (int64_t x = 10; x < 20; ++x) map.data<float>()[y * 40 + x] = 0.9f;
+  const Image out = draw_overlay(image, map, {5, 0, 35, 30}, {0, 1}, 0.5);
+  REQUIRE((out.width == 40 && out.height == 30));
+  CHECK(out.at(0, 0)[0] == out.at(0, 0)[1]);  // not seen
+  CHECK(out.at(6, 5)[0] == 200);              // at the low end: the image itself
+  CHECK(out.at(10, 15)[1] == 255);            // the line
+  CHECK(out.at(15, 15)[1] > 100);             // bright colour inside
+  CHECK(out.at(15, 15)[1] < 255);
+}
+
 }  // namespace dinomaly

@@ -54,9 +54,10 @@ TEST_CASE("position table: what is no square grid is refused with its number of 
   // 1 + 3 x 5, 1 + 2 x 4 and 1 + 4 x 6 patches are not 4 x 4, 3 x 3 and 5 x 5.
   for (const int64_t count : {16, 9, 25, 196}) {
     const std::string message = error_of_table(encoder_with_rows(0, count));
-    CHECK_MESSAGE(contains(message, fmt::format("pos_embed of shape (1, {}, 8) has {} rows: CLS and {} patches",
-                                                count, count, count - 1)),
-                  message);
+    CHECK_MESSAGE(
+        contains(message, fmt::format("pos_embed of shape (1, {}, 8) has {} rows: CLS and {} patches", count,
+                                      count, count - 1)),
+        message);
     TensorsByName meta = encoder_with_rows(4, count);
     CHECK(error_of_table(meta).empty());  // timm's register models
     meta["mask_token"] = Tensor::zeros({1, 8});

@@ -1,23 +1,11 @@
 // dinomaly predict, calibrate and eval from the command line.
 #include <doctest/doctest.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <unistd.h>
 
-#include <chrono>
-#include <cstring>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
-#include <thread>
 
-#include "dinomaly/cli/image_source.h"
-#include "dinomaly/cli/stop_signal.h"
 #include "dinomaly/image/image.h"
-#include "dinomaly/image/image_files.h"
-#include "dinomaly/image/npy_map.h"
 #include "dinomaly/image/tiff_map.h"
-#include "dinomaly/report/overlay.h"
 #include "tests/dinomaly/cli/program.h"
 
 using namespace dinomaly;
@@ -174,55 +162,6 @@ TEST_CASE("predict: tiles of a larger image") {
   CHECK(bytes.size() == 128 + 4 * 300 * 200);
 }
 
-TEST_CASE("predict --watch: whole, moved and half-written images; ends on a signal") {
-  const TemporaryFolder folder;
-  make_small_project(folder);
-  fs::create_directories(folder / "in");
-  const std::string out = (folder / "lines").string();
-  const pid_t child = fork();
-  if (child == 0) {
-    const std::string program = std::string(DINOMALY_BINARY_DIR) + "/bin/dinomaly",
-                      model = (folder / "model").string(), in = (folder / "in").string(),
-                      results = (folder / "out").string();
-    dup2(open(out.c_str(), O_WRONLY | O_CREAT, 0600), STDOUT_FILENO);
-    dup2(open((folder / "log").c_str(), O_WRONLY | O_CREAT, 0600), STDERR_FILENO);
-    setenv("OMP_NUM_THREADS", "1", 1);
-    execl(program.c_str(), "dinomaly", "predict", model.c_str(), "--watch", in.c_str(), "--json", "--out",
-          results.c_str(), nullptr);
-    _exit(9);
-  }
-  const auto log = [&] {
-    return fs::exists(folder / "log") ? read_file(folder / "log", 1 << 20) : std::string();
-  };
-  const auto count = [&] { return json_lines_of(read_file(out, 1 << 20)).size(); };
-  REQUIRE(wait_until([&] { return log().find("watching") != std::string::npos; }));
-
-  const std::string bytes = read_file(folder / "data/wood/test/good/000.png", 1 << 20);
-  write_file(folder / "in/moved.png", bytes);  // written under a hidden name, then renamed
-  CHECK(wait_until([&] { return count() == 1; }));
-  { std::ofstream(folder / "in/slow.png", std::ios::binary) << bytes.substr(0, bytes.size() / 2); }
-  std::this_thread::sleep_for(std::chrono::milliseconds(300));
-  {
-    std::ofstream(folder / "in/slow.png", std::ios::binary | std::ios::app) << bytes.substr(bytes.size() / 2);
-  }
-  CHECK(wait_until([&] { return count() == 2; }));
-  { std::ofstream(folder / "in/broken.jpg") << "this will never be an image"; }
-  { std::ofstream(folder / "in/notes.txt") << "not asked for"; }
-  CHECK(wait_until([&] { return count() == 3; }));
-  kill(child, SIGTERM);
-  int status = -1;
-  REQUIRE(waitpid(child, &status, 0) == child);
-  CHECK(WIFEXITED(status));
-  CHECK(WEXITSTATUS(status) == 0);
-  const std::vector<json> lines = json_lines_of(read_file(out, 1 << 20));
-  REQUIRE(lines.size() == 3);
-  CHECK(lines[0].contains("score"));
-  CHECK(lines[1].at("score") == lines[0].at("score"));
-  CHECK(lines[2].contains("error"));
-  CHECK(log().find("broken.jpg") != std::string::npos);
-  CHECK(fs::exists(folder / "out/slow_overlay.png"));
-}
-
 TEST_CASE("eval: both protocols, files of numbers, maps that are judged the same") {
   const TemporaryFolder folder;
   make_small_project(folder);
@@ -249,54 +188,6 @@ TEST_CASE("eval: both protocols, files of numbers, maps that are judged the same
   const Outcome again =
       run_dinomaly(folder, "eval " + maps + " " + (folder / "data").string() + " --protocol official");
   CHECK(again.out == official.out);
-}
-
-TEST_CASE("overlay: the image's size, grey where nothing was seen, a line around what is above") {
-  Image image(40, 30, 3);
-  for (size_t i = 0; i < image.pixels.size(); i += 3) image.pixels[i] = 200;  // red
-  Tensor map = Tensor::zeros({30, 40});
-  for (int64_t y = 10; y < 20; ++y)
-    for (int64_t x = 10; x < 20; ++x) map.data<float>()[y * 40 + x] = 0.9f;
-  const Image out = draw_overlay(image, map, {5, 0, 35, 30}, {0, 1}, 0.5);
-  REQUIRE((out.width == 40 && out.height == 30));
-  CHECK(out.at(0, 0)[0] == out.at(0, 0)[1]);  // not seen
-  CHECK(out.at(6, 5)[0] == 200);              // at the low end: the image itself
-  CHECK(out.at(10, 15)[1] == 255);            // the line
-  CHECK(out.at(15, 15)[1] > 100);             // bright colour inside
-  CHECK(out.at(15, 15)[1] < 255);
-}
-
-TEST_CASE("image files: names and folders") {
-  CHECK(is_image_name("a/B.JPeG"));
-  CHECK(!is_image_name("a/.b.png"));
-  CHECK(!is_image_name("a/b.png.txt"));
-  const TemporaryFolder folder;
-  write_file(folder / "b/2.png", "");
-  write_file(folder / "a/1.bmp", "");
-  write_file(folder / ".hidden/3.png", "");
-  write_file(folder / "note.txt", "");
-  fs::create_symlink("gone.png", folder / "c.png");
-  const auto found = list_images(folder.path()).images;
-  REQUIRE(found.size() == 3);
-  CHECK(found[0] == folder / "a/1.bmp");
-  CHECK(found[2] == folder / "c.png");  // reading it reports that its file is missing
-  CHECK(one_line_with(input_error([&] { list_images(folder / "none"); }), "none"));
-  fs::create_directories(folder / "empty");
-  CHECK(list_images(folder / "empty").images.empty());
-  // A folder that is watched may still be empty; what comes between listing and watching is not lost.
-  const std::string empty = (folder / "empty").string();
-  ImageSource watched({empty}, empty);
-  write_file(folder / "empty/new.png", encode_png(Image(2, 2, 3)));
-  CHECK(watched.next({}) == folder / "empty/new.png");
-  fs::remove(folder / "empty/new.png");
-  CHECK(one_line_with(input_error([&] { ImageSource({empty}, ""); }), "no images"));
-  {
-    ImageSource stopped({"a.png", "b.png"}, "");
-    const StopSignal signals;
-    CHECK(stopped.next({}) == "a.png");
-    raise(SIGINT);
-    CHECK_FALSE(stopped.next({}));
-  }
 }
 
 TEST_CASE("predict: names that are not text stay on one line, and valid JSON") {

@@ -1,0 +1,55 @@
+// What happens with a prediction of dinomaly predict: files, the verdict, and only then the image's move.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "dinomaly/base/progress.h"
+#include "dinomaly/cli/image_source.h"
+#include "dinomaly/cli/warning_log.h"
+#include "dinomaly/image/read_ahead.h"
+#include "dinomaly/inference/predict.h"
+#include "dinomaly/report/prediction_output.h"
+
+namespace dinomaly {
+
+class PredictionWriter {
+ public:
+  enum class Lines { text, json, csv };
+  struct Options {
+    Lines lines = Lines::text;
+    std::string moved_to;  // folder that judged images are moved to; empty: they stay
+    OutputOptions output;
+    TrainingImages training_images;
+    bool tiled = false;
+  };
+  // Prints the header of a CSV. `progress` must outlive the writer.
+  PredictionWriter(Options options, OutputNames names, Progress& progress);
+
+  // Prints the verdict, or the image's error, and whatever went wrong with files, a line each.
+  void write(const InputImage& image, const Prediction& prediction);
+  // Counts the warnings that were left out.
+  void finish() const { warnings_.count_others(); }
+
+  bool any_anomalous() const { return anomalous_; }
+  // Images that came, and those of them that could not be read or judged.
+  int64_t images() const { return images_; }
+  int64_t damaged() const { return damaged_; }
+  // Whether a whole image was not judged, a file not written or an image not moved.
+  bool any_failed() const { return failed_; }
+
+ private:
+  void print(const Verdict& verdict);
+  void complain(const std::string& line);
+  void fail(const std::string& why);
+  void move(const Verdict& verdict);
+
+  Options options_;
+  OutputNames names_;
+  Progress& progress_;
+  WarningLog warnings_;
+  bool anomalous_ = false, failed_ = false;
+  int64_t images_ = 0, damaged_ = 0;
+};
+
+}  // namespace dinomaly
