@@ -104,7 +104,7 @@ int64_t smallest_shown(const Box& inspected) {
 }
 
 ColourScale own_scale(const Tensor& map, const Box& inspected) {
-  constexpr double usual = 5, unusual = 8, least_place = 0.4;  // of good images, of clear defects
+  constexpr double usual = 5, unusual = 8, least_place = 0.6;  // of good images, of clear defects
   std::vector<float> values = values_in(map, inspected);
   if (values.empty()) return {};
   std::sort(values.begin(), values.end());

@@ -22,8 +22,8 @@ Image draw_overlay(const Image& rgb, const Tensor& map, const Box& inspected, co
 int64_t smallest_shown(const Box& inspected);
 
 // The scale for a map about which no calibration says what is usual. Colours begin at the map's median. Its peak
-// is always seen: on a map that stays below five times its calmest tenth, as those of good images do, at 0.4 of the
-// colours, a faint violet; from eight times on, as with clear defects, at the last colour; between them
+// is always seen: on a map that stays below five times its calmest tenth, as those of good images do, at 0.6 of the
+// colours, a red through which the part is seen; from eight times on, as with clear defects, at the last colour; between them
 // in proportion.
 ColourScale own_scale(const Tensor& map, const Box& inspected);
 

@@ -125,9 +125,9 @@ TEST_CASE(
     CHECK(scale.low == doctest::Approx(0.01));
     return (peak - scale.low) / (scale.high - scale.low);
   };
-  CHECK(place_of_peak(0.02f) == doctest::Approx(0.4));  // as on a good image: seen, but faint
-  CHECK(place_of_peak(0.05f) == doctest::Approx(0.4));
-  CHECK(place_of_peak(0.065f) == doctest::Approx(0.7));
+  CHECK(place_of_peak(0.02f) == doctest::Approx(0.6));  // as on a good image: seen, but no defect's colour
+  CHECK(place_of_peak(0.05f) == doctest::Approx(0.6));
+  CHECK(place_of_peak(0.065f) == doctest::Approx(0.8));
   CHECK(place_of_peak(0.3f) == doctest::Approx(1));                // a defect: the last colour
   for (size_t i = 2000; i < values.size(); ++i) values[i] = 0.1f;  // one that covers most of the image
   values[5050] = 0.3f;
