@@ -1,7 +1,10 @@
 // NaN and infinity are never good: whatever holds one is refused by its name, and nothing is written from it.
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
+#include "dinomaly/image/tile_reader.h"
+#include "dinomaly/inference/predict.h"
 #include "dinomaly/training/checkpoint.h"
 #include "tests/dinomaly/cli/train_command.h"
 #include "tests/dinomaly/cli/train_program.h"
@@ -209,4 +212,41 @@ TEST_CASE("not finite: a library's model is not saved, and Config takes no such 
       CHECK_FALSE(input_error([&] { config.complete(12, 14); }).empty());
     }
   }
+}
+
+TEST_CASE("not finite: a library's prediction is refused by its image's path, or its place") {
+  const EncoderWeights weights = tiny_encoder();
+  Config config = small_model()->config();
+  config.image.mean = {0, 0, 0}, config.image.std = {1e-39, 1e-39, 1e-39};
+  Dinomaly model(weights.config, config);
+  load_encoder_weights(model.encoder(), weights, "random encoder");
+  Image bright(64, 64, 3);
+  std::fill(bright.pixels.begin(), bright.pixels.end(), uint8_t{200});
+  for (const Inspection& inspection : {Inspection{}, Inspection{{32, 8}}}) {
+    const Predictor predictor(model, inspection);
+    CHECK(std::isfinite(predictor.predict(Image(64, 64, 3)).score));
+    CHECK(one_line_with(input_error([&] { predictor.predict(bright); }),
+                        "image 1: its anomaly map is not finite"));
+    std::vector<InputImage> images(2);
+    for (size_t i = 0; i < 2; ++i) {
+      images[i].width = images[i].height = 64;
+      images[i].inputs = predictor.inputs(i == 0 ? Image(64, 64, 3) : bright);
+    }
+    CHECK(one_line_with(input_error([&] { predictor.predict(images); }), "image 2: its anomaly map"));
+    images[1].path = "folder/b.png";
+    CHECK(one_line_with(input_error([&] { predictor.predict(images); }), "folder/b.png: its anomaly map"));
+    const std::vector<Prediction> each = predictor.predict_each(images);
+    CHECK(images[0].error.empty());
+    CHECK(each[0].is_finite());
+    CHECK(one_line_with(images[1].error, "folder/b.png: its anomaly map"));
+  }
+  const TemporaryFolder folder;
+  save_png(folder / "b.png", bright);
+  InputImage in_strips;
+  in_strips.path = folder / "b.png";
+  in_strips.tiles = std::make_shared<TileReader>(open_picture(folder / "b.png"), PixelRules{}, Tiling{32, 8});
+  CHECK(one_line_with(input_error([&] {
+                        Predictor(model, {{32, 8}}).predict(std::vector<InputImage>{in_strips});
+                      }),
+                      "b.png: its anomaly map is not finite"));
 }

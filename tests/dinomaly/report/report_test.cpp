@@ -126,6 +126,7 @@ TEST_CASE("report: it says when, with what, of which images and which part of th
   category.test.resize(3);
   category.test[0].anomalous = true;
   input.dataset.categories = {category};
+  input.config.complete(12, 14);
   const auto about = [&] { return report_about(input).dump(); };
   for (const char* part : {"2026-01-31 09:05 by dinomaly 1.2.3", "m.safetensors (paper preset)",
                            "vit.pth: ViT", "<parts>: 2 good and 1 anomalous test images",
