@@ -58,7 +58,8 @@ Workload::Workload(const BenchOptions& options) : options_(options), encoder_(en
   if (!options.train) return;
   const Config& used = model_->config();
   optimizer_ = std::make_unique<StableAdamW>(
-      model_->trained_parameters(), AdamOptions{used.beta1, used.beta2, used.adam_eps, used.weight_decay});
+      model_->trained_parameters(),
+      StableAdamWOptions{used.beta1, used.beta2, used.adam_eps, used.weight_decay, used.amsgrad});
   if (!options.kept_features) return;
   kept_ = model_->encode(images_);
   backend_for(options.device).trim();  // as a training run does: the encoder has done its work

@@ -117,12 +117,14 @@ class Kernels : public Backend {
   // --- optimizers.
   // Sum of squares over all elements of all tensors, accumulated in f64, into out (1) of f64.
   virtual void sum_of_squares(std::span<const Tensor> tensors, const Tensor& out) = 0;
-  // out (2) of f64 = {norm, min(1, max_norm / (norm + 1e-6))} with norm = sqrt(squares); squares (1) of f64. NaN
-  // gives NaN.
+  // out (2) of f64 = {norm, min(1, max_norm / (norm + 1e-6))} with norm = sqrt(squares); squares (1) of f64. The
+  // factor of a norm that is not finite is NaN.
   virtual void clip_factor(const Tensor& squares, double max_norm, const Tensor& out) = 0;
   // One step of StableAdamW with AMSGrad on every slot; gradients are first multiplied by gradient_scale.
   // rate_and_step (2) of f64: the learning rate, and the step's number from 1; gradient_scale (1) of f64:
-  // tensors, so that a recorded step finds there the values of the day. Formula in nn/optim/optimizer.h.
+  // tensors, so that a recorded step finds there the values of the day. A gradient_scale of NaN changes nothing.
+  // Without AMSGrad a slot's max_second_moment is its second_moment, the same tensor. Formula in
+  // nn/optim/optimizer.h.
   virtual void stable_adamw(std::span<const AdamSlot> slots, const StableAdamWArgs& args,
                             const Tensor& rate_and_step, const Tensor& gradient_scale) = 0;
 };

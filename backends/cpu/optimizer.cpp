@@ -154,14 +154,15 @@ void sum_of_squares(std::span<const Tensor> tensors, const Tensor& out) {
 void clip_factor(const Tensor& squares, double max_norm, const Tensor& out) {
   const double norm = std::sqrt(*squares.data<double>());
   out.data<double>()[0] = norm;
-  const double factor = max_norm / (norm + 1e-6);
-  out.data<double>()[1] = factor > 1 ? 1 : factor;  // NaN stays
+  const double factor = std::isfinite(norm) ? max_norm / (norm + 1e-6) : std::nan("");
+  out.data<double>()[1] = factor > 1 ? 1 : factor;
 }
 
 void stable_adamw(std::span<const AdamSlot> slots, const StableAdamWArgs& args, const Tensor& rate_and_step,
                   const Tensor& gradient_scale) {
   const double* scalars = rate_and_step.data<double>();
   const StepScalars step{scalars[0], scalars[1], *gradient_scale.data<double>()};
+  if (std::isnan(step.gradient_scale)) return;
   for (const AdamSlot& slot : slots) {
     const Dtype state = slot.parameter.dtype() == Dtype::f64 ? Dtype::f64 : Dtype::f32;
     const Dtype gradient = slot.gradient.dtype() == Dtype::f64 ? Dtype::f64 : Dtype::f32;

@@ -88,14 +88,15 @@ __global__ void total_kernel(const double* partial, int64_t count, double* out) 
 }
 
 __global__ void clip_kernel(const double* squares, double max_norm, double* out) {
-  const double norm = sqrt(*squares), factor = max_norm / (norm + 1e-6);
+  const double norm = sqrt(*squares), factor = std::isfinite(norm) ? max_norm / (norm + 1e-6) : std::nan("");
   out[0] = norm;
-  out[1] = factor > 1 ? 1 : factor;  // NaN stays
+  out[1] = factor > 1 ? 1 : factor;
 }
 
 // First pass: the moments, and each piece's sum of (gradient / denominator)^2.
 __global__ void moment_kernel(const Slot* slots, const SlotPiece* pieces, StableAdamWArgs args,
                               StepScalars step, double* partial) {
+  if (std::isnan(*step.gradient_scale)) return;
   const StepFactors f(args, step);
   const SlotPiece& piece = pieces[blockIdx.x];
   const Slot& slot = slots[piece.slot];
@@ -130,6 +131,7 @@ __global__ void rate_kernel(const Slot* slots, int64_t count, const double* part
 // Second pass: the parameters.
 __global__ void parameter_kernel(const Slot* slots, const SlotPiece* pieces, StableAdamWArgs args,
                                  StepScalars step, const float* rates) {
+  if (std::isnan(*step.gradient_scale)) return;
   const StepFactors f(args, step);
   const SlotPiece& piece = pieces[blockIdx.x];
   const Slot& slot = slots[piece.slot];

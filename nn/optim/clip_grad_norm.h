@@ -11,7 +11,7 @@ namespace nabla {
 // listed twice (tied weights) counts once.
 double grad_norm(const std::vector<Variable>& parameters);
 // (2) of f64 on the gradients' device: their norm, and clip_factor(norm, max_norm), which is NaN for a norm that
-// is. Nothing is read on the host.
+// is not finite. Nothing is read on the host.
 Tensor norm_and_clip_factor(const std::vector<Variable>& parameters, double max_norm);
 // What torch multiplies the gradients by so that their norm is at most max_norm: min(1, max_norm /
 // (norm + 1e-6)). Throws Error for a norm that is not finite: gradients with a NaN have no direction to keep.

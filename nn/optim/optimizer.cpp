@@ -56,7 +56,7 @@ void Optimizer::zero_grad() const {
 }
 
 NamedTensors Optimizer::state() {
-  NamedTensors result{{"steps", Tensor::from(std::vector<int64_t>{steps_}, {1})}};
+  NamedTensors result{{"steps", Tensor::from(std::vector<int64_t>{steps()}, {1})}};
   for (const StateSlot& slot : state_slots()) {
     if (slot.tensor->defined()) result.emplace_back(slot.name, *slot.tensor);
   }
@@ -64,9 +64,9 @@ NamedTensors Optimizer::state() {
 }
 
 void Optimizer::load_state(const std::map<std::string, Tensor>& state, const std::string& source) {
-  const auto steps = state.find("steps");
-  check_input(steps != state.end() && steps->second.rank() == 1 && steps->second.numel() == 1 &&
-                  steps->second.dtype() == Dtype::i64 && steps->second.item() >= 0,
+  const auto counted = state.find("steps");
+  check_input(counted != state.end() && counted->second.rank() == 1 && counted->second.numel() == 1 &&
+                  counted->second.dtype() == Dtype::i64 && counted->second.item() >= 0,
               "{}: the optimizer's state has no number of steps", source);
   const std::vector<StateSlot> slots = state_slots();
   size_t known = 1;
@@ -86,7 +86,7 @@ void Optimizer::load_state(const std::map<std::string, Tensor>& state, const std
     *slot.tensor =
         found == state.end() ? Tensor() : found->second.to(parameters_[slot.parameter].device()).clone();
   }
-  steps_ = static_cast<int64_t>(steps->second.item());
+  set_steps(static_cast<int64_t>(counted->second.item()));
 }
 
 SGD::SGD(std::vector<Variable> parameters, double momentum, double weight_decay)
@@ -152,58 +152,99 @@ void AdamW::step(double learning_rate, double gradient_scale) {
   }
 }
 
-StableAdamW::StableAdamW(std::vector<Variable> parameters, AdamOptions options)
-    : Optimizer(std::move(parameters)), options_(options), slots_(parameters_.size()) {}
+namespace {
+std::vector<Variable> all_of(const std::vector<ParameterGroup>& groups) {
+  std::vector<Variable> all;
+  for (const ParameterGroup& group : groups)
+    all.insert(all.end(), group.parameters.begin(), group.parameters.end());
+  return all;
+}
+}  // namespace
+
+StableAdamW::StableAdamW(const std::vector<Variable>& parameters, const StableAdamWOptions& options)
+    : StableAdamW(std::vector<ParameterGroup>{{parameters, 1}}, options) {}
+
+StableAdamW::StableAdamW(const std::vector<ParameterGroup>& groups, const StableAdamWOptions& options)
+    : Optimizer(all_of(groups)), options_(options), slots_(parameters_.size()) {
+  const Device device = parameters_.empty() ? Device::cpu() : parameters_[0].device();
+  std::vector<ParameterGroup> so_far;
+  for (const ParameterGroup& group : groups) {
+    const size_t begin = groups_.empty() ? 0 : groups_.back().end;
+    so_far.push_back(group);
+    groups_.push_back({group.rate_factor, begin, without_repeats(all_of(so_far)).size(),
+                       Tensor::zeros({2}, Dtype::f64, device)});
+  }
+  check(!groups_.empty(), "optimizer: there must be at least one group of parameters");
+}
 
 std::vector<Optimizer::StateSlot> StableAdamW::state_slots() {
   std::vector<StateSlot> slots;
   for (size_t i = 0; i < slots_.size(); ++i) {
     slots.push_back({fmt::format("first_moment.{}", i), &slots_[i].first_moment, i});
     slots.push_back({fmt::format("second_moment.{}", i), &slots_[i].second_moment, i});
-    slots.push_back({fmt::format("max_second_moment.{}", i), &slots_[i].max_second_moment, i});
+    if (options_.amsgrad)
+      slots.push_back({fmt::format("max_second_moment.{}", i), &slots_[i].max_second_moment, i});
     slots.push_back({fmt::format("master.{}", i), &slots_[i].master, i});
   }
   return slots;
 }
 
+int64_t StableAdamW::steps() const {
+  return static_cast<int64_t>(groups_[0].rate_and_step.slice(0, 1, 2).item());
+}
+
+void StableAdamW::set_steps(int64_t steps) {
+  for (const Group& group : groups_) group.rate_and_step.slice(0, 1, 2).fill(static_cast<double>(steps));
+}
+
 void StableAdamW::step(double learning_rate, double gradient_scale) {
   prepare(learning_rate);
-  update(Tensor::full({1}, gradient_scale, Dtype::f64, rate_and_step_.device()));
+  update(Tensor::full({1}, gradient_scale, Dtype::f64, groups_[0].rate_and_step.device()));
 }
 
 void StableAdamW::prepare(double learning_rate) {
-  ++steps_;
-  if (!rate_and_step_.defined()) {
-    const Device device = parameters_.empty() ? Device::cpu() : parameters_[0].device();
-    rate_and_step_ = Tensor::empty({2}, Dtype::f64, device);
-  }
-  rate_and_step_.copy_from(
-      Tensor::from(std::vector<double>{learning_rate, static_cast<double>(steps_)}, {2}));
+  for (const Group& group : groups_)
+    group.rate_and_step.slice(0, 0, 1).copy_from(
+        Tensor::full({1}, learning_rate * group.rate_factor, Dtype::f64));
 }
 
 void StableAdamW::update(const Tensor& gradient_scale) {
+  const Tensor counts = compare(Compare::equal, gradient_scale, gradient_scale).to(Dtype::f64);  // NaN: 0
+  for (const Group& group : groups_) {
+    add_(group.rate_and_step.slice(0, 1, 2), counts);
+    update(group, gradient_scale);
+  }
+}
+
+AdamSlot& StableAdamW::slot_of(size_t i) {
+  const Variable& parameter = parameters_[i];
+  AdamSlot& slot = slots_[i];
+  if (!slot.first_moment.defined()) {
+    slot.first_moment = state_like(parameter);
+    slot.second_moment = state_like(parameter);
+    if (options_.amsgrad) slot.max_second_moment = state_like(parameter);
+    if (parameter.dtype() == Dtype::bf16) slot.master = parameter.value().to(Dtype::f32);
+  }
+  check_state(slot.first_moment, parameter, state_dtype(parameter), i);
+  slot.parameter = parameter.value();
+  return slot;
+}
+
+void StableAdamW::update(const Group& group, const Tensor& gradient_scale) {
   std::vector<AdamSlot> active;
   std::vector<Tensor> written;  // the parameters, whatever their strides
-  for (size_t i = 0; i < parameters_.size(); ++i) {
-    const Variable& parameter = parameters_[i];
-    if (!parameter.grad().defined()) continue;
-    AdamSlot& slot = slots_[i];
-    if (!slot.first_moment.defined()) {
-      slot.first_moment = state_like(parameter);
-      slot.second_moment = state_like(parameter);
-      slot.max_second_moment = state_like(parameter);
-      if (parameter.dtype() == Dtype::bf16) slot.master = parameter.value().to(Dtype::f32);
-    }
-    check_state(slot.first_moment, parameter, state_dtype(parameter), i);
-    slot.parameter = parameter.value();
+  for (size_t i = group.begin; i < group.end; ++i) {
+    if (!parameters_[i].grad().defined()) continue;
+    const AdamSlot& slot = slot_of(i);
     active.push_back(slot);
-    active.back().parameter = slot.parameter.contiguous();  // the kernel reads no strides
-    active.back().gradient = parameter.grad().contiguous();
     written.push_back(slot.parameter);
+    active.back().parameter = slot.parameter.contiguous();  // the kernel reads no strides
+    active.back().gradient = parameters_[i].grad().contiguous();
+    if (!options_.amsgrad) active.back().max_second_moment = slot.second_moment;
   }
   if (active.empty()) return;
   const StableAdamWArgs args{options_.beta1, options_.beta2, options_.eps, options_.weight_decay};
-  kernels_for(active[0].parameter).stable_adamw(active, args, rate_and_step_, gradient_scale);
+  kernels_for(active[0].parameter).stable_adamw(active, args, group.rate_and_step, gradient_scale);
   for (size_t i = 0; i < active.size(); ++i) {
     if (active[i].parameter.is_same_view(written[i]))
       written[i].mark_written();

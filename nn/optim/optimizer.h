@@ -40,6 +40,9 @@ class Optimizer {
   };
   // Every slot that may hold state.
   virtual std::vector<StateSlot> state_slots() = 0;
+  // The steps taken so far.
+  virtual int64_t steps() const { return steps_; }
+  virtual void set_steps(int64_t steps) { steps_ = steps; }
 
   std::vector<Variable> parameters_;
   int64_t steps_ = 0;
@@ -74,25 +77,49 @@ class AdamW : public Optimizer {
   std::vector<Tensor> first_, second_;
 };
 
-// StableAdamW (Wortsman et al. 2023) with AMSGrad, as the authors of Dinomaly use it: p *= 1 - lr wd; m, v as
+struct StableAdamWOptions {
+  double beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 1e-4;
+  bool amsgrad = true;  // false: vmax = v
+};
+
+// Parameters whose learning rate is rate_factor times that of a step.
+struct ParameterGroup {
+  std::vector<Variable> parameters;
+  double rate_factor = 1;
+};
+
+// StableAdamW (Wortsman et al. 2023), with AMSGrad as the authors of Dinomaly use it: p *= 1 - lr wd; m, v as
 // Adam; vmax = max(vmax, v); denom = sqrt(vmax) / sqrt(1 - b2^t) + eps; r = max(1, rms(g / denom)) per
-// tensor; p -= lr / (1 - b1^t) / r * m / denom. For bf16 parameters the steps add up in an f32 copy.
+// tensor; p -= lr / (1 - b1^t) / r * m / denom. For bf16 parameters the steps add up in an f32 copy. A step whose
+// gradient_scale is NaN, as that of gradients which are not finite is, changes nothing and does not count.
 class StableAdamW : public Optimizer {
  public:
-  explicit StableAdamW(std::vector<Variable> parameters, AdamOptions options = {});
+  explicit StableAdamW(const std::vector<Variable>& parameters, const StableAdamWOptions& options = {});
+  // A parameter that is listed twice belongs to its first group.
+  StableAdamW(const std::vector<ParameterGroup>& groups, const StableAdamWOptions& options);
   void step(double learning_rate, double gradient_scale = 1.0) override;
 
-  // A step in two parts: prepare() counts it and takes its learning rate; update() changes the
+  // A step in two parts: prepare() takes its learning rate; update() counts it and changes the
   // parameters, reads nothing on the host and can be recorded (tensor/kernels.h). gradient_scale (1) of
   // f64 on their device.
   void prepare(double learning_rate);
   void update(const Tensor& gradient_scale);
 
  private:
+  struct Group {
+    double rate_factor;
+    size_t begin, end;     // of its parameters
+    Tensor rate_and_step;  // (2) of f64, on their device
+  };
   std::vector<StateSlot> state_slots() override;
-  AdamOptions options_;
+  int64_t steps() const override;
+  void set_steps(int64_t steps) override;
+  AdamSlot& slot_of(size_t parameter);  // its state, made at the first call
+  void update(const Group& group, const Tensor& gradient_scale);
+
+  StableAdamWOptions options_;
   std::vector<AdamSlot> slots_;  // moments are allocated at the first step
-  Tensor rate_and_step_;         // (2) of f64, on the parameters' device
+  std::vector<Group> groups_;
 };
 
 }  // namespace nabla

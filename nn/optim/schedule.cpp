@@ -8,7 +8,8 @@ namespace nabla {
 double WarmCosineSchedule::operator()(int64_t step) const {
   if (step >= total_steps) return final;
   if (step < warmup_steps) {
-    return warmup_steps > 1 ? peak * static_cast<double>(step) / static_cast<double>(warmup_steps - 1) : 0.0;
+    const int64_t steps_to_peak = peak_after ? warmup_steps : warmup_steps - 1;
+    return steps_to_peak > 0 ? peak * static_cast<double>(step) / static_cast<double>(steps_to_peak) : 0.0;
   }
   const double progress =
       static_cast<double>(step - warmup_steps) / static_cast<double>(total_steps - warmup_steps);

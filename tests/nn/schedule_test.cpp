@@ -22,6 +22,22 @@ TEST_CASE("schedule: numpy's linspace and cosine at both ends, at the seam and a
   CHECK(compared > 60);
 }
 
+TEST_CASE("schedule: Dinomaly2's warm-up ends one step later, and then it is constant or half a cosine") {
+  for (const double ratio : {1.0, 0.1}) {
+    const WarmCosineSchedule schedule{2e-3, ratio * 2e-3, 100, 40000, true};
+    const std::string name = fmt::format("schedule_dinomaly2/{:g}/", ratio);
+    const auto steps = nn_reference().get(name + "steps").to_vector<int64_t>();
+    const auto rates = nn_reference(name + "rates").to_vector<double>();
+    REQUIRE(steps.size() == 10);
+    for (size_t i = 0; i < steps.size(); ++i) {
+      CAPTURE(steps[i]);
+      CHECK(std::abs(schedule(steps[i]) - rates[i]) < 1e-17);
+    }
+    CHECK(schedule(99) == doctest::Approx(0.99 * 2e-3).epsilon(1e-14));
+    CHECK(schedule(100) == 2e-3);
+  }
+}
+
 TEST_CASE(
     "schedule: the first step has rate 0, step 99 the peak, and up to 100 steps only the warm-up is seen") {
   const WarmCosineSchedule whole;

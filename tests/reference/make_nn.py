@@ -138,14 +138,18 @@ case("decoder_block_paper", Block(8, Attention(8, 2, 0), Mlp(8, 32), 1e-8, False
 case("decoder_block_anomalib", Block(8, Attention(8, 2, 0), Mlp(8, 32, False), 1e-8, False), (2, 5, 8), 2**-13)
 case("bottleneck_paper", nn.Sequential(Mlp(6, 24)), (2, 3, 6))
 case("bottleneck_anomalib", nn.Sequential(Mlp(6, 24, False)), (2, 3, 6))
+case("decoder_block_dinomaly2", Block(8, Attention(8, 2, 1e-8), Mlp(8, 32), 1e-8, False), (2, 5, 8), 2**-13)
+narrow = nn.Sequential(nn.Linear(6, 5), nn.Dropout(0))
+case("bottleneck_dinomaly2", nn.Sequential(narrow, nn.Sequential(nn.Linear(5, 24), nn.GELU(), nn.Dropout(0), nn.Linear(24, 6))),
+     (2, 3, 6))
 
 
 # --- tests/nn/optimizer_test.cpp: per step a learning rate and gradients; the parameters afterwards.
 class StableAdamW:
     """Wortsman et al. 2023 with AMSGrad, written down from the formula."""
 
-    def __init__(self, parameters, lr, eps, weight_decay):
-        self.parameters, self.eps, self.weight_decay = parameters, eps, weight_decay
+    def __init__(self, parameters, lr, eps, weight_decay, amsgrad=True):
+        self.parameters, self.eps, self.weight_decay, self.amsgrad = parameters, eps, weight_decay, amsgrad
         self.param_groups = [{"lr": lr}]
         self.state = [[torch.zeros_like(p) for _ in range(3)] for p in parameters]
         self.steps, self.largest_rms, self.vmax_counted = 0, 0.0, False
@@ -158,7 +162,7 @@ class StableAdamW:
             p.mul_(1 - lr * self.weight_decay)
             m.mul_(beta1).add_(p.grad * (1 - beta1))
             v.mul_(beta2).add_(p.grad**2 * (1 - beta2))
-            vmax.copy_(torch.maximum(vmax, v))
+            vmax.copy_(torch.maximum(vmax, v) if self.amsgrad else v)
             self.vmax_counted = self.vmax_counted or bool((vmax > v).any())
             denominator = vmax.sqrt() / (1 - beta2**self.steps) ** 0.5 + self.eps
             rms = (p.grad / denominator).square().mean().sqrt().item()
@@ -193,6 +197,7 @@ optimizer_case("adamw", lambda p: torch.optim.AdamW(p, 0, betas=(0.8, 0.95), eps
 for label, eps in [("paper", 1e-10), ("large_eps", 1e-2)]:
     stable = optimizer_case(f"stable_adamw_{label}", lambda p: StableAdamW(p, 0, eps, 0.1))
     assert stable.largest_rms > 1.5 and stable.vmax_counted
+optimizer_case("stable_adamw_no_amsgrad", lambda p: StableAdamW(p, 0, 1e-10, 0.1, amsgrad=False))
 
 # --- tests/nn/clip_grad_norm_test.cpp
 for label, largest in [("clipped", 0.1), ("kept", 100.0)]:
@@ -214,6 +219,14 @@ for total in [10000, 5000, 301, 101, 100, 40]:
     after = [total, total + 1, 10 * total]
     tensors[f"schedule/{total}/steps"] = torch.tensor(steps + after)
     tensors[f"schedule/{total}/rates"] = torch.tensor([float(rates[s]) for s in steps] + [2e-4] * len(after))
+
+# Dinomaly2's: step 99 has 0.99 of the peak, the end `ratio` times the peak.
+for ratio in [1.0, 0.1]:
+    steps = np.array([0, 1, 50, 99, 100, 101, 20050, 39999, 40000, 50000])
+    i = np.clip((steps - 100) / (40000 - 100), 0, 1)
+    rates = np.where(steps < 100, steps / 100, ratio + (1 - ratio) * (1 + np.cos(np.pi * i)) / 2) * 2e-3
+    tensors[f"schedule_dinomaly2/{ratio:g}/steps"] = torch.tensor(steps)
+    tensors[f"schedule_dinomaly2/{ratio:g}/rates"] = torch.tensor(rates)
 
 path = pathlib.Path(__file__).with_name("nn.safetensors")
 save_file({name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}, path)
