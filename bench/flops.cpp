@@ -16,13 +16,17 @@ Flops flops_of(const EncoderConfig& encoder, const Config& config, int64_t rows,
   flops.encode = product(patches, width, 3 * patch * patch) +
                  block * static_cast<double>(config.target_blocks.back() + 1);
 
-  const bool patches_only = config.remove_class_token || config.context_recentering;
+  const bool patches_only = config.remove_class_token || config.recentering == Recentering::anomalib;
   const double decoded = patches_only ? patches : tokens;
   const double fc = product(decoded, 4 * width, width);
   const double linear_attention = 2 * product(decoded, width, width / heads);  // k^T v, then q times it
   const double decoder = static_cast<double>(config.decoder_depth) * (3 * fc + linear_attention);
-  flops.reconstruct = 2 * fc + decoder;
-  flops.reconstruct_backward = 3 * fc + 2 * decoder;  // fc1 of the bottleneck needs no gradient of its input
+  const double narrow = static_cast<double>(config.bottleneck_width);
+  // The bottleneck's first layer needs no gradient of its input.
+  const double first = narrow > 0 ? product(decoded, narrow, width) : fc;
+  const double others = fc + (narrow > 0 ? product(decoded, 4 * width, narrow) : 0);
+  flops.reconstruct = first + others + decoder;
+  flops.reconstruct_backward = first + 2 * others + 2 * decoder;
   return flops;
 }
 

@@ -6,6 +6,7 @@
 // metrics; OUT gets metrics.json, log.csv, model.safetensors and heatmaps/CATEGORY/DEFECT_ID.png.
 // `dinomaly train` does the same with checkpoints, validations and, where asked, one model per category.
 #include <CLI/CLI.hpp>
+#include <cmath>
 
 #include "dinomaly/base/folder_lock.h"
 #include "dinomaly/base/program.h"
@@ -19,7 +20,6 @@
 #include "dinomaly/training/trainer.h"
 #include "dinomaly/training/training_log.h"
 #include "nn/optim/clip_grad_norm.h"
-#include "nn/optim/optimizer.h"
 
 using namespace dinomaly;
 
@@ -28,7 +28,7 @@ using namespace dinomaly;
 static void train(Dinomaly& model, FeatureStore& features, const std::filesystem::path& log_file) {
   const Config& config = model.config();
   const std::vector<Variable> parameters = model.trained_parameters();
-  StableAdamW optimizer(parameters, {config.beta1, config.beta2, config.adam_eps, config.weight_decay});
+  StableAdamW optimizer = make_optimizer(model);
   const WarmCosineSchedule learning_rate = config.schedule();
   ShuffledSampler sampler(features.size(), config.batch, config.seed);
   Generator dropout(config.seed);
@@ -37,12 +37,16 @@ static void train(Dinomaly& model, FeatureStore& features, const std::filesystem
   model.train();
   Features batch;
   for (int64_t step = 0; step < config.iterations; ++step) {
-    batch = features.gather(sampler.next());
+    batch = features.gather(sampler.next(), step);
     optimizer.zero_grad();
     const Reconstruction both = model.reconstruct(batch, dropout);
     const Variable loss = hard_mining_cosine_loss(both, mining_share(config, step), config.mining_factor);
     loss.backward();
     const double norm = grad_norm(parameters);
+    if (config.skip_not_finite && !std::isfinite(norm)) {
+      log.add_skipped(step, learning_rate(step));
+      continue;
+    }
     log.add_step(step, loss.item(), learning_rate(step), norm);  // refuses what is not finite
     optimizer.step(learning_rate(step), clip_factor(norm, config.clip_norm));
   }
@@ -61,6 +65,7 @@ static std::optional<TrainOptions> parse(int argc, char** argv) {
   app.add_option("--layout", options.layout, "auto, mvtec, visa-raw, visa, real-iad, btad, csv or folder");
   app.add_option("--categories", options.categories, "a,b: the categories to train on (default: all)")
       ->delimiter(',');
+  app.add_option("--shots", options.shots, "few-shot training: images of each category, varied; 0: all");
   app.add_option("--encoder", options.encoder, "the ViT's weights (default: random weights)");
   app.add_option("--heads", options.heads, "attention heads (default: width / 64)");
   app.add_option("--out", options.out, "folder for metrics, log, model and heatmaps");
@@ -68,14 +73,15 @@ static std::optional<TrainOptions> parse(int argc, char** argv) {
   app.add_option("--precision", options.precision, "f32, bf16 or f64");
   app.add_option("--device", options.device_name, "cpu, cuda, cuda:N or auto");
   app.add_flag("--deterministic")->description("no effect: every run is deterministic");
-  app.add_option("--preset", texts.preset, "paper (the authors' code, default) or anomalib");
+  app.add_option("--preset", texts.preset, "paper (the authors' code, default), anomalib or dinomaly2");
   app.add_option("--config", texts.file, "JSON file with any options");
   app.add_option("--set", texts.settings, "NAME=VALUE, any option of the model; may be repeated");
   app.add_option("--resize", texts.resize, "pixels, N or HEIGHTxWIDTH (448; DINOv3 512)");
   app.add_option("--crop", texts.crop, "pixels of the centre crop, N or HEIGHTxWIDTH (392; DINOv3 448)");
   app.add_option("--mean", texts.mean, "r,g,b the images are normalised by (ImageNet's)");
   app.add_option("--std", texts.std, "r,g,b (ImageNet's)");
-  app.add_option("--iterations", options.config.iterations, "training steps (10000; anomalib 5000)");
+  app.add_option("--iterations", options.config.iterations,
+                 "training steps (10000; anomalib 5000; dinomaly2 40000)");
   app.add_option("--batch", options.config.batch, "images per step (16)");
   app.add_option("--seed", options.config.seed, "seed of initial weights, order and dropout (1)");
   for (const char* list : {"--categories", "--set"})
@@ -94,13 +100,16 @@ static std::optional<TrainOptions> parse(int argc, char** argv) {
   return options;
 }
 
-static int run(const TrainOptions& options) {
+static int run(TrainOptions options) {
   const EncoderWeights encoder = open_encoder(options);
-  const std::unique_ptr<Dinomaly> model = make_model(options, encoder);
+  options.config.complete(encoder.config.depth, encoder.config.patch);
   const FolderLock lock(options.out);
   const Dataset dataset = open_dataset(options), evaluable = evaluable_part(dataset);
+  fit_batch(options, dataset);
+  const std::unique_ptr<Dinomaly> model = make_model(options, encoder);
 
-  FeatureStore features(*model, training_samples(dataset), options.config.batch);
+  FeatureStore features(*model, training_samples(dataset), options.config.batch,
+                        {.augment = options.shots > 0});
   const Stopwatch train_watch;
   train(*model, features, options.out / "log.csv");
   RunSeconds seconds{.features = features.seconds(), .train = train_watch.seconds() - features.seconds()};

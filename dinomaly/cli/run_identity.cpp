@@ -18,6 +18,7 @@ json run_identity(const TrainOptions& options, const Config& config, const std::
           {"images", images.hex()},
           {"precision", options.precision},
           {"feature_dtype", options.feature_dtype},
+          {"shots", options.shots},
           {"eval_every", options.eval_every},
           {"keep_best", options.keep_best},
           {"device", options.device.to_string()}};
@@ -35,8 +36,9 @@ void check_same_run(const json& identity, const Checkpoint& saved) {
                 "--resume: option '{}' is {}, but the checkpoint was trained with {}", name, value.dump(),
                 other.dump());
   }
-  for (const char* name : {"precision", "feature_dtype", "eval_every", "keep_best"}) {
-    const json other = then.value(name, json());
+  for (const char* name : {"precision", "feature_dtype", "shots", "eval_every", "keep_best"}) {
+    const json older = name == std::string("shots") ? json(0) : json();  // of checkpoints that do not say
+    const json other = then.value(name, older);
     check_input(other == identity[name],
                 "--resume: option '{}' is {}, but the checkpoint was trained with {}", name,
                 identity[name].dump(), other.dump());

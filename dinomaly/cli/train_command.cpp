@@ -54,6 +54,7 @@ int train(TrainOptions options) {
   std::optional<FolderLock> lock;
   if (!options.data) lock.emplace(options.out);  // which the drawn images go to
   const Dataset dataset = open_dataset(options);
+  fit_batch(options, dataset);
   set_bit_depth(options, dataset);
   if (!lock) lock.emplace(options.out);
   const std::vector<Part> parts = parts_of(dataset, options);

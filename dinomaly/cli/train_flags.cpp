@@ -41,6 +41,9 @@ TrainFlags::TrainFlags(CLI::App& app) {
   add(app, "--layout", &TrainOptions::layout,
       "auto (auto-detected), mvtec, visa-raw, visa, real-iad, btad, csv or folder");
   add(app, "--categories", &TrainOptions::categories, "a,b: the categories to train on (default: all)");
+  add(app, "--shots", &TrainOptions::shots,
+      "few-shot training: so many images of each category, drawn by the seed and varied in each step (crop, "
+      "quarter turns, flips); 0: all images, as they are");
   add(app, "--encoder", &TrainOptions::encoder,
       "the ViT's weights: safetensors, .pth or .ckpt (default: random weights)");
   add(app, "--heads", &TrainOptions::heads, "attention heads (default: width / 64)");
@@ -56,7 +59,8 @@ TrainFlags::TrainFlags(CLI::App& app) {
 }
 
 void TrainFlags::add_model_flags(CLI::App& app) {
-  app.add_option("--preset", texts_.preset, "paper (the authors' code, default) or anomalib");
+  app.add_option("--preset", texts_.preset,
+                 "paper (the authors' code, default), anomalib or dinomaly2 (the authors' second model)");
   app.add_option("--config", texts_.file, "JSON file with any options; flags override it");
   app.add_option("--set", texts_.settings, "NAME=VALUE, any option of the model; may be repeated")
       ->allow_extra_args(false)  // what follows may be DATA
@@ -77,8 +81,10 @@ void TrainFlags::add_model_flags(CLI::App& app) {
     if (depth->count() > 0) options.config.image.pixels.bit_depth = pixels.bit_depth;
     if (as_stored->count() > 0) options.config.image.pixels.exif_orientation = false;
   });
-  add_config(app, "--iterations", &Config::iterations, "training steps (10000; anomalib 5000)");
-  add_config(app, "--batch", &Config::batch, "images per step (16)");
+  add_config(app, "--iterations", &Config::iterations,
+             "training steps (10000; anomalib 5000; dinomaly2 40000)");
+  add_config(app, "--batch", &Config::batch,
+             "images per step (16); with dinomaly2 and --shots all there are, if they are fewer");
   add_config(app, "--seed", &Config::seed, "seed of initial weights, order and dropout (1)");
 }
 

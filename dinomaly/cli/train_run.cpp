@@ -169,15 +169,23 @@ void TrainRun::validate() {
 void TrainRun::log_steps(bool all) {
   const std::vector<TrainingStep> steps = trainer_.finished(all);
   const int64_t unread = (model_->config().iterations - trainer_.iteration()) * model_->config().batch;
-  log_->set_features({features_.seconds(), features_.computed(),
-                      std::clamp<int64_t>(features_.size() - features_.computed(), 0, unread)});
+  if (options_.shots == 0)  // else each step encodes its images, and that is its own time
+    log_->set_features({features_.seconds(), features_.computed(),
+                        std::clamp<int64_t>(features_.size() - features_.computed(), 0, unread)});
   log_->begin_steps(static_cast<int64_t>(steps.size()));
   for (const TrainingStep& step : steps) {
-    log_->add_step(step.iteration, step.loss, step.learning_rate, step.grad_norm);
+    if (step.skipped)
+      log_->add_skipped(step.iteration, step.learning_rate);
+    else
+      log_->add_step(step.iteration, step.loss, step.learning_rate, step.grad_norm);
   }
 }
 
 void TrainRun::report_features() {
+  if (options_.shots > 0) {
+    log_->print_line("images are varied anew in each step: no features are kept");
+    return;
+  }
   log_->print_line(fmt::format("features of {} images: {:.1f} s, {:.0f} MB, {}", features_.computed(),
                                features_.seconds(), static_cast<double>(features_.bytes()) / 1e6,
                                features_.place()));

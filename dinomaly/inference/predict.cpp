@@ -87,7 +87,7 @@ Predictor::Judged Predictor::judge(const std::vector<Tensor>& inputs) const {
     const Reconstruction reconstruction = model_.reconstruct(model_.encode(batch.contiguous()));
     const AnomalyMaps maps = anomaly_maps(reconstruction, batch.size(2), batch.size(3), config_);
     // What each implementation hands out as its map.
-    const bool blurred = config_.preset == Preset::paper || tiling_.on();
+    const bool blurred = config_.preset != Preset::anomalib || tiling_.on();
     const Tensor smooth = maps.blurred.to(Device::cpu()).to(Dtype::f32);
     const Tensor chosen = blurred ? smooth : maps.map.to(Device::cpu()).to(Dtype::f32);
     const std::vector<float> scores = maps.score.to_vector<float>();
@@ -108,7 +108,7 @@ Tensor Predictor::join(const std::vector<Tensor>& maps, size_t first) const {
 
 void Predictor::judge_whole(const Judged& judged, size_t first, Prediction& prediction) const {
   prediction.parts_ = {join(judged.maps, first)};
-  const bool same = config_.preset == Preset::paper;  // the map handed out is the blurred one
+  const bool same = config_.preset != Preset::anomalib;  // the map handed out is the blurred one
   prediction.blurred = resize_map(same ? prediction.parts_[0] : join(judged.blurred, first), config_.map_size,
                                   config_.map_size);
   prediction.score = anomaly_score(prediction.blurred.unsqueeze(0), config_.score_ratio).item();

@@ -19,8 +19,9 @@ template <class ConfigType, class Visitor>
 void for_each_field(ConfigType& c, Visitor visit) {
   visit("target_blocks", c.target_blocks);
   visit("remove_class_token", c.remove_class_token);
-  visit("context_recentering", c.context_recentering);
+  visit("recentering", c.recentering);
   visit("dropout", c.dropout);
+  visit("bottleneck_width", c.bottleneck_width);
   visit("bottleneck_bias", c.bottleneck_bias);
   visit("decoder_mlp_bias", c.decoder_mlp_bias);
   visit("decoder_depth", c.decoder_depth);
@@ -38,12 +39,16 @@ void for_each_field(ConfigType& c, Visitor visit) {
   visit("seed", c.seed);
   visit("learning_rate", c.learning_rate);
   visit("final_learning_rate", c.final_learning_rate);
+  visit("lr_decay_ratio", c.lr_decay_ratio);
+  visit("bottleneck_lr_factor", c.bottleneck_lr_factor);
   visit("warmup_steps", c.warmup_steps);
   visit("beta1", c.beta1);
   visit("beta2", c.beta2);
   visit("adam_eps", c.adam_eps);
   visit("weight_decay", c.weight_decay);
   visit("clip_norm", c.clip_norm);
+  visit("amsgrad", c.amsgrad);
+  visit("skip_not_finite", c.skip_not_finite);
   visit("resize_h", c.image.resize_h);
   visit("resize_w", c.image.resize_w);
   visit("crop_h", c.image.crop_h);
@@ -117,6 +122,16 @@ void check_optimisation(const Config& c) {
   check_input(c.learning_rate >= 0 && c.final_learning_rate >= 0,
               "learning_rate {} and final_learning_rate {} must not be negative", c.learning_rate,
               c.final_learning_rate);
+  const Config defaults;
+  if (c.preset == Preset::dinomaly2)
+    check_input(c.final_learning_rate == defaults.final_learning_rate,
+                "final_learning_rate: the preset dinomaly2 ends at lr_decay_ratio times the learning rate");
+  else
+    check_input(c.lr_decay_ratio == defaults.lr_decay_ratio,
+                "lr_decay_ratio: the preset {} ends at final_learning_rate", name_of(c.preset));
+  check_input(c.lr_decay_ratio >= 0 && c.lr_decay_ratio <= 1, "lr_decay_ratio: {} is not in [0, 1]",
+              c.lr_decay_ratio);
+  check_input(c.bottleneck_lr_factor >= 0, "bottleneck_lr_factor: {} is negative", c.bottleneck_lr_factor);
   check_input(c.warmup_steps >= 0, "warmup_steps: {} is negative", c.warmup_steps);
   check_input(c.beta1 >= 0 && c.beta1 < 1 && c.beta2 >= 0 && c.beta2 < 1,
               "beta1 {} and beta2 {} must be in [0, 1)", c.beta1, c.beta2);
@@ -148,6 +163,15 @@ void assign(const json& value, uint64_t& field, const std::string& source, const
           name, "a non-negative integer");
   field = value.get<uint64_t>();
 }
+void assign(const json& value, Recentering& field, const std::string& source, const char* name) {
+  for (const Recentering one : {Recentering::none, Recentering::anomalib, Recentering::dinomaly2}) {
+    if (value == name_of(one)) {
+      field = one;
+      return;
+    }
+  }
+  require(false, source, name, "none, anomalib or dinomaly2");
+}
 void assign(const json& value, std::array<float, 3>& field, const std::string& source, const char* name) {
   require(value.is_array() && value.size() == 3, source, name, "three numbers");
   for (size_t i = 0; i < 3; ++i) {
@@ -160,6 +184,26 @@ void assign(const json& value, std::vector<Element>& field, const std::string& s
   require(value.is_array(), source, name, "a list");
   field.clear();
   for (const json& element : value) assign(element, field.emplace_back(), source, name);
+}
+
+json json_of(Recentering field) { return name_of(field); }
+template <class Field>
+json json_of(const Field& field) {
+  return field;
+}
+
+// What recentering was called when there was one kind of it.
+constexpr const char* older_recentering = "context_recentering";
+
+void assign_older_recentering(const json& values, Recentering& field, const std::string& source) {
+  bool older = false;
+  assign(values[older_recentering], older, source, older_recentering);
+  if (!values.contains("recentering"))
+    field = older ? Recentering::anomalib : Recentering::none;
+  else
+    check_input(!older || field == Recentering::anomalib,
+                "{}: context_recentering is the older name of recentering anomalib, but recentering is {}",
+                source, name_of(field));
 }
 
 }  // namespace
@@ -175,7 +219,26 @@ Config Config::with_preset(Preset preset) {
     config.blur_reflects = true;
     config.image.pipeline = ImagePipeline::torchvision;
   }
+  if (preset == Preset::dinomaly2) {
+    config.recentering = Recentering::dinomaly2;
+    config.dropout = 0.4;
+    config.bottleneck_width = 256;
+    config.linear_attention_eps = 1e-8;
+    config.iterations = 40000;
+    config.bottleneck_lr_factor = 0.1;
+    config.amsgrad = false;
+    config.skip_not_finite = true;
+  }
   return config;
+}
+
+WarmCosineSchedule Config::schedule() const {
+  const bool second = preset == Preset::dinomaly2;
+  return {.peak = learning_rate,
+          .final = second ? lr_decay_ratio * learning_rate : final_learning_rate,
+          .warmup_steps = warmup_steps,
+          .total_steps = iterations,
+          .peak_after = second};
 }
 
 void Config::complete(int64_t encoder_depth, int64_t patch) {
@@ -197,8 +260,10 @@ void Config::complete(int64_t encoder_depth, int64_t patch) {
   check_input(encoder_groups.size() == decoder_groups.size(),
               "{} encoder groups do not match {} decoder groups", encoder_groups.size(),
               decoder_groups.size());
-  check_input(!(remove_class_token && context_recentering),
-              "context_recentering needs the class token: it cannot be combined with remove_class_token");
+  check_input(!remove_class_token || recentering != Recentering::anomalib,
+              "recentering anomalib needs the class token: it cannot be combined with remove_class_token");
+  check_input(bottleneck_width >= 0 && bottleneck_width <= 65536, "bottleneck_width: {} is not in [0, 65536]",
+              bottleneck_width);
   check_input(dropout >= 0 && dropout < 1, "dropout: {} is not in [0, 1)", dropout);
   check_input(mining_share >= 0 && mining_share < 1, "mining_share: {} is not in [0, 1)", mining_share);
   check_input(mining_steps > 0, "mining_steps: {} is not positive", mining_steps);
@@ -222,7 +287,17 @@ void Config::complete(int64_t encoder_depth, int64_t patch) {
 }
 
 json with_old_options(json values) {
-  const json missing = {{"exif_orientation", false}, {"bit_depth", 16}};
+  if (const json older = values.value(older_recentering, json(false));
+      older.is_boolean() && !values.contains("recentering"))
+    values["recentering"] = name_of(older.get<bool>() ? Recentering::anomalib : Recentering::none);
+  const Config paper;  // of the options that came with dinomaly2
+  const json missing = {{"exif_orientation", false},
+                        {"bit_depth", 16},
+                        {"bottleneck_width", paper.bottleneck_width},
+                        {"lr_decay_ratio", paper.lr_decay_ratio},
+                        {"bottleneck_lr_factor", paper.bottleneck_lr_factor},
+                        {"amsgrad", paper.amsgrad},
+                        {"skip_not_finite", paper.skip_not_finite}};
   for (const auto& [name, value] : missing.items()) {
     if (!values.contains(name)) values[name] = value;
   }
@@ -231,7 +306,7 @@ json with_old_options(json values) {
 
 json Config::to_json() const {
   json result = {{"preset", name_of(preset)}};
-  for_each_field(*this, [&](const char* name, const auto& field) { result[name] = field; });
+  for_each_field(*this, [&](const char* name, const auto& field) { result[name] = json_of(field); });
   return result;
 }
 
@@ -245,18 +320,28 @@ void Config::update_from_json(const json& values, const std::string& source) {
     known.insert(name);
     if (values.contains(name)) assign(values[name], field, source, name);
   });
+  if (values.contains(older_recentering)) assign_older_recentering(values, recentering, source);
   for (const auto& [name, value] : values.items()) {
-    check_input(known.contains(name), "{}: there is no option '{}'{}", source, name,
-                did_you_mean(name, {known.begin(), known.end()}));
+    check_input(known.contains(name) || name == older_recentering, "{}: there is no option '{}'{}", source,
+                name, did_you_mean(name, {known.begin(), known.end()}));
   }
 }
 
 Preset parse_preset(const std::string& name) {
   if (name == "paper") return Preset::paper;
   if (name == "anomalib") return Preset::anomalib;
-  fail_input("unknown preset '{}': expected paper or anomalib", name);
+  if (name == "dinomaly2") return Preset::dinomaly2;
+  fail_input("unknown preset '{}': expected paper, anomalib or dinomaly2", name);
 }
 
-std::string name_of(Preset preset) { return preset == Preset::paper ? "paper" : "anomalib"; }
+std::string name_of(Preset preset) {
+  if (preset == Preset::paper) return "paper";
+  return preset == Preset::anomalib ? "anomalib" : "dinomaly2";
+}
+
+std::string name_of(Recentering recentering) {
+  if (recentering == Recentering::none) return "none";
+  return recentering == Recentering::anomalib ? "anomalib" : "dinomaly2";
+}
 
 }  // namespace dinomaly

@@ -57,17 +57,31 @@ NamedTensors as_anomalib(const Dinomaly& model) {
   return result;
 }
 
+// The authors have written two programs.
+void check_target(const Config& config, DetectorKind target) {
+  const bool authors = target == DetectorKind::authors, second = config.preset == Preset::dinomaly2;
+  check_input(authors == (config.preset != Preset::anomalib),
+              "{} computes only the preset{}, but this model has the preset '{}'", name_of(target),
+              authors ? "s 'paper' and 'dinomaly2'" : " 'anomalib'", name_of(config.preset));
+  const Config usual = Config::with_preset(config.preset);
+  check_input(
+      config.bottleneck_bias == usual.bottleneck_bias && config.decoder_mlp_bias == usual.decoder_mlp_bias,
+      "{} computes only the preset '{}', but this model has the preset '{}' with other biases",
+      name_of(target), name_of(config.preset), name_of(config.preset));
+  check_input((config.bottleneck_width > 0) == second,
+              "{} has {} narrow layer in its bottleneck, this model {}", name_of(target), second ? "a" : "no",
+              second ? "none" : "has one");
+  check_input((config.recentering == Recentering::dinomaly2) == second,
+              "{} of the preset '{}' does not know the recentering '{}'", name_of(target),
+              name_of(config.preset), name_of(config.recentering));
+}
+
 }  // namespace
 
 void export_detector(const std::filesystem::path& path, const Detector& detector, DetectorKind target) {
   check(target != DetectorKind::own, "export_detector: for other implementations");
   const Config& config = detector.config();
-  const Preset preset = target == DetectorKind::authors ? Preset::paper : Preset::anomalib;
-  const bool biases = preset == Preset::paper;
-  check_input(
-      config.preset == preset && config.bottleneck_bias == biases && config.decoder_mlp_bias == biases,
-      "{} computes only the preset '{}', but this model has the preset '{}'{}", name_of(target),
-      name_of(preset), name_of(config.preset), config.preset == preset ? " with other biases" : "");
+  check_target(config, target);
   std::map<std::string, std::string> metadata{
       {"kind", fmt::format("{}-{}", own_kind, name_of(target))},
       {"config", config.to_json().dump()},

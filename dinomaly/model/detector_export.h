@@ -8,7 +8,8 @@
 namespace dinomaly {
 
 // Writes a safetensors file.
-//   authors: the state dict of their ViTill (encoder under Meta's names). Needs the preset `paper`.
+//   authors: the state dict of their Dinomaly or Dinomaly2 (encoder under Meta's names). Needs the preset `paper`
+//   or `dinomaly2`.
 //   anomalib: the state dict of its Lightning module Dinomaly (version 2.7), its post-processor's statistics
 //   unset (NaN). Needs the preset `anomalib`.
 // The encoder's final norm and mask token, which neither implementation uses, are the identity and zeros.

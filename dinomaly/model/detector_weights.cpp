@@ -15,14 +15,17 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::string_view anchor = "bottleneck.0.fc1.weight";
+// Dinomaly's bottleneck, and Dinomaly2's.
+constexpr std::string_view anchors[] = {"bottleneck.0.fc1.weight", "bottleneck.0.0.weight"};
 
 std::set<std::string> detector_prefixes(const WeightsFile& file) {
   std::set<std::string> prefixes;
   const auto look_at = [&](const std::string& name) {
-    if (!name.ends_with(anchor)) return;
-    const std::string prefix = name.substr(0, name.size() - anchor.size());
-    if (prefix.empty() || prefix.ends_with('.')) prefixes.insert(prefix);
+    for (const std::string_view anchor : anchors) {
+      if (!name.ends_with(anchor)) continue;
+      const std::string prefix = name.substr(0, name.size() - anchor.size());
+      if (prefix.empty() || prefix.ends_with('.')) prefixes.insert(prefix);
+    }
   };
   for (const auto& [name, tensor] : file.tensors) look_at(name);
   for (const auto& [name, what] : file.skipped) look_at(name);
@@ -95,8 +98,13 @@ void apply_hyper_parameters(const json& hyper, const std::string& source, Config
 }
 
 void read_foreign(const WeightsFile& file, DetectorWeights& result) {
-  const bool bottleneck_bias = result.trained.contains("bottleneck.0.fc1.bias");
-  result.config = Config::with_preset(bottleneck_bias ? Preset::paper : Preset::anomalib);
+  const auto narrow = result.trained.find("bottleneck.0.0.weight");
+  const bool second = narrow != result.trained.end();
+  const bool bottleneck_bias =
+      result.trained.contains(second ? "bottleneck.0.0.bias" : "bottleneck.0.fc1.bias");
+  const Preset first = bottleneck_bias ? Preset::paper : Preset::anomalib;
+  result.config = Config::with_preset(second ? Preset::dinomaly2 : first);
+  if (second && narrow->second.rank() == 2) result.config.bottleneck_width = narrow->second.size(0);
   result.config.image.pixels = {.exif_orientation = false, .bit_depth = 16};  // neither implementation looks
   result.config.bottleneck_bias = bottleneck_bias;
   result.config.decoder_mlp_bias = result.trained.contains("decoder.0.mlp.fc1.bias");
@@ -118,8 +126,8 @@ DetectorWeights read_detector(const WeightsFile& file) {
               "{}: the checkpoint of a training run, not a finished model; train --resume continues it",
               file.source());
   const std::set<std::string> prefixes = detector_prefixes(file);
-  check_input(!prefixes.empty(), "{}: no trained Dinomaly in it (no {} among {} tensors)", file.source(),
-              anchor, file.tensors.size());
+  check_input(!prefixes.empty(), "{}: no trained Dinomaly in it (no {} or {} among {} tensors)",
+              file.source(), anchors[0], anchors[1], file.tensors.size());
   check_input(prefixes.size() == 1, "{}: {} models in it, under '{}' and '{}'", file.source(),
               prefixes.size(), printable(*prefixes.begin()), printable(*prefixes.rbegin()));
   DetectorWeights result;
@@ -158,8 +166,11 @@ void check_trained(const DetectorWeights& weights, int64_t width, const std::str
   const int64_t blocks = count_decoder_blocks(weights.trained);
   check_input(config.decoder_depth == blocks, "{}: decoder_depth is {}, but the file has {} decoder blocks",
               source, config.decoder_depth, blocks);
-  add_linear("bottleneck.0.fc1", width, 4 * width, config.bottleneck_bias);
-  add_linear("bottleneck.0.fc2", 4 * width, width, config.bottleneck_bias);
+  const int64_t narrow = config.bottleneck_width;
+  if (narrow > 0) add_linear("bottleneck.0.0", width, narrow, config.bottleneck_bias);
+  add_linear(narrow > 0 ? "bottleneck.1.0" : "bottleneck.0.fc1", narrow > 0 ? narrow : width, 4 * width,
+             config.bottleneck_bias);
+  add_linear(narrow > 0 ? "bottleneck.1.3" : "bottleneck.0.fc2", 4 * width, width, config.bottleneck_bias);
   for (int64_t block = 0; block < config.decoder_depth; ++block) {
     const std::string prefix = fmt::format("decoder.{}.", block);
     add_norm(prefix + "norm1");

@@ -23,20 +23,20 @@ inline constexpr const char* training_state_kind = "dinomaly checkpoint";
 
 struct DetectorWeights {
   DetectorKind kind = DetectorKind::own;
-  // For a file saved or exported here, its config. Otherwise the preset that the biases reveal, the decoder's
+  // For a file saved or exported here, its config. Otherwise the preset that the bottleneck reveals, the decoder's
   // depth, and the hyper-parameters of a Lightning checkpoint. Not yet completed for the encoder.
   Config config;
   int64_t heads = 0;                                   // 0: the file does not say
   std::map<std::string, Tensor> encoder;               // under the file's names; empty: saved without
   std::map<std::string, std::string> skipped_encoder;  // those that could not be read (WeightsFile::skipped)
-  std::map<std::string, Tensor> trained;               // bottleneck.0.fc1.weight, decoder.N.*
+  std::map<std::string, Tensor> trained;               // bottleneck.*, decoder.N.*
   std::vector<std::string> extra;                      // tensors of neither
 };
 
 // Whether the file is a checkpoint that `train` continues from (checkpoint.h) and nothing else should load.
 bool is_training_state(const WeightsFile& file);
 
-// Whether the file has a bottleneck.
+// Whether the file has a bottleneck, of Dinomaly or Dinomaly2.
 bool holds_detector(const WeightsFile& file);
 
 // Throws InputError if there is no detector or more than one, or if the file's metadata makes no sense.

@@ -52,7 +52,7 @@ Variable Encoder::position_table(int64_t rows, int64_t columns) const {
   Variable patches = slice(pos_embed_, 1, prefix, pos_embed_.size(1));
   if (rows == config_.grid_h && columns == config_.grid_w) return patches;
   InterpolateArgs args{.mode = InterpolateMode::bicubic};
-  if (preset_ == Preset::paper) {  // the authors' guard against rounding: n + 0.1 instead of n
+  if (preset_ != Preset::anomalib) {  // the authors' guard against rounding: n + 0.1 instead of n
     args.scale_y = static_cast<double>(config_.grid_h) / (static_cast<double>(rows) + 0.1);
     args.scale_x = static_cast<double>(config_.grid_w) / (static_cast<double>(columns) + 0.1);
   }

@@ -31,19 +31,35 @@ struct Mean {
   Tensor value() const { return sum * (1.0 / static_cast<double>(count)); }
 };
 
+// A LayerNorm without weights: each token x (..., D) on its own.
+Tensor layer_normalised(const Tensor& x) {
+  constexpr double eps = 1e-8;
+  const Shape width{x.shape().back()};
+  return layer_norm(x, Tensor::ones(width, x.dtype(), x.device()),
+                    Tensor::zeros(width, x.dtype(), x.device()), eps)
+      .value();
+}
+
 }  // namespace
 
 Bottleneck::Bottleneck(int64_t width, const Config& config)
-    : fc1_(add<Linear>("0.fc1", width, 4 * width, config.bottleneck_bias)),
-      fc2_(add<Linear>("0.fc2", 4 * width, width, config.bottleneck_bias)),
+    : narrow_(config.bottleneck_width == 0
+                  ? nullptr
+                  : &add<Linear>("0.0", width, config.bottleneck_width, config.bottleneck_bias)),
+      fc1_(add<Linear>(narrow_ ? "1.0" : "0.fc1", narrow_ ? config.bottleneck_width : width, 4 * width,
+                       config.bottleneck_bias)),
+      fc2_(add<Linear>(narrow_ ? "1.3" : "0.fc2", 4 * width, width, config.bottleneck_bias)),
       dropout_(add<Dropout>("drop", config.dropout)) {}
 
 Variable Bottleneck::operator()(const Variable& x, Generator& generator) const {
-  const Variable hidden = dropout_(gelu(fc1_(dropout_(x, generator))), generator);
+  const Variable first = dropout_(narrow_ ? (*narrow_)(x) : x, generator);
+  const Variable hidden = dropout_(gelu(fc1_(first)), generator);
   return dropout_(fc2_(hidden), generator);
 }
 
-Variable Bottleneck::operator()(const Variable& x) const { return fc2_(gelu(fc1_(x))); }
+Variable Bottleneck::operator()(const Variable& x) const {
+  return fc2_(gelu(fc1_(narrow_ ? (*narrow_)(x) : x)));
+}
 
 DecoderBlock::DecoderBlock(int64_t width, int64_t heads, const Config& config)
     : norm1_(add<LayerNorm>("norm1", width, config.decoder_norm_eps)),
@@ -93,8 +109,10 @@ Features Dinomaly::encode(const Tensor& images) const {
   std::vector<Mean> groups(config_.encoder_groups.size());
   encoder_.features(inputs, config_.target_blocks, [&](size_t index, const Variable& x) {
     Tensor patches = x.value().slice(1, prefix, x.size(1));
-    if (config_.context_recentering) patches = patches - x.value().slice(1, 0, 1);
-    all.add(config_.context_recentering || config_.remove_class_token ? patches : x.value());
+    const Tensor own = patches;
+    if (config_.recentering != Recentering::none) patches = patches - x.value().slice(1, 0, 1);
+    const bool recentred_input = config_.recentering == Recentering::anomalib;
+    all.add(recentred_input ? patches : config_.remove_class_token ? own : x.value());
     for (size_t g = 0; g < groups.size(); ++g) {
       // A block may appear in a group more than once; then it weighs more.
       const auto& members = config_.encoder_groups[g];
@@ -105,7 +123,9 @@ Features Dinomaly::encode(const Tensor& images) const {
   });
   Features features{
       all.value(), {}, images.size(2) / encoder_.config().patch, images.size(3) / encoder_.config().patch};
-  for (const Mean& group : groups) features.encoded.push_back(group.value());
+  const bool normalise = config_.recentering == Recentering::dinomaly2;
+  for (const Mean& group : groups)  // CLS of the mean is the mean of each one's CLS
+    features.encoded.push_back(normalise ? layer_normalised(group.value()) : group.value());
   return features;
 }
 

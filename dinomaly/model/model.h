@@ -8,6 +8,8 @@
 //   decoder groups:  mean of the last four outputs,     mean of the first four   (h w, D) each
 //   map: for each group 1 - cos at every patch -> image size -> mean of both
 // [end]
+// With Recentering::dinomaly2 each encoder group is recentred and normalised; with a bottleneck_width the bottleneck
+// is narrow at first.
 #pragma once
 
 #include <vector>
@@ -20,10 +22,10 @@
 namespace dinomaly {
 
 // What training needs from a batch of images: constants, since the encoder is frozen. T tokens go through the
-// decoder: 1 + registers + h w, or the h w patches alone with remove_class_token or context recentering.
+// decoder: 1 + registers + h w, or the h w patches alone with remove_class_token or anomalib's recentering.
 struct Features {
   Tensor bottleneck_input;        // (B, T, D): the mean of the target features
-  std::vector<Tensor> encoded;    // per group (B, h w, D): the mean of the group's features, patches only
+  std::vector<Tensor> encoded;    // per group (B, h w, D): what is compared of its features, patches only
   int64_t rows = 0, columns = 0;  // h, w
 
   int64_t batch() const { return bottleneck_input.size(0); }
@@ -36,7 +38,8 @@ struct Reconstruction {
   int64_t rows = 0, columns = 0;
 };
 
-// dropout -> fc1 -> GELU -> dropout -> fc2 -> dropout.
+// dropout -> fc1 -> GELU -> dropout -> fc2 -> dropout. With a bottleneck_width a linear layer to that width comes
+// before the first dropout, and names are Dinomaly2's: 0.0, 1.0 (fc1), 1.3 (fc2).
 class Bottleneck : public Module {
  public:
   Bottleneck(int64_t width, const Config& config);
@@ -45,6 +48,7 @@ class Bottleneck : public Module {
   Variable operator()(const Variable& x) const;
 
  private:
+  Linear* narrow_ = nullptr;
   Linear& fc1_;
   Linear& fc2_;
   Dropout& dropout_;
@@ -63,7 +67,7 @@ class DecoderBlock : public Module {
   Mlp& mlp_;
 };
 
-// Parameter names are the authors': encoder.*, bottleneck.0.fc1.*, decoder.N.*.
+// Parameter names are the authors': encoder.*, bottleneck.0.fc1.* (or 0.0.*), decoder.N.*.
 class Dinomaly : public Module {
  public:
   enum class Start { drawn, loaded };

@@ -39,10 +39,12 @@ json describe_encoder(const EncoderWeights& weights, int64_t heads) {
 
 // The encoder width that a detector saved without its encoder was trained for.
 int64_t trained_width(const DetectorWeights& weights, const std::string& source) {
-  const Tensor& fc1 = weights.trained.at("bottleneck.0.fc1.weight");
-  check_input(fc1.rank() == 2 && fc1.size(1) > 0, "{}: bottleneck.0.fc1.weight has shape {}", source,
-              fc1.shape());
-  return fc1.size(1);
+  const auto narrow = weights.trained.find("bottleneck.0.0.weight");
+  const bool second = narrow != weights.trained.end();
+  const Tensor& first = second ? narrow->second : weights.trained.at("bottleneck.0.fc1.weight");
+  check_input(first.rank() == 2 && first.size(1) > 0, "{}: the bottleneck's first weight has shape {}",
+              source, first.shape());
+  return first.size(1);
 }
 
 void describe_detector(const WeightsFile& file, int64_t heads, json& result) {

@@ -41,6 +41,7 @@ Curve read_loss_curve(const std::filesystem::path& log) {
   for (size_t count = 2; std::getline(stream, line); ++count) {
     const std::vector<std::string> fields = fields_of(line);
     check_input(fields.size() >= 2, "{}: line {} has no loss", source, count);
+    if (fields[1].empty()) continue;  // a step that was skipped
     all.push_back({parse_field(fields[0], source, count), parse_field(fields[1], source, count)});
   }
   const size_t group = (all.size() + most_points - 1) / most_points;

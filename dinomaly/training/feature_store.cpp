@@ -51,7 +51,7 @@ std::string feature_key(const Dinomaly& model, const std::vector<Sample>& sample
   // The preset decides how images are resized and how the position table is interpolated.
   const nlohmann::json options = config.to_json();
   for (const char* name :
-       {"preset", "target_blocks", "encoder_groups", "remove_class_token", "context_recentering", "resize_h",
+       {"preset", "target_blocks", "encoder_groups", "remove_class_token", "recentering", "resize_h",
         "resize_w", "crop_h", "crop_w", "mean", "std", "exif_orientation", "bit_depth"}) {
     key[name] = options.at(name);
   }
@@ -69,6 +69,10 @@ FeatureStore::FeatureStore(const Dinomaly& model, std::vector<Sample> samples, i
       is_kept_(samples_.size()),
       is_checked_(samples_.size()) {
   if (samples_.empty()) return;
+  if (options_.augment) {
+    varied_ = std::make_unique<AugmentedImages>(model.config(), samples_, options_.memory);
+    return;
+  }
   if (options_.cache) {
     make_folder(*options_.cache);
     cached_as_ = *options_.cache / (feature_key(model, samples_, options_.dtype) + ".safetensors");
@@ -191,7 +195,14 @@ void FeatureStore::complete() {
   while (!is_complete()) encode_next();
 }
 
-Features FeatureStore::gather(const std::vector<int64_t>& indices) {
+Features FeatureStore::gather(const std::vector<int64_t>& indices, int64_t iteration) {
+  if (varied_) {
+    const auto start = std::chrono::steady_clock::now();
+    Features features = model_.encode(varied_->batch(indices, iteration));
+    check_features(indices, features, "a number inside of it overflowed");
+    seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    return features;
+  }
   for (const int64_t index : indices) {
     while (!is_kept_.at(static_cast<size_t>(index))) encode_next();
   }

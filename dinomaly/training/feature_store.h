@@ -12,6 +12,7 @@
 #include "dinomaly/data/dataset.h"
 #include "dinomaly/image/read_ahead.h"
 #include "dinomaly/model/model.h"
+#include "dinomaly/training/augmented_images.h"
 #include "dinomaly/training/feature_table.h"
 
 namespace dinomaly {
@@ -24,6 +25,8 @@ struct FeatureOptions {
   // Where features are kept for later runs, under a name made of what they depend on (feature_key).
   std::optional<std::filesystem::path> cache = {};
   FeatureDtype dtype = FeatureDtype::model;
+  // Few-shot training: images are varied (augmented_images.h), so none of their features is kept.
+  bool augment = false;
 };
 
 // An image is encoded when it is first asked for, with those that follow it in the expected order, while the
@@ -42,12 +45,13 @@ class FeatureStore {
   void expect(const std::vector<int64_t>& order);
   // What Dinomaly::encode() returns of the given images, in that order, in the model's dtype and on its
   // device. Throws InputError naming an image that cannot be read or whose features are not finite (and the
-  // cache's file they are from), or a folder whose disk is full.
-  Features gather(const std::vector<int64_t>& indices);
+  // cache's file they are from), or a folder whose disk is full. Images that are augmented are varied as in
+  // `iteration` of training: its own way each, the same whenever it is asked for.
+  Features gather(const std::vector<int64_t>& indices, int64_t iteration = 0);
   // Encodes whatever is not yet, and keeps it for later runs where there is a cache.
   void complete();
 
-  bool is_complete() const { return computed_ == size(); }
+  bool is_complete() const { return varied_ || computed_ == size(); }
   // How many images are there, what they take, and where; and the seconds spent on encoding so far.
   int64_t computed() const { return computed_; }
   size_t bytes() const { return kept_.bytes(); }
@@ -72,6 +76,7 @@ class FeatureStore {
   Dtype dtype_ = Dtype::f32;         // of what gather() returns
   Device device_;                    // the same
 
+  std::unique_ptr<AugmentedImages> varied_;  // in place of all that follows
   FeatureTable kept_;
   std::vector<bool> is_kept_, is_checked_;  // the latter: known to be finite
   int64_t computed_ = 0;

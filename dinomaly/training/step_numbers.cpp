@@ -19,22 +19,24 @@ void check_finite(const TrainingStep& step) {
               step.iteration, step.loss, step.grad_norm);
 }
 
-StepNumbers::StepNumbers(Device device)
-    : numbers_(Tensor::empty({device.is_cpu() ? 1 : steps_read_at_once, 2}, Dtype::f64, device)) {}
+StepNumbers::StepNumbers(Device device, bool may_skip)
+    : may_skip_(may_skip),
+      numbers_(Tensor::empty({device.is_cpu() ? 1 : steps_read_at_once, 2}, Dtype::f64, device)) {}
 
 void StepNumbers::add(int64_t iteration, double learning_rate, const Tensor& loss, const Tensor& grad_norm) {
   if (is_full()) read();
   const Tensor row = numbers_.select(0, static_cast<int64_t>(waiting_.size()));
   row.slice(0, 0, 1).copy_from(loss.reshape({1}));
   row.slice(0, 1, 2).copy_from(grad_norm.reshape({1}));
-  waiting_.push_back({iteration, 0, learning_rate, 0});
+  waiting_.push_back({.iteration = iteration, .learning_rate = learning_rate});
 }
 
 void StepNumbers::read() {
   const auto numbers = numbers_.to_vector<double>();
   for (size_t i = 0; i < waiting_.size(); ++i) {
     waiting_[i].loss = numbers[2 * i], waiting_[i].grad_norm = numbers[2 * i + 1];
-    check_finite(waiting_[i]);
+    waiting_[i].skipped = may_skip_ && !std::isfinite(waiting_[i].grad_norm);
+    if (!waiting_[i].skipped) check_finite(waiting_[i]);
     finished_.push_back(waiting_[i]);
   }
   waiting_.clear();

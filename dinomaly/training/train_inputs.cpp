@@ -1,5 +1,7 @@
 #include "dinomaly/training/train_inputs.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "dinomaly/data/folders.h"
@@ -13,17 +15,27 @@ namespace dinomaly {
 
 namespace {
 
-// With one model per category, the batch must fit each of them.
-void check_batch(const TrainOptions& options, const Dataset& dataset) {
-  int64_t all = 0, fewest = INT64_MAX;
-  for (const Category& category : dataset.categories) {
-    const auto count = static_cast<int64_t>(category.train.size());
-    all += count, fewest = std::min(fewest, count);
+std::vector<std::string> ids_of(const std::vector<Sample>& samples) {
+  std::vector<std::string> ids;
+  for (const Sample& sample : samples) ids.push_back(sample.id);
+  return ids;
+}
+
+// `shots` of each category's training images, each set of them as likely as any other.
+void draw_shots(const TrainOptions& options, Dataset& dataset) {
+  const auto shots = static_cast<size_t>(options.shots);
+  for (Category& category : dataset.categories) {
+    std::vector<Sample>& train = category.train;
+    check_input(shots <= train.size(), "--shots: {} are asked for, but category '{}' has {} training images",
+                shots, category.name, train.size());
+    const size_t all = train.size();
+    Generator generator(options.config.seed);
+    for (size_t i = 0; i < shots; ++i) std::swap(train[i], train[i + generator.below(all - i)]);
+    train.resize(shots);
+    std::sort(train.begin(), train.end(), [](const Sample& a, const Sample& b) { return a.id < b.id; });
+    dataset.notes.push_back(fmt::format("{}: {} of {} training images drawn: {}", category.name, shots, all,
+                                        fmt::join(ids_of(train), ", ")));
   }
-  const int64_t images = options.separate ? fewest : all;
-  check_input(options.config.batch <= images,
-              "--batch: {} images per batch, but there are only {} training images", options.config.batch,
-              images);
 }
 
 // Thresholds come from good images that were not trained on.
@@ -51,7 +63,7 @@ Dataset open_dataset(const TrainOptions& options) {
   }
   Dataset dataset = read_dataset(root, options.categories, parse_layout(options.layout));
   if (options.calibrate == "good") keep_back_good(dataset);
-  check_batch(options, dataset);
+  if (options.shots > 0) draw_shots(options, dataset);
   fmt::print("{}: {}\n", root.string(), dataset.layout);
   for (const std::string& note : dataset.notes) fmt::print("{}\n", note);
   for (const Category& category : dataset.categories) {
@@ -63,6 +75,23 @@ Dataset open_dataset(const TrainOptions& options) {
                category.test.size());
   }
   return dataset;
+}
+
+void fit_batch(TrainOptions& options, const Dataset& dataset) {
+  int64_t all = 0, fewest = INT64_MAX;
+  for (const Category& category : dataset.categories) {
+    const auto count = static_cast<int64_t>(category.train.size());
+    all += count, fewest = std::min(fewest, count);
+  }
+  const int64_t images = options.separate ? fewest : all;
+  int64_t& batch = options.config.batch;
+  const bool may_shrink = options.config.preset == Preset::dinomaly2 || options.shots > 0;
+  if (batch > images && may_shrink && images > 0) {
+    batch = images;
+    fmt::print("a batch is all {} training images: there are no more\n", images);
+  }
+  check_input(batch <= images, "--batch: {} images per batch, but there are only {} training images", batch,
+              images);
 }
 
 EncoderWeights open_encoder(const TrainOptions& options) {

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -52,9 +53,15 @@ void parse_three(const std::string& flag, const std::string& text, std::array<fl
 void apply_setting(Config& config, const std::string& setting) {
   const size_t equals = setting.find('=');
   check_input(equals != std::string::npos, "--set: '{}' is not NAME=VALUE", setting);
-  const std::string source = "--set " + setting;
-  config.update_from_json(json{{setting.substr(0, equals), parse_json(setting.substr(equals + 1), source)}},
-                          source);
+  const std::string source = "--set " + setting, text = setting.substr(equals + 1);
+  // A word needs no quotes, which a shell would take away.
+  const bool is_word =
+      !text.empty() && std::isalpha(static_cast<unsigned char>(text[0])) &&
+      std::all_of(text.begin(), text.end(), [](unsigned char c) { return std::isalnum(c) || c == '_'; });
+  json value = json::parse(text, nullptr, false);
+  if (value.is_discarded() && is_word) value = text;
+  check_input(!value.is_discarded(), "{}: not valid JSON", source);
+  config.update_from_json(json{{setting.substr(0, equals), value}}, source);
 }
 
 // The one list of options that a config file holds beside those of Config.
@@ -63,6 +70,7 @@ void for_each_option(Options& o, Visitor visit) {
   visit("data", o.data);
   visit("layout", o.layout);
   visit("categories", o.categories);
+  visit("shots", o.shots);
   visit("encoder", o.encoder);
   visit("heads", o.heads);
   visit("threads", o.threads);
@@ -133,6 +141,14 @@ void check_options(const TrainOptions& options) {
   check_input(!options.force || !options.resume,
               "--force starts over and --resume continues: only one can be meant");
   parse_layout(options.layout);
+  check_input(options.shots >= 0, "--shots: {} is negative", options.shots);
+  if (options.shots > 0) {
+    check_input(options.config.image.pipeline == ImagePipeline::pil,
+                "--shots: varies images as the authors' code does: not with the preset {}",
+                name_of(options.config.preset));
+    check_input(!options.feature_cache && options.feature_dtype == "model",
+                "--feature-cache and --feature-dtype are for features that are kept; with --shots none are");
+  }
   check_input(options.keep_best.empty() || options.eval_every > 0, "--keep-best: needs --eval-every");
   check_input(options.calibrate == "good" || options.calibrate == "f1" || options.calibrate == "none",
               "--calibrate: '{}' is not one of good, f1, none", options.calibrate);
@@ -170,7 +186,7 @@ FeatureOptions TrainOptions::features() const {
   const double machine = static_cast<double>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
   const double bytes = feature_memory > 0 ? feature_memory * 1e9 : machine / 2;
   return {static_cast<size_t>(std::min(bytes, 1e18)), out, feature_cache,
-          parse_feature_dtype(feature_dtype).value()};
+          parse_feature_dtype(feature_dtype).value(), shots > 0};
 }
 
 json TrainOptions::to_json() const {

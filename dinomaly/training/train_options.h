@@ -25,6 +25,7 @@ struct TrainOptions {
   std::optional<std::filesystem::path> data, encoder;
   std::string layout = "auto";  // data/layout.h
   std::vector<std::string> categories;
+  int64_t shots = 0;  // images of each category to train on, augmented; 0: all, as they are
   int64_t heads = 0;  // 0: width / 64
   int threads = 0;    // 0: as many as there are processors
   std::string precision = "f32";

@@ -28,6 +28,15 @@ const Tensor& entry(const std::map<std::string, Tensor>& state, const std::strin
 
 }  // namespace
 
+StableAdamW make_optimizer(const Dinomaly& model) {
+  const Config& config = model.config();
+  ParameterGroup first{{}, config.bottleneck_lr_factor}, others;
+  for (const auto& [name, parameter] : model.named_trained_parameters())
+    (name.starts_with("bottleneck.0.") ? first : others).parameters.push_back(parameter);
+  return StableAdamW({first, others},
+                     {config.beta1, config.beta2, config.adam_eps, config.weight_decay, config.amsgrad});
+}
+
 void check_reconstructs(const Dinomaly& model, const Features& batch, int64_t iteration) {
   const double loss = no_grad([&] { return hard_mining_cosine_loss(model.reconstruct(batch), 0, 1).item(); });
   check_input(std::isfinite(loss),
@@ -41,11 +50,10 @@ Trainer::Trainer(Dinomaly& model, FeatureStore& features, bool record)
       sampler_(features.size(), model.config().batch, model.config().seed),
       dropout_(model.config().seed),
       parameters_(model.trained_parameters()),
-      optimizer_(parameters_, {model.config().beta1, model.config().beta2, model.config().adam_eps,
-                               model.config().weight_decay}),
+      optimizer_(make_optimizer(model)),
       learning_rate_(model.config().schedule()),
       step_(parameters_.at(0).device(), record),
-      numbers_(parameters_.at(0).device()) {
+      numbers_(parameters_.at(0).device(), model.config().skip_not_finite) {
   model_.train();
   features_.expect(sampler_.remaining());
 }
@@ -53,7 +61,7 @@ Trainer::Trainer(Dinomaly& model, FeatureStore& features, bool record)
 void Trainer::advance() {
   const Config& config = model_.config();
   last_batch_ = sampler_.next();
-  Features batch = features_.gather(last_batch_);
+  Features batch = features_.gather(last_batch_, iteration_);
   const int64_t points = batch.batch() * batch.rows * batch.columns;
   const int64_t k = mined_points(points, mining_share(config, iteration_));
   const double learning_rate = learning_rate_(iteration_);
@@ -80,7 +88,8 @@ void Trainer::compute(const StepInputs& inputs) {
 void Trainer::check_sound() {
   if (sound_at_ == iteration_) return;
   check_finite(state(), fmt::format("training diverged in iteration {}", iteration_ - 1));
-  if (!last_batch_.empty()) check_reconstructs(model_, features_.gather(last_batch_), iteration_ - 1);
+  if (!last_batch_.empty())
+    check_reconstructs(model_, features_.gather(last_batch_, iteration_ - 1), iteration_ - 1);
   sound_at_ = iteration_;
 }
 

@@ -16,11 +16,14 @@
 
 namespace dinomaly {
 
-// Trains `model` by its config. `model` and `features` must outlive it.
+// The optimizer that the model's config describes: bottleneck.0.* in a group of its own.
+StableAdamW make_optimizer(const Dinomaly& model);
+
 // Throws InputError naming the iteration unless the model, trained so far, reconstructs the batch with a finite loss:
 // what the last step did to the weights, no loss has shown yet.
 void check_reconstructs(const Dinomaly& model, const Features& batch, int64_t iteration);
 
+// Trains `model` by its config. `model` and `features` must outlive it.
 class Trainer {
  public:
   // Throws InputError where a batch is larger than the data.

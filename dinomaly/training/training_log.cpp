@@ -37,8 +37,24 @@ void TrainingLog::begin_steps(int64_t steps) {
   announced_ = steps;
 }
 
+void TrainingLog::add_skipped(int64_t step, double learning_rate) {
+  constexpr int64_t most_in_a_row = 20;
+  check_input(
+      ++skipped_in_a_row_ < most_in_a_row,
+      "training diverged: the gradients of the last {} steps, up to iteration {}, are not finite; a lower "
+      "learning_rate helps",
+      most_in_a_row, step);
+  if (announced_ == 0) begin_steps(1);
+  --announced_;
+  text_ += fmt::format("{},,{:.9g},,{:.2f}\n", step, learning_rate, rate_);
+  ++steps_;
+  make_room();
+  fmt::print(stderr, "iteration {}: its gradients are not finite; the step is skipped\n", step);
+}
+
 void TrainingLog::add_step(int64_t step, double loss, double learning_rate, double grad_norm) {
   check_finite({step, loss, learning_rate, grad_norm});
+  skipped_in_a_row_ = 0;
   if (announced_ == 0) begin_steps(1);
   --announced_;
   text_ += fmt::format("{},{:.9g},{:.9g},{:.9g},{:.2f}\n", step, loss, learning_rate, grad_norm, rate_);

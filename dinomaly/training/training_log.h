@@ -34,6 +34,9 @@ class TrainingLog {
   void set_features(const FeatureWork& features) { features_ = features; }
   // The next `steps` calls of add_step() are of steps that were computed together: they share their time.
   void begin_steps(int64_t steps);
+  // Of a step that was skipped since its gradients are not finite: a row without loss and norm, and a line on
+  // standard error. Throws InputError where it is the 20th in a row: nothing is learned any more.
+  void add_skipped(int64_t step, double learning_rate);
   // Throws InputError naming the step where loss or norm is not finite.
   void add_step(int64_t step, double loss, double learning_rate, double grad_norm);
   // A line of its own between those of the iterations.
@@ -53,6 +56,7 @@ class TrainingLog {
   FeatureWork features_;
   Stopwatch total_, since_step_, since_print_;
   int64_t steps_ = 0;
+  int64_t skipped_in_a_row_ = 0;
   int64_t announced_ = 0;  // steps of begin_steps() that are still to come
   double rate_ = 0;        // of those steps, images per second
   double loss_sum_ = 0;    // since the last printed line

@@ -23,6 +23,7 @@ WIDTH, HEADS, PATCH, TABLE, DEPTH = 8, 2, 4, (3, 4), 6
 TARGETS, ENCODER_GROUPS, DECODER_GROUPS, DECODER_DEPTH = [1, 2, 4, 5], [[0, 1, 1], [2, 3]], [[0, 1], [2, 3]], 4
 HEIGHT, WIDE, MAP, BLUR, SIGMA = 20, 24, 16, 5, 1.5
 SHARE, FACTOR = 0.34, 0.1
+NARROW = 5
 
 
 class Weights:
@@ -47,6 +48,11 @@ def norm(w, name, x, eps):
     return F.layer_norm(x, (width,), w(f"{name}.weight", width, around=1.0), w(f"{name}.bias", width), eps)
 
 
+def recentred(x, patches):
+    difference = patches - x[:, :1]
+    return F.layer_norm(difference, (WIDTH,), eps=1e-8)
+
+
 def heads_of(x):
     return x.reshape(*x.shape[:2], 3, HEADS, WIDTH // HEADS).permute(2, 0, 3, 1, 4)
 
@@ -61,10 +67,10 @@ def softmax_attention(w, name, x):
     return linear(w, f"{name}.proj", merged(weights @ v), WIDTH)
 
 
-def linear_attention(w, name, x):
+def linear_attention(w, name, x, eps):
     q, k, v = heads_of(linear(w, f"{name}.qkv", x, 3 * WIDTH))
     q, k = F.elu(q) + 1, F.elu(k) + 1
-    return linear(w, f"{name}.proj", merged(q @ (k.mT @ v) / (q @ k.sum(2).unsqueeze(-1))), WIDTH)
+    return linear(w, f"{name}.proj", merged(q @ (k.mT @ v) / (q @ k.sum(2).unsqueeze(-1) + eps)), WIDTH)
 
 
 def mlp(w, name, x, hidden, bias=True):
@@ -114,11 +120,16 @@ def mean(parts):
     return sum(parts) / len(parts)
 
 
-def reconstruct(w, x, bias):
-    x = mlp(w, "bottleneck.0", x, 4 * WIDTH, bias["bottleneck"])
+def narrow_bottleneck(w, x):
+    x = linear(w, "bottleneck.0.0", x, NARROW)
+    return linear(w, "bottleneck.1.3", F.gelu(linear(w, "bottleneck.1.0", x, 4 * WIDTH)), WIDTH)
+
+
+def reconstruct(w, x, bias, second):
+    x = narrow_bottleneck(w, x) if second else mlp(w, "bottleneck.0", x, 4 * WIDTH, bias["bottleneck"])
     outputs = []
     for i in range(DECODER_DEPTH):
-        x = x + linear_attention(w, f"decoder.{i}.attn", norm(w, f"decoder.{i}.norm1", x, 1e-8))
+        x = x + linear_attention(w, f"decoder.{i}.attn", norm(w, f"decoder.{i}.norm1", x, 1e-8), 1e-8 if second else 0)
         x = x + mlp(w, f"decoder.{i}.mlp", norm(w, f"decoder.{i}.norm2", x, 1e-8), 4 * WIDTH, bias["decoder"])
         outputs.insert(0, x)
     return [mean([outputs[i] for i in group]) for group in DECODER_GROUPS]
@@ -147,7 +158,7 @@ def maps(encoded, decoded, rows, columns, reflects, ratio):
     return full.squeeze(1), blurred, largest.mean(1)
 
 
-def case(name, *, paper, registers, layer_scale, gated, tokens, ratio):
+def case(name, *, paper, registers, layer_scale, gated, tokens, ratio, second=False):
     w = Weights(name)
     images = torch.tensor(w.random.uniform(-2, 2, (2, 3, HEIGHT, WIDE))).bfloat16().double()
     with torch.no_grad():
@@ -156,8 +167,11 @@ def case(name, *, paper, registers, layer_scale, gated, tokens, ratio):
     if tokens == "recentred":
         patches = [p - x[:, :1] for p, x in zip(patches, blocks)]
     encoded = [mean([patches[i] for i in group]) for group in ENCODER_GROUPS]
+    if second:
+        whole = [mean([blocks[i] for i in group]) for group in ENCODER_GROUPS]
+        encoded = [recentred(x, patch) for x, patch in zip(whole, encoded)]
     bottleneck_input = mean(blocks if tokens == "all" else patches)
-    decoded = reconstruct(w, bottleneck_input, {"bottleneck": paper, "decoder": paper})
+    decoded = reconstruct(w, bottleneck_input, {"bottleneck": paper, "decoder": paper}, second)
     rows, columns = HEIGHT // PATCH, WIDE // PATCH
     decoded = [d[:, d.shape[1] - rows * columns :] for d in decoded]
     full, blurred, score = maps(encoded, [d.detach() for d in decoded], rows, columns, not paper, ratio)
@@ -175,6 +189,7 @@ def case(name, *, paper, registers, layer_scale, gated, tokens, ratio):
 case("paper", paper=True, registers=2, layer_scale=True, gated=False, tokens="all", ratio=0.03)
 case("anomalib", paper=False, registers=0, layer_scale=False, gated=True, tokens="recentred", ratio=0.0)
 case("patches_only", paper=True, registers=1, layer_scale=False, gated=False, tokens="patches", ratio=0.01)
+case("dinomaly2", paper=True, registers=2, layer_scale=True, gated=False, tokens="all", ratio=0.02, second=True)
 
 path = pathlib.Path(__file__).with_name("model.safetensors")
 save_file({name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}, path)

@@ -5,8 +5,8 @@
 #include "dinomaly/model/detector_weights.h"
 #include "dinomaly/model/loss.h"
 #include "dinomaly/model/model.h"
+#include "dinomaly/training/trainer.h"
 #include "nn/optim/clip_grad_norm.h"
-#include "nn/optim/optimizer.h"
 
 namespace dinomaly {
 
@@ -21,7 +21,11 @@ Config config_of(const json& bundle, const Shape& images) {
   config.decoder_groups = config.encoder_groups;
   config.decoder_depth = bundle.at("decoder_depth").get<int64_t>();
   config.remove_class_token = bundle.at("remove_class_token").get<bool>();
-  config.context_recentering = bundle.at("context_recentering").get<bool>();
+  json options = {{"context_recentering", bundle.at("context_recentering")}};
+  for (const char* name : {"recentering", "bottleneck_width"}) {  // bundles since Dinomaly2 say them
+    if (bundle.contains(name)) options[name] = bundle.at(name);
+  }
+  config.update_from_json(options, "bundle");
   config.iterations = bundle.at("total_steps").get<int64_t>();
   config.dropout = 0;
   config.image.resize_h = config.image.crop_h = images[2];
@@ -74,7 +78,7 @@ void check_training(Dinomaly& model, const SafeTensors& bundle, const json& bund
                     const CheckOptions& options, Verdict& verdict) {
   const Config& config = model.config();
   const auto parameters = model.trained_parameters();
-  StableAdamW optimizer(parameters, {config.beta1, config.beta2, config.adam_eps, config.weight_decay});
+  StableAdamW optimizer = make_optimizer(model);
   Generator generator;
   const int64_t steps = bundle_config.at("steps").get<int64_t>();
   const int64_t first_step = bundle_config.at("first_step").get<int64_t>();
@@ -101,6 +105,9 @@ void check_training(Dinomaly& model, const SafeTensors& bundle, const json& bund
     verdict.relative("grad_norm" + when, Tensor::full({1}, norm, Dtype::f64), norms.slice(0, i, i + 1),
                      tolerance);
     verdict.absolute("lr", Tensor::full({1}, rate, Dtype::f64), rates.slice(0, i, i + 1), 1e-12);
+    if (bundle.contains("expect/lr_first"))
+      verdict.absolute("lr_first", Tensor::full({1}, rate * config.bottleneck_lr_factor, Dtype::f64),
+                       bundle.get("expect/lr_first").slice(0, i, i + 1), 1e-12);
     optimizer.step(rate, clip_factor(norm, config.clip_norm));
   }
   for (const auto& [name, parameter] : model.named_trained_parameters()) {

@@ -163,6 +163,24 @@ TEST_CASE(
   }
 }
 
+TEST_CASE(
+    "not finite: steps are skipped with dinomaly2, but a run that has diverged is an error there, too") {
+  const TemporaryFolder folder;
+  make_training_inputs(folder);
+  for (const int iterations : {3, 40}) {  // by its weights at the end, or by skipped steps in a row
+    const Outcome outcome =
+        run_dinomaly(folder, small_run(folder, "out") +
+                                 "--preset dinomaly2 --set learning_rate=1e38 --set warmup_steps=0 " +
+                                 fmt::format("--iterations {} --checkpoint-every 0", iterations));
+    CHECK(outcome.status == 2);
+    CHECK_MESSAGE(contains(outcome.error, "training diverged"), outcome.error);
+    CHECK_MESSAGE(contains(outcome.error, "its gradients are not finite; the step is skipped\n"),
+                  outcome.error);
+    CHECK_FALSE(fs::exists(folder / "out/model.safetensors"));
+    fs::remove_all(folder / "out");
+  }
+}
+
 TEST_CASE("not finite: the model and the checkpoints of before stay when a run diverges") {
   const TemporaryFolder folder;
   make_training_inputs(folder);

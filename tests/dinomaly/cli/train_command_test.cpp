@@ -191,7 +191,15 @@ TEST_CASE("train: every option of the model reaches it") {
       {"--set decoder_depth=3", {{"decoder_depth", 3}}},
       {"--set dropout=0.4", {{"dropout", 0.4}}},
       {"--set remove_class_token=true", {{"remove_class_token", true}}},
-      {"--set context_recentering=true", {{"context_recentering", true}}},
+      {"--set context_recentering=true", {{"recentering", "anomalib"}}},
+      {"--set recentering=dinomaly2", {{"recentering", "dinomaly2"}}},
+      {"--set bottleneck_width=7 --set bottleneck_lr_factor=0.5",
+       {{"bottleneck_width", 7}, {"bottleneck_lr_factor", 0.5}}},
+      {"--preset dinomaly2 --set lr_decay_ratio=0.5",
+       {{"preset", "dinomaly2"},
+        {"recentering", "dinomaly2"},
+        {"bottleneck_width", 256},
+        {"amsgrad", false}}},
       {"--resize 84x70 --crop 70x42", {{"resize_h", 84}, {"resize_w", 70}, {"crop_h", 70}, {"crop_w", 42}}},
       {"--mean 0.5,0.5,0.5 --std 0.5,0.25,1", {{"mean", {0.5, 0.5, 0.5}}, {"std", {0.5, 0.25, 1}}}},
       {"--set mining_share=0.5 --set mining_steps=1 --set mining_factor=0",
@@ -214,6 +222,44 @@ TEST_CASE("train: every option of the model reaches it") {
                          (folder / "data/wood/test/good").string() + " --heads 2");
   }
   CHECK(models.size() == std::size(options) + 1);
+}
+
+TEST_CASE(
+    "train: few-shot training with dinomaly2 goes on with the same bits, and the model works everywhere") {
+  const TemporaryFolder folder;
+  make_training_inputs(folder);
+  const std::string few = "--preset dinomaly2 --shots 3 --batch 16 --resize 64 --set warmup_steps=2 ";
+  const Outcome whole = run_well(folder, small_run(folder, "whole") + few + "--iterations 6");
+  CHECK_MESSAGE(contains(whole.out, "a batch is all 6 training images"), whole.out);
+  CHECK_MESSAGE(contains(whole.out, "wood: 3 of 6 training images drawn"), whole.out);
+  CHECK(contains(whole.out, "no features are kept"));
+  run_well(folder, small_run(folder, "parts") + few + "--iterations 3");
+  run_well(folder, small_run(folder, "parts") + few + "--iterations 6 --resume");
+  const std::string model = (folder / "whole/model.safetensors").string(), data = (folder / "data").string();
+  CHECK(bytes_of(model) == bytes_of(folder / "parts/model.safetensors"));
+  check_refused(folder,
+                small_run(folder, "parts") +
+                    "--preset dinomaly2 --shots 2 --resize 64 "
+                    "--set warmup_steps=2 --batch 6 --iterations 9 --resume",
+                "--resume: option ");
+  CHECK(config_of(model).at("batch") == 6);
+  CHECK(json_of(folder / "whole/config.json").at("shots") == 3);
+
+  run_well(folder, "predict " + model + " " + data + "/wood/test/good --heads 2");
+  run_well(folder, "eval " + model + " " + data + " --json -");
+  run_well(folder, "calibrate " + model + " " + data + " --false-alarm-rate 0.3");
+  run_well(folder, "report " + model + " " + data + " --out " + (folder / "report").string());
+  CHECK(contains(run_well(folder, "info " + model).out, "preset: dinomaly2\n"));
+  const std::string exported = (folder / "exported").string();
+  run_well(folder, "export " + model + " --to authors --out " + exported);
+  CHECK(SafeTensors::load(exported).contains("bottleneck.1.3.bias"));
+  check_refused(folder, "export " + model + " --to anomalib --out " + exported, "computes only the preset");
+
+  check_refused(folder, small_run(folder, "other") + "--preset anomalib --shots 2", "--shots");
+  check_refused(folder, small_run(folder, "other") + "--shots 2 --feature-dtype int8",
+                "with --shots none are");
+  check_refused(folder, small_run(folder, "other") + "--shots 7", "category 'weave' has 6 training images");
+  check_refused(folder, small_run(folder, "other") + "--shots -1", "--shots: -1 is negative");
 }
 
 TEST_CASE("train: validations are reported and kept, and choose the model only if asked to") {

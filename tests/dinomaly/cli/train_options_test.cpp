@@ -57,6 +57,8 @@ TEST_CASE("train options: every field by --set, and the same by --config") {
     if (name == "preset") continue;
     if (value.is_boolean())
       value = !value.get<bool>();
+    else if (value.is_string())
+      value = "anomalib";  // recentering
     else if (value.is_number_integer())
       value = value.get<int64_t>() + 2;
     else if (value.is_number())
@@ -130,6 +132,8 @@ TEST_CASE("train options: what is no value is one clear line") {
     CHECK(one_line_with(refusal_of({"--set", setting}), std::string("--set ") + setting));
   CHECK(one_line_with(refusal_of({"--set", "dropout"}), "not NAME=VALUE"));
   CHECK(one_line_with(refusal_of({"--set", "iterations=1e400"}), "not valid JSON"));
+  CHECK(one_line_with(refusal_of({"--set", "iterations=many"}), "option 'iterations' must be an integer"));
+  CHECK(parse({"--set", "recentering=anomalib"}).config.recentering == Recentering::anomalib);
   CHECK(one_line_with(refusal_of({"--precision", "i64"}), "i64"));
 }
 

@@ -173,10 +173,11 @@ TEST_CASE("tiles: an image of one tile is judged as the tile") {
         doctest::Approx(whole.map().to_vector<float>()[28 * 56 + 28]).epsilon(1e-4));
 }
 
-TEST_CASE("predict: the map is the blurred one for paper, the one before the blur for anomalib") {
+TEST_CASE(
+    "predict: the map is the blurred one for paper and dinomaly2, the one before the blur for anomalib") {
   Image image(56, 56, 3);
   for (size_t i = 0; i < image.pixels.size(); ++i) image.pixels[i] = static_cast<uint8_t>(i * 37 % 251);
-  for (const Preset preset : {Preset::paper, Preset::anomalib}) {
+  for (const Preset preset : {Preset::paper, Preset::anomalib, Preset::dinomaly2}) {
     const auto model = small_model(56, preset);
     const Prediction prediction = Predictor(*model).predict(image);
     NoGrad no_recording;
@@ -187,8 +188,8 @@ TEST_CASE("predict: the map is the blurred one for paper, the one before the blu
       return map_to_image(map.select(0, 0), 56, 56, config.image).to_vector<float>();
     };
     const std::vector<float> got = prediction.map().to_vector<float>();
-    CHECK(got == in_image(preset == Preset::paper ? maps.blurred : maps.map));
-    CHECK(got != in_image(preset == Preset::paper ? maps.map : maps.blurred));
+    CHECK(got == in_image(preset != Preset::anomalib ? maps.blurred : maps.map));
+    CHECK(got != in_image(preset != Preset::anomalib ? maps.map : maps.blurred));
     CHECK(prediction.score == maps.score.item());
   }
 }

@@ -20,7 +20,8 @@ TEST_CASE("config: the authors' constants") {
   config.complete(12, 14);
   const json expected = json::parse(R"({
     "preset": "paper", "target_blocks": [2, 3, 4, 5, 6, 7, 8, 9], "remove_class_token": false,
-    "context_recentering": false, "dropout": 0.2, "bottleneck_bias": true, "decoder_mlp_bias": true,
+    "recentering": "none", "bottleneck_width": 0, "lr_decay_ratio": 1.0, "bottleneck_lr_factor": 1.0,
+    "amsgrad": true, "skip_not_finite": false, "dropout": 0.2, "bottleneck_bias": true, "decoder_mlp_bias": true,
     "decoder_depth": 8, "decoder_norm_eps": 1e-8, "linear_attention_eps": 0.0, "init_std": 0.01,
     "init_cut": 0.03, "encoder_groups": [[0, 1, 2, 3], [4, 5, 6, 7]], "decoder_groups": [[0, 1, 2, 3], [4, 5, 6, 7]],
     "mining_share": 0.9, "mining_steps": 1000, "mining_factor": 0.1, "iterations": 10000, "batch": 16,
@@ -51,6 +52,62 @@ TEST_CASE("config: the anomalib preset differs in just these fields") {
   CHECK(one_line_with(input_error([] { parse_preset("other"); }), "'other'"));
 }
 
+TEST_CASE("config: the dinomaly2 preset differs in just these fields") {
+  const json paper = Config::with_preset(Preset::paper).to_json();
+  Config config = Config::with_preset(Preset::dinomaly2);
+  const json second = config.to_json();
+  const json differing = {{"preset", "dinomaly2"},
+                          {"recentering", "dinomaly2"},
+                          {"dropout", 0.4},
+                          {"bottleneck_width", 256},
+                          {"linear_attention_eps", 1e-8},
+                          {"iterations", 40000},
+                          {"bottleneck_lr_factor", 0.1},
+                          {"amsgrad", false},
+                          {"skip_not_finite", true}};
+  for (const auto& [name, value] : second.items()) {
+    CAPTURE(name);
+    CHECK(value == (differing.contains(name) ? differing[name] : paper[name]));
+  }
+  CHECK(config.image == Config().image);
+  CHECK(config.schedule()(99) == doctest::Approx(0.99 * 2e-3).epsilon(1e-14));
+  CHECK(config.schedule()(39999) == 2e-3);
+  config.lr_decay_ratio = 0.25, config.learning_rate = 0.4;
+  CHECK(config.schedule()(40000) == 0.1);
+  CHECK(Config().schedule()(99) == 2e-3);
+  CHECK(Config().schedule()(40000) == 2e-4);
+}
+
+TEST_CASE("config: recentering by its name, and by the older true or false") {
+  const auto recentering = [](const json& values, Preset preset = Preset::paper) {
+    Config config = Config::with_preset(preset);
+    config.update_from_json(values, "run.json");
+    return config.recentering;
+  };
+  CHECK(recentering({{"recentering", "anomalib"}}) == Recentering::anomalib);
+  CHECK(recentering({{"recentering", "dinomaly2"}}) == Recentering::dinomaly2);
+  CHECK(recentering({{"recentering", "none"}}, Preset::dinomaly2) == Recentering::none);
+  CHECK(recentering({{"context_recentering", true}}) == Recentering::anomalib);
+  CHECK(recentering({{"context_recentering", false}}, Preset::dinomaly2) == Recentering::none);
+  CHECK(recentering({{"context_recentering", true}, {"recentering", "anomalib"}}) == Recentering::anomalib);
+  CHECK(recentering({{"context_recentering", false}, {"recentering", "dinomaly2"}}) ==
+        Recentering::dinomaly2);
+  CHECK_FALSE(Config().to_json().contains("context_recentering"));
+  CHECK(one_line_with(input_error([&] {
+                        recentering({{"context_recentering", true}, {"recentering", "dinomaly2"}});
+                      }),
+                      "context_recentering is the older name"));
+  CHECK(input_error([&] {
+          recentering({{"recentering", "some"}});
+        }) == "run.json: option 'recentering' must be none, anomalib or dinomaly2");
+  CHECK(input_error([&] {
+          recentering({{"recentering", true}});
+        }) == "run.json: option 'recentering' must be none, anomalib or dinomaly2");
+  CHECK(input_error([&] {
+          recentering({{"context_recentering", 1}});
+        }) == "run.json: option 'context_recentering' must be true or false");
+}
+
 TEST_CASE("config: target blocks of the published depths; an unusual one takes the middle") {
   const auto targets = [](int64_t depth) {
     Config config;
@@ -68,6 +125,8 @@ TEST_CASE("config: every field can be set from JSON, and comes back") {
   for (auto& [name, value] : changed.items()) {
     if (value.is_boolean())
       value = !value.get<bool>();
+    else if (name == "recentering")
+      value = "dinomaly2";
     else if (value.is_number_integer())
       value = value.get<int64_t>() + 1;
     else if (value.is_number())
@@ -83,7 +142,7 @@ TEST_CASE("config: every field can be set from JSON, and comes back") {
 }
 
 TEST_CASE("config: the text of its JSON brings every bit back, completed or not") {
-  for (Preset preset : {Preset::paper, Preset::anomalib}) {
+  for (Preset preset : {Preset::paper, Preset::anomalib, Preset::dinomaly2}) {
     Config config = Config::with_preset(preset);
     config.learning_rate = 0.1 + 0.2, config.adam_eps = 1e-300, config.seed = UINT64_MAX;
     for (int round = 0; round < 2; ++round) {
@@ -105,6 +164,12 @@ TEST_CASE("config: what an older file does not say is what the program did then"
   config.update_from_json(with_old_options({{"exif_orientation", true}, {"bit_depth", 12}}), "new");
   CHECK(config.image.pixels == PixelRules{.exif_orientation = true, .bit_depth = 12});
   CHECK(Config().image.pixels.exif_orientation);
+  const json recentred = with_old_options({{"context_recentering", true}});
+  CHECK(recentred.at("recentering") == "anomalib");
+  CHECK(recentred.at("amsgrad") == true);
+  CHECK(recentred.at("bottleneck_width") == 0);
+  CHECK(with_old_options({{"recentering", "dinomaly2"}}).at("recentering") == "dinomaly2");
+  CHECK(with_old_options({{"context_recentering", false}}).at("recentering") == "none");
 }
 
 TEST_CASE("config: sizes without crop, and the user's own target blocks and groups") {
@@ -151,22 +216,52 @@ TEST_CASE("config: what makes no sense with the encoder is refused") {
   CHECK(one_line_with(message([](Config& c) { c.encoder_groups = Groups{{0, 8}, {1}}; }), "index 8"));
   CHECK(one_line_with(message([](Config& c) { c.encoder_groups = Groups{{0, 1, 2}}; }), "1 encoder groups"));
   CHECK(one_line_with(message([](Config& c) { c.decoder_groups = Groups{{}, {1}}; }), "a group is empty"));
-  CHECK(one_line_with(message([](Config& c) { c.remove_class_token = c.context_recentering = true; }),
-                      "context_recentering needs the class token"));
-  const std::map<std::string, std::vector<double>> senseless{
-      {"dropout", {-0.1, 1}},         {"mining_share", {-0.1, 1}},
-      {"mining_steps", {0}},          {"mining_factor", {-1}},
-      {"iterations", {-1}},           {"batch", {0}},
-      {"learning_rate", {-1}},        {"final_learning_rate", {-1}},
-      {"warmup_steps", {-1}},         {"beta1", {-0.1, 1}},
-      {"beta2", {-0.1, 1}},           {"adam_eps", {0}},
-      {"weight_decay", {-1}},         {"clip_norm", {0}},
-      {"decoder_depth", {0, 1001}},   {"decoder_norm_eps", {-1e-8}},
-      {"linear_attention_eps", {-1}}, {"init_std", {0}},
-      {"init_cut", {0, 1e-5}},        {"map_size", {0, 16385}},
-      {"blur_size", {0, 4, 513}},     {"blur_sigma", {0}},
-      {"score_ratio", {-0.1, 1.5}},   {"bit_depth", {-1, 7, 17}},
-      {"resize_h", {-1, 20000}},      {"crop_w", {-1, 462}}};
+  CHECK(one_line_with(message([](Config& c) {
+                        c.remove_class_token = true;
+                        c.recentering = Recentering::anomalib;
+                      }),
+                      "recentering anomalib needs the class token"));
+  CHECK(one_line_with(message([](Config& c) { c.lr_decay_ratio = 0.5; }), "lr_decay_ratio"));
+  CHECK(one_line_with(message([](Config& c) {
+                        c = Config::with_preset(Preset::dinomaly2);
+                        c.final_learning_rate = 1e-4;
+                      }),
+                      "final_learning_rate: the preset dinomaly2 ends at lr_decay_ratio"));
+  for (const double ratio : {-0.1, 1.1}) {
+    CHECK(one_line_with(message([&](Config& c) {
+                          c = Config::with_preset(Preset::dinomaly2);
+                          c.lr_decay_ratio = ratio;
+                        }),
+                        "lr_decay_ratio"));
+  }
+  const std::map<std::string, std::vector<double>> senseless{{"dropout", {-0.1, 1}},
+                                                             {"mining_share", {-0.1, 1}},
+                                                             {"mining_steps", {0}},
+                                                             {"mining_factor", {-1}},
+                                                             {"iterations", {-1}},
+                                                             {"batch", {0}},
+                                                             {"learning_rate", {-1}},
+                                                             {"final_learning_rate", {-1}},
+                                                             {"warmup_steps", {-1}},
+                                                             {"beta1", {-0.1, 1}},
+                                                             {"beta2", {-0.1, 1}},
+                                                             {"adam_eps", {0}},
+                                                             {"weight_decay", {-1}},
+                                                             {"clip_norm", {0}},
+                                                             {"decoder_depth", {0, 1001}},
+                                                             {"decoder_norm_eps", {-1e-8}},
+                                                             {"linear_attention_eps", {-1}},
+                                                             {"init_std", {0}},
+                                                             {"init_cut", {0, 1e-5}},
+                                                             {"map_size", {0, 16385}},
+                                                             {"blur_size", {0, 4, 513}},
+                                                             {"blur_sigma", {0}},
+                                                             {"score_ratio", {-0.1, 1.5}},
+                                                             {"bit_depth", {-1, 7, 17}},
+                                                             {"resize_h", {-1, 20000}},
+                                                             {"crop_w", {-1, 462}},
+                                                             {"bottleneck_width", {-1, 1e6}},
+                                                             {"bottleneck_lr_factor", {-1}}};
   for (const auto& [name, values] : senseless) {
     for (double value : values) {
       CAPTURE(name);

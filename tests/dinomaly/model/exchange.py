@@ -1,7 +1,7 @@
 """The other implementation's side of exchange_test.cpp.
 
-  exchange.py score authors|anomalib DETECTOR.safetensors IO.safetensors   score IO's images with an exported detector
-  exchange.py save authors|anomalib CHECKPOINT IO.safetensors              save a random detector, and what it says
+  exchange.py score authors|dinomaly2|anomalib DETECTOR.safetensors IO.safetensors   score IO's images with an exported detector
+  exchange.py save authors|dinomaly2|anomalib CHECKPOINT IO.safetensors              save a random detector, and what it says
 
 Scores go to IO as `map` and `score`. Exit status 77: a package is not installed.
 """
@@ -27,9 +27,10 @@ def randomize(module):
 
 
 class Authors:
-    def __init__(self):
-        from torch_dinomaly import TorchDinomaly
-        self.model = TorchDinomaly(**SHAPE).eval()
+    def __init__(self, second=False):
+        import torch_dinomaly
+        make = torch_dinomaly.TorchDinomaly2 if second else torch_dinomaly.TorchDinomaly
+        self.model = make(**SHAPE).eval()
 
     def load(self, path):
         self.model.load_state_dict(load_file(path), strict=True)
@@ -61,14 +62,23 @@ class Anomalib:
 
         extractor.timm.create_model = create_small
         torch_model.DINO_ARCHITECTURES["small"].update(embed_dim=SHAPE["width"], num_heads=SHAPE["heads"])
+        self.type = Dinomaly
         self.model = Dinomaly(encoder_name="vit_small_patch14_reg4_dinov2", evaluator=False, visualizer=False).eval()
 
     def load(self, path):
         self.model.load_state_dict(load_file(path), strict=True)
+        self.checkpoint(f"{path}.ckpt")
+        # As anomalib's own programs load it: tensors, numbers and the types it allows, nothing that runs.
+        self.model = self.type.load_from_checkpoint(f"{path}.ckpt", weights_only=True, map_location="cpu", evaluator=False,
+                                                    visualizer=False).eval()
 
     def save(self, path):
-        from lightning.pytorch import Trainer
         randomize(self.model.model)
+        self.checkpoint(path)
+        self.type.load_from_checkpoint(path, weights_only=True, map_location="cpu", evaluator=False, visualizer=False)
+
+    def checkpoint(self, path):
+        from lightning.pytorch import Trainer
         trainer = Trainer(logger=False, enable_checkpointing=False, accelerator="cpu")
         trainer.strategy.connect(self.model)
         trainer.save_checkpoint(path)
@@ -80,7 +90,7 @@ class Anomalib:
 
 def main():
     command, kind, model_path, io_path = sys.argv[1:]
-    model = {"authors": Authors, "anomalib": Anomalib}[kind]()
+    model = {"authors": Authors, "dinomaly2": lambda: Authors(second=True), "anomalib": Anomalib}[kind]()
     if command == "score":
         model.load(model_path)
         images = load_file(io_path)["images"]

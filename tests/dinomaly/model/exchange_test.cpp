@@ -22,6 +22,16 @@ namespace {
 
 constexpr int not_installed = 77;
 
+// What exchange.py calls them.
+struct Program {
+  Preset preset;
+  DetectorKind kind;
+  std::string name;
+};
+const Program programs[] = {{Preset::paper, DetectorKind::authors, "authors"},
+                            {Preset::dinomaly2, DetectorKind::authors, "dinomaly2"},
+                            {Preset::anomalib, DetectorKind::anomalib, "anomalib"}};
+
 int python(const std::string& arguments) {
   const char* chosen = std::getenv("DINOMALY_PYTHON");
   const std::string script = std::string(DINOMALY_SOURCE_DIR) + "/tests/dinomaly/model/exchange.py";
@@ -83,46 +93,44 @@ TEST_CASE("detectors trained here score the same in the other implementations") 
   const TemporaryFolder folder;
   Generator generator(2);
   const Tensor images = Tensor::normal({3, 3, 70, 84}, 0, 1, generator);
-  for (const auto& [preset, kind] : {std::pair{Preset::paper, DetectorKind::authors},
-                                     std::pair{Preset::anomalib, DetectorKind::anomalib}}) {
-    CAPTURE(name_of(kind));
+  for (const auto& [preset, kind, program] : programs) {
+    CAPTURE(program);
     Detector detector = trained_detector(preset, images);
     const auto path = folder / "exported.safetensors", io = folder / "io.safetensors";
     export_detector(path, detector, kind);
     save_safetensors(io, {{"images", images}});
-    const int status = python(fmt::format("score {} {} {}", name_of(kind), path.string(), io.string()));
+    const int status = python(fmt::format("score {} {} {}", program, path.string(), io.string()));
     if (status == not_installed) {
-      skip(fmt::format("no Python with torch and {}", name_of(kind)));
+      skip(fmt::format("no Python with what {} needs; scripts/exchange_env.sh installs it", program));
       continue;
     }
     REQUIRE(status == 0);
     const SafeTensors theirs = SafeTensors::load(io);
     const AnomalyMaps ours = score(*detector.model, images);
-    check_close(fmt::format("trained here, run by {}: scores", name_of(kind)), ours.score,
-                theirs.get("score"));
-    check_close(fmt::format("trained here, run by {}: maps", name_of(kind)), ours.map, theirs.get("map"));
+    check_close(fmt::format("trained here, run by {}: scores", program), ours.score, theirs.get("score"));
+    check_close(fmt::format("trained here, run by {}: maps", program), ours.map, theirs.get("map"));
   }
 }
 
 TEST_CASE("detectors saved by the other implementations score the same here") {
   const TemporaryFolder folder;
-  for (const auto& [file, kind] :
-       {std::pair{"model.pth", DetectorKind::authors}, std::pair{"model.ckpt", DetectorKind::anomalib}}) {
-    CAPTURE(file);
+  for (const auto& [preset, kind, program] : programs) {
+    CAPTURE(program);
+    const std::string file = kind == DetectorKind::authors ? "model.pth" : "model.ckpt";
     const auto path = folder / file, io = folder / "io.safetensors";
-    const int status = python(fmt::format("save {} {} {}", name_of(kind), path.string(), io.string()));
+    const int status = python(fmt::format("save {} {} {}", program, path.string(), io.string()));
     if (status == not_installed) {
-      skip(fmt::format("no Python with torch and {}", name_of(kind)));
+      skip(fmt::format("no Python with what {} needs; scripts/exchange_env.sh installs it", program));
       continue;
     }
     REQUIRE(status == 0);
     constexpr int64_t heads = 2;
     const Detector detector = load_detector(path, std::nullopt, heads);
     CHECK(detector.kind == kind);
+    CHECK(detector.config().preset == preset);
     const SafeTensors theirs = SafeTensors::load(io);
     const AnomalyMaps ours = score(*detector.model, theirs.get("images"));
-    check_close(fmt::format("{} of {}, run here: scores", file, name_of(kind)), ours.score,
-                theirs.get("score"));
-    check_close(fmt::format("{} of {}, run here: maps", file, name_of(kind)), ours.map, theirs.get("map"));
+    check_close(fmt::format("{} of {}, run here: scores", file, program), ours.score, theirs.get("score"));
+    check_close(fmt::format("{} of {}, run here: maps", file, program), ours.map, theirs.get("map"));
   }
 }

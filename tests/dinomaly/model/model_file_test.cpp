@@ -13,7 +13,7 @@ using namespace dinomaly;
 
 TEST_CASE("a saved detector comes back with its options, calibration and weights") {
   const TemporaryFolder folder;
-  for (const Preset preset : {Preset::paper, Preset::anomalib}) {
+  for (const Preset preset : {Preset::paper, Preset::anomalib, Preset::dinomaly2}) {
     const SmallDetector small(preset);
     ModelFileOptions options;
     options.calibration = Calibration{.all = {1.5, 0.25}, .categories = {{"nut", {0.5, 0.125}}}};
@@ -26,6 +26,49 @@ TEST_CASE("a saved detector comes back with its options, calibration and weights
     CHECK_FALSE(loaded.model->training());
     CHECK(same_weights(*loaded.model, *small.model));
   }
+}
+
+TEST_CASE("a model of the time when recentering was true or false is still read") {
+  const TemporaryFolder folder;
+  SmallDetector small(Preset::anomalib);
+  save_model(folder / "model", *small.model, small.encoder.config);
+  const SafeTensors file = SafeTensors::load(folder / "model");
+  for (const bool recentred : {false, true}) {
+    auto metadata = file.metadata();
+    nlohmann::json config = nlohmann::json::parse(metadata.at("config"));
+    for (const char* later : {"recentering", "bottleneck_width", "lr_decay_ratio", "bottleneck_lr_factor",
+                              "amsgrad", "skip_not_finite"})
+      CHECK(config.erase(later) == 1);
+    config["context_recentering"] = recentred;
+    metadata["config"] = config.dump();
+    NamedTensors tensors;
+    for (const std::string& name : file.names()) tensors.emplace_back(name, file.get(name));
+    save_safetensors(folder / "older", tensors, metadata);
+    const Detector loaded = load_detector(folder / "older");
+    CHECK(loaded.config().recentering == (recentred ? Recentering::anomalib : Recentering::none));
+    CHECK(loaded.config().amsgrad);
+    CHECK(same_weights(*loaded.model, *small.model));
+  }
+}
+
+TEST_CASE("a state dict of Dinomaly2 is told by its bottleneck") {
+  const TemporaryFolder folder;
+  const SmallDetector small(Preset::dinomaly2);
+  const auto path = folder / "model.safetensors";
+  save_safetensors(path, small.model->state_dict());  // no metadata
+  const Detector loaded = load_detector(path, std::nullopt, 2);
+  CHECK(loaded.kind == DetectorKind::authors);
+  CHECK(loaded.config().preset == Preset::dinomaly2);
+  CHECK(loaded.config().bottleneck_width == 256);
+  CHECK(loaded.config().recentering == Recentering::dinomaly2);
+  CHECK(same_weights(*loaded.model, *small.model));
+  NamedTensors broken;
+  for (const auto& [name, tensor] : small.model->state_dict()) {
+    if (name != "bottleneck.1.0.bias") broken.emplace_back(name, tensor);
+  }
+  save_safetensors(path, broken);
+  const std::string message = input_error([&] { load_detector(path, std::nullopt, 2); });
+  CHECK_MESSAGE(one_line_with(message, "1 missing (bottleneck.1.0.bias)"), message);
 }
 
 TEST_CASE("a slim file takes the encoder it was trained with, and no other") {

@@ -278,13 +278,13 @@ TEST_CASE("model: remove_class_token and context recentering change what goes in
   }
   CHECK(difference(patches_only->encode(images).bottleneck_input, (mean * 0.125).slice(1, 2, 10)) < 1e-13);
   small.config.remove_class_token = false;
-  small.config.context_recentering = true;
+  small.config.recentering = Recentering::anomalib;
   const auto model = small.build();
   CHECK(difference(model->encode(images).bottleneck_input, (recentred * 0.125).slice(1, 2, 10)) < 1e-13);
   Generator unused;
   CHECK(model->reconstruct(model->encode(images), unused).decoded[1].shape() == Shape{2, 8, 16});
   small.config.remove_class_token = true;
-  CHECK(one_line_with(input_error([&] { small.build(); }), "context_recentering needs the class token"));
+  CHECK(one_line_with(input_error([&] { small.build(); }), "recentering anomalib needs the class token"));
 }
 
 TEST_CASE("model: initial weights are a truncated normal, biases 0, norms 1 and 0; the seed decides") {

@@ -94,11 +94,14 @@ void check_model(const std::string& name, const EncoderConfig& encoder, const Co
 TEST_CASE("model: features, reconstruction, maps, loss and gradients are PyTorch's") {
   check_model("paper", small_encoder(2, true, false), small_config(Preset::paper, 0.03));
   Config recentred = small_config(Preset::anomalib, 0);
-  recentred.context_recentering = true;
+  recentred.recentering = Recentering::anomalib;
   check_model("anomalib", small_encoder(0, false, true), recentred);
   Config patches_only = small_config(Preset::paper, 0.01);
   patches_only.remove_class_token = true;
   check_model("patches_only", small_encoder(1, false, false), patches_only);
+  Config second = small_config(Preset::dinomaly2, 0.02);
+  second.bottleneck_width = 5;
+  check_model("dinomaly2", small_encoder(2, true, false), second);
 }
 
 TEST_CASE("model: blocks of both kinds are PyTorch's where their norms' eps counts") {
@@ -112,8 +115,9 @@ TEST_CASE("model: blocks of both kinds are PyTorch's where their norms' eps coun
   EncoderBlock gated(encoder);
   check_module(
       "encoder_block_swiglu", gated, [&](const Variable& x) { return gated(x, {}); }, 1e-11);
-  for (const Preset preset : {Preset::paper, Preset::anomalib}) {
-    const Config config = Config::with_preset(preset);
+  for (const Preset preset : {Preset::paper, Preset::anomalib, Preset::dinomaly2}) {
+    Config config = Config::with_preset(preset);
+    if (preset == Preset::dinomaly2) config.bottleneck_width = 5;
     DecoderBlock block(8, 2, config);
     check_module(
         "decoder_block_" + name_of(preset), block, [&](const Variable& x) { return block(x); }, 1e-11);
@@ -141,6 +145,29 @@ TEST_CASE("model: the noisy bottleneck drops before, between and after its layer
   const Variable by_hand = dropped(linear(hidden, w.at("fc2.weight"), w.at("fc2.bias")));
   CHECK(relative_distance(bottleneck(x, drawn).value(), by_hand.value()) < 1e-6);
   CHECK(drawn.offset() == again.offset());
+}
+
+TEST_CASE("model: the narrow bottleneck drops after each of its layers, and nothing of its input") {
+  Config config = Config::with_preset(Preset::dinomaly2);
+  config.bottleneck_width = 5;
+  CHECK(config.dropout == 0.4);
+  Bottleneck bottleneck(6, config);
+  Generator weights(1), drawn(2), again(2);
+  for (const Variable& parameter : bottleneck.parameters())
+    parameter.value().copy_from(Tensor::uniform(parameter.shape(), -1, 1, weights));
+  std::map<std::string, Variable> w;
+  for (const auto& [name, value] : bottleneck.state_dict()) w[name] = Variable(value);
+  CHECK(w.size() == 6);
+  const Variable x(Tensor::uniform({3, 7, 6}, -1, 1, weights));
+  const auto dropped = [&](const Variable& value) { return dropout(value, 0.4, again); };
+  const auto layer = [&](const Variable& in, const std::string& name) {
+    return linear(in, w.at(name + ".weight"), w.at(name + ".bias"));
+  };
+  const Variable hidden = dropped(gelu(layer(dropped(layer(x, "0.0")), "1.0")));
+  CHECK(relative_distance(bottleneck(x, drawn).value(), dropped(layer(hidden, "1.3")).value()) < 1e-6);
+  CHECK(drawn.offset() == again.offset());
+  const Variable quiet = layer(gelu(layer(layer(x, "0.0"), "1.0")), "1.3");
+  CHECK(relative_distance(bottleneck(x).value(), quiet.value()) < 1e-6);
 }
 
 }  // namespace dinomaly

@@ -1,4 +1,5 @@
-"""The paper's Dinomaly in PyTorch, as the authors' model.pth holds it: the same state dict keys, the same sums."""
+"""The paper's Dinomaly and Dinomaly2 in PyTorch, as the authors' model.pth holds them: the same state dict keys, the
+same sums."""
 import math
 
 import torch
@@ -18,9 +19,9 @@ class Mlp(nn.Module):
 class Attention(nn.Module):
     """Softmax attention, or the linear one of the decoder."""
 
-    def __init__(self, width, heads, linear):
+    def __init__(self, width, heads, linear, eps=0):
         super().__init__()
-        self.heads, self.linear = heads, linear
+        self.heads, self.linear, self.eps = heads, linear, eps
         self.qkv, self.proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
 
     def forward(self, x):
@@ -28,7 +29,7 @@ class Attention(nn.Module):
         q, k, v = self.qkv(x).view(batch, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         if self.linear:
             q, k = F.elu(q) + 1, F.elu(k) + 1
-            out = (q @ (k.transpose(-2, -1) @ v)) / (q @ k.sum(-2).unsqueeze(-1))
+            out = (q @ (k.transpose(-2, -1) @ v)) / (q @ k.sum(-2).unsqueeze(-1) + self.eps)
         else:
             out = F.scaled_dot_product_attention(q, k, v)
         return self.proj(out.transpose(1, 2).reshape(batch, tokens, width))
@@ -100,17 +101,23 @@ class TorchDinomaly(nn.Module):
         self.bottleneck = nn.ModuleList([Mlp(width, 4 * width, 0.2)])
         self.decoder = nn.ModuleList(Block(width, heads, False) for _ in range(8))
 
+    def target(self, mean, patches):
+        return mean[:, -patches:]
+
     def forward(self, images):
         """images (B, 3, H, W) -> map (B, H, W) before the blur, score (B)."""
         encoded = self.encoder(images, self.targets)
-        x, decoded = self.bottleneck[0](torch.stack(encoded).mean(0)), []
+        x, decoded = torch.stack(encoded).mean(0), []
+        for layer in self.bottleneck:
+            x = layer(x)
         for block in self.decoder:
             x = block(x)
             decoded.insert(0, x)
         rows, columns = (size // self.encoder.patch for size in images.shape[2:])
         distances = []
         for first in (0, 4):
-            pair = [torch.stack(side[first:first + 4]).mean(0)[:, -rows * columns:] for side in (encoded, decoded)]
+            means = [torch.stack(side[first:first + 4]).mean(0) for side in (encoded, decoded)]
+            pair = self.target(means[0], rows * columns), means[1][:, -rows * columns:]
             distance = 1 - F.cosine_similarity(*pair, dim=2)
             distance = distance.view(-1, 1, rows, columns)
             distances.append(F.interpolate(distance, images.shape[2:], mode="bilinear", align_corners=True))
@@ -121,3 +128,17 @@ class TorchDinomaly(nn.Module):
         blurred = F.conv2d(small, (kernel / kernel.sum())[None, None], padding=2).flatten(1)
         top = blurred.sort(dim=1, descending=True)[0][:, :math.floor(0.01 * 256 * 256)]
         return anomaly[:, 0], top.mean(1)
+
+
+class TorchDinomaly2(TorchDinomaly):
+    def __init__(self, width, *shape, **others):
+        super().__init__(width, *shape, **others)
+        self.bottleneck = nn.ModuleList([
+            nn.Sequential(nn.Linear(width, 256), nn.Dropout(0.4)),
+            nn.Sequential(nn.Linear(256, 4 * width), nn.GELU(), nn.Dropout(0.4), nn.Linear(4 * width, width), nn.Dropout(0.4)),
+        ])
+        for block in self.decoder:
+            block.attn.eps = 1e-8
+
+    def target(self, mean, patches):
+        return F.layer_norm(mean[:, -patches:] - mean[:, :1], mean.shape[-1:], eps=1e-8)

@@ -15,6 +15,7 @@
 #include "dinomaly/data/layout.h"
 #include "dinomaly/image/tiff_map.h"
 #include "dinomaly/inference/predict.h"
+#include "dinomaly/report/html_report.h"
 #include "dinomaly/report/prediction_output.h"
 #include "dinomaly/training/training_log.h"
 #include "tests/dinomaly/cli/program.h"
@@ -113,6 +114,23 @@ TEST_CASE("training log: a step that is not finite is an error that names it") {
                         "training diverged in iteration 1: "));
   }
   CHECK(std::count(log.text().begin(), log.text().end(), '\n') == 2);
+}
+
+TEST_CASE(
+    "training log: steps that are skipped have a row without numbers, and twenty in a row are an error") {
+  const TemporaryFolder folder;
+  TrainingLog log(folder / "log.csv", 100, 16);
+  log.add_step(0, 0.5, 0, 1);
+  for (int64_t step = 1; step < 20; ++step) log.add_skipped(step, 1e-3);
+  CHECK(contains(log.text(), "\n19,,0.001,,"));
+  log.add_step(20, 0.25, 0, 1);  // counts anew from here
+  for (int64_t step = 21; step < 40; ++step) log.add_skipped(step, 1e-3);
+  CHECK(one_line_with(input_error([&] { log.add_skipped(40, 1e-3); }),
+                      "training diverged: the gradients of the last 20 steps, up to iteration 40, are not"));
+  log.finish();
+  const Curve curve = read_loss_curve(folder / "log.csv");
+  REQUIRE(curve.size() == 2);
+  CHECK((curve[1].x == 20 && curve[1].y == 0.25));
 }
 
 TEST_CASE("training log: a bar on a terminal, a plain line at the end elsewhere") {

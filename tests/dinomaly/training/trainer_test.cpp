@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <numbers>
 
 #include "dinomaly/base/framework.h"
@@ -212,6 +213,92 @@ TEST_CASE("trainer: each step draws a batch, mines, clips, and moves by the rate
   }
   CHECK(trainer.done());
   CHECK(clipped > 0);
+}
+
+namespace {
+
+std::unique_ptr<Dinomaly> second_model(double factor) {
+  SmallDetector detector(Preset::dinomaly2);
+  Config config = detector.model->config();
+  config.iterations = 30, config.batch = 2, config.warmup_steps = 1, config.bottleneck_lr_factor = factor;
+  config.init_std = 0.3, config.init_cut = 1;
+  auto model = std::make_unique<Dinomaly>(detector.encoder.config, config);
+  load_encoder_weights(model->encoder(), detector.encoder, "small encoder");
+  model->to(Dtype::f64);
+  return model;
+}
+
+std::map<std::string, std::vector<double>> trained_values(const Dinomaly& model) {
+  std::map<std::string, std::vector<double>> values;
+  for (const auto& [name, parameter] : model.named_trained_parameters())
+    values[name] = parameter.value().to_vector<double>();
+  return values;
+}
+
+}  // namespace
+
+TEST_CASE("trainer: dinomaly2's first bottleneck layer has its own learning rate, and there is no AMSGrad") {
+  const TemporaryFolder folder;
+  make_dataset(folder / "set", {.size = 64, .train = 4, .good = 1, .per_defect = 1, .categories = {"wood"}});
+  const std::vector<Sample> samples = read_mvtec(folder / "set").categories[0].train;
+  const auto moved = [&](double factor) {
+    const auto model = second_model(factor);
+    FeatureStore features(*model, samples, 2);
+    Trainer trainer(*model, features);
+    CHECK(trainer.step().learning_rate == 0);
+    const auto before = trained_values(*model);
+    CHECK(trainer.step().learning_rate == 2e-3);
+    for (const auto& [name, tensor] : trainer.state())
+      CHECK_FALSE(name.find("max_second") != std::string::npos);
+    std::map<std::string, double> distances;
+    for (const auto& [name, values] : trained_values(*model)) {
+      for (size_t i = 0; i < values.size(); ++i)
+        distances[name] = std::max(distances[name], std::abs(values[i] - before.at(name)[i]));
+    }
+    return distances;
+  };
+  auto slow = moved(0.1), still = moved(0);
+  const auto all = moved(1);
+  for (const auto& [name, distance] : all) {
+    CAPTURE(name);
+    const bool first = name.starts_with("bottleneck.0.0.");
+    CHECK(distance > 0);
+    CHECK(slow[name] == doctest::Approx(first ? 0.1 * distance : distance).epsilon(1e-6));
+    CHECK((still[name] == 0) == first);
+  }
+}
+
+TEST_CASE(
+    "trainer: a step whose gradients are not finite is skipped with dinomaly2, and is an error elsewhere") {
+  const TemporaryFolder folder;
+  make_dataset(folder / "set", {.size = 64, .train = 4, .good = 1, .per_defect = 1, .categories = {"wood"}});
+  const std::vector<Sample> samples = read_mvtec(folder / "set").categories[0].train;
+  const auto model = second_model(0.1);
+  FeatureStore features(*model, samples, 2);
+  Trainer trainer(*model, features);
+  for (int i = 0; i < 2; ++i) CHECK_FALSE(trainer.step().skipped);
+  const Tensor weight = model->trained_parameters().back().value(), whole = weight.clone();
+  const auto before = trained_values(*model);
+  weight.fill(NAN);
+  const TrainingStep skipped = trainer.step();
+  CHECK(skipped.skipped);
+  CHECK(skipped.iteration == 2);
+  CHECK(one_line_with(input_error([&] { trainer.check_sound(); }), "training diverged in iteration 2"));
+  weight.copy_from(whole);
+  CHECK(trained_values(*model) == before);
+  for (const auto& [name, tensor] : trainer.state()) {
+    if (name == "optimizer.steps") CHECK(tensor.item() == 2);
+  }
+  CHECK_FALSE(trainer.step().skipped);
+  trainer.check_sound();
+  CHECK(trained_values(*model) != before);
+
+  const auto paper = small_model_with_its_own_numbers();
+  FeatureStore kept(*paper, samples, 2);
+  Trainer strict(*paper, kept);
+  strict.step();
+  paper->trained_parameters().back().value().fill(NAN);
+  CHECK(one_line_with(input_error([&] { strict.step(); }), "training diverged in iteration 1"));
 }
 
 }  // namespace dinomaly

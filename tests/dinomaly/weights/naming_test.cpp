@@ -83,8 +83,9 @@ TEST_CASE("an encoder goes to every library's names and comes back") {
 
 TEST_CASE("an exported detector comes back as it was, under the other implementation's names") {
   const TemporaryFolder folder;
-  for (const auto& [preset, kind] : {std::pair{Preset::paper, DetectorKind::authors},
-                                     std::pair{Preset::anomalib, DetectorKind::anomalib}}) {
+  for (const auto& [preset, kind] :
+       {std::pair{Preset::paper, DetectorKind::authors}, std::pair{Preset::dinomaly2, DetectorKind::authors},
+        std::pair{Preset::anomalib, DetectorKind::anomalib}}) {
     SmallDetector small(preset, 4);
     Detector detector;
     detector.model = std::move(small.model);
