@@ -50,6 +50,7 @@ void for_each_field(ConfigType& c, Visitor visit) {
   visit("crop_w", c.image.crop_w);
   visit("mean", c.image.mean);
   visit("std", c.image.std);
+  visit("with_depth", c.with_depth);
   visit("exif_orientation", c.image.pixels.exif_orientation);
   visit("bit_depth", c.image.pixels.bit_depth);
   visit("map_size", c.map_size);
@@ -222,7 +223,7 @@ void Config::complete(int64_t encoder_depth, int64_t patch) {
 }
 
 json with_old_options(json values) {
-  const json missing = {{"exif_orientation", false}, {"bit_depth", 16}};
+  const json missing = {{"exif_orientation", false}, {"bit_depth", 16}, {"with_depth", false}};
   for (const auto& [name, value] : missing.items()) {
     if (!values.contains(name)) values[name] = value;
   }

@@ -8,6 +8,7 @@
 #include "dinomaly/model/detector_weights.h"
 #include "dinomaly/model/encoder.h"
 #include "dinomaly/synthetic/procedural.h"
+#include "dinomaly/training/draws.h"
 
 namespace dinomaly {
 
@@ -17,7 +18,8 @@ namespace {
 void check_batch(const TrainOptions& options, const Dataset& dataset) {
   int64_t all = 0, fewest = INT64_MAX;
   for (const Category& category : dataset.categories) {
-    const auto count = static_cast<int64_t>(category.train.size());
+    const Draws draws(category.train, 0);
+    const int64_t count = draws.count() * options.config.batch / draws.in_batch(options.config.batch);
     all += count, fewest = std::min(fewest, count);
   }
   const int64_t images = options.separate ? fewest : all;
