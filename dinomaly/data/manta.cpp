@@ -128,9 +128,8 @@ Dataset read_manta(const fs::path& root, const std::vector<std::string>& categor
   std::set<std::string> known;
   for (const auto& [name, folder] : folders) known.insert(name);
   Dataset dataset{.root = root, .categories = {}};
-  dataset.notes.push_back(
-      fmt::format("{}: each picture is five views of 256 columns; --layout mvtec takes it as one image",
-                  root.string()));
+  dataset.notes.push_back(fmt::format(
+      "{}: each picture is five views of 256 columns; --layout mvtec takes it as one image", root.string()));
   for (const std::string& name : chosen_categories(known, categories, root.string())) {
     const fs::path& folder = folders.at(name);
     FolderNames names;

@@ -18,7 +18,11 @@ Image mask_of_picture(const Sample& sample, const std::filesystem::path& file, i
                       int64_t height) {
   if (!sample.strip) return load_mask(file, width, height);
   const PixelLayout whole = open_pixels(sample.image)->layout();
-  return cut_strip(load_mask(file, whole.width, whole.height), *sample.strip, file);
+  Image mask = cut_strip(load_mask(file, whole.width, whole.height), *sample.strip, file);
+  check_input(mask.width == width && mask.height == height,
+              "{}: this view of the mask is {} x {}, what it is compared with {} x {} pixels", file.string(),
+              mask.width, mask.height, width, height);
+  return mask;
 }
 
 }  // namespace

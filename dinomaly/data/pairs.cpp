@@ -53,7 +53,8 @@ Dataset read_categories(const fs::path& root, const std::vector<std::string>& as
 const fs::path& partner_of(const fs::path& image, const std::string& id, const Files& partners,
                            const fs::path& folder) {
   const auto found = partners.find(id);
-  check_input(found != partners.end(), "{}: its partner {} is missing", image.string(), (folder / id).string());
+  check_input(found != partners.end(), "{}: its partner {} is missing", image.string(),
+              (folder / id).string());
   return found->second;
 }
 
@@ -64,11 +65,15 @@ void note_parts(const fs::path& category, const std::vector<std::string>& names,
   }
 }
 
+fs::path depth_folder_3d(const fs::path& folder) {
+  return is_folder(folder / "z") ? folder / "z" : folder / "xyz";
+}
+
 // train/good or test/DEFECT of MVTec 3D-AD.
 void read_3d_folder(const fs::path& folder, const std::string& category, const std::string& defect,
                     std::vector<Sample>& samples, Notes& notes) {
   const fs::path rgb = folder / "rgb";
-  const fs::path depth = is_folder(folder / "z") ? folder / "z" : folder / "xyz";
+  const fs::path depth = depth_folder_3d(folder);
   const bool good = defect == "good";
   const Files images = images_of(rgb, notes), depths = images_of(depth, notes);
   const Files masks = good ? Files{} : images_of(folder / "gt", notes);
@@ -107,12 +112,13 @@ bool marks_anything(const fs::path& mask) {
   return false;
 }
 
+const std::string photograph = "_image_4";
+
 // train/data or test_public/data of Eyecandies. Beside the images are other renderings of the same objects.
 std::vector<Sample> read_candies(const fs::path& folder, const std::string& category, bool labelled) {
   Notes other_renderings;
   const Files files = images_of(folder, other_renderings);
   std::vector<Sample> samples;
-  const std::string photograph = "_image_4";
   for (const auto& [name, image] : files) {
     if (!name.ends_with(photograph)) continue;
     const std::string id = name.substr(0, name.size() - photograph.size());
@@ -194,7 +200,8 @@ void read_mulsen_folder(const fs::path& category, const fs::path& part, const st
       const auto mask = masks[s].find(ids[i]);
       sample.anomalous = labels.empty() ? mask != masks[s].end() : labels[i][s];
       check_input(!sample.anomalous || mask != masks[s].end(), "{}: its mask {} is missing",
-                  sample.image.string(), (category / sensors[s] / "GT" / defect / (ids[i] + ".png")).string());
+                  sample.image.string(),
+                  (category / sensors[s] / "GT" / defect / (ids[i] + ".png")).string());
       if (sample.anomalous) sample.mask = mask->second;
       if (!good && !sample.anomalous) sample.defect = "good", sample.id = defect + "_" + ids[i];
       if (sample.infrared) sample.id += "_infrared";
@@ -225,10 +232,19 @@ bool is_mulsen(const fs::path& category) {
 bool is_eyecandies(const fs::path& category) {
   const fs::path data = category / "train" / "data";
   if (!is_folder(data)) return false;
-  Notes ignored;
-  const Files files = images_of(data, ignored);
-  return std::any_of(files.begin(), files.end(),
-                     [](const auto& file) { return file.first.ends_with("_image_4"); });
+  const std::vector<fs::path> images = list_folder(data).images;
+  return std::any_of(images.begin(), images.end(),
+                     [](const fs::path& image) { return image.stem().string().ends_with(photograph); });
+}
+
+fs::path depth_beside(const fs::path& image) {
+  const fs::path folder = image.parent_path();
+  std::string id = image.stem().string();
+  if (folder.filename() == "rgb") return depth_folder_3d(folder.parent_path()) / (id + ".tiff");
+  if (id.ends_with(photograph)) id.resize(id.size() - photograph.size());
+  std::error_code error;
+  const fs::path tiff = folder / (id + "_depth.tiff");
+  return fs::exists(tiff, error) ? tiff : folder / (id + "_depth.png");
 }
 
 Dataset read_mvtec_3d(const fs::path& root, const std::vector<std::string>& categories) {

@@ -31,7 +31,8 @@ Image with_depth(Image rgb, const std::filesystem::path& file) {
 Image colours_of(Image image) {
   if (image.channels <= 3) return image;
   Image result(image.width, image.height, 3);
-  const auto pixels = static_cast<size_t>(image.width * image.height), channels = static_cast<size_t>(image.channels);
+  const auto pixels = static_cast<size_t>(image.width * image.height),
+             channels = static_cast<size_t>(image.channels);
   for (size_t i = 0; i < pixels; ++i) std::copy_n(&image.pixels[i * channels], 3, &result.pixels[i * 3]);
   return result;
 }

@@ -22,7 +22,7 @@ struct Picture {
   Picture(std::filesystem::path file, std::optional<Strip> columns) : path(std::move(file)), strip(columns) {}
 
   std::filesystem::path path;
-  std::optional<Strip> strip;  // none: the whole file
+  std::optional<Strip> strip;                       // none: the whole file
   std::optional<std::filesystem::path> depth = {};  // of the same scene (load_depth)
 };
 

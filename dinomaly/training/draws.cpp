@@ -19,21 +19,23 @@ Draws::Draws(const std::vector<Sample>& samples, uint64_t seed) : seed_(seed) {
       place = objects.try_emplace({sample.category, sample.object}, place).first->second;
     if (place == choices_.size()) choices_.emplace_back();
     std::vector<int64_t>& choice = choices_[place];
-    choice.insert(sample.grouping == Grouping::rgb_and_infrared && !sample.infrared ? choice.begin() : choice.end(),
-                  static_cast<int64_t>(i));
+    choice.insert(
+        sample.grouping == Grouping::rgb_and_infrared && !sample.infrared ? choice.begin() : choice.end(),
+        static_cast<int64_t>(i));
   }
   for (const std::vector<int64_t>& choice : choices_)
     check(!pairs_ || choice.size() == 2, "draws: {} images where a pair is needed", choice.size());
 }
 
 int64_t Draws::in_batch(int64_t images) const {
-  check_input(!pairs_ || images % 2 == 0, "--batch: {} is odd; a batch is RGB images and as many infrared ones",
-              images);
+  check_input(!pairs_ || images % 2 == 0,
+              "--batch: {} is odd; a batch is RGB images and as many infrared ones", images);
   return pairs_ ? images / 2 : images;
 }
 
 std::vector<int64_t> Draws::images(const std::vector<int64_t>& drawn, int64_t first) const {
-  constexpr uint64_t apart = 0x7669657773;  // from the order of the data and dropout, which have the same seed
+  constexpr uint64_t apart =
+      0x7669657773;  // from the order of the data and dropout, which have the same seed
   std::vector<int64_t> result;
   if (pairs_) {
     for (const size_t sensor : {size_t{0}, size_t{1}}) {

@@ -54,9 +54,10 @@ std::string feature_key(const Dinomaly& model, const std::vector<Sample>& sample
   const nlohmann::json options = config.to_json();
   for (const char* name :
        {"preset", "target_blocks", "encoder_groups", "remove_class_token", "context_recentering", "resize_h",
-        "resize_w", "crop_h", "crop_w", "mean", "std", "exif_orientation", "bit_depth", "with_depth"}) {
+        "resize_w", "crop_h", "crop_w", "mean", "std", "exif_orientation", "bit_depth"}) {
     key[name] = options.at(name);
   }
+  if (config.with_depth) key["with_depth"] = true;
   return sha256_of(key.dump());
 }
 

@@ -1,4 +1,7 @@
 // train, eval and report on data sets whose objects have several images.
+#include <map>
+#include <sstream>
+
 #include "dinomaly/image/image.h"
 #include "tensor/random.h"
 #include "tests/dinomaly/cli/train_command.h"
@@ -48,7 +51,8 @@ json trained_and_judged(const TemporaryFolder& folder, const std::string& expect
   CHECK(contains(run_well(folder, run).out, "data: " + expected_layout + "\n"));
   const std::string model_and_data =
       fmt::format("{0}/out/model.safetensors {0}/data ", folder.path().string());
-  const json judged = json::parse(run_well(folder, "eval " + model_and_data + "--json -").out).at("categories");
+  const json judged =
+      json::parse(run_well(folder, "eval " + model_and_data + "--batch 2 --json -").out).at("categories");
   CHECK(judged == json_of(folder / "out/metrics.json").at("categories"));
   run_well(folder, "eval " + model_and_data + "--protocol official");
   run_well(folder, "report " + model_and_data + "--out " + (folder / "report.html").string());
@@ -88,12 +92,15 @@ TEST_CASE("views: MVTec 3D-AD is trained on with its depth, which the model then
   }
   draw_mask(bagel / "test/hole/gt/0.png", 64, 64, 20);
   CHECK(trained_and_judged(folder, "MVTec 3D-AD").at("bagel").at("pixel_auroc").is_number());
-  const json config = json::parse(SafeTensors::load(folder / "out/model.safetensors").metadata().at("config"));
+  const json config =
+      json::parse(SafeTensors::load(folder / "out/model.safetensors").metadata().at("config"));
   CHECK(config.at("with_depth") == true);
-  check_refused(folder,
-                fmt::format("predict {0}/out/model.safetensors {0}/data/bagel/test/good/rgb/0.png",
-                            folder.path().string()),
-                "the model was trained on images with their depth");
+  const std::string predict = fmt::format("predict {0}/out/model.safetensors ", folder.path().string());
+  run_well(folder, predict + (bagel / "test/good/rgb/0.png").string());
+  fs::copy(bagel / "test/good/rgb/0.png", folder / "part.png");
+  const Outcome missing = run_dinomaly(folder, predict + (folder / "part.png").string());
+  CHECK(missing.status == 2);
+  CHECK(contains(missing.error, "part_depth.png"));
   write_file(bagel / "test/hole/xyz/0.tiff", "no depth");
   check_refused(folder, small_run(folder, "more"), "test/hole/xyz/0.tiff");
 }
@@ -104,7 +111,8 @@ TEST_CASE("views: MulSen-AD is trained on in pairs, and an object's scores add u
   uint64_t seed = 0;
   for (const char* sensor : {"RGB", "Infrared"}) {
     const fs::path cube = folder / "data/cube" / sensor;
-    for (const char* name : {"train/0.png", "train/1.png", "test/good/0.png", "test/hole/0.png", "test/hole/1.png"})
+    for (const char* name :
+         {"train/0.png", "train/1.png", "test/good/0.png", "test/hole/0.png", "test/hole/1.png"})
       draw(cube / name, 64, 64, ++seed);
     draw_mask(cube / "GT/hole/0.png", 64, 64, 20);
   }
@@ -114,4 +122,40 @@ TEST_CASE("views: MulSen-AD is trained on in pairs, and an object's scores add u
     CHECK(cube.at(key).is_number());
   check_refused(folder, small_run(folder, "more") + "--batch 3", "--batch: 3 is odd");
   check_refused(folder, small_run(folder, "more") + "--batch 6", "--batch: 6 images per batch");
+}
+
+TEST_CASE("views: predict judges the images of a folder as one object, after the images") {
+  const TemporaryFolder folder;
+  make_small_project(folder);
+  const std::string flags = fmt::format(
+      "predict {0}/model {0}/data/wood/test --object-by folder --threshold 0 --json", folder.path().string());
+  const Outcome outcome = run_well(folder, flags);
+  std::istringstream lines(outcome.out);
+  std::map<std::string, int64_t> images;
+  std::vector<json> objects;
+  for (std::string line; std::getline(lines, line);) {
+    const json one = json::parse(line);
+    if (one.contains("object")) {
+      objects.push_back(one);
+    } else {
+      CHECK(objects.empty());
+      ++images[fs::path(one["image"].get<std::string>()).parent_path().string()];
+    }
+  }
+  REQUIRE(objects.size() == images.size());
+  for (const json& object : objects) {
+    CHECK(object["images"] == images.at(object["object"]));
+    CHECK(object["score"] > 0);
+    CHECK(object["anomalous"] == true);
+  }
+  CHECK(run_dinomaly(folder, flags + " --fail-on-anomaly").status == 1);
+  const std::string alone = fmt::format(
+      "predict {0}/model {0}/data/wood/test/good/000.png --object-by folder", folder.path().string());
+  // The score of an object of one image is that of the image.
+  std::istringstream both(run_well(folder, alone).out);
+  std::string decision, first, second, skipped;
+  both >> decision >> first;
+  std::getline(both, skipped);
+  both >> decision >> second;
+  CHECK(first == second);
 }

@@ -44,9 +44,10 @@ std::string pairs_in(const std::vector<Sample>& samples) {
 
 TEST_CASE("pairs: MVTec 3D-AD, as published and with prepared depth") {
   const PairTree tree;
-  tree.add({"bagel/train/good/rgb/000.png", "bagel/train/good/xyz/000.tiff", "bagel/validation/good/rgb/000.png",
-            "bagel/test/good/rgb/000.png", "bagel/test/good/xyz/000.tiff", "bagel/test/good/gt/000.png",
-            "bagel/test/hole/rgb/001.png", "bagel/test/hole/xyz/001.tiff", "bagel/test/hole/gt/001.png"});
+  tree.add({"bagel/train/good/rgb/000.png", "bagel/train/good/xyz/000.tiff",
+            "bagel/validation/good/rgb/000.png", "bagel/test/good/rgb/000.png",
+            "bagel/test/good/xyz/000.tiff", "bagel/test/good/gt/000.png", "bagel/test/hole/rgb/001.png",
+            "bagel/test/hole/xyz/001.tiff", "bagel/test/hole/gt/001.png"});
   for (const fs::path& root : {tree.root, tree.root / "bagel"}) {
     const Dataset dataset = read_dataset(root);
     CHECK(dataset.layout == "MVTec 3D-AD");
@@ -90,6 +91,17 @@ TEST_CASE("pairs: Eyecandies; the mask says whether an object is good") {
   CHECK(one_line_with(tree.error(), "00_image_4.png: its partner"));
   fs::remove(tree.root / "Lollipop/train/data/001_depth.png");
   CHECK(one_line_with(tree.error(), "001_image_4.png: its partner"));
+}
+
+TEST_CASE("pairs: the depth of an image that stands in no data set") {
+  const PairTree tree;
+  CHECK(depth_beside(tree.root / "rgb/7.png") == tree.root / "xyz/7.tiff");
+  tree.add({"z/7.tiff"});
+  CHECK(depth_beside(tree.root / "rgb/7.png") == tree.root / "z/7.tiff");
+  CHECK(depth_beside(tree.root / "03_image_4.png") == tree.root / "03_depth.png");
+  CHECK(depth_beside(tree.root / "a.jpg") == tree.root / "a_depth.png");
+  tree.add({"a_depth.tiff"});
+  CHECK(depth_beside(tree.root / "a.jpg") == tree.root / "a_depth.tiff");
 }
 
 TEST_CASE("pairs: MulSen-AD; each sensor has its own label") {

@@ -65,7 +65,8 @@ struct Manta {
 TEST_CASE("views: the images of a folder of Real-IAD are an object; a view without a mask is normal") {
   const TemporaryFolder folder;
   const fs::path root = folder / "set", images = root / "realiad_1024/toy";
-  for (const char* name : {"OK/S1/a.jpg", "OK/S1/b.jpg", "OK/S2/c.jpg", "NG/S1/d.jpg", "NG/S1/e.jpg", "NG/S1/d.png"})
+  for (const char* name :
+       {"OK/S1/a.jpg", "OK/S1/b.jpg", "OK/S2/c.jpg", "NG/S1/d.jpg", "NG/S1/e.jpg", "NG/S1/d.png"})
     write_file(images / name, "");
   const auto entry = [](const char* label, const char* image, const json& mask) {
     return json{{"anomaly_class", label}, {"image_path", image}, {"mask_path", mask}};
@@ -91,13 +92,18 @@ TEST_CASE("views: a picture of MANTA is five views, its mask alike, from the roo
     CHECK(category.name == "maize");
     CHECK(category.train.size() == 10);
     CHECK(category.train[0].grouping == Grouping::strips);
-    CHECK(views_in(category.test) ==
-          "good/2_view1@good/2 good/2_view2@good/2 good/2_view3@good/2 good/2_view4@good/2 good/2_view5@good/2 "
-          "good/mold_2_view1@mold/2 good/mold_2_view3@mold/2 good/mold_2_view4@mold/2 "
-          "mold/2_view2@mold/2+ mold/2_view5@mold/2+");
+    CHECK(
+        views_in(category.test) ==
+        "good/2_view1@good/2 good/2_view2@good/2 good/2_view3@good/2 good/2_view4@good/2 good/2_view5@good/2 "
+        "good/mold_2_view1@mold/2 good/mold_2_view3@mold/2 good/mold_2_view4@mold/2 "
+        "mold/2_view2@mold/2+ mold/2_view5@mold/2+");
     CHECK_NOTHROW(verify_images(category.test));
   }
-  CHECK(read_dataset(manta.root / "agriculture", {}, Layout::mvtec).layout == "MVTec AD (or MPDD)");
+  fs::rename(manta.maize / "ground_truth/mold/2.png", manta.maize / "ground_truth/mold/2_mask.png");
+  CHECK(read_dataset(manta.root).categories.at(0).test.size() == 10);
+  // Whole pictures, where they are asked for.
+  const Dataset whole = read_dataset(manta.root / "agriculture", {}, Layout::mvtec);
+  CHECK(whole.categories.at(0).test.size() == 2);
 }
 
 TEST_CASE("views: a view has its own columns, and the fifth all the rest") {
@@ -116,6 +122,8 @@ TEST_CASE("views: a view has its own columns, and the fifth all the rest") {
   CHECK(*mask.at(0, 1) == 255);
   CHECK(*mask.at(255, 1) == 255);
   CHECK(*load_sample_mask_image(category.test.at(9), 300, 256).at(299, 1) == 255);
+  CHECK(one_line_with(input_error([&] { load_sample_mask_image(second, 300, 256); }),
+                      "2.png: this view of the mask is 256 x 256"));
 }
 
 TEST_CASE("views: pictures and masks of MANTA that do not fit are named") {
@@ -146,7 +154,8 @@ TEST_CASE("views: pictures and masks of MANTA that do not fit are named") {
 TEST_CASE("views: the masks of an image of AutoVI are all images of its folder, and count together") {
   const TemporaryFolder folder;
   const fs::path root = folder / "set", pipe = root / "pipe";
-  for (const char* name : {"train/good/0000.png", "test/good/0000.png", "test/dent/0000.png", "test/dent/0001.png"}) {
+  for (const char* name :
+       {"train/good/0000.png", "test/good/0000.png", "test/dent/0000.png", "test/dent/0001.png"}) {
     fs::create_directories((pipe / name).parent_path());
     save_png(pipe / name, Image(4, 4, 3));
   }
@@ -170,13 +179,15 @@ TEST_CASE("views: the masks of an image of AutoVI are all images of its folder, 
   fs::remove(masks / "0001/0000.png");
   CHECK(one_line_with(input_error([&] { read_dataset(root); }), "test/dent/0001.png: there is no mask in"));
   fs::remove(masks / "0001");
-  CHECK(one_line_with(input_error([&] { read_dataset(root); }), "test/dent/0001.png: the folder of its masks"));
+  CHECK(
+      one_line_with(input_error([&] { read_dataset(root); }), "test/dent/0001.png: the folder of its masks"));
 }
 
 TEST_CASE("views: objects are held out whole") {
   Category category;
   for (int i = 0; i < 20; ++i)
-    category.train.push_back({.defect = "good", .id = fmt::format("{:02}", i), .object = fmt::format("{}", i % 10)});
+    category.train.push_back(
+        {.defect = "good", .id = fmt::format("{:02}", i), .object = fmt::format("{}", i % 10)});
   CHECK(hold_out_every_fifth(category) == 4);
   for (const Sample& sample : category.test) CHECK((sample.object == "4" || sample.object == "9"));
 }

@@ -47,10 +47,11 @@ TEST_CASE("depth picture: the colour table goes from black over red and yellow t
   CHECK(hot_colour(51) == Colour{128, 0, 0});  // 127.5
   // Level 102 is at 25.2, where R bends: 0.8 * 2.5 * 25 / 63 + 0.2 * 1.
   CHECK(hot_colour(102)[0] == 253);
-  // Level 204 is at 50.4, where B begins: 0.4 * (5 * 51 / 63 - 4) = 0.019.
-  CHECK(hot_colour(204) == Colour{255, 255, 5});
+  // Level 204 is at 50.4, where G ends, 0.6 * (2.5 * 50 / 63 - 1) + 0.4, and B begins, 0.4 * (5 * 51 / 63 - 4).
+  CHECK(hot_colour(204) == Colour{255, 253, 5});
   for (int level = 1; level < 256; ++level) {
-    const Colour below = hot_colour(static_cast<uint8_t>(level - 1)), here = hot_colour(static_cast<uint8_t>(level));
+    const Colour below = hot_colour(static_cast<uint8_t>(level - 1)),
+                 here = hot_colour(static_cast<uint8_t>(level));
     for (size_t c = 0; c < 3; ++c) CHECK(here[c] >= below[c]);
   }
 }
@@ -94,9 +95,11 @@ TEST_CASE("depth picture: files that are no depth are one clear line") {
     return error(name);
   };
   constexpr float nan = std::numeric_limits<float>::quiet_NaN(), infinity = INFINITY;
-  CHECK(one_line_with(tiff("nan.tiff", xyz, {1, 1, 1, 1, 1, nan}), "nan.tiff: the depth at (1, 0) is not finite"));
+  CHECK(one_line_with(tiff("nan.tiff", xyz, {1, 1, 1, 1, 1, nan}),
+                      "nan.tiff: the depth at (1, 0) is not finite"));
   CHECK(one_line_with(tiff("inf.tiff", xyz, {1, 1, infinity, 1, 1, 1}), "the depth at (0, 0) is not finite"));
-  CHECK(one_line_with(tiff("none.tiff", xyz, {1, 1, 0, 1, 1, -3}), "none.tiff: no pixel of the depth is above 0"));
+  CHECK(one_line_with(tiff("none.tiff", xyz, {1, 1, 0, 1, 1, -3}),
+                      "none.tiff: no pixel of the depth is above 0"));
   CHECK(tiff("x.tiff", xyz, {nan, 1, 1, 1, 1, 1}).empty());  // x and y are not used
   TiffFormat two = xyz;
   two.samples = 2, two.photometric = PHOTOMETRIC_MINISBLACK;
@@ -124,7 +127,8 @@ TEST_CASE("picture: an image with depth has six channels, and its background is 
   CHECK(colours_of(both).pixels == std::vector<uint8_t>{10, 20, 30, 0, 0, 0});
   CHECK(colours_of(rgb) == rgb);
   save_png(folder / "rgb.png", Image(3, 1, 3));
-  CHECK(one_line_with(input_error([&] { load_picture(picture); }), "xyz.tiff: the depth is 2 x 1, its image 3 x 1"));
+  CHECK(one_line_with(input_error([&] { load_picture(picture); }),
+                      "xyz.tiff: the depth is 2 x 1, its image 3 x 1"));
 }
 
 }  // namespace dinomaly

@@ -30,7 +30,8 @@ Tensor random_images(int64_t count, int64_t channels) {
 }
 
 void check_mean(const Tensor& mean, const Tensor& a, const Tensor& b) {
-  const std::vector<float> means = mean.to_vector<float>(), of_a = a.to_vector<float>(), of_b = b.to_vector<float>();
+  const std::vector<float> means = mean.to_vector<float>(), of_a = a.to_vector<float>(),
+                           of_b = b.to_vector<float>();
   REQUIRE(means.size() == of_a.size());
   float largest = 0;
   for (size_t i = 0; i < means.size(); ++i)
@@ -52,8 +53,10 @@ TEST_CASE("depth: features of an image with depth are the means of both images' 
 }
 
 TEST_CASE("depth: images without depth do not fit a model that knows it, nor the other way round") {
-  CHECK(one_line_with(input_error([] { model_with_depth(true)->encode(random_images(1, 3)); }), "with their depth"));
-  CHECK(one_line_with(input_error([] { model_with_depth(false)->encode(random_images(1, 6)); }), "images alone"));
+  CHECK(one_line_with(input_error([] { model_with_depth(true)->encode(random_images(1, 3)); }),
+                      "with their depth"));
+  CHECK(one_line_with(input_error([] { model_with_depth(false)->encode(random_images(1, 6)); }),
+                      "images alone"));
 }
 
 }  // namespace dinomaly

@@ -39,7 +39,8 @@ TEST_CASE("draws: one strip of a picture at random each time, from the seed and 
     CHECK(images[0] % 2 == 0);
     CHECK(images[1] % 2 == 1);
     CHECK(images[2] == 10);
-    CHECK(again.images({1}, 3 * i + 1) == std::vector<int64_t>{images[1]});  // a draw depends on its number alone
+    CHECK(again.images({1}, 3 * i + 1) ==
+          std::vector<int64_t>{images[1]});  // a draw depends on its number alone
     alike += other.images({0}, 3 * i)[0] == images[0];
     ++seen[images[0]];
   }
