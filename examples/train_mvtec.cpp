@@ -11,6 +11,7 @@
 #include "dinomaly/base/folder_lock.h"
 #include "dinomaly/base/program.h"
 #include "dinomaly/base/stopwatch.h"
+#include "dinomaly/data/layout.h"
 #include "dinomaly/evaluation/evaluate_all.h"
 #include "dinomaly/model/loss.h"
 #include "dinomaly/model/model_file.h"
@@ -62,7 +63,7 @@ static std::optional<TrainOptions> parse(int argc, char** argv) {
   CLI::App app{"Train and evaluate Dinomaly on an MVTec AD folder"};
   app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   app.add_option("--data", options.data, "data set (default: images drawn by the program)");
-  app.add_option("--layout", options.layout, "auto, mvtec, visa-raw, visa, real-iad, btad, csv or folder");
+  app.add_option("--layout", options.layout, "auto, " + layout_names());
   app.add_option("--categories", options.categories, "a,b: the categories to train on (default: all)")
       ->delimiter(',');
   app.add_option("--shots", options.shots, "few-shot training: images of each category, varied; 0: all");

@@ -47,9 +47,7 @@ void add_data_flags(CLI::App& command, DataFlags& flags) {
   command.add_option("--categories", flags.categories, "a,b: the categories to judge (default: all)")
       ->delimiter(',')
       ->allow_extra_args(false);
-  command
-      .add_option("--layout", flags.layout,
-                  "auto (auto-detected), mvtec, visa-raw, visa, real-iad, btad, csv or folder")
+  command.add_option("--layout", flags.layout, "auto (auto-detected), " + layout_names())
       ->capture_default_str();
 }
 

@@ -16,6 +16,7 @@
 #include "dinomaly/cli/image_source.h"
 #include "dinomaly/cli/prediction_writer.h"
 #include "dinomaly/cli/stop_signal.h"
+#include "dinomaly/data/pairs.h"
 #include "dinomaly/image/image_files.h"
 #include "dinomaly/image/result_mark.h"
 #include "dinomaly/inference/for_each_prediction.h"
@@ -27,7 +28,7 @@ namespace {
 struct PredictFlags {
   DetectorFlags detector;
   std::vector<std::string> inputs;
-  std::string watched, out, moved_to, maps = "none", category;
+  std::string watched, out, moved_to, maps = "none", category, object_by;
   std::optional<double> threshold, pixel_threshold;
   std::optional<int64_t> min_area;
   InspectionFlags inspection;
@@ -113,6 +114,21 @@ bool report_not_judged(const ImageSource& source, const PredictionWriter& writer
   return missed > 0;
 }
 
+// The next image, with its depth for a model that asks for it: a missing one is that image's error.
+std::optional<Picture> picture_of(const std::optional<std::filesystem::path>& image, const Config& config) {
+  if (!image) return std::nullopt;
+  Picture picture(*image);
+  if (config.with_depth) picture.depth = depth_beside(*image);
+  return picture;
+}
+
+void check_objects(const PredictFlags& options, const Inspection& inspection) {
+  if (options.object_by.empty()) return;
+  check_input(options.object_by == "folder", "--object-by: '{}' is not folder", options.object_by);
+  check_input(options.watched.empty(), "--object-by: with --watch no object is ever complete");
+  check_input(!inspection.tiling.on(), "--object-by: objects are not judged in tiles");
+}
+
 int run_predict(const PredictFlags& options) {
   check_input(options.min_area.value_or(1) >= 1, "--min-area: {} is not positive", *options.min_area);
   parse_map_format(options.maps);
@@ -123,6 +139,7 @@ int run_predict(const PredictFlags& options) {
   // The inspection asked for, otherwise that of the calibration: its thresholds hold for no other.
   const Inspection inspection = inspection_of(
       options.inspection, detector.calibration ? detector.calibration->inspection : Inspection{});
+  check_objects(options, inspection);
   const OutputOptions output = output_options(options, detector.calibration, inspection);
   const Predictor predictor(*detector.model, inspection, options.detector.batch);
   if (!options.out.empty() && is_unused_folder(options.out)) mark_result_folder(options.out);
@@ -135,13 +152,15 @@ int run_predict(const PredictFlags& options) {
       {options.json  ? PredictionWriter::Lines::json
        : options.csv ? PredictionWriter::Lines::csv
                      : PredictionWriter::Lines::text,
-       options.moved_to, output, detector.training_images.value_or(TrainingImages{}), inspection.tiling.on()},
+       options.moved_to, output, detector.training_images.value_or(TrainingImages{}), inspection.tiling.on(),
+       options.object_by.empty() ? std::nullopt : std::optional(predictor.config().score_ratio)},
       OutputNames(options.inputs, options.watched), progress);
-  ReadAhead images([&](std::stop_token stop) { return source.next(stop); },
-                   [&](const Image& rgb) { return predictor.inputs(rgb); },
-                   {.most_ahead = static_cast<size_t>(2 * options.detector.batch),
-                    .pixels = predictor.pixels(),
-                    .tiling = predictor.tiling()});
+  ReadAhead images(
+      [&](std::stop_token stop) { return picture_of(source.next(stop), detector.model->config()); },
+      [&](const Image& rgb) { return predictor.inputs(rgb); },
+      {.most_ahead = static_cast<size_t>(2 * options.detector.batch),
+       .pixels = predictor.pixels(),
+       .tiling = predictor.tiling()});
   for_each_prediction(predictor, images, {[&](const InputImage& image, const Prediction& prediction) {
                         writer.write(image, prediction);
                       }});
@@ -162,7 +181,8 @@ void add_predict(CLI::App& app, Work& work) {
   auto options = std::make_shared<PredictFlags>();
   CLI::App* command = app.add_subcommand("predict", "judge images: score, decision, regions, overlay, map");
   command->footer(
-      "Exit status: 0 done, 1 an image is anomalous (with --fail-on-anomaly), 2 a file was not judged or not "
+      "Exit status: 0 done, 1 an image or object is anomalous (with --fail-on-anomaly), 2 a file was not "
+      "judged or not "
       "written, 130 or 143 stopped by SIGINT or SIGTERM\n"
       "Examples:\n"
       "  dinomaly predict model.safetensors part.png --out results\n"
@@ -175,6 +195,9 @@ void add_predict(CLI::App& app, Work& work) {
       "those below and linked ones. Every other file is named at the end, but for hidden and system files "
       "and this "
       "program's own results.\n"
+      "A model trained on images with depth reads that of ID.png from ID_depth.png or ID_depth.tiff beside "
+      "it, that of "
+      "rgb/ID.png from z/ID.tiff or xyz/ID.tiff.\n"
       "Images are judged, and coordinates and overlays given, as people see them: turned by their EXIF "
       "orientation, unless the model was trained without. An alpha is dropped. Of samples of 16 bits the "
       "eight highest of the model's bit_depth are used; TIFFs of 9 to 15 bits and PNMs say their depth.\n"
@@ -206,6 +229,10 @@ void add_predict(CLI::App& app, Work& work) {
   command->add_option("--pixel-threshold", options->pixel_threshold, "map values above this form regions");
   command->add_option("--category", options->category,
                       "use the thresholds of this category (calibrate --per-category)");
+  command->add_option(
+      "--object-by", options->object_by,
+      "folder: the images of a folder show one object; after all images a line for each object follows, "
+      "whose score is that of all its maps together, and whose threshold is that of images");
   command->add_option("--min-area", options->min_area,
                       "smallest region that is listed and outlined, in pixels (default: a ten-thousandth of "
                       "the inspected area)");

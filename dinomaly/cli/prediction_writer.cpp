@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 #include <utility>
+#include <vector>
 
 #include "dinomaly/base/framework.h"
 #include "dinomaly/base/json_text.h"
@@ -13,6 +14,7 @@ namespace dinomaly {
 
 PredictionWriter::PredictionWriter(Options options, OutputNames names, Progress& progress)
     : options_(std::move(options)), names_(std::move(names)), progress_(progress) {
+  if (options_.object_ratio) objects_.emplace(*options_.object_ratio, options_.output.image_threshold);
   if (options_.lines == Lines::csv) fmt::print("{}\n", csv_header());
   flush_output();
 }
@@ -30,6 +32,7 @@ void PredictionWriter::write(const InputImage& image, const Prediction& predicti
     failed_ = failed_ || image.width > 0;  // its file is whole
     complain(image.error);
   }
+  if (objects_) objects_->add(image, prediction);
   ++images_;
   anomalous_ = anomalous_ || verdict.anomalous;
   print(verdict);
@@ -37,6 +40,18 @@ void PredictionWriter::write(const InputImage& image, const Prediction& predicti
   flush_output();
   for (const std::string& why : verdict.unwritten) fail(why);
   if (!options_.moved_to.empty() && verdict.error.empty()) move(verdict);
+}
+
+void PredictionWriter::finish() {
+  for (const ObjectVerdict& verdict : objects_ ? objects_->verdicts() : std::vector<ObjectVerdict>{}) {
+    progress_.make_room();
+    fmt::print("{}\n", options_.lines == Lines::json  ? json_text(to_json(verdict))
+                       : options_.lines == Lines::csv ? to_csv(verdict)
+                                                      : to_text(verdict));
+    anomalous_ |= verdict.anomalous;
+  }
+  flush_output();
+  warnings_.count_others();
 }
 
 void PredictionWriter::print(const Verdict& verdict) {

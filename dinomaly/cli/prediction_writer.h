@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "dinomaly/base/progress.h"
@@ -9,6 +10,7 @@
 #include "dinomaly/cli/warning_log.h"
 #include "dinomaly/image/read_ahead.h"
 #include "dinomaly/inference/predict.h"
+#include "dinomaly/report/object_output.h"
 #include "dinomaly/report/prediction_output.h"
 
 namespace dinomaly {
@@ -22,14 +24,15 @@ class PredictionWriter {
     OutputOptions output;
     TrainingImages training_images;
     bool tiled = false;
+    std::optional<double> object_ratio = {};  // ObjectJudge's; none: images are not judged as objects
   };
   // Prints the header of a CSV. `progress` must outlive the writer.
   PredictionWriter(Options options, OutputNames names, Progress& progress);
 
   // Prints the verdict, or the image's error, and whatever went wrong with files, a line each.
   void write(const InputImage& image, const Prediction& prediction);
-  // Counts the warnings that were left out.
-  void finish() const { warnings_.count_others(); }
+  // Prints the verdicts on objects, and counts the warnings that were left out.
+  void finish();
 
   bool any_anomalous() const { return anomalous_; }
   // Images that came, and those of them that could not be read or judged.
@@ -48,6 +51,7 @@ class PredictionWriter {
   OutputNames names_;
   Progress& progress_;
   WarningLog warnings_;
+  std::optional<ObjectJudge> objects_;
   bool anomalous_ = false, failed_ = false;
   int64_t images_ = 0, damaged_ = 0;
 };

@@ -1,5 +1,6 @@
 // dinomaly train DATA: from a folder of images to a detector.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -56,6 +57,9 @@ int train(TrainOptions options) {
   const Dataset dataset = open_dataset(options);
   fit_batch(options, dataset);
   set_bit_depth(options, dataset);
+  const std::vector<Sample> samples = training_samples(dataset);
+  options.config.with_depth = std::any_of(samples.begin(), samples.end(),
+                                          [](const Sample& sample) { return sample.depth.has_value(); });
   if (!lock) lock.emplace(options.out);
   const std::vector<Part> parts = parts_of(dataset, options);
   if (!options.resume && !options.force) {

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 
 #include "dinomaly/cli/device_flag.h"
+#include "dinomaly/data/layout.h"
 #include "dinomaly/report/results.h"
 
 namespace dinomaly {
@@ -36,10 +37,10 @@ void TrainFlags::add_config(CLI::App& app, const std::string& name, T Config::*f
 TrainFlags::TrainFlags(CLI::App& app) {
   app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   add(app, "DATA", &TrainOptions::data,
-      "folder in the layout of MVTec AD, VisA, Real-IAD, MPDD or BTAD, a CSV of images, or a plain folder of "
-      "good images (default: images drawn by the program)");
-  add(app, "--layout", &TrainOptions::layout,
-      "auto (auto-detected), mvtec, visa-raw, visa, real-iad, btad, csv or folder");
+      "folder in the layout of MVTec AD, VisA, Real-IAD, MPDD, BTAD, AutoVI, MANTA, MVTec 3D-AD, Eyecandies "
+      "or "
+      "MulSen-AD, a CSV of images, or a plain folder of good images (default: images drawn by the program)");
+  add(app, "--layout", &TrainOptions::layout, "auto (auto-detected), " + layout_names());
   add(app, "--categories", &TrainOptions::categories, "a,b: the categories to train on (default: all)");
   add(app, "--shots", &TrainOptions::shots,
       "few-shot training: so many images of each category, drawn by the seed and varied in each step (crop, "

@@ -274,10 +274,10 @@ std::vector<PaperEvaluation> TrainRun::judge(Calibrator* calibrator) {
 TrainingImages TrainRun::training_images() const {
   constexpr size_t most = 64;
   const std::vector<Sample>& samples = features_.samples();
-  std::vector<std::filesystem::path> paths;
+  std::vector<Picture> pictures;
   const size_t count = std::min(most, samples.size());
-  for (size_t i = 0; i < count; ++i) paths.push_back(samples[i * samples.size() / count].image);
-  ReadAhead images(in_order(std::move(paths)), [](const Image&) { return Tensor(); },
+  for (size_t i = 0; i < count; ++i) pictures.push_back(picture_of(samples[i * samples.size() / count]));
+  ReadAhead images(in_order(std::move(pictures)), [](const Image&) { return Tensor(); },
                    {.pixels = model_->config().image.pixels, .keep = no_pixels});
   TrainingImages result;
   for (auto read = images.next(1); !read.empty(); read = images.next(1)) {

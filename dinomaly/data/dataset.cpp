@@ -4,6 +4,18 @@
 
 namespace dinomaly {
 
+Picture picture_of(const Sample& sample) {
+  Picture picture(sample.image, sample.strip);
+  picture.depth = sample.depth;
+  return picture;
+}
+
+std::vector<Picture> pictures_of(const std::vector<Sample>& samples) {
+  std::vector<Picture> pictures;
+  for (const Sample& sample : samples) pictures.push_back(picture_of(sample));
+  return pictures;
+}
+
 std::string missing_classes(const Category& category) {
   const auto& test = category.test;
   if (test.empty()) return "no labelled test images";

@@ -7,7 +7,17 @@
 #include <string>
 #include <vector>
 
+#include "dinomaly/image/picture.h"
+
 namespace dinomaly {
+
+// How images that show one object are used.
+enum class Grouping {
+  none,              // each image is an object of its own
+  views,             // images of an object, each trained on by itself
+  strips,            // the same, side by side in one file: training takes one of them at random each time
+  rgb_and_infrared,  // two images of an object: training takes both, and their scores add up
+};
 
 struct Sample {
   std::string category = {};
@@ -16,7 +26,19 @@ struct Sample {
   std::filesystem::path image = {};
   std::optional<std::filesystem::path> mask = {};  // of anomalous images
   bool anomalous = false;
+  std::vector<std::filesystem::path> further_masks = {};  // what any mask marks is defective
+
+  // Samples of a category's part that share a name are the views of one object; empty with Grouping::none.
+  std::string object = {};
+  Grouping grouping = Grouping::none;
+  std::optional<Strip> strip = {};  // the columns of `image` that are meant; none: the whole file
+  bool infrared = false;            // with rgb_and_infrared
+  std::optional<std::filesystem::path> depth = {};  // the depth of the image's scene
 };
+
+// What the sample's pixels are read from.
+Picture picture_of(const Sample& sample);
+std::vector<Picture> pictures_of(const std::vector<Sample>& samples);
 
 struct Category {
   std::string name;

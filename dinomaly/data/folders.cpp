@@ -175,8 +175,13 @@ int64_t hold_out_good(Category& category) {
 
 int64_t hold_out_every_fifth(Category& category) {
   std::vector<Sample> kept, held;
-  for (size_t i = 0; i < category.train.size(); ++i) {
-    (i % 5 == 4 ? held : kept).push_back(category.train[i]);
+  std::map<std::string, size_t> objects;  // by name, in the order of their first views
+  size_t next = 0;
+  for (const Sample& sample : category.train) {
+    size_t object = next;
+    if (!sample.object.empty()) object = objects.try_emplace(sample.object, next).first->second;
+    if (object == next) ++next;
+    (object % 5 == 4 ? held : kept).push_back(sample);
   }
   category.train = kept;
   category.test.insert(category.test.end(), held.begin(), held.end());

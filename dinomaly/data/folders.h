@@ -55,8 +55,9 @@ struct ListedSample {
 std::vector<Category> assemble(std::vector<ListedSample> rows, const std::vector<std::string>& asked,
                                const std::string& source);
 
-// If a category has anomalous test images but no good ones, every fifth training image becomes a good test
-// image (anomalib's share of 0.2). Returns how many.
+// If a category has anomalous test images but no good ones, every fifth training image (or object, with all of its
+// views) becomes a good test image (anomalib's share of 0.2). Returns how many
+// images.
 int64_t hold_out_good(Category& category);
 // The same, whatever test images there are.
 int64_t hold_out_every_fifth(Category& category);

@@ -9,7 +9,9 @@
 #include "dinomaly/data/folders.h"
 #include "dinomaly/data/image_folder.h"
 #include "dinomaly/data/listed.h"
+#include "dinomaly/data/manta.h"
 #include "dinomaly/data/mvtec.h"
+#include "dinomaly/data/pairs.h"
 #include "tensor/error.h"
 
 namespace dinomaly {
@@ -23,14 +25,19 @@ struct KnownLayout {
   const char* flag;
   const char* title;
 };
-constexpr std::array<KnownLayout, 8> known_layouts{{{Layout::automatic, "auto", ""},
-                                                    {Layout::mvtec, "mvtec", "MVTec AD (or MPDD)"},
-                                                    {Layout::visa_raw, "visa-raw", "VisA as published"},
-                                                    {Layout::visa, "visa", "VisA rearranged"},
-                                                    {Layout::real_iad, "real-iad", "Real-IAD"},
-                                                    {Layout::btad, "btad", "BTAD"},
-                                                    {Layout::csv, "csv", "a CSV list"},
-                                                    {Layout::folder, "folder", "a plain folder"}}};
+constexpr std::array known_layouts{KnownLayout{Layout::automatic, "auto", ""},
+                                   KnownLayout{Layout::mvtec, "mvtec", "MVTec AD (or MPDD)"},
+                                   KnownLayout{Layout::visa_raw, "visa-raw", "VisA as published"},
+                                   KnownLayout{Layout::visa, "visa", "VisA rearranged"},
+                                   KnownLayout{Layout::real_iad, "real-iad", "Real-IAD"},
+                                   KnownLayout{Layout::btad, "btad", "BTAD"},
+                                   KnownLayout{Layout::autovi, "autovi", "AutoVI"},
+                                   KnownLayout{Layout::manta, "manta", "MANTA"},
+                                   KnownLayout{Layout::mvtec_3d, "mvtec-3d", "MVTec 3D-AD"},
+                                   KnownLayout{Layout::eyecandies, "eyecandies", "Eyecandies"},
+                                   KnownLayout{Layout::mulsen, "mulsen", "MulSen-AD (RGB and infrared)"},
+                                   KnownLayout{Layout::csv, "csv", "a CSV list"},
+                                   KnownLayout{Layout::folder, "folder", "a plain folder"}};
 
 bool any_category(const fs::path& root, const std::function<bool(const fs::path&)>& fits) {
   const auto names = folders_of(root);
@@ -51,6 +58,15 @@ bool is_rearranged_visa(const fs::path& category) {
   Notes ignored;  // its reader will note them
   const auto images = images_of(bad, ignored);
   return !images.empty() && images_of(masks, ignored).contains(images.begin()->first);
+}
+
+// AutoVI has folders where MVTec AD has masks. Source: zenodo.org/records/10459003 and anomalib's reader of it.
+bool has_folders_of_masks(const fs::path& category) {
+  const fs::path masks = entry_named(category, "ground_truth");
+  if (!has_train(category, "good") || !is_folder(masks)) return false;
+  const auto defects = folders_of(masks);
+  return std::any_of(defects.begin(), defects.end(),
+                     [&](const std::string& defect) { return !folders_of(masks / defect).empty(); });
 }
 
 // A data set, or its one category if `root` itself has the folder train.
@@ -76,6 +92,16 @@ Dataset read_as(Layout layout, const fs::path& root, const std::vector<std::stri
       return read_real_iad(root, categories);
     case Layout::btad:
       return read_folders(root, categories, {"ok", ""});
+    case Layout::autovi:
+      return read_folders(root, categories, {.masks_in_folders = true});
+    case Layout::manta:
+      return read_manta(root, categories);
+    case Layout::mvtec_3d:
+      return read_mvtec_3d(root, categories);
+    case Layout::eyecandies:
+      return read_eyecandies(root, categories);
+    case Layout::mulsen:
+      return read_mulsen(root, categories);
     case Layout::csv:
       return read_csv_dataset(root, categories);
     case Layout::folder:
@@ -91,7 +117,16 @@ Layout parse_layout(const std::string& name) {
   for (const KnownLayout& known : known_layouts) {
     if (name == known.flag) return known.layout;
   }
-  fail_input("--layout: '{}' is not one of auto, mvtec, visa-raw, visa, real-iad, btad, csv, folder", name);
+  fail_input("--layout: '{}' is not auto, {}", name, layout_names());
+}
+
+std::string layout_names() {
+  std::string names;
+  for (size_t i = 1; i < known_layouts.size(); ++i) {
+    if (i > 1) names += i + 1 == known_layouts.size() ? " or " : ", ";
+    names += known_layouts[i].flag;
+  }
+  return names;
 }
 
 Layout recognise_layout(const fs::path& root) {
@@ -108,6 +143,11 @@ Layout recognise_layout(const fs::path& root) {
   if (is_folder(root / "realiad_jsons")) return Layout::real_iad;
   if (is_folder(root / "1cls") || is_rearranged_visa(root) || any_category(root, is_rearranged_visa))
     return Layout::visa;
+  if (is_mulsen(root) || any_category(root, is_mulsen)) return Layout::mulsen;
+  if (is_mvtec_3d(root) || any_category(root, is_mvtec_3d)) return Layout::mvtec_3d;
+  if (is_eyecandies(root) || any_category(root, is_eyecandies)) return Layout::eyecandies;
+  if (is_manta(root)) return Layout::manta;
+  if (has_folders_of_masks(root) || any_category(root, has_folders_of_masks)) return Layout::autovi;
   if (has_good(root) || any_category(root, has_good)) return Layout::mvtec;
   if (has_ok(root) || any_category(root, has_ok)) return Layout::btad;
   return Layout::folder;

@@ -85,11 +85,16 @@ void read_real_iad_part(const json& document, const char* part, const fs::path& 
     const json& entry = (*list)[i];
     const std::string source = fmt::format("{}: {}[{}]", file.string(), part, i);
     check_input(entry.is_object(), "{}: not an object", source);
-    const std::string label = text_of(entry, "anomaly_class");
+    const std::string label = text_of(entry, "anomaly_class"), image = text_of(entry, "image_path");
     check_input(!label.empty(), "{}: no anomaly_class", source);
-    ListedSample row = listed(category, label == "OK" ? "good" : label,
-                              listed_file(images / category, text_of(entry, "image_path"), source, true),
-                              std::string(part) == "train");
+    // A defect of the object need not be seen in each of its views: one without a mask is normal.
+    const auto mask = entry.find("mask_path");
+    const bool normal = label == "OK" || mask == entry.end() || mask->is_null();
+    ListedSample row =
+        listed(category, normal ? "good" : label, listed_file(images / category, image, source, true),
+               std::string(part) == "train");
+    row.sample.object = fs::path(image).parent_path().generic_string();
+    if (!row.sample.object.empty()) row.sample.grouping = Grouping::views;
     if (row.sample.anomalous) {
       row.sample.mask =
           listed_file(images / category, text_of(entry, "mask_path"), source + ": mask_path", true);

@@ -18,7 +18,9 @@ Dataset read_visa_raw(const std::filesystem::path& root, const std::vector<std::
 
 // Real-IAD (Wang et al., CVPR 2024): ROOT/realiad_jsons[/realiad_jsons]/CATEGORY.json with the lists "train"
 // and "test" of {anomaly_class, image_path, mask_path}; "OK" is normal; paths from ROOT/realiad_1024/CATEGORY
-// (or realiad_512, realiad_256, realiad_raw: the first that exists).
+// (or realiad_512, realiad_256, realiad_raw: the first that exists). The images of one folder are the views of one
+// object; a view is anomalous if its class is not "OK" and mask_path is not null (as in the authors' Dinomaly2,
+// dataset.py, RealIADDatasetv2).
 Dataset read_real_iad(const std::filesystem::path& root, const std::vector<std::string>& categories = {});
 
 // A CSV with the columns path, label, mask, category, split; only path is required. Paths are relative to the

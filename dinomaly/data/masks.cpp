@@ -5,15 +5,44 @@
 
 #include "dinomaly/base/framework.h"
 #include "dinomaly/image/image.h"
+#include "dinomaly/image/picture.h"
 #include "dinomaly/image/pixel_rows.h"
 #include "tensor/error.h"
 
 namespace dinomaly {
 
+namespace {
+
+// A mask is as large as its file's image, of which the picture may be a strip.
+Image mask_of_picture(const Sample& sample, const std::filesystem::path& file, int64_t width,
+                      int64_t height) {
+  if (!sample.strip) return load_mask(file, width, height);
+  const PixelLayout whole = open_pixels(sample.image)->layout();
+  Image mask = cut_strip(load_mask(file, whole.width, whole.height), *sample.strip, file);
+  check_input(mask.width == width && mask.height == height,
+              "{}: this view of the mask is {} x {}, what it is compared with {} x {} pixels", file.string(),
+              mask.width, mask.height, width, height);
+  return mask;
+}
+
+}  // namespace
+
+Image load_sample_mask_image(const Sample& sample, int64_t width, int64_t height) {
+  Image result = mask_of_picture(sample, sample.mask.value(), width, height);
+  for (const std::filesystem::path& file : sample.further_masks) {
+    const Image further = mask_of_picture(sample, file, width, height);
+    for (size_t i = 0; i < result.pixels.size(); ++i)
+      result.pixels[i] = std::max(result.pixels[i], further.pixels[i]);
+  }
+  return result;
+}
+
 Tensor load_sample_mask(const Sample& sample, int64_t width, int64_t height, const ImageConfig& config,
                         int64_t map_size) {
   if (!sample.mask) return Tensor::zeros({map_size, map_size}, Dtype::u8);
-  return preprocess_mask(load_mask(*sample.mask, width, height), config, map_size);
+  // Dinomaly2 takes more than half after resizing for these, anything at all for others.
+  const uint8_t above = sample.grouping == Grouping::rgb_and_infrared ? 127 : 0;
+  return preprocess_mask(load_sample_mask_image(sample, width, height), config, map_size, above);
 }
 
 void verify_images(const std::vector<Sample>& samples, const PixelRules& rules) {
@@ -21,8 +50,8 @@ void verify_images(const std::vector<Sample>& samples, const PixelRules& rules) 
 #pragma omp parallel for schedule(dynamic)
   for (size_t i = 0; i < samples.size(); ++i) {
     try {  // an exception must not leave the parallel region
-      const Image image = load_image_rgb(samples[i].image, rules);
-      if (samples[i].mask) load_mask(*samples[i].mask, image.width, image.height);
+      const Image image = load_picture(picture_of(samples[i]), rules);
+      if (samples[i].mask) load_sample_mask_image(samples[i], image.width, image.height);
     } catch (...) {
       errors[i] = std::current_exception();
     }

@@ -38,23 +38,39 @@ void note_unused(const fs::path& train, const std::string& good, Notes& notes) {
         fmt::format("{}: beside {}, not used: {}", train.string(), good, count_and_names(unused)));
 }
 
+// All masks of one anomalous image.
+void add_masks_in_folder(const fs::path& folder, Sample& sample, Notes& notes) {
+  check_input(is_folder(folder), "{}: the folder of its masks, {}, is missing", sample.image.string(),
+              folder.string());
+  const auto masks = only_images_of(folder, notes);
+  check_input(!masks.empty(), "{}: there is no mask in {}", sample.image.string(), folder.string());
+  for (const auto& [id, mask] : masks) {
+    if (sample.mask)
+      sample.further_masks.push_back(mask);
+    else
+      sample.mask = mask;
+  }
+}
+
 // Adds the test images of one folder; `good` says whether they are normal.
 void read_defect(const fs::path& root, const std::string& category, const std::string& defect, bool good,
-                 const std::string& mask_suffix, std::vector<Sample>& samples, Notes& notes) {
+                 const FolderNames& names, std::vector<Sample>& samples, Notes& notes) {
   const std::map<std::string, fs::path> images = only_images_of(entry_named(root, "test") / defect, notes);
   if (images.empty()) return;
   const fs::path all_masks = entry_named(root, "ground_truth"), mask_folder = entry_named(all_masks, defect);
   const bool needs_masks = !good && is_folder(all_masks);
   std::map<std::string, fs::path> masks;
-  if (needs_masks) masks = only_images_of(mask_folder, notes);
+  if (needs_masks && !names.masks_in_folders) masks = only_images_of(mask_folder, notes);
   for (const auto& [id, image] : images) {
     Sample sample{
         .category = category, .defect = good ? "good" : defect, .id = id, .image = image, .mask = {}};
     sample.anomalous = !good;
-    if (needs_masks) {
-      const auto mask = masks.find(id + mask_suffix);
+    if (needs_masks && names.masks_in_folders) {
+      add_masks_in_folder(mask_folder / id, sample, notes);
+    } else if (needs_masks) {
+      const auto mask = masks.find(id + names.mask_suffix);
       check_input(mask != masks.end(), "{}: its mask {} is missing", image.string(),
-                  (mask_folder / (id + mask_suffix + ".png")).string());
+                  (mask_folder / (id + names.mask_suffix + ".png")).string());
       sample.mask = mask->second;
     }
     samples.push_back(sample);
@@ -77,7 +93,7 @@ Category read_mvtec_category(const fs::path& folder, const std::string& name, No
   if (!beside.empty())
     notes.push_back(fmt::format("{}: {} images are in no folder and not used", test.string(), beside.size()));
   for (const std::string& defect : defects) {
-    read_defect(folder, name, defect, lower(defect) == names.good, names.mask_suffix, category.test, notes);
+    read_defect(folder, name, defect, lower(defect) == names.good, names, category.test, notes);
   }
   // The good images' folder may sort elsewhere than "good" does.
   std::stable_sort(category.test.begin(), category.test.end(),

@@ -18,6 +18,8 @@ namespace dinomaly {
 struct FolderNames {
   std::string good = "good";          // in train and test
   std::string mask_suffix = "_mask";  // a mask is ID + suffix
+  // AutoVI: an image's masks, one or several, are all images of ground_truth/DEFECT/ID.
+  bool masks_in_folders = false;
 };
 
 // Lists the files of `categories`, or of every category of `root` in sorted order if none is named; reads

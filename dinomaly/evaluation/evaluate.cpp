@@ -6,6 +6,7 @@
 
 #include "dinomaly/data/masks.h"
 #include "dinomaly/inference/for_each_prediction.h"
+#include "tensor/ops.h"
 
 namespace dinomaly {
 
@@ -18,10 +19,31 @@ Metrics without_masks(const std::vector<float>& scores, const std::vector<uint8_
   return {image.auroc, image.ap, image.f1max, unknown, unknown, unknown, unknown};
 }
 
+// Of the images of one sensor. All are NaN where none of them is anomalous, or all are.
+Metrics metrics_of(const CategoryResult& result, const std::vector<Sample>& samples, bool infrared) {
+  std::vector<Tensor> maps, masks;
+  std::vector<float> scores;
+  std::vector<uint8_t> labels;
+  for (size_t i = 0; i < samples.size(); ++i) {
+    if (samples[i].infrared != infrared) continue;
+    const auto row = static_cast<int64_t>(i);
+    maps.push_back(result.maps.slice(0, row, row + 1));
+    if (result.masks.defined()) masks.push_back(result.masks.slice(0, row, row + 1));
+    scores.push_back(result.scores[i]);
+    labels.push_back(samples[i].anomalous);
+  }
+  const auto anomalous = static_cast<size_t>(std::count(labels.begin(), labels.end(), uint8_t{1}));
+  constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
+  if (anomalous == 0 || anomalous == labels.size())
+    return {unknown, unknown, unknown, unknown, unknown, unknown, unknown};
+  return masks.empty() ? without_masks(scores, labels)
+                       : evaluate_paper(cat(maps, 0), cat(masks, 0), labels, scores);
+}
+
 }  // namespace
 
 PaperEvaluation::PaperEvaluation(const Category& category, const Config& config)
-    : category_(category), config_(config.image) {
+    : category_(category), config_(config.image), score_ratio_(config.score_ratio) {
   const int64_t count = static_cast<int64_t>(category.test.size()), side = config.map_size;
   result_.category = category.name;
   result_.maps = Tensor::empty({count, side, side});
@@ -45,10 +67,17 @@ CategoryResult PaperEvaluation::compute() {
   check(result_.scores.size() == category_.test.size(), "paper evaluation: {} predictions of {} images",
         result_.scores.size(), category_.test.size());
   std::vector<uint8_t> labels;
-  for (const Sample& sample : category_.test) labels.push_back(sample.anomalous);
-  result_.metrics = result_.masks.defined()
-                        ? evaluate_paper(result_.maps, result_.masks, labels, result_.scores)
-                        : without_masks(result_.scores, labels);
+  bool pairs = false;
+  for (const Sample& sample : category_.test) labels.push_back(sample.anomalous), pairs |= sample.infrared;
+  if (pairs) {
+    result_.metrics = metrics_of(result_, category_.test, false);
+    result_.infrared = metrics_of(result_, category_.test, true);
+  } else {
+    result_.metrics = result_.masks.defined()
+                          ? evaluate_paper(result_.maps, result_.masks, labels, result_.scores)
+                          : without_masks(result_.scores, labels);
+  }
+  result_.objects = object_scores(category_.test, result_.maps, score_ratio_);
   return std::move(result_);
 }
 

@@ -2,21 +2,25 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "dinomaly/data/mvtec.h"
 #include "dinomaly/evaluation/metrics.h"
+#include "dinomaly/evaluation/objects.h"
 #include "dinomaly/inference/predict.h"
 
 namespace dinomaly {
 
 struct CategoryResult {
   std::string category;
-  Metrics metrics;            // the `paper` mode of evaluation
-  std::vector<float> scores;  // an image each
-  Tensor maps;                // (N, S, S) f32: blurred, at the config's map_size
-  Tensor masks;               // (N, S, S) u8 of 0 and 1; undefined where an anomalous image has no mask
+  Metrics metrics;                  // the `paper` mode of evaluation; of pairs, of the RGB images
+  std::optional<Metrics> infrared;  // of pairs, of the infrared images
+  std::vector<float> scores;        // an image each
+  ObjectScores objects;             // where the images are views of objects
+  Tensor maps;                      // (N, S, S) f32: blurred, at the config's map_size
+  Tensor masks;                     // (N, S, S) u8 of 0 and 1; undefined where an anomalous image has no mask
   // What the model was shown of each test image, InputImage::rgb resized and cropped; empty unless kept.
   std::vector<InputImage> images;
 };
@@ -39,6 +43,7 @@ class PaperEvaluation {
  private:
   const Category& category_;
   ImageConfig config_;
+  double score_ratio_;
   CategoryResult result_;
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "dinomaly/data/masks.h"
 #include "dinomaly/evaluation/ranking.h"
 #include "dinomaly/image/image.h"
 #include "dinomaly/image/tiff_map.h"
@@ -15,7 +16,7 @@ void OfficialEvaluation::add(const Sample& sample, const Tensor& map) {
   const size_t pixels = static_cast<size_t>(dense.numel());
   const float* values = dense.data<float>();
   std::vector<uint8_t> mask(pixels, 0);
-  if (sample.mask) mask = load_mask(*sample.mask, map.size(1), map.size(0)).pixels;
+  if (sample.mask) mask = load_sample_mask_image(sample, map.size(1), map.size(0)).pixels;
   masks_known_ = masks_known_ && (sample.mask || !sample.anomalous);
   if (masks_known_) aupro_.add({values, pixels}, mask, map.size(0), map.size(1));
   scores_.push_back(*std::max_element(values, values + pixels));

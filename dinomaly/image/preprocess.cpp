@@ -57,24 +57,24 @@ int64_t centre_crop_offset(int64_t resized, int64_t crop) {
 }
 
 Tensor preprocess(const Image& rgb, const ImageConfig& config) {
-  check(rgb.channels == 3 && rgb.width > 0 && rgb.height > 0, "preprocess: an image of {} x {} x {}",
-        rgb.height, rgb.width, rgb.channels);
+  check((rgb.channels == 3 || rgb.channels == 6) && rgb.width > 0 && rgb.height > 0,
+        "preprocess: an image of {} x {} x {}", rgb.height, rgb.width, rgb.channels);
   const ResizeWindow window = window_of(config);
-  Tensor result = Tensor::empty({3, config.crop_h, config.crop_w});
+  Tensor result = Tensor::empty({rgb.channels, config.crop_h, config.crop_w});
   const int64_t area = config.crop_h * config.crop_w;
-  const auto fill = [&](int c, auto value_of) {
+  const auto fill = [&](int64_t c, auto value_of) {
     float* plane = result.data<float>() + c * area;
-    const float mean = config.mean[c], std = config.std[c];
-    for (int64_t i = 0; i < area; ++i) plane[i] = (value_of(i * 3 + c) - mean) / std;
+    const float mean = config.mean[c % 3], std = config.std[c % 3];
+    for (int64_t i = 0; i < area; ++i) plane[i] = (value_of(i * rgb.channels + c) - mean) / std;
   };
   if (config.pipeline == ImagePipeline::pil) {
     const Image small = resize_pil(rgb, window);
-    for (int c = 0; c < 3; ++c) {
+    for (int64_t c = 0; c < rgb.channels; ++c) {
       fill(c, [&](int64_t i) { return static_cast<float>(small.pixels[i]) / 255.0f; });
     }
   } else {
     const std::vector<float> small = resize_torch(rgb, window);
-    for (int c = 0; c < 3; ++c) fill(c, [&](int64_t i) { return small[i]; });
+    for (int64_t c = 0; c < rgb.channels; ++c) fill(c, [&](int64_t i) { return small[i]; });
   }
   return result;
 }
@@ -83,7 +83,7 @@ Image resize_and_crop(const Image& image, const ImageConfig& config) {
   return resize_pil(image, window_of(config));
 }
 
-Tensor preprocess_mask(const Image& grey, const ImageConfig& config, int64_t map_size) {
+Tensor preprocess_mask(const Image& grey, const ImageConfig& config, int64_t map_size, uint8_t above) {
   check(grey.channels == 1 && grey.width > 0 && grey.height > 0, "preprocess_mask: an image of {} x {} x {}",
         grey.height, grey.width, grey.channels);
   check_input(map_size >= 1 && map_size <= max_size, "map size: {} is not within 1..{}", map_size, max_size);
@@ -92,7 +92,7 @@ Tensor preprocess_mask(const Image& grey, const ImageConfig& config, int64_t map
   uint8_t* out = result.data<uint8_t>();
   for (int64_t y = 0; y < map_size; ++y) {
     const uint8_t* row = small.row(y * config.crop_h / map_size);
-    for (int64_t x = 0; x < map_size; ++x) *out++ = row[x * config.crop_w / map_size] > 0;
+    for (int64_t x = 0; x < map_size; ++x) *out++ = row[x * config.crop_w / map_size] > above;
   }
   return result;
 }

@@ -37,7 +37,7 @@ std::string name_of(Area area);
 // Where a centre crop begins, (resized - crop) / 2 with halves rounded to even, as Python's round().
 int64_t centre_crop_offset(int64_t resized, int64_t crop);
 
-// RGB -> (3, crop_h, crop_w) f32. With `pil` the bits are those of PIL and torchvision's
+// RGB -> (3, crop_h, crop_w) f32; RGB and the three channels of a depth picture -> (6, crop_h, crop_w). With `pil` the bits are those of PIL and torchvision's
 // ToTensor and Normalize.
 Tensor preprocess(const Image& rgb, const ImageConfig& config);
 
@@ -45,7 +45,8 @@ Tensor preprocess(const Image& rgb, const ImageConfig& config);
 Image resize_and_crop(const Image& image, const ImageConfig& config);
 
 // Grey mask -> (map_size, map_size) u8 of 0 and 1: resize_and_crop, nearest neighbour to the map's size
-// (source = floor(i * crop / map_size)); anything above 0 counts as anomalous. Both pipelines do the same.
-Tensor preprocess_mask(const Image& grey, const ImageConfig& config, int64_t map_size = 256);
+// (source = floor(i * crop / map_size)); what is more than `above` counts as anomalous. Both pipelines do the same.
+Tensor preprocess_mask(const Image& grey, const ImageConfig& config, int64_t map_size = 256,
+                       uint8_t above = 0);
 
 }  // namespace dinomaly

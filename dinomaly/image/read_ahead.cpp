@@ -20,15 +20,15 @@ size_t memory_of(const InputImage& image) {
 
 }  // namespace
 
-NextPath in_order(std::vector<std::filesystem::path> paths) {
-  return [paths = std::move(paths), next = size_t{0}](std::stop_token) mutable {
-    return next < paths.size() ? std::optional(paths[next++]) : std::nullopt;
+NextPicture in_order(std::vector<Picture> pictures) {
+  return [pictures = std::move(pictures), next = size_t{0}](std::stop_token) mutable {
+    return next < pictures.size() ? std::optional(pictures[next++]) : std::nullopt;
   };
 }
 
-ReadAhead::ReadAhead(NextPath next_path, std::function<Tensor(const Image&)> prepare,
+ReadAhead::ReadAhead(NextPicture next_picture, std::function<Tensor(const Image&)> prepare,
                      const ReadAheadOptions& options)
-    : next_path_(std::move(next_path)),
+    : next_picture_(std::move(next_picture)),
       prepare_(std::move(prepare)),
       options_(options),
       thread_([this](std::stop_token stop) { run(stop); }) {}
@@ -39,28 +39,34 @@ ReadAhead::~ReadAhead() {
   if (thread_.joinable()) thread_.join();
 }
 
-InputImage ReadAhead::read(const std::filesystem::path& path) const {
+InputImage ReadAhead::read(const Picture& picture) const {
   InputImage image;
-  image.path = path;
+  image.path = picture.path;
   try {
-    const ReadLimits& whole = options_.whole;
-    std::unique_ptr<PixelRows> rows = open_picture(path, options_.tiling.on() ? strip_limits : whole);
-    const PixelLayout& layout = rows->layout();
-    if (layout.width > whole.side || layout.height > whole.side ||
-        layout.width * layout.height > whole.pixels) {
-      image.tiles = std::make_shared<TileReader>(std::move(rows), options_.pixels, options_.tiling);
-      image.width = image.tiles->size().width, image.height = image.tiles->size().height;
-      return image;
+    if (picture.strip || picture.depth) {
+      image.rgb = load_picture(picture, options_.pixels);
+    } else {
+      const ReadLimits& whole = options_.whole;
+      std::unique_ptr<PixelRows> rows =
+          open_picture(picture.path, options_.tiling.on() ? strip_limits : whole);
+      const PixelLayout& layout = rows->layout();
+      if (layout.width > whole.side || layout.height > whole.side ||
+          layout.width * layout.height > whole.pixels) {
+        image.tiles = std::make_shared<TileReader>(std::move(rows), options_.pixels, options_.tiling);
+        image.width = image.tiles->size().width, image.height = image.tiles->size().height;
+        return image;
+      }
+      image.rgb = whole_image(*rows, options_.pixels);
     }
-    image.rgb = whole_image(*rows, options_.pixels);
     image.width = image.rgb.width, image.height = image.rgb.height;
-    image.grey = is_grey(image.rgb.pixels);
     image.inputs = prepare_(image.rgb);
+    image.rgb = colours_of(std::move(image.rgb));
+    image.grey = is_grey(image.rgb.pixels);
     image.rgb = options_.keep(std::move(image.rgb));
   } catch (const InputError& error) {
     image.error = error.what();
   } catch (const std::bad_alloc&) {
-    image.error = fmt::format("{}: too large for this machine's memory", path.string());
+    image.error = fmt::format("{}: too large for this machine's memory", picture.path.string());
   }
   return image;
 }
@@ -77,9 +83,9 @@ void ReadAhead::run(std::stop_token stop) {
         changed_.wait(lock, stop, [&] { return has_room(); });
       }
       if (stop.stop_requested()) break;
-      const std::optional<std::filesystem::path> path = next_path_(stop);
-      if (!path) break;
-      InputImage image = read(*path);
+      const std::optional<Picture> picture = next_picture_(stop);
+      if (!picture) break;
+      InputImage image = read(*picture);
       const std::lock_guard lock(mutex_);
       ready_bytes_ += memory_of(image);
       ready_.push_back(std::move(image));

@@ -17,6 +17,7 @@
 
 #include "dinomaly/base/framework.h"
 #include "dinomaly/image/image.h"
+#include "dinomaly/image/picture.h"
 #include "dinomaly/image/pixel_rows.h"
 #include "dinomaly/image/tile_reader.h"
 #include "tensor/tensor.h"
@@ -35,10 +36,10 @@ struct InputImage {
   std::string error;  // not empty: the image could not be read (width 0: not even decoded) or judged, and why
 };
 
-// The path of the next image, waiting for it if need be; none at the end, or soon after a stop is requested.
-using NextPath = std::function<std::optional<std::filesystem::path>(std::stop_token)>;
-// The given paths, one after the other.
-NextPath in_order(std::vector<std::filesystem::path> paths);
+// The next image, waiting for it if need be; none at the end, or soon after a stop is requested.
+using NextPicture = std::function<std::optional<Picture>(std::stop_token)>;
+// The given ones, one after the other.
+NextPicture in_order(std::vector<Picture> pictures);
 
 // Images of which only the inputs are wanted.
 inline Image no_pixels(const Image&) { return {}; }
@@ -54,10 +55,10 @@ struct ReadAheadOptions {
 
 class ReadAhead {
  public:
-  // Calls `next_path` and `prepare` (what becomes InputImage::inputs) on its own thread. A further image is
+  // Calls `next_picture` and `prepare` (what becomes InputImage::inputs) on its own thread. A further image is
   // only begun while those waiting are fewer than most_ahead and have fewer than 2^28 bytes, or while
   // next_batch() waits for it.
-  ReadAhead(NextPath next_path, std::function<Tensor(const Image&)> prepare,
+  ReadAhead(NextPicture next_picture, std::function<Tensor(const Image&)> prepare,
             const ReadAheadOptions& options = {});
   // Requests a stop and waits for the thread.
   ~ReadAhead();
@@ -65,19 +66,19 @@ class ReadAhead {
   ReadAhead& operator=(const ReadAhead&) = delete;
 
   // Waits for one image and adds those that are ready behind it, in order, up to `most` images or 2^26
-  // pixels. Empty at the end. One that cannot be read comes with its error; an exception of `next_path` or
-  // `prepare` other than InputError is rethrown after the images before it.
+  // pixels. Empty at the end. One that cannot be read comes with its error; an exception of `next_picture`
+  // or `prepare` other than InputError is rethrown after the images before it.
   std::vector<InputImage> next(int64_t most);
   // The same, but waits for `count` images, whatever they take; fewer only at the end.
   std::vector<InputImage> next_batch(int64_t count);
 
  private:
   void run(std::stop_token stop);
-  InputImage read(const std::filesystem::path& path) const;
+  InputImage read(const Picture& picture) const;
   bool has_room() const;
   InputImage take_first();
 
-  NextPath next_path_;
+  NextPicture next_picture_;
   std::function<Tensor(const Image&)> prepare_;
   ReadAheadOptions options_;
   std::mutex mutex_;

@@ -76,7 +76,8 @@ void resize_row(const uint8_t* in, const Taps& taps, int64_t width, uint8_t* out
 }  // namespace
 
 Image resize_pil(const Image& image, const ResizeWindow& window) {
-  check(image.channels == 1 || image.channels == 3, "resize_pil: {} channels", image.channels);
+  check(image.channels == 1 || image.channels == 3 || image.channels == 6, "resize_pil: {} channels",
+        image.channels);
   const Taps across = make_taps(image.width, window.resize_w, window.left, window.crop_w);
   const Taps down = make_taps(image.height, window.resize_h, window.top, window.crop_h);
 
@@ -84,7 +85,9 @@ Image resize_pil(const Image& image, const ResizeWindow& window) {
   const int64_t first = down.first.front(), end = down.first.back() + down.count.back();
   Image narrow(window.crop_w, end - first, image.channels);
   for (int64_t y = first; y < end; ++y) {
-    const auto resize = image.channels == 3 ? resize_row<3> : resize_row<1>;
+    const auto resize = image.channels == 6   ? resize_row<6>
+                        : image.channels == 3 ? resize_row<3>
+                                              : resize_row<1>;
     resize(image.row(y), across, window.crop_w, narrow.row(y - first));
   }
 

@@ -7,6 +7,7 @@
 
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/sha256.h"
+#include "dinomaly/data/masks.h"
 #include "dinomaly/inference/for_each_prediction.h"
 
 namespace dinomaly {
@@ -37,7 +38,7 @@ void add_pixels(const Prediction& prediction, const Sample& sample, Statistics& 
   const Tensor& map = prediction.map();
   const int64_t height = map.size(0), width = map.size(1);
   Image mask(width, height, 1);
-  if (sample.mask) mask = load_mask(*sample.mask, width, height);
+  if (sample.mask) mask = load_sample_mask_image(sample, width, height);
   const Box& box = prediction.inspected;
   const int64_t rows = std::min(grid, box.height), columns = std::min(grid, box.width);
   const float* values = map.data<float>();

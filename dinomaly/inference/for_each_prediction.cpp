@@ -39,11 +39,9 @@ void for_each_prediction(const Predictor& predictor, ReadAhead& images,
 
 void for_each_prediction(const Predictor& predictor, const std::vector<Sample>& samples,
                          const std::vector<SampleSink>& sinks, const std::function<Image(Image)>& keep) {
-  std::vector<std::filesystem::path> paths;
-  for (const Sample& sample : samples) paths.push_back(sample.image);
   const size_t batch = static_cast<size_t>(predictor.batch());
   ReadAhead images(
-      in_order(std::move(paths)), [&](const Image& rgb) { return predictor.inputs(rgb); },
+      in_order(pictures_of(samples)), [&](const Image& rgb) { return predictor.inputs(rgb); },
       ReadAheadOptions{
           .most_ahead = batch, .pixels = predictor.pixels(), .tiling = predictor.tiling(), .keep = keep});
   const auto next = [&] {

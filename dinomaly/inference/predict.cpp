@@ -58,7 +58,7 @@ Predictor::Predictor(const Dinomaly& model, const Inspection& inspection, int64_
 Tensor Predictor::inputs(const Image& rgb) const {
   const ImageConfig& crop = model_.config().image;
   const auto inputs_for = [&](size_t count) {
-    return Tensor::empty({static_cast<int64_t>(count), 3, crop.crop_h, crop.crop_w});
+    return Tensor::empty({static_cast<int64_t>(count), rgb.channels, crop.crop_h, crop.crop_w});
   };
   if (tiling_.on()) {
     const std::vector<Box> boxes = tile_boxes(rgb.width, rgb.height, tiling_);

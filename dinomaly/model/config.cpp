@@ -55,6 +55,7 @@ void for_each_field(ConfigType& c, Visitor visit) {
   visit("crop_w", c.image.crop_w);
   visit("mean", c.image.mean);
   visit("std", c.image.std);
+  visit("with_depth", c.with_depth);
   visit("exif_orientation", c.image.pixels.exif_orientation);
   visit("bit_depth", c.image.pixels.bit_depth);
   visit("map_size", c.map_size);
@@ -297,7 +298,8 @@ json with_old_options(json values) {
                         {"lr_decay_ratio", paper.lr_decay_ratio},
                         {"bottleneck_lr_factor", paper.bottleneck_lr_factor},
                         {"amsgrad", paper.amsgrad},
-                        {"skip_not_finite", paper.skip_not_finite}};
+                        {"skip_not_finite", paper.skip_not_finite},
+                        {"with_depth", paper.with_depth}};
   for (const auto& [name, value] : missing.items()) {
     if (!values.contains(name)) values[name] = value;
   }

@@ -70,6 +70,7 @@ struct Config {
 
   // Images. A size of 0 becomes 448 (resize) or 392 (crop), with a patch of 16 pixels 512 or 448.
   ImageConfig image{.resize_h = 0, .resize_w = 0, .crop_h = 0, .crop_w = 0};
+  bool with_depth = false;  // each comes with its depth picture; a target feature is the mean of both
 
   // Map and score.
   int64_t map_size = 256;

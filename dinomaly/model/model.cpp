@@ -40,6 +40,25 @@ Tensor layer_normalised(const Tensor& x) {
       .value();
 }
 
+// (B, 6, H, W) -> (2 B, 3, H, W): the images, then their depth pictures.
+Tensor images_and_depth(const Tensor& both) {
+  const int64_t half = both.size(1) / 2;
+  return cat(std::vector<Tensor>{both.slice(1, 0, half), both.slice(1, half, both.size(1))}, 0);
+}
+
+// (2 B, T, D) -> (B, T, D).
+Tensor mean_of_halves(const Tensor& x) {
+  const int64_t half = x.size(0) / 2;
+  return x.slice(0, 0, half) * 0.5 + x.slice(0, half, x.size(0)) * 0.5;
+}
+
+void check_depth(bool expected, const Tensor& images) {
+  check_input(!expected || images.size(1) == 6,
+              "the model was trained on images with their depth and cannot judge images alone");
+  check_input(expected || images.size(1) != 6,
+              "the model was trained on images alone and cannot judge images with depth");
+}
+
 }  // namespace
 
 Bottleneck::Bottleneck(int64_t width, const Config& config)
@@ -103,16 +122,19 @@ std::vector<Variable> Dinomaly::trained_parameters() const {
 Features Dinomaly::encode(const Tensor& images) const {
   NoGrad no_recording;
   const Variable anchor = encoder_.parameters().front();
-  const Tensor inputs = images.to(anchor.device()).to(anchor.dtype());
+  check_depth(config_.with_depth, images);
+  const Tensor moved = images.to(anchor.device()).to(anchor.dtype());
+  const Tensor inputs = config_.with_depth ? images_and_depth(moved) : moved;
   const int64_t prefix = encoder_.prefix_tokens();
   Mean all;
   std::vector<Mean> groups(config_.encoder_groups.size());
-  encoder_.features(inputs, config_.target_blocks, [&](size_t index, const Variable& x) {
-    Tensor patches = x.value().slice(1, prefix, x.size(1));
+  encoder_.features(inputs, config_.target_blocks, [&](size_t index, const Variable& output) {
+    const Tensor x = config_.with_depth ? mean_of_halves(output.value()) : output.value();
+    Tensor patches = x.slice(1, prefix, x.size(1));
     const Tensor own = patches;
-    if (config_.recentering != Recentering::none) patches = patches - x.value().slice(1, 0, 1);
+    if (config_.recentering != Recentering::none) patches = patches - x.slice(1, 0, 1);
     const bool recentred_input = config_.recentering == Recentering::anomalib;
-    all.add(recentred_input ? patches : config_.remove_class_token ? own : x.value());
+    all.add(recentred_input ? patches : config_.remove_class_token ? own : x);
     for (size_t g = 0; g < groups.size(); ++g) {
       // A block may appear in a group more than once; then it weighs more.
       const auto& members = config_.encoder_groups[g];

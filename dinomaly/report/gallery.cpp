@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "dinomaly/data/masks.h"
 #include "dinomaly/image/image_map.h"
 #include "dinomaly/image/resize.h"
 #include "dinomaly/report/overlay.h"
@@ -52,8 +53,8 @@ SampleViews draw_views(const Entry& entry, const HtmlReportInput& input, const C
   result.overlay =
       jpeg_uri(shrink(draw_overlay(crop, map, all, colours, pixel_threshold, smallest_shown(all))));
   if (entry.sample->mask) {
-    Image mask = resize_and_crop(load_mask(*entry.sample->mask, entry.image->width, entry.image->height),
-                                 input.config.image);
+    Image mask = resize_and_crop(
+        load_sample_mask_image(*entry.sample, entry.image->width, entry.image->height), input.config.image);
     for (uint8_t& pixel : mask.pixels) pixel = pixel > 0 ? 255 : 0;
     result.mask = "data:image/png;base64," + base64(encode_png(shrink(mask)));
   }

@@ -60,16 +60,22 @@ json curves(const std::vector<float>& scores, const std::vector<uint8_t>& labels
           {"pro", to_json(counts.pro())}};
 }
 
-// Ends of intervals in the order of the columns; of undefined numbers null.
-json bounds(const MetricIntervals& interval) {
+// Ends of intervals in the order of the columns; null of undefined numbers and of those of objects and of single
+// sensors, which are not resampled.
+json bounds(const MetricIntervals& interval, size_t columns, bool pairs) {
   json rows = json::array();
   for (const Metrics& end : {interval.low, interval.high}) {
+    if (pairs) {
+      rows.push_back(std::vector<json>(columns));
+      continue;
+    }
     CategoryResult as_result;
     as_result.metrics = end;
     const MetricsTable table = paper_table({as_result});
     json values = json::array();
     for (const double value : table.rows[0].values)
       values.push_back(std::isfinite(value) ? json(value) : json(nullptr));
+    while (values.size() < columns) values.push_back(nullptr);
     rows.push_back(values);
   }
   return rows;
@@ -79,13 +85,15 @@ json metrics(const std::vector<CategoryResult>& results, const std::vector<std::
   const BootstrapOptions options;
   const Intervals intervals = bootstrap_intervals(results, labels, options);
   const MetricsTable table = paper_table(results);
+  const bool pairs = results.front().infrared.has_value();
   json columns = json::array(), rows = json::array();
   for (const MetricsTable::Column& column : table.columns) columns.push_back(column.heading);
   const auto add = [&](const std::string& name, const std::vector<double>& values,
                        const MetricIntervals& interval) {
     json numbers = json::array();
     for (double value : values) numbers.push_back(std::isfinite(value) ? json(value) : json(nullptr));
-    rows.push_back({{"name", name}, {"values", numbers}, {"interval", bounds(interval)}});
+    rows.push_back(
+        {{"name", name}, {"values", numbers}, {"interval", bounds(interval, values.size(), pairs)}});
   };
   for (size_t c = 0; c < table.rows.size(); ++c)
     add(table.rows[c].name, table.rows[c].values, intervals.categories[c]);

@@ -9,6 +9,7 @@
 
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/json_text.h"
+#include "dinomaly/data/masks.h"
 #include "dinomaly/image/image.h"
 #include "dinomaly/report/heatmap.h"
 #include "dinomaly/report/table.h"
@@ -31,23 +32,7 @@ void for_each_metric(MetricsType&& m, Visitor visit) {
   visit("aupro", m.aupro);
 }
 
-json to_json(const Metrics& metrics) {
-  json result;
-  for_each_metric(metrics, [&](const char* name, double value) {
-    result[name] = std::isfinite(value) ? json(rounded_metric(value)) : json(nullptr);
-  });
-  return result;
-}
-
 double to_milliseconds(double seconds) { return std::round(seconds * 1e3) / 1e3; }
-
-void print_row(const std::string& name, const Metrics& metrics) {
-  fmt::print("{:<16}", name);
-  for_each_metric(metrics, [](const char*, double value) {
-    fmt::print("{:>9}", std::isfinite(value) ? fmt::format("{:.4f}", value) : "-");
-  });
-  fmt::print("\n");
-}
 
 }  // namespace
 
@@ -97,19 +82,15 @@ double metric_value(const Metrics& metrics, const std::string& wanted) {
 }
 
 void print_metrics(const std::vector<CategoryResult>& results) {
-  fmt::print("{:<16}{:>9}{:>9}{:>9}{:>9}{:>9}{:>9}{:>9}\n", "", "I-AUROC", "I-AP", "I-F1max", "P-AUROC",
-             "P-AP", "P-F1max", "AUPRO");
-  for (const CategoryResult& result : results) print_row(result.category, result.metrics);
-  print_row("mean", mean_metrics(results));
+  fmt::print("{}", to_text(paper_table(results)));
 }
 
 void write_metrics(const std::filesystem::path& path, const std::vector<CategoryResult>& results,
                    const Config& config, const RunSeconds& seconds) {
-  json categories = json::object();
-  for (const CategoryResult& result : results) categories[result.category] = to_json(result.metrics);
+  const json numbers = to_json(paper_table(results));
   const json document = {
-      {"categories", categories},
-      {"mean", to_json(mean_metrics(results))},
+      {"categories", numbers.at("categories")},
+      {"mean", numbers.at("mean")},
       {"config", short_numbers(config.to_json())},
       {"seconds",
        {{"features", to_milliseconds(seconds.features)},
@@ -130,7 +111,8 @@ void write_heatmaps(const std::filesystem::path& directory, const std::vector<Ca
       Tensor mask;
       if (sample.mask) {
         const InputImage& image = results[c].images.at(i);
-        const Image grey = resize_and_crop(load_mask(*sample.mask, image.width, image.height), config.image);
+        const Image grey =
+            resize_and_crop(load_sample_mask_image(sample, image.width, image.height), config.image);
         mask = Tensor::from(grey.pixels, {grey.height, grey.width});
       }
       save_heatmap(directory / sample.category / (sample.defect + "_" + sample.id + ".png"),

@@ -30,6 +30,8 @@ double rounded_metric(double value);
 // A field of a CSV file (RFC 4180), in quotes where it needs them.
 std::string csv_field(const std::string& text);
 
+// The seven numbers, and three of objects (object_metrics) where any category has objects of several images, and
+// four of infrared images where there are such.
 MetricsTable paper_table(const std::vector<CategoryResult>& results);
 
 MetricsTable official_table();  // without rows

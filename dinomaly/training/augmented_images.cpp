@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "dinomaly/image/augment.h"
+#include "dinomaly/image/picture.h"
 #include "dinomaly/image/preprocess.h"
 #include "tensor/ops.h"
 
@@ -16,7 +17,7 @@ Image AugmentedImages::resized(int64_t index) {
   if (!kept.pixels.empty()) return kept;
   ImageConfig whole = config_.image;
   whole.crop_h = whole.resize_h, whole.crop_w = whole.resize_w;
-  const Image read = load_image_rgb(samples_.at(static_cast<size_t>(index)).image, whole.pixels);
+  const Image read = load_picture(picture_of(samples_.at(static_cast<size_t>(index))), whole.pixels);
   Image image = resize_and_crop(read, whole);
   if (bytes_ + image.pixels.size() <= memory_) {
     bytes_ += image.pixels.size();

@@ -28,6 +28,8 @@ std::vector<std::string> hashes_of_files(const std::vector<Sample>& samples) {
   for (size_t i = 0; i < samples.size(); ++i) {
     try {  // an exception must not leave the parallel region
       hashes[i] = sha256_of(read_file(samples[i].image, largest_image));
+      if (samples[i].strip) hashes[i] += fmt::format("[{}]", samples[i].strip->x);
+      if (samples[i].depth) hashes[i] += sha256_of(read_file(*samples[i].depth, largest_image));
     } catch (...) {
 #pragma omp critical
       failure = std::current_exception();
@@ -55,6 +57,7 @@ std::string feature_key(const Dinomaly& model, const std::vector<Sample>& sample
         "resize_w", "crop_h", "crop_w", "mean", "std", "exif_orientation", "bit_depth"}) {
     key[name] = options.at(name);
   }
+  if (config.with_depth) key["with_depth"] = true;
   return sha256_of(key.dump());
 }
 
@@ -117,10 +120,10 @@ void FeatureStore::expect(const std::vector<int64_t>& order) {
   for (int64_t index = 0; index < size(); ++index) append(index);
   images_.reset();
   position_ = 0;
-  std::vector<fs::path> paths;
-  for (const int64_t index : order_) paths.push_back(samples_[static_cast<size_t>(index)].image);
+  std::vector<Picture> pictures;
+  for (const int64_t index : order_) pictures.push_back(picture_of(samples_[static_cast<size_t>(index)]));
   images_ = std::make_unique<ReadAhead>(
-      in_order(std::move(paths)),
+      in_order(std::move(pictures)),
       [&](const Image& rgb) { return preprocess(rgb, model_.config().image).unsqueeze(0); },
       ReadAheadOptions{.most_ahead = static_cast<size_t>(batch_),
                        .pixels = model_.config().image.pixels,

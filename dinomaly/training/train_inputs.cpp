@@ -10,32 +10,45 @@
 #include "dinomaly/model/detector_weights.h"
 #include "dinomaly/model/encoder.h"
 #include "dinomaly/synthetic/procedural.h"
+#include "dinomaly/training/draws.h"
 
 namespace dinomaly {
 
 namespace {
 
-std::vector<std::string> ids_of(const std::vector<Sample>& samples) {
-  std::vector<std::string> ids;
-  for (const Sample& sample : samples) ids.push_back(sample.id);
-  return ids;
+// What is drawn as one: an image, or all images of an object that are strips of one picture or a pair.
+std::string thing_of(const Sample& sample) {
+  const bool together = sample.grouping == Grouping::strips || sample.grouping == Grouping::rgb_and_infrared;
+  return together ? sample.object : sample.id;
 }
 
 // `shots` of each category's training images, each set of them as likely as any other.
 void draw_shots(const TrainOptions& options, Dataset& dataset) {
   const auto shots = static_cast<size_t>(options.shots);
   for (Category& category : dataset.categories) {
-    std::vector<Sample>& train = category.train;
-    check_input(shots <= train.size(), "--shots: {} are asked for, but category '{}' has {} training images",
-                shots, category.name, train.size());
-    const size_t all = train.size();
+    std::vector<std::string> things;
+    for (const Sample& sample : category.train) things.push_back(thing_of(sample));
+    std::sort(things.begin(), things.end());
+    things.erase(std::unique(things.begin(), things.end()), things.end());
+    check_input(shots <= things.size(), "--shots: {} are asked for, but category '{}' has {} training images",
+                shots, category.name, things.size());
+    const size_t all = things.size();
     Generator generator(options.config.seed);
-    for (size_t i = 0; i < shots; ++i) std::swap(train[i], train[i + generator.below(all - i)]);
-    train.resize(shots);
-    std::sort(train.begin(), train.end(), [](const Sample& a, const Sample& b) { return a.id < b.id; });
+    for (size_t i = 0; i < shots; ++i) std::swap(things[i], things[i + generator.below(all - i)]);
+    things.resize(shots);
+    std::sort(things.begin(), things.end());
+    std::erase_if(category.train, [&](const Sample& sample) {
+      return !std::binary_search(things.begin(), things.end(), thing_of(sample));
+    });
     dataset.notes.push_back(fmt::format("{}: {} of {} training images drawn: {}", category.name, shots, all,
-                                        fmt::join(ids_of(train), ", ")));
+                                        fmt::join(things, ", ")));
   }
+}
+
+// The images that an epoch draws from a category: both of a pair, one of the views that share a picture.
+int64_t images_drawn(const Category& category, int64_t batch) {
+  const Draws draws(category.train, 0);
+  return draws.count() * batch / draws.in_batch(batch);
 }
 
 // Thresholds come from good images that were not trained on.
@@ -80,7 +93,7 @@ Dataset open_dataset(const TrainOptions& options) {
 void fit_batch(TrainOptions& options, const Dataset& dataset) {
   int64_t all = 0, fewest = INT64_MAX;
   for (const Category& category : dataset.categories) {
-    const auto count = static_cast<int64_t>(category.train.size());
+    const int64_t count = images_drawn(category, options.config.batch);
     all += count, fewest = std::min(fewest, count);
   }
   const int64_t images = options.separate ? fewest : all;

@@ -47,7 +47,8 @@ void check_reconstructs(const Dinomaly& model, const Features& batch, int64_t it
 Trainer::Trainer(Dinomaly& model, FeatureStore& features, bool record)
     : model_(model),
       features_(features),
-      sampler_(features.size(), model.config().batch, model.config().seed),
+      draws_(features.samples(), model.config().seed),
+      sampler_(draws_.count(), draws_.in_batch(model.config().batch), model.config().seed),
       dropout_(model.config().seed),
       parameters_(model.trained_parameters()),
       optimizer_(make_optimizer(model)),
@@ -55,12 +56,12 @@ Trainer::Trainer(Dinomaly& model, FeatureStore& features, bool record)
       step_(parameters_.at(0).device(), record),
       numbers_(parameters_.at(0).device(), model.config().skip_not_finite) {
   model_.train();
-  features_.expect(sampler_.remaining());
+  features_.expect(draws_.images(sampler_.remaining(), 0));
 }
 
 void Trainer::advance() {
   const Config& config = model_.config();
-  last_batch_ = sampler_.next();
+  last_batch_ = draws_.images(sampler_.next(), iteration_ * config.batch);
   Features batch = features_.gather(last_batch_, iteration_);
   const int64_t points = batch.batch() * batch.rows * batch.columns;
   const int64_t k = mined_points(points, mining_share(config, iteration_));
@@ -103,7 +104,7 @@ NamedTensors Trainer::state() {
   const std::vector<int64_t> counters{iteration_, order.position, static_cast<int64_t>(order.offset),
                                       static_cast<int64_t>(dropout_.offset())};
   NamedTensors result{{"counters", Tensor::from(counters, {4})},
-                      {"order", Tensor::from(order.order, {features_.size()})}};
+                      {"order", Tensor::from(order.order, {draws_.count()})}};
   for (const auto& [name, parameter] : model_.named_trained_parameters()) {
     result.emplace_back(model_prefix + name, parameter.value());
   }
@@ -113,7 +114,7 @@ NamedTensors Trainer::state() {
 
 void Trainer::load_state(const std::map<std::string, Tensor>& state, const std::string& source) {
   const auto counters = entry(state, "counters", {4}, Dtype::i64, source).to_vector<int64_t>();
-  const Tensor order = entry(state, "order", {features_.size()}, Dtype::i64, source);
+  const Tensor order = entry(state, "order", {draws_.count()}, Dtype::i64, source);
   check_input(counters[0] >= 0 && counters[2] >= 0 && counters[3] >= 0, "{}: a counter is negative", source);
   for (const auto& [name, parameter] : model_.named_trained_parameters()) {
     entry(state, model_prefix + name, parameter.shape(), parameter.dtype(), source);

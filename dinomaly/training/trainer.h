@@ -8,6 +8,7 @@
 
 #include "dinomaly/base/framework.h"
 #include "dinomaly/model/model.h"
+#include "dinomaly/training/draws.h"
 #include "dinomaly/training/feature_store.h"
 #include "dinomaly/training/recorded_step.h"
 #include "dinomaly/training/sampler.h"
@@ -57,6 +58,7 @@ class Trainer {
 
   Dinomaly& model_;
   FeatureStore& features_;
+  Draws draws_;
   ShuffledSampler sampler_;
   Generator dropout_;
   std::vector<Variable> parameters_;

@@ -9,7 +9,7 @@ namespace dinomaly {
 namespace {
 
 void check_mask(const Tensor& mask, int64_t width, const std::string& name, const std::string& source) {
-  check_input(mask.shape() == Shape({3 * width}), "{}: {} has shape {}, expected {}", source, name,
+  check_input(mask.rank() == 1 && mask.size(0) == 3 * width, "{}: {} has shape {}, expected {}", source, name,
               mask.shape(), Shape({3 * width}));
   const std::vector<float> values = mask.to(Dtype::f32).to_vector<float>();
   for (int64_t i = 0; i < 3 * width; ++i) {
@@ -61,7 +61,7 @@ void settle_key_biases(std::map<std::string, Tensor>& tensors, int64_t depth, co
     const auto bias = tensors.find(qkv + "bias");
     if (bias == tensors.end())
       tensors[qkv + "bias"] = Tensor::zeros({3 * width}, weight->second.dtype());
-    else if (bias->second.shape() == Shape({3 * width}))
+    else if (bias->second.rank() == 1 && bias->second.size(0) == 3 * width)
       bias->second = without_keys(bias->second);
   }
 }

@@ -143,7 +143,7 @@ TEST_CASE("layout: hostile lists are one clear line") {
           "test[0]: '../../../etc/passwd' leads out");
   refused(json::array({real_iad_entry("OK", "/etc/passwd", nullptr)}), "leads out");
   refused(json::array({real_iad_entry("OK", "OK/none.jpg", nullptr)}), "no such file");
-  refused(json::array({real_iad_entry("AK", "NG/S1/d.jpg", nullptr)}), "mask_path: no path");
+  refused(json::array({real_iad_entry("AK", "NG/S1/d.jpg", "")}), "mask_path: no path");
   refused(json::array({real_iad_entry("a/../b", "NG/S1/d.jpg", "NG/S1/d.png")}),
           "not a valid name for a defect");
   refused(json::array({1}), "not an object");

@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
 #include "dinomaly/image/image.h"
@@ -27,6 +29,23 @@ TEST_CASE("masks that hold labels count in full before they are resized") {
   // Of a column of 1, the halved mask would have 3/8 and 1/8 in two columns, which round to 0.
   const std::vector<uint8_t> marked = load_sample_mask(sample, 8, 8, config, 4).to_vector<uint8_t>();
   for (int64_t i = 0; i < 16; ++i) CHECK(marked[i] == (i % 4 == 1 || i % 4 == 2));
+}
+
+TEST_CASE("masks of pairs: more than half of a pixel counts after resizing, not anything") {
+  const TemporaryFolder folder;
+  ImageConfig config;
+  config.resize_h = config.resize_w = config.crop_h = config.crop_w = 4;
+  Image mask(8, 8, 1);
+  for (int64_t y = 0; y < 8; ++y) *mask.at(3, y) = 255;
+  save_png(folder / "mask.png", mask);
+  Sample sample{.mask = folder / "mask.png", .anomalous = true, .grouping = Grouping::rgb_and_infrared};
+  // Halved, the column is 3/8 of one pixel and 1/8 of the next.
+  const auto none = load_sample_mask(sample, 8, 8, config, 4).to_vector<uint8_t>();
+  CHECK(std::count(none.begin(), none.end(), uint8_t{1}) == 0);
+  for (int64_t y = 0; y < 8; ++y) *mask.at(2, y) = 255;
+  save_png(folder / "mask.png", mask);
+  const auto marked = load_sample_mask(sample, 8, 8, config, 4).to_vector<uint8_t>();
+  for (int64_t i = 0; i < 16; ++i) CHECK(marked[static_cast<size_t>(i)] == (i % 4 == 1));
 }
 
 TEST_CASE("masks: images and masks are checked as the model reads them; the first fault is named") {

@@ -25,6 +25,10 @@ std::vector<std::filesystem::path> grey_images(const TemporaryFolder& folder, in
   return paths;
 }
 
+std::vector<Picture> pictures(const std::vector<std::filesystem::path>& paths) {
+  return {paths.begin(), paths.end()};
+}
+
 Tensor first_value(const Image& rgb) { return Tensor::full({1, 1}, rgb.pixels[0]); }
 
 std::string first_error(const std::vector<InputImage>& images) {
@@ -37,7 +41,8 @@ TEST_SUITE_BEGIN("threads");
 
 TEST_CASE("read-ahead: batches in order, the last one smaller, and none after it") {
   const TemporaryFolder folder;
-  ReadAhead images(in_order(grey_images(folder, 7)), first_value, {.most_ahead = 1, .keep = no_pixels});
+  ReadAhead images(in_order(pictures(grey_images(folder, 7))), first_value,
+                   {.most_ahead = 1, .keep = no_pixels});
   int taken = 0;
   for (const size_t size : {3u, 3u, 1u}) {
     const std::vector<InputImage> batch = images.next_batch(3);
@@ -57,7 +62,7 @@ TEST_CASE(
   const TemporaryFolder folder;
   const std::vector<std::filesystem::path> paths = grey_images(folder, 6);
   write_file(paths[3], "no image");
-  ReadAhead images(in_order(paths), first_value);
+  ReadAhead images(in_order(pictures(paths)), first_value);
   CHECK(first_error(images.next_batch(2)) == "");
   CHECK(one_line_with(first_error(images.next_batch(2)), "3.png"));
   for (int taken = 0; taken < 3; ++taken) {
@@ -69,7 +74,7 @@ TEST_CASE(
 
 TEST_CASE("read-ahead: what is kept of an image may be another one, made once") {
   const TemporaryFolder folder;
-  ReadAhead images(in_order(grey_images(folder, 2)), first_value,
+  ReadAhead images(in_order(pictures(grey_images(folder, 2))), first_value,
                    {.keep = [](const Image& rgb) { return Image(1, 1, rgb.channels); }});
   for (const InputImage& image : images.next_batch(2)) {
     CHECK(image.rgb == Image(1, 1, 3));

@@ -118,7 +118,7 @@ TEST_CASE(
   const TemporaryFolder folder;
   save_png(folder / "large.png", coloured(60, 40));
   save_png(folder / "small.png", coloured(30, 40));
-  const std::vector<std::filesystem::path> paths{folder / "large.png", folder / "small.png"};
+  const std::vector<Picture> paths{folder / "large.png", folder / "small.png"};
   const auto prepare = [](const Image& image) { return Tensor::full({1}, image.width); };
   ReadAheadOptions options{.whole = {.pixels = 2000}, .tiling = {32, 8}};
   std::vector<InputImage> images = ReadAhead(in_order(paths), prepare, options).next_batch(2);

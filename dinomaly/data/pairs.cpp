@@ -1,0 +1,260 @@
+#include "dinomaly/data/pairs.h"
+
+#include <algorithm>
+#include <exception>
+#include <functional>
+#include <map>
+#include <set>
+#include <tuple>
+
+#include "dinomaly/base/framework.h"
+#include "dinomaly/data/csv.h"
+#include "dinomaly/data/folders.h"
+#include "dinomaly/image/image_files.h"
+#include "dinomaly/image/pixel_rows.h"
+#include "tensor/error.h"
+
+namespace dinomaly {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+using Files = std::map<std::string, fs::path>;  // by name without extension
+using CategoryReader = std::function<Category(const fs::path&, const std::string&, Notes&)>;
+
+// The categories of a root, or the one that the root itself is.
+Dataset read_categories(const fs::path& root, const std::vector<std::string>& asked,
+                        const std::function<bool(const fs::path&)>& is_category, const CategoryReader& read) {
+  check_folder(root);
+  Dataset dataset{.root = root, .categories = {}};
+  std::map<std::string, fs::path> folders;
+  std::error_code error;
+  if (is_category(root)) folders[fs::canonical(root, error).filename().string()] = root;
+  if (folders.empty()) {
+    for (const std::string& name : folders_of(root)) {
+      if (is_category(root / name)) folders[name] = root / name;
+    }
+  }
+  check_input(!folders.empty(), "{}: no category of this layout in it", root.string());
+  std::set<std::string> known;
+  for (const auto& [name, folder] : folders) known.insert(name);
+  for (const std::string& name : chosen_categories(known, asked, root.string())) {
+    Category category = read(folders.at(name), name, dataset.notes);
+    check_input(!category.train.empty(), "{}: no training images in it", folders.at(name).string());
+    std::sort(category.test.begin(), category.test.end(), [](const Sample& a, const Sample& b) {
+      return std::tie(a.defect, a.id) < std::tie(b.defect, b.id);
+    });
+    dataset.categories.push_back(std::move(category));
+  }
+  return dataset;
+}
+
+const fs::path& partner_of(const fs::path& image, const std::string& id, const Files& partners,
+                           const fs::path& folder) {
+  const auto found = partners.find(id);
+  check_input(found != partners.end(), "{}: its partner {} is missing", image.string(),
+              (folder / id).string());
+  return found->second;
+}
+
+// Folders that hold other parts of a data set.
+void note_parts(const fs::path& category, const std::vector<std::string>& names, Notes& notes) {
+  for (const std::string& name : names) {
+    if (is_folder(category / name)) notes.push_back(fmt::format("{}: not used", (category / name).string()));
+  }
+}
+
+fs::path depth_folder_3d(const fs::path& folder) {
+  return is_folder(folder / "z") ? folder / "z" : folder / "xyz";
+}
+
+// train/good or test/DEFECT of MVTec 3D-AD.
+void read_3d_folder(const fs::path& folder, const std::string& category, const std::string& defect,
+                    std::vector<Sample>& samples, Notes& notes) {
+  const fs::path rgb = folder / "rgb";
+  const fs::path depth = depth_folder_3d(folder);
+  const bool good = defect == "good";
+  const Files images = images_of(rgb, notes), depths = images_of(depth, notes);
+  const Files masks = good ? Files{} : images_of(folder / "gt", notes);
+  for (const auto& [id, image] : images) {
+    Sample sample{.category = category, .defect = defect, .id = id, .image = image};
+    sample.depth = partner_of(image, id, depths, depth);
+    sample.anomalous = !good;
+    if (!good) {
+      const auto mask = masks.find(id);
+      check_input(mask != masks.end(), "{}: its mask {} is missing", image.string(),
+                  (folder / "gt" / (id + ".png")).string());
+      sample.mask = mask->second;
+    }
+    samples.push_back(std::move(sample));
+  }
+}
+
+Category read_3d_category(const fs::path& folder, const std::string& name, Notes& notes) {
+  Category category{.name = name, .train = {}, .test = {}};
+  read_3d_folder(folder / "train" / "good", name, "good", category.train, notes);
+  note_parts(folder, {"validation"}, notes);
+  if (!is_folder(folder / "test")) return category;
+  for (const std::string& defect : folders_of(folder / "test"))
+    read_3d_folder(folder / "test" / defect, name, defect, category.test, notes);
+  return category;
+}
+
+bool marks_anything(const fs::path& mask) {
+  const std::unique_ptr<PixelRows> rows = open_pixels(mask);
+  const PixelLayout& layout = rows->layout();
+  const int64_t bytes = layout.width * layout.channels * layout.bits / 8;
+  for (int64_t y = 0; y < layout.height; ++y) {
+    const uint8_t* row = rows->next();
+    if (std::any_of(row, row + bytes, [](uint8_t byte) { return byte != 0; })) return true;
+  }
+  return false;
+}
+
+const std::string photograph = "_image_4";
+
+// train/data or test_public/data of Eyecandies. Beside the images are other renderings of the same objects.
+std::vector<Sample> read_candies(const fs::path& folder, const std::string& category, bool labelled) {
+  Notes other_renderings;
+  const Files files = images_of(folder, other_renderings);
+  std::vector<Sample> samples;
+  for (const auto& [name, image] : files) {
+    if (!name.ends_with(photograph)) continue;
+    const std::string id = name.substr(0, name.size() - photograph.size());
+    Sample sample{.category = category, .defect = "good", .id = id, .image = image};
+    sample.depth = partner_of(image, id + "_depth", files, folder);
+    if (labelled) {
+      const fs::path& mask = partner_of(image, id + "_mask", files, folder);
+      sample.anomalous = marks_anything(mask);
+      if (sample.anomalous) sample.mask = mask, sample.defect = "bad";
+    }
+    samples.push_back(std::move(sample));
+  }
+  return samples;
+}
+
+Category read_candy_category(const fs::path& folder, const std::string& name, Notes& notes) {
+  Category category{.name = name, .train = {}, .test = {}};
+  category.train = read_candies(folder / "train" / "data", name, false);
+  note_parts(folder, {"val", "test_private"}, notes);
+  const fs::path test = folder / "test_public" / "data";
+  if (is_folder(test)) category.test = read_candies(test, name, true);
+  return category;
+}
+
+// Files that are called by numbers, in their order.
+std::vector<std::string> in_number_order(const Files& files) {
+  std::vector<std::string> ids;
+  for (const auto& [id, file] : files) ids.push_back(id);
+  std::sort(ids.begin(), ids.end(), [](const std::string& a, const std::string& b) {
+    return std::pair(a.size(), a) < std::pair(b.size(), b);
+  });
+  return ids;
+}
+
+// For each object whether its RGB and its infrared image is anomalous; empty without the file.
+std::vector<std::array<bool, 2>> read_labels(const fs::path& file, size_t objects) {
+  std::error_code error;
+  if (!fs::exists(file, error)) return {};
+  const CsvTable table = read_csv(file);
+  check_input(table.rows.size() == objects, "{}: {} lines for {} objects", file.string(), table.rows.size(),
+              objects);
+  std::vector<std::array<bool, 2>> labels;
+  for (size_t row = 0; row < objects; ++row) {
+    for (size_t sensor = 0; sensor < 2; ++sensor) {
+      const std::string field = table.rows[row].size() > sensor + 1 ? table.rows[row][sensor + 1] : "";
+      check_input(field == "0" || field == "1", "{}: row {}: the label of a sensor is neither 0 nor 1",
+                  file.string(), row + 2);
+      if (sensor == 0) labels.emplace_back();
+      labels.back()[sensor] = field == "1";
+    }
+  }
+  return labels;
+}
+
+// test/DEFECT of both sensors, or train as a defect that is good.
+void read_mulsen_folder(const fs::path& category, const fs::path& part, const std::string& defect,
+                        std::vector<Sample>& samples, Notes& notes) {
+  const std::array<const char*, 2> sensors{"RGB", "Infrared"};
+  std::array<Files, 2> images, masks;
+  const bool good = defect == "good";
+  for (size_t s = 0; s < 2; ++s) {
+    images[s] = images_of(category / sensors[s] / part, notes);
+    const fs::path folder = category / sensors[s] / "GT" / defect;
+    Notes tables;  // data.csv is one
+    if (!good && is_folder(folder)) masks[s] = images_of(folder, tables);
+  }
+  for (const auto& [id, image] : images[1]) partner_of(image, id, images[0], category / sensors[0] / part);
+  const std::vector<std::string> ids = in_number_order(images[0]);
+  std::vector<std::array<bool, 2>> labels;
+  if (!good) labels = read_labels(category / "RGB" / "GT" / defect / "data.csv", ids.size());
+  for (size_t i = 0; i < ids.size(); ++i) {
+    partner_of(images[0].at(ids[i]), ids[i], images[1], category / sensors[1] / part);
+    for (size_t s = 0; s < 2; ++s) {
+      Sample sample{.category = category.filename().string(), .defect = defect, .id = ids[i]};
+      sample.image = images[s].at(ids[i]);
+      sample.object = fmt::format("{}/{}", defect, ids[i]);
+      sample.grouping = Grouping::rgb_and_infrared;
+      sample.infrared = s == 1;
+      const auto mask = masks[s].find(ids[i]);
+      sample.anomalous = labels.empty() ? mask != masks[s].end() : labels[i][s];
+      check_input(!sample.anomalous || mask != masks[s].end(), "{}: its mask {} is missing",
+                  sample.image.string(),
+                  (category / sensors[s] / "GT" / defect / (ids[i] + ".png")).string());
+      if (sample.anomalous) sample.mask = mask->second;
+      if (!good && !sample.anomalous) sample.defect = "good", sample.id = defect + "_" + ids[i];
+      if (sample.infrared) sample.id += "_infrared";
+      samples.push_back(std::move(sample));
+    }
+  }
+}
+
+Category read_mulsen_category(const fs::path& folder, const std::string& name, Notes& notes) {
+  Category category{.name = name, .train = {}, .test = {}};
+  read_mulsen_folder(folder, "train", "good", category.train, notes);
+  note_parts(folder, {"Pointcloud"}, notes);
+  if (!is_folder(folder / "RGB" / "test")) return category;
+  for (const std::string& defect : folders_of(folder / "RGB" / "test"))
+    read_mulsen_folder(folder, fs::path("test") / defect, defect, category.test, notes);
+  for (std::vector<Sample>* part : {&category.train, &category.test}) {
+    for (Sample& sample : *part) sample.category = name;
+  }
+  return category;
+}
+
+}  // namespace
+
+bool is_mvtec_3d(const fs::path& category) { return is_folder(category / "train" / "good" / "rgb"); }
+bool is_mulsen(const fs::path& category) {
+  return is_folder(category / "RGB" / "train") && is_folder(category / "Infrared" / "train");
+}
+bool is_eyecandies(const fs::path& category) {
+  const fs::path data = category / "train" / "data";
+  if (!is_folder(data)) return false;
+  const std::vector<fs::path> images = list_folder(data).images;
+  return std::any_of(images.begin(), images.end(),
+                     [](const fs::path& image) { return image.stem().string().ends_with(photograph); });
+}
+
+fs::path depth_beside(const fs::path& image) {
+  const fs::path folder = image.parent_path();
+  std::string id = image.stem().string();
+  if (folder.filename() == "rgb") return depth_folder_3d(folder.parent_path()) / (id + ".tiff");
+  if (id.ends_with(photograph)) id.resize(id.size() - photograph.size());
+  std::error_code error;
+  const fs::path tiff = folder / (id + "_depth.tiff");
+  return fs::exists(tiff, error) ? tiff : folder / (id + "_depth.png");
+}
+
+Dataset read_mvtec_3d(const fs::path& root, const std::vector<std::string>& categories) {
+  return read_categories(root, categories, is_mvtec_3d, read_3d_category);
+}
+Dataset read_eyecandies(const fs::path& root, const std::vector<std::string>& categories) {
+  return read_categories(root, categories, is_eyecandies, read_candy_category);
+}
+Dataset read_mulsen(const fs::path& root, const std::vector<std::string>& categories) {
+  return read_categories(root, categories, is_mulsen, read_mulsen_category);
+}
+
+}  // namespace dinomaly

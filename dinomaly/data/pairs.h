@@ -1,0 +1,38 @@
+// Data sets that have two images of each object, from different sensors.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "dinomaly/data/dataset.h"
+
+namespace dinomaly {
+
+// `root` may also be a single category. All throw InputError naming a file whose partner is missing, and as the
+// readers of other layouts do.
+
+// MVTec 3D-AD (Bergmann et al., VISAPP 2022): ROOT/CATEGORY/train/good/rgb/ID.png with .../xyz/ID.tiff beside it;
+// test/DEFECT/{rgb,xyz,gt}. Where there is a folder z (the authors' Dinomaly2 writes it: one float a pixel, the
+// plane under the object removed) it is read instead of xyz. The part "validation" is not used.
+Dataset read_mvtec_3d(const std::filesystem::path& root, const std::vector<std::string>& categories = {});
+bool is_mvtec_3d(const std::filesystem::path& category);
+
+// Eyecandies (Bonfiglioli et al., ACCV 2022; eyecan-ai.github.io/eyecandies): ROOT/CATEGORY/train/data/N_image_4.png
+// with N_depth.png (16 bits); test_public/data has N_mask.png, too, empty where the object is good. Of the six
+// lights of an object image_4 is taken, as others do. The parts "val" and "test_private" are not used.
+Dataset read_eyecandies(const std::filesystem::path& root, const std::vector<std::string>& categories = {});
+bool is_eyecandies(const std::filesystem::path& category);
+
+// Where the depth of an image lies that stands in no data set: as in MVTec 3D-AD for .../rgb/ID.png, as in
+// Eyecandies for N_image_4.png, and otherwise beside it as ID_depth.png or ID_depth.tiff. The file need not exist.
+std::filesystem::path depth_beside(const std::filesystem::path& image);
+
+// MulSen-AD (Li et al., CVPR 2025; github.com/ZZZBBBZZZ/MulSen-AD): ROOT/CATEGORY/{RGB,Infrared}/train/N.png,
+// test/DEFECT/N.png (or test/good), GT/DEFECT/N.png. A sensor need not see a defect: RGB/GT/DEFECT/data.csv has a
+// line for each object, in the order of their numbers, whose second and third fields say 1 where its RGB and its
+// infrared image is anomalous; without it an image is anomalous if it has a mask. Point clouds are not used.
+Dataset read_mulsen(const std::filesystem::path& root, const std::vector<std::string>& categories = {});
+bool is_mulsen(const std::filesystem::path& category);
+
+}  // namespace dinomaly

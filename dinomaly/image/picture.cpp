@@ -1,0 +1,57 @@
+#include "dinomaly/image/picture.h"
+
+#include <algorithm>
+
+#include "dinomaly/base/framework.h"
+#include "dinomaly/image/depth_picture.h"
+#include "tensor/error.h"
+
+namespace dinomaly {
+
+namespace {
+
+Image with_depth(Image rgb, const std::filesystem::path& file) {
+  const DepthMap depth = load_depth(file);
+  check_input(depth.width == rgb.width && depth.height == rgb.height,
+              "{}: the depth is {} x {}, its image {} x {} pixels", file.string(), depth.width, depth.height,
+              rgb.width, rgb.height);
+  blacken_background(rgb, depth);
+  const Image picture = depth_picture(depth);
+  Image both(rgb.width, rgb.height, 6);
+  for (size_t i = 0; i < rgb.pixels.size(); i += 3) {
+    const auto at = static_cast<std::ptrdiff_t>(i);
+    std::copy_n(rgb.pixels.begin() + at, 3, both.pixels.begin() + 2 * at);
+    std::copy_n(picture.pixels.begin() + at, 3, both.pixels.begin() + 2 * at + 3);
+  }
+  return both;
+}
+
+}  // namespace
+
+Image colours_of(Image image) {
+  if (image.channels <= 3) return image;
+  Image result(image.width, image.height, 3);
+  const auto pixels = static_cast<size_t>(image.width * image.height),
+             channels = static_cast<size_t>(image.channels);
+  for (size_t i = 0; i < pixels; ++i) std::copy_n(&image.pixels[i * channels], 3, &result.pixels[i * 3]);
+  return result;
+}
+
+Image cut_strip(const Image& image, const Strip& strip, const std::filesystem::path& path) {
+  const int64_t width = strip.width > 0 ? strip.width : image.width - strip.x;
+  check_input(width > 0 && strip.x + width <= image.width,
+              "{}: the picture is {} pixels wide, and a view of it should begin at {}", path.string(),
+              image.width, strip.x);
+  Image result(width, image.height, image.channels);
+  for (int64_t y = 0; y < image.height; ++y)
+    std::copy_n(image.at(strip.x, y), width * image.channels, result.row(y));
+  return result;
+}
+
+Image load_picture(const Picture& picture, const PixelRules& rules) {
+  Image image = load_image_rgb(picture.path, rules);
+  if (picture.strip) image = cut_strip(image, *picture.strip, picture.path);
+  return picture.depth ? with_depth(std::move(image), *picture.depth) : image;
+}
+
+}  // namespace dinomaly

@@ -1,0 +1,40 @@
+// What one input of a model is read from, where that is not simply a whole image file.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <utility>
+
+#include "dinomaly/image/image.h"
+
+namespace dinomaly {
+
+// Some columns of a wide picture that shows several views side by side.
+struct Strip {
+  int64_t x = 0;
+  int64_t width = 0;  // 0: all that is right of x
+  bool operator==(const Strip&) const = default;
+};
+
+struct Picture {
+  Picture(std::filesystem::path file) : path(std::move(file)) {}  // NOLINT: a file is a picture
+  Picture(std::filesystem::path file, std::optional<Strip> columns) : path(std::move(file)), strip(columns) {}
+
+  std::filesystem::path path;
+  std::optional<Strip> strip;                       // none: the whole file
+  std::optional<std::filesystem::path> depth = {};  // of the same scene (load_depth)
+};
+
+// The first three channels of an image that has more.
+Image colours_of(Image image);
+
+// The strip of an image, of any channels. Throws InputError naming `path` where the image is not that wide.
+Image cut_strip(const Image& image, const Strip& strip, const std::filesystem::path& path);
+
+// load_image_rgb() of the file, and what the picture takes of it. With depth there are six channels: those of the
+// image, black where the depth has none, and those of depth_picture(). Throws InputError as load_image_rgb() and
+// load_depth() do, and where image and depth differ in size.
+Image load_picture(const Picture& picture, const PixelRules& rules = {});
+
+}  // namespace dinomaly

@@ -1,0 +1,161 @@
+// train, eval and report on data sets whose objects have several images.
+#include <map>
+#include <sstream>
+
+#include "dinomaly/image/image.h"
+#include "tensor/random.h"
+#include "tests/dinomaly/cli/train_command.h"
+#include "tests/dinomaly/image_writers.h"
+
+using namespace dinomaly;
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+namespace {
+
+void draw(const fs::path& path, int64_t width, int64_t height, uint64_t seed) {
+  Generator generator(seed);
+  Image image(width, height, 3);
+  for (uint8_t& pixel : image.pixels) pixel = static_cast<uint8_t>(generator.next_word());
+  fs::create_directories(path.parent_path());
+  save_png(path, image);
+}
+
+void draw_mask(const fs::path& path, int64_t width, int64_t height, int64_t x) {
+  Image mask(width, height, 1);
+  for (int64_t y = 2; y < height - 2; ++y) std::fill_n(mask.at(x, y), 12, uint8_t{255});
+  fs::create_directories(path.parent_path());
+  save_png(path, mask);
+}
+
+// A plane that rises to the right; its first column is background.
+void draw_depth(const fs::path& path, int side) {
+  std::vector<float> xyz;
+  for (int i = 0; i < side * side; ++i) {
+    const auto x = static_cast<float>(i % side);
+    xyz.insert(xyz.end(), {x, static_cast<float>(i / side), x / 100});
+  }
+  fs::create_directories(path.parent_path());
+  write_tiff(path,
+             {.width = side,
+              .height = side,
+              .bits = 32,
+              .samples = 3,
+              .photometric = PHOTOMETRIC_RGB,
+              .format = SAMPLEFORMAT_IEEEFP},
+             {std::string(reinterpret_cast<const char*>(xyz.data()), xyz.size() * sizeof(float))});
+}
+
+json trained_and_judged(const TemporaryFolder& folder, const std::string& expected_layout) {
+  const std::string run = small_run(folder, "out") + "--iterations 2 ";
+  CHECK(contains(run_well(folder, run).out, "data: " + expected_layout + "\n"));
+  const std::string model_and_data =
+      fmt::format("{0}/out/model.safetensors {0}/data ", folder.path().string());
+  const json judged =
+      json::parse(run_well(folder, "eval " + model_and_data + "--batch 2 --json -").out).at("categories");
+  CHECK(judged == json_of(folder / "out/metrics.json").at("categories"));
+  run_well(folder, "eval " + model_and_data + "--protocol official");
+  run_well(folder, "report " + model_and_data + "--out " + (folder / "report.html").string());
+  return judged;
+}
+
+}  // namespace
+
+TEST_CASE("views: MANTA is trained on and judged by views and objects") {
+  const TemporaryFolder folder;
+  save_safetensors(folder / "encoder.safetensors", tiny_encoder().tensors);
+  const fs::path nut = folder / "data/metal/nut";
+  for (int i = 0; i < 2; ++i) {
+    draw(nut / fmt::format("train/good/{}.png", i), 1280, 256, static_cast<uint64_t>(i));
+    draw(nut / fmt::format("test/good/{}.png", i), 1280, 256, static_cast<uint64_t>(i) + 5);
+    draw(nut / fmt::format("test/dent/{}.png", i), 1280, 256, static_cast<uint64_t>(i) + 9);
+    draw_mask(nut / fmt::format("ground_truth/dent/{}.png", i), 1280, 256, 300 + 500 * i);
+  }
+  const json nuts = trained_and_judged(folder, "MANTA").at("nut");
+  for (const char* key : {"image_auroc", "pixel_auroc", "object_auroc", "object_ap", "object_f1max"})
+    CHECK(nuts.at(key).is_number());
+  // Two pictures are two draws: a batch of three does not fit.
+  check_refused(folder, small_run(folder, "more") + "--iterations 1 --batch 3",
+                "--batch: 3 images per batch, but there are only 2 training images");
+}
+
+TEST_CASE("views: MVTec 3D-AD is trained on with its depth, which the model then asks for") {
+  const TemporaryFolder folder;
+  save_safetensors(folder / "encoder.safetensors", tiny_encoder().tensors);
+  const fs::path bagel = folder / "data/bagel";
+  uint64_t seed = 0;
+  for (const char* name : {"train/good 0", "train/good 1", "test/good 0", "test/hole 0"}) {
+    const std::string text = name;
+    const fs::path part = bagel / text.substr(0, text.find(' '));
+    draw(part / ("rgb/" + text.substr(text.find(' ') + 1) + ".png"), 64, 64, ++seed);
+    draw_depth(part / ("xyz/" + text.substr(text.find(' ') + 1) + ".tiff"), 64);
+  }
+  draw_mask(bagel / "test/hole/gt/0.png", 64, 64, 20);
+  CHECK(trained_and_judged(folder, "MVTec 3D-AD").at("bagel").at("pixel_auroc").is_number());
+  const json config =
+      json::parse(SafeTensors::load(folder / "out/model.safetensors").metadata().at("config"));
+  CHECK(config.at("with_depth") == true);
+  const std::string predict = fmt::format("predict {0}/out/model.safetensors ", folder.path().string());
+  run_well(folder, predict + (bagel / "test/good/rgb/0.png").string());
+  fs::copy(bagel / "test/good/rgb/0.png", folder / "part.png");
+  const Outcome missing = run_dinomaly(folder, predict + (folder / "part.png").string());
+  CHECK(missing.status == 2);
+  CHECK(contains(missing.error, "part_depth.png"));
+  write_file(bagel / "test/hole/xyz/0.tiff", "no depth");
+  check_refused(folder, small_run(folder, "more"), "test/hole/xyz/0.tiff");
+}
+
+TEST_CASE("views: MulSen-AD is trained on in pairs, and an object's scores add up") {
+  const TemporaryFolder folder;
+  save_safetensors(folder / "encoder.safetensors", tiny_encoder().tensors);
+  uint64_t seed = 0;
+  for (const char* sensor : {"RGB", "Infrared"}) {
+    const fs::path cube = folder / "data/cube" / sensor;
+    for (const char* name :
+         {"train/0.png", "train/1.png", "test/good/0.png", "test/hole/0.png", "test/hole/1.png"})
+      draw(cube / name, 64, 64, ++seed);
+    draw_mask(cube / "GT/hole/0.png", 64, 64, 20);
+  }
+  draw_mask(folder / "data/cube/RGB/GT/hole/1.png", 64, 64, 30);  // the second hole is seen in RGB alone
+  const json cube = trained_and_judged(folder, "MulSen-AD (RGB and infrared)").at("cube");
+  for (const char* key : {"object_auroc", "pixel_auroc", "infrared_pixel_auroc", "infrared_aupro"})
+    CHECK(cube.at(key).is_number());
+  check_refused(folder, small_run(folder, "more") + "--batch 3", "--batch: 3 is odd");
+  check_refused(folder, small_run(folder, "more") + "--batch 6", "--batch: 6 images per batch");
+}
+
+TEST_CASE("views: predict judges the images of a folder as one object, after the images") {
+  const TemporaryFolder folder;
+  make_small_project(folder);
+  const std::string flags = fmt::format(
+      "predict {0}/model {0}/data/wood/test --object-by folder --threshold 0 --json", folder.path().string());
+  const Outcome outcome = run_well(folder, flags);
+  std::istringstream lines(outcome.out);
+  std::map<std::string, int64_t> images;
+  std::vector<json> objects;
+  for (std::string line; std::getline(lines, line);) {
+    const json one = json::parse(line);
+    if (one.contains("object")) {
+      objects.push_back(one);
+    } else {
+      CHECK(objects.empty());
+      ++images[fs::path(one["image"].get<std::string>()).parent_path().string()];
+    }
+  }
+  REQUIRE(objects.size() == images.size());
+  for (const json& object : objects) {
+    CHECK(object["images"] == images.at(object["object"]));
+    CHECK(object["score"] > 0);
+    CHECK(object["anomalous"] == true);
+  }
+  CHECK(run_dinomaly(folder, flags + " --fail-on-anomaly").status == 1);
+  const std::string alone = fmt::format(
+      "predict {0}/model {0}/data/wood/test/good/000.png --object-by folder", folder.path().string());
+  // The score of an object of one image is that of the image.
+  std::istringstream both(run_well(folder, alone).out);
+  std::string decision, first, second, skipped;
+  both >> decision >> first;
+  std::getline(both, skipped);
+  both >> decision >> second;
+  CHECK(first == second);
+}

@@ -1,0 +1,139 @@
+// Data sets with two sensors, each on a small drawn one.
+#include "dinomaly/data/pairs.h"
+
+#include <doctest/doctest.h>
+
+#include "dinomaly/base/files.h"
+#include "dinomaly/base/framework.h"
+#include "dinomaly/data/layout.h"
+#include "dinomaly/image/image.h"
+#include "tests/support.h"
+
+namespace dinomaly {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+struct PairTree {
+  TemporaryFolder folder;
+  fs::path root = folder / "set";
+
+  void add(const std::vector<std::string>& names) const {
+    for (const std::string& name : names) write_file(root / name, "");
+  }
+  std::string error() const {
+    return input_error([&] { read_dataset(root); });
+  }
+};
+
+// "good/0@OBJECT|PARTNER+ ...", + for a mask, i for infrared.
+std::string pairs_in(const std::vector<Sample>& samples) {
+  std::string text;
+  for (const Sample& sample : samples) {
+    text += (text.empty() ? "" : " ") + sample.defect + "/" + sample.id + "@" + sample.object +
+            (sample.depth ? "|" + sample.depth->filename().string() : "") + (sample.mask ? "+" : "") +
+            (sample.infrared ? "i" : "");
+    CHECK(sample.anomalous == (sample.defect != "good"));
+    CHECK(sample.anomalous == sample.mask.has_value());
+  }
+  return text;
+}
+
+}  // namespace
+
+TEST_CASE("pairs: MVTec 3D-AD, as published and with prepared depth") {
+  const PairTree tree;
+  tree.add({"bagel/train/good/rgb/000.png", "bagel/train/good/xyz/000.tiff",
+            "bagel/validation/good/rgb/000.png", "bagel/test/good/rgb/000.png",
+            "bagel/test/good/xyz/000.tiff", "bagel/test/good/gt/000.png", "bagel/test/hole/rgb/001.png",
+            "bagel/test/hole/xyz/001.tiff", "bagel/test/hole/gt/001.png"});
+  for (const fs::path& root : {tree.root, tree.root / "bagel"}) {
+    const Dataset dataset = read_dataset(root);
+    CHECK(dataset.layout == "MVTec 3D-AD");
+    REQUIRE(dataset.categories.size() == 1);
+    CHECK(dataset.categories[0].name == "bagel");
+    CHECK(pairs_in(dataset.categories[0].train) == "good/000@|000.tiff");
+    CHECK(pairs_in(dataset.categories[0].test) == "good/000@|000.tiff hole/001@|001.tiff+");
+    CHECK(dataset.categories[0].train[0].depth->parent_path().filename() == "xyz");
+    REQUIRE(dataset.notes.size() == 1);
+    CHECK(contains(dataset.notes[0], "validation: not used"));
+  }
+  tree.add({"bagel/train/good/z/000.tiff"});
+  CHECK(read_dataset(tree.root).categories[0].train[0].depth->parent_path().filename() == "z");
+  fs::remove(tree.root / "bagel/test/hole/gt/001.png");
+  CHECK(one_line_with(tree.error(), "test/hole/rgb/001.png: its mask"));
+  tree.add({"bagel/test/hole/gt/001.png"});
+  fs::remove(tree.root / "bagel/test/hole/xyz/001.tiff");
+  CHECK(one_line_with(tree.error(), "test/hole/rgb/001.png: its partner"));
+  CHECK(one_line_with(input_error([&] { read_dataset(tree.root, {"bagle"}); }), "bagle"));
+}
+
+TEST_CASE("pairs: Eyecandies; the mask says whether an object is good") {
+  const PairTree tree;
+  const auto candy = [&](const std::string& part, const std::string& id) {
+    for (const char* kind : {"_image_0", "_image_4", "_depth", "_normals"})
+      tree.add({"Lollipop/" + part + "/data/" + id + kind + ".png"});
+    tree.add({"Lollipop/" + part + "/data/" + id + "_metadata.yaml"});
+  };
+  candy("train", "000"), candy("train", "001"), candy("test_public", "00"), candy("test_public", "01");
+  candy("test_private", "00");
+  Image mask(4, 4, 1);
+  save_png(tree.root / "Lollipop/test_public/data/00_mask.png", mask);
+  *mask.at(3, 3) = 255;
+  save_png(tree.root / "Lollipop/test_public/data/01_mask.png", mask);
+  const Dataset dataset = read_dataset(tree.root);
+  CHECK(dataset.layout == "Eyecandies");
+  CHECK(pairs_in(dataset.categories.at(0).train) == "good/000@|000_depth.png good/001@|001_depth.png");
+  CHECK(pairs_in(dataset.categories[0].test) == "bad/01@|01_depth.png+ good/00@|00_depth.png");
+  CHECK(dataset.categories[0].train[0].image.filename() == "000_image_4.png");
+  fs::remove(tree.root / "Lollipop/test_public/data/00_mask.png");
+  CHECK(one_line_with(tree.error(), "00_image_4.png: its partner"));
+  fs::remove(tree.root / "Lollipop/train/data/001_depth.png");
+  CHECK(one_line_with(tree.error(), "001_image_4.png: its partner"));
+}
+
+TEST_CASE("pairs: the depth of an image that stands in no data set") {
+  const PairTree tree;
+  CHECK(depth_beside(tree.root / "rgb/7.png") == tree.root / "xyz/7.tiff");
+  tree.add({"z/7.tiff"});
+  CHECK(depth_beside(tree.root / "rgb/7.png") == tree.root / "z/7.tiff");
+  CHECK(depth_beside(tree.root / "03_image_4.png") == tree.root / "03_depth.png");
+  CHECK(depth_beside(tree.root / "a.jpg") == tree.root / "a_depth.png");
+  tree.add({"a_depth.tiff"});
+  CHECK(depth_beside(tree.root / "a.jpg") == tree.root / "a_depth.tiff");
+}
+
+TEST_CASE("pairs: MulSen-AD; each sensor has its own label") {
+  const PairTree tree;
+  for (const char* sensor : {"RGB", "Infrared"}) {
+    const std::string folder = std::string("cube/") + sensor;
+    tree.add({folder + "/train/0.png", folder + "/test/good/5.png", folder + "/test/hole/2.png",
+              folder + "/test/hole/10.png"});
+  }
+  // In the order of the numbers: 2 is seen in RGB alone, 10 by both.
+  tree.add({"cube/RGB/GT/hole/2.png", "cube/RGB/GT/hole/10.png", "cube/Infrared/GT/hole/10.png"});
+  const fs::path labels = tree.root / "cube/RGB/GT/hole/data.csv";
+  write_file(labels, "object,RGB,Infrared,Pointcloud\n2,1,0,1\n10,1,1,0\n");
+  const Dataset dataset = read_dataset(tree.root);
+  CHECK(dataset.layout == "MulSen-AD (RGB and infrared)");
+  const Category& category = dataset.categories.at(0);
+  CHECK(pairs_in(category.train) == "good/0@good/0 good/0_infrared@good/0i");
+  const std::string expected =
+      "good/5@good/5 good/5_infrared@good/5i good/hole_2_infrared@hole/2i hole/10@hole/10+ "
+      "hole/10_infrared@hole/10+i hole/2@hole/2+";
+  CHECK(pairs_in(category.test) == expected);
+  for (const Sample& sample : category.test) CHECK(sample.grouping == Grouping::rgb_and_infrared);
+  write_file(labels, "object,RGB,Infrared,Pointcloud\n2,1,0,1\n");
+  CHECK(one_line_with(tree.error(), "data.csv: 1 lines for 2 objects"));
+  write_file(labels, "object,RGB,Infrared,Pointcloud\n2,1,yes,1\n10,1,1,0\n");
+  CHECK(one_line_with(tree.error(), "data.csv: row 2: the label of a sensor"));
+  write_file(labels, "object,RGB,Infrared,Pointcloud\n2,1,1,1\n10,1,1,0\n");
+  CHECK(one_line_with(tree.error(), "Infrared/test/hole/2.png: its mask"));
+  fs::remove(labels);  // then the masks say it
+  CHECK(pairs_in(read_dataset(tree.root).categories.at(0).test) == expected);
+  fs::remove(tree.root / "cube/Infrared/test/hole/10.png");
+  CHECK(one_line_with(tree.error(), "RGB/test/hole/10.png: its partner"));
+}
+
+}  // namespace dinomaly
