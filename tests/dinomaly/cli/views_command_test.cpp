@@ -46,14 +46,26 @@ void draw_depth(const fs::path& path, int side) {
              {std::string(reinterpret_cast<const char*>(xyz.data()), xyz.size() * sizeof(float))});
 }
 
+// Of other batches, whose products round differently.
+void check_near(const json& metrics, const json& expected) {
+  CHECK(metrics.size() == expected.size());
+  for (const auto& [category, values] : expected.items()) {
+    for (const auto& [name, value] : values.items()) {
+      CAPTURE(name);
+      CHECK(metrics.at(category).at(name).get<double>() ==
+            doctest::Approx(value.get<double>()).epsilon(1e-3).scale(1));
+    }
+  }
+}
+
 json trained_and_judged(const TemporaryFolder& folder, const std::string& expected_layout) {
   const std::string run = small_run(folder, "out") + "--iterations 2 ";
   CHECK(contains(run_well(folder, run).out, "data: " + expected_layout + "\n"));
   const std::string model_and_data =
       fmt::format("{0}/out/model.safetensors {0}/data ", folder.path().string());
   const json judged =
-      json::parse(run_well(folder, "eval " + model_and_data + "--batch 2 --json -").out).at("categories");
-  CHECK(judged == json_of(folder / "out/metrics.json").at("categories"));
+      json::parse(run_well(folder, "eval " + model_and_data + "--json -").out).at("categories");
+  check_near(judged, json_of(folder / "out/metrics.json").at("categories"));
   run_well(folder, "eval " + model_and_data + "--protocol official");
   run_well(folder, "report " + model_and_data + "--out " + (folder / "report.html").string());
   return judged;
