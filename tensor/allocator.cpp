@@ -129,6 +129,12 @@ void CachingAllocator::end_reserve() {
   filling_ = 0;
 }
 
+void CachingAllocator::resume_reserve(int64_t reserve) {
+  std::lock_guard lock(mutex_);
+  check(filling_ == 0, "allocator: a reserve is being filled already");
+  filling_ = reserve;
+}
+
 void CachingAllocator::release_reserve(int64_t reserve) {
   std::lock_guard lock(mutex_);
   for (const auto& [size, blocks] : reserves_[reserve]) {

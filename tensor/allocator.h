@@ -57,9 +57,11 @@ class CachingAllocator {
 
   // --- Memory of recorded work, which is replayed at the same addresses: blocks handed out between
   // begin_reserve() and end_reserve() are not reused elsewhere, freed or not, until release_reserve(). Blocks
-  // freed in between join the reserve. Only one reserve is filled at a time.
+  // freed in between join the reserve. Only one reserve is filled at a time; resume_reserve() goes on filling one
+  // that was ended.
   int64_t begin_reserve();
   void end_reserve();
+  void resume_reserve(int64_t reserve);
   void release_reserve(int64_t reserve);
 
   MemoryCounters counters() const;

@@ -48,12 +48,9 @@ class CudaKernels final : public Kernels {
 
 template <class Item>
 Tensor CudaKernels::upload(std::span<const Item> items) {
+  if (recording_ != nullptr) return recording_->upload(items.data(), items.size_bytes(), device());
   const Tensor result = Tensor::empty({static_cast<int64_t>(items.size_bytes())}, Dtype::u8, device());
-  if (items.empty()) return result;
-  if (recording_ != nullptr)
-    recording_->upload(items.data(), result);
-  else
-    staging_.to_device(items.data(), result.raw_data(), items.size_bytes());
+  staging_.to_device(items.data(), result.raw_data(), items.size_bytes());
   return result;
 }
 

@@ -51,9 +51,13 @@ void CudaRecording::capture(const std::function<void()>& work) {
   check_cuda(made, "record");
 }
 
-void CudaRecording::upload(const void* data, const Tensor& target) {
+Tensor CudaRecording::upload(const void* data, size_t bytes, Device device) {
+  allocator_.end_reserve();
+  const Tensor target = Tensor::empty({static_cast<int64_t>(bytes)}, Dtype::u8, device);
+  allocator_.resume_reserve(reserve_);
   const char* begin = static_cast<const char*>(data);
-  uploads_.emplace_back(target, std::vector<char>(begin, begin + target.bytes()));
+  uploads_.emplace_back(target, std::vector<char>(begin, begin + bytes));
+  return target;
 }
 
 void CudaRecording::replay(uint64_t random_blocks) {

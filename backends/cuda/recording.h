@@ -25,8 +25,9 @@ class CudaRecording final : public Recording {
 
   // Added to the offsets of random numbers: one i64 on the GPU.
   const Tensor& random_blocks() const { return random_blocks_; }
-  // The bytes are in `target` before the first replay, and stay there.
-  void upload(const void* data, const Tensor& target);
+  // A tensor (bytes) of u8 that holds these bytes before the first replay and keeps them. It is none of the reserve's
+  // memory: what was freed earlier in the recording is written again by each replay.
+  Tensor upload(const void* data, size_t bytes, Device device);
 
  private:
   void capture(const std::function<void()>& work);

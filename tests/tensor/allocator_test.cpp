@@ -142,6 +142,14 @@ TEST_CASE("allocator: what a reserve was given serves nobody else until it is re
   void* passing = allocator.allocate(1000);
   allocator.deallocate(passing, 1000);
   CHECK(allocator.allocate(1000) == passing);  // used again within the reserve
+  allocator.deallocate(passing, 1000);
+  allocator.end_reserve();
+  void* apart = allocator.allocate(1000);  // not what the reserve has written
+  CHECK(apart != passing);
+  allocator.deallocate(apart, 1000);
+  allocator.resume_reserve(reserve);
+  CHECK_THROWS_AS(allocator.resume_reserve(reserve), Error);
+  CHECK(allocator.allocate(1000) == passing);
   void* staying = allocator.allocate(1000);
   allocator.deallocate(passing, 1000);
   allocator.deallocate(before, 1000);
