@@ -22,6 +22,8 @@ namespace dinomaly {
 // One model's way: features, training with validations and checkpoints, results.
 class TrainRun {
  public:
+  static constexpr const char* model_name = "model.safetensors";  // in `out`
+
   // `data`: what this model is trained on; `out`: its folder. `encoder_hash`: encoder_sha256 of the encoder.
   TrainRun(const TrainOptions& options, const EncoderWeights& encoder, const std::string& encoder_hash,
            const Dataset& data, const std::filesystem::path& out);

@@ -1,69 +1,13 @@
 #include "dinomaly/model/config.h"
 
+#include <algorithm>
 #include <cmath>
-#include <map>
-#include <nlohmann/json.hpp>
-#include <numeric>
-#include <set>
 
-#include "dinomaly/base/did_you_mean.h"
+#include "dinomaly/model/config_fields.h"
 
 namespace dinomaly {
 
-using nlohmann::json;
-
 namespace {
-
-// The one list of fields: calls visit(name, field) for each but the preset.
-template <class ConfigType, class Visitor>
-void for_each_field(ConfigType& c, Visitor visit) {
-  visit("target_blocks", c.target_blocks);
-  visit("remove_class_token", c.remove_class_token);
-  visit("recentering", c.recentering);
-  visit("dropout", c.dropout);
-  visit("bottleneck_width", c.bottleneck_width);
-  visit("bottleneck_bias", c.bottleneck_bias);
-  visit("decoder_mlp_bias", c.decoder_mlp_bias);
-  visit("decoder_depth", c.decoder_depth);
-  visit("decoder_norm_eps", c.decoder_norm_eps);
-  visit("linear_attention_eps", c.linear_attention_eps);
-  visit("init_std", c.init_std);
-  visit("init_cut", c.init_cut);
-  visit("encoder_groups", c.encoder_groups);
-  visit("decoder_groups", c.decoder_groups);
-  visit("mining_share", c.mining_share);
-  visit("mining_steps", c.mining_steps);
-  visit("mining_factor", c.mining_factor);
-  visit("iterations", c.iterations);
-  visit("batch", c.batch);
-  visit("seed", c.seed);
-  visit("learning_rate", c.learning_rate);
-  visit("final_learning_rate", c.final_learning_rate);
-  visit("lr_decay_ratio", c.lr_decay_ratio);
-  visit("bottleneck_lr_factor", c.bottleneck_lr_factor);
-  visit("warmup_steps", c.warmup_steps);
-  visit("beta1", c.beta1);
-  visit("beta2", c.beta2);
-  visit("adam_eps", c.adam_eps);
-  visit("weight_decay", c.weight_decay);
-  visit("clip_norm", c.clip_norm);
-  visit("amsgrad", c.amsgrad);
-  visit("skip_not_finite", c.skip_not_finite);
-  visit("resize_h", c.image.resize_h);
-  visit("resize_w", c.image.resize_w);
-  visit("crop_h", c.image.crop_h);
-  visit("crop_w", c.image.crop_w);
-  visit("mean", c.image.mean);
-  visit("std", c.image.std);
-  visit("with_depth", c.with_depth);
-  visit("exif_orientation", c.image.pixels.exif_orientation);
-  visit("bit_depth", c.image.pixels.bit_depth);
-  visit("map_size", c.map_size);
-  visit("blur_size", c.blur_size);
-  visit("blur_sigma", c.blur_sigma);
-  visit("blur_reflects", c.blur_reflects);
-  visit("score_ratio", c.score_ratio);
-}
 
 void check_groups(const char* name, const std::vector<std::vector<int64_t>>& groups, int64_t count) {
   check_input(!groups.empty(), "{}: there must be at least one group", name);
@@ -140,71 +84,6 @@ void check_optimisation(const Config& c) {
   check_input(c.weight_decay >= 0, "weight_decay: {} is negative", c.weight_decay);
   check_input(c.clip_norm > 0, "clip_norm: {} is not positive", c.clip_norm);
   check_input(c.mining_factor >= 0, "mining_factor: {} is negative", c.mining_factor);
-}
-
-// JSON numbers are checked before they are converted: no silent 1.5 -> 1 or -1 -> 2^64 - 1.
-void require(bool ok, const std::string& source, const char* name, const char* what) {
-  check_input(ok, "{}: option '{}' must be {}", source, name, what);
-}
-void assign(const json& value, bool& field, const std::string& source, const char* name) {
-  require(value.is_boolean(), source, name, "true or false");
-  field = value.get<bool>();
-}
-void assign(const json& value, double& field, const std::string& source, const char* name) {
-  require(value.is_number(), source, name, "a number");
-  field = value.get<double>();
-}
-void assign(const json& value, int64_t& field, const std::string& source, const char* name) {
-  require(value.is_number_integer() && (!value.is_number_unsigned() || value.get<uint64_t>() <= INT64_MAX),
-          source, name, "an integer");
-  field = value.get<int64_t>();
-}
-void assign(const json& value, uint64_t& field, const std::string& source, const char* name) {
-  require(value.is_number_unsigned() || (value.is_number_integer() && value.get<int64_t>() >= 0), source,
-          name, "a non-negative integer");
-  field = value.get<uint64_t>();
-}
-void assign(const json& value, Recentering& field, const std::string& source, const char* name) {
-  for (const Recentering one : {Recentering::none, Recentering::anomalib, Recentering::dinomaly2}) {
-    if (value == name_of(one)) {
-      field = one;
-      return;
-    }
-  }
-  require(false, source, name, "none, anomalib or dinomaly2");
-}
-void assign(const json& value, std::array<float, 3>& field, const std::string& source, const char* name) {
-  require(value.is_array() && value.size() == 3, source, name, "three numbers");
-  for (size_t i = 0; i < 3; ++i) {
-    require(value[i].is_number(), source, name, "three numbers");
-    field[i] = value[i].get<float>();
-  }
-}
-template <class Element>
-void assign(const json& value, std::vector<Element>& field, const std::string& source, const char* name) {
-  require(value.is_array(), source, name, "a list");
-  field.clear();
-  for (const json& element : value) assign(element, field.emplace_back(), source, name);
-}
-
-json json_of(Recentering field) { return name_of(field); }
-template <class Field>
-json json_of(const Field& field) {
-  return field;
-}
-
-// What recentering was called when there was one kind of it.
-constexpr const char* older_recentering = "context_recentering";
-
-void assign_older_recentering(const json& values, Recentering& field, const std::string& source) {
-  bool older = false;
-  assign(values[older_recentering], older, source, older_recentering);
-  if (!values.contains("recentering"))
-    field = older ? Recentering::anomalib : Recentering::none;
-  else
-    check_input(!older || field == Recentering::anomalib,
-                "{}: context_recentering is the older name of recentering anomalib, but recentering is {}",
-                source, name_of(field));
 }
 
 }  // namespace
@@ -285,48 +164,6 @@ void Config::complete(int64_t encoder_depth, int64_t patch) {
   complete_sizes(image, patch);
   validate(image);
   check_crop(image, patch);
-}
-
-json with_old_options(json values) {
-  if (const json older = values.value(older_recentering, json(false));
-      older.is_boolean() && !values.contains("recentering"))
-    values["recentering"] = name_of(older.get<bool>() ? Recentering::anomalib : Recentering::none);
-  const Config paper;  // of the options that came with dinomaly2
-  const json missing = {{"exif_orientation", false},
-                        {"bit_depth", 16},
-                        {"bottleneck_width", paper.bottleneck_width},
-                        {"lr_decay_ratio", paper.lr_decay_ratio},
-                        {"bottleneck_lr_factor", paper.bottleneck_lr_factor},
-                        {"amsgrad", paper.amsgrad},
-                        {"skip_not_finite", paper.skip_not_finite},
-                        {"with_depth", paper.with_depth}};
-  for (const auto& [name, value] : missing.items()) {
-    if (!values.contains(name)) values[name] = value;
-  }
-  return values;
-}
-
-json Config::to_json() const {
-  json result = {{"preset", name_of(preset)}};
-  for_each_field(*this, [&](const char* name, const auto& field) { result[name] = json_of(field); });
-  return result;
-}
-
-void Config::update_from_json(const json& values, const std::string& source) {
-  check_input(values.is_object(), "{}: not a JSON object of options", source);
-  // Other fields follow from the preset, so it is no field to change later.
-  check_input(!values.contains("preset") || values["preset"] == name_of(preset),
-              "{}: option 'preset' must be \"{}\", as chosen before", source, name_of(preset));
-  std::set<std::string> known{"preset"};
-  for_each_field(*this, [&](const char* name, auto& field) {
-    known.insert(name);
-    if (values.contains(name)) assign(values[name], field, source, name);
-  });
-  if (values.contains(older_recentering)) assign_older_recentering(values, recentering, source);
-  for (const auto& [name, value] : values.items()) {
-    check_input(known.contains(name) || name == older_recentering, "{}: there is no option '{}'{}", source,
-                name, did_you_mean(name, {known.begin(), known.end()}));
-  }
 }
 
 Preset parse_preset(const std::string& name) {

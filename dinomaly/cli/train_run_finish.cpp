@@ -1,0 +1,139 @@
+// The end of a run of training: the best weights, metrics, thresholds, the model's file.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "dinomaly/base/files.h"
+#include "dinomaly/base/framework.h"
+#include "dinomaly/base/json_text.h"
+#include "dinomaly/cli/train_run.h"
+#include "dinomaly/inference/calibrate.h"
+#include "dinomaly/inference/for_each_prediction.h"
+#include "dinomaly/model/model_file.h"
+#include "dinomaly/report/table.h"
+#include "dinomaly/weights/key_report.h"
+#include "tensor/io/safetensors.h"
+
+namespace dinomaly {
+
+namespace {
+
+// None with --calibrate none.
+std::optional<Calibrator> make_calibrator(const TrainOptions& options, const Config& config) {
+  if (options.calibrate == "none") return std::nullopt;
+  CalibrationOptions calibration;
+  calibration.method = parse_calibration_method(options.calibrate);
+  calibration.false_alarm_rate = options.false_alarm_rate;
+  calibration.per_category = options.per_category;
+  calibration.batch = config.batch;
+  return Calibrator(calibration);
+}
+
+}  // namespace
+
+// The weights of the best validation in place of the last ones.
+void TrainRun::take_best() {
+  const std::filesystem::path path = out_ / "checkpoints" / "best.safetensors";
+  const SafeTensors best = SafeTensors::load(path);
+  for (const std::string& name : best.names()) check_finite({{name, best.get(name)}}, path.string());
+  for (const auto& [name, parameter] : model_->named_trained_parameters()) {
+    check_input(best.shape(name) == parameter.shape(), "{}: '{}' has another shape", path.string(), name);
+    parameter.value().copy_from(best.get(name));
+  }
+  const auto iteration = best.metadata().find("iteration");
+  fmt::print("the model has the weights of iteration {}: {} {:.4f}\n",
+             iteration == best.metadata().end() ? "?" : iteration->second, options_.keep_best, *best_);
+}
+
+std::vector<PaperEvaluation> TrainRun::judge(Calibrator* calibrator) {
+  const Config& config = model_->config();
+  // The paper judges the centre crop, users the whole image; without a margin to crop they are the same.
+  const Predictor paper(*model_, {.area = Area::crop}, config.batch), whole(*model_, {}, config.batch);
+  const bool same = paper.config().image == whole.config().image;
+  const SampleSink calibrate = [&](const Sample& sample, const InputImage&, const Prediction& prediction) {
+    if (calibrator != nullptr) calibrator->add(sample, prediction);
+  };
+  std::vector<PaperEvaluation> evaluations;
+  for (const Category& category : judged_.categories) {
+    PaperEvaluation& evaluation = evaluations.emplace_back(category, config);
+    const SampleSink evaluate = [&](const Sample&, const InputImage& image, const Prediction& prediction) {
+      evaluation.add(image, prediction);
+    };
+    const std::vector<SampleSink> sinks = same ? std::vector{calibrate, evaluate} : std::vector{evaluate};
+    for_each_prediction(paper, category.test, sinks, crop_for(TestImages::kept, config));
+  }
+  std::vector<Sample> others;
+  const auto add_used = [&](const std::vector<Sample>& samples) {
+    for (const Sample& sample : samples) {
+      if (calibrator != nullptr && calibrator->uses(sample)) others.push_back(sample);
+    }
+  };
+  add_used(unjudged_test_);
+  for (const Category& category : judged_.categories) {
+    if (!same) add_used(category.test);
+  }
+  for_each_prediction(whole, others, {calibrate});
+  return evaluations;
+}
+
+// Of up to 64 of them, spread evenly: the same ones whether features were computed, cached or resumed from.
+TrainingImages TrainRun::training_images() const {
+  constexpr size_t most = 64;
+  const std::vector<Sample>& samples = features_.samples();
+  std::vector<Picture> pictures;
+  const size_t count = std::min(most, samples.size());
+  for (size_t i = 0; i < count; ++i) pictures.push_back(picture_of(samples[i * samples.size() / count]));
+  ReadAhead images(in_order(std::move(pictures)), [](const Image&) { return Tensor(); },
+                   {.pixels = model_->config().image.pixels, .keep = no_pixels});
+  TrainingImages result;
+  for (auto read = images.next(1); !read.empty(); read = images.next(1)) {
+    if (read[0].error.empty()) result.add(read[0]);
+  }
+  return result;
+}
+
+// None where the images for it are missing: the model is worth keeping all the same.
+std::optional<Calibration> TrainRun::thresholds(const Calibrator& calibrator) const {
+  try {
+    const Calibration found = calibrator.compute();
+    fmt::print("thresholds: images {:.6f}, pixels {:.6f}, from {} good and {} anomalous images",
+               found.all.image, found.all.pixel, found.good_images, found.anomalous_images);
+    if (found.method == CalibrationMethod::good)
+      fmt::print("; expect at most a share of {:.2g} of good images to be called anomalous",
+                 found.promised_rate);
+    fmt::print("\n");
+    return found;
+  } catch (const InputError& error) {
+    fmt::print(stderr, "no thresholds in the model: {}\n", error.what());
+    return std::nullopt;
+  }
+}
+
+std::vector<CategoryResult> TrainRun::finish() {
+  log_->finish();
+  if (options_.eval_every > 0) write_file(out_ / "validation.csv", validation_);
+  if (best_) take_best();
+  ModelFileOptions file;
+  file.slim = options_.slim;
+  file.training_images = training_images();
+  if (options_.encoder) file.encoder_name = utf8(options_.encoder->filename().string());
+  const auto save = [&] { save_model(out_ / model_name, *model_, encoder_.config, file); };
+  std::optional<Calibrator> calibrator = make_calibrator(options_, model_->config());
+  const Stopwatch watch;
+  std::vector<PaperEvaluation> evaluations;
+  try {
+    evaluations = judge(calibrator ? &*calibrator : nullptr);
+  } catch (...) {  // the trained model outlives an unreadable test image, and too little memory for judging
+    save();
+    throw;
+  }
+  if (calibrator) file.calibration = thresholds(*calibrator);
+  save();
+  std::vector<CategoryResult> results;
+  for (PaperEvaluation& evaluation : evaluations) results.push_back(evaluation.compute());
+  seconds_.evaluate = watch.seconds();
+  write_results(out_, results, judged_, model_->config(), seconds_);
+  return results;
+}
+
+}  // namespace dinomaly
