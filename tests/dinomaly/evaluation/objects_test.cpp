@@ -35,8 +35,8 @@ Tensor random_maps(int64_t count, int64_t side) {
 }  // namespace
 
 TEST_CASE("objects: the score is the mean of the largest 1 % of all maps of the object together") {
-  const std::vector<Sample> samples{view_of("a"), view_of("b"), view_of("a"), view_of("b", true),
-                                    view_of("a"), view_of("a"), view_of("a")};
+  const std::vector<Sample> samples{view_of("a"), view_of("b", true), view_of("a"), view_of("b"),
+                                    view_of("a"), view_of("a"),       view_of("a")};
   const Tensor maps = random_maps(7, 256);
   const ObjectScores objects = object_scores(samples, maps, 0.01);
   CHECK(objects.names == std::vector<std::string>{"a", "b"});
