@@ -82,9 +82,8 @@ void describe_detector(const WeightsFile& file, int64_t heads, json& result) {
 bool holds_encoder(const WeightsFile& file) {
   const auto is_patch_embedding = [](const auto& entry) {
     const std::string name = without_wrappers(entry.first);
-    return name.ends_with("patch_embed.proj.weight") ||
-           name.ends_with("patch_embeddings.projection.weight") ||
-           name.ends_with("embeddings.patch_embeddings.weight");
+    return std::any_of(std::begin(encoder_anchors), std::end(encoder_anchors),
+                       [&](std::string_view anchor) { return name.ends_with(anchor); });
   };
   return std::any_of(file.tensors.begin(), file.tensors.end(), is_patch_embedding) ||
          std::any_of(file.skipped.begin(), file.skipped.end(), is_patch_embedding);

@@ -39,9 +39,7 @@ int rank_of(std::string_view prefix) {
 std::set<std::string> find_prefixes(const std::vector<std::string>& names) {
   std::set<std::string> prefixes;
   for (const std::string& name : names) {
-    for (const std::string_view anchor :
-         {"patch_embed.proj.weight", "embeddings.patch_embeddings.projection.weight",
-          "embeddings.patch_embeddings.weight"}) {
+    for (const std::string_view anchor : encoder_anchors) {
       if (!name.ends_with(anchor)) continue;
       const std::string prefix = name.substr(0, name.size() - anchor.size());
       if (prefix.empty() || prefix.ends_with('.') || prefix.ends_with('/')) prefixes.insert(prefix);

@@ -9,6 +9,11 @@
 
 namespace dinomaly {
 
+// What the name of an encoder's patch embedding ends with, in each library: where such a name is, an encoder is.
+inline constexpr std::string_view encoder_anchors[] = {"patch_embed.proj.weight",
+                                                       "embeddings.patch_embeddings.projection.weight",
+                                                       "embeddings.patch_embeddings.weight"};
+
 // The name without the parts that wrappers of PyTorch put into it wherever they stand: module. (DataParallel,
 // DeepSpeed), _orig_mod. (torch.compile), _checkpoint_wrapped_module. (activation checkpoints),
 // _fsdp_wrapped_module.
