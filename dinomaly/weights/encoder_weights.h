@@ -62,9 +62,9 @@ inline constexpr int64_t any_heads = -1;
 // Finds the encoder among the tensors, under whatever prefix ("encoder.", "model.", "weights/encoder.",
 // "teacher.backbone."; choose_encoder() says which of several): tensors outside the prefix are ignored, and so are
 // the final norm, the mask token and heads inside. `skipped` are those of the file that could not be read.
-// `heads` 0 means as many as the rotary periods say, otherwise width / 64 (of width 4096, DINOv3's 7B: 32). `source` names the file in errors. Throws InputError if there is no encoder or it is
-// not clear which, naming missing, unexpected, misshapen and unread tensors, and if `heads` does not divide
-// the width.
+// `heads` 0 means as many as the rotary periods say, otherwise width / 64 (of width 4096, DINOv3's 7B: 32).
+// `source` names the file in errors. Throws InputError if there is no encoder or it is not clear which, naming
+// missing, unexpected, misshapen and unread tensors, and if `heads` does not divide the width.
 EncoderWeights load_encoder(const std::map<std::string, Tensor>& tensors, const std::string& source,
                             int64_t heads = 0, const std::map<std::string, std::string>& skipped = {});
 

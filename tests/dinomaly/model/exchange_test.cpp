@@ -1,7 +1,6 @@
 // Detectors trained here score the same in PyTorch (the authors' arithmetic) and in anomalib, and theirs
 // here. Runs where $DINOMALY_PYTHON, or python3, has torch and safetensors, and anomalib.
 #include <doctest/doctest.h>
-#include <sys/wait.h>
 
 #include <algorithm>
 #include <cmath>
@@ -14,13 +13,12 @@
 #include "nn/optim/clip_grad_norm.h"
 #include "nn/optim/optimizer.h"
 #include "tensor/io/safetensors.h"
+#include "tests/dinomaly/model/python.h"
 #include "tests/support.h"
 
 using namespace dinomaly;
 
 namespace {
-
-constexpr int not_installed = 77;
 
 // What exchange.py calls them.
 struct Program {
@@ -31,16 +29,6 @@ struct Program {
 const Program programs[] = {{Preset::paper, DetectorKind::authors, "authors"},
                             {Preset::dinomaly2, DetectorKind::authors, "dinomaly2"},
                             {Preset::anomalib, DetectorKind::anomalib, "anomalib"}};
-
-int python(const std::string& arguments) {
-  const char* chosen = std::getenv("DINOMALY_PYTHON");
-  const std::string script = std::string(DINOMALY_SOURCE_DIR) + "/tests/dinomaly/model/exchange.py";
-  const std::string command =
-      fmt::format("{} -W ignore {} {} >/dev/null 2>&1", chosen ? chosen : "python3", script, arguments);
-  const int status = std::system(command.c_str());
-  const int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  return code == 127 ? not_installed : code;
-}
 
 // A few steps, so that every trained tensor has moved.
 void train(Dinomaly& model, const Tensor& images) {
@@ -99,8 +87,9 @@ TEST_CASE("detectors trained here score the same in the other implementations") 
     const auto path = folder / "exported.safetensors", io = folder / "io.safetensors";
     export_detector(path, detector, kind);
     save_safetensors(io, {{"images", images}});
-    const int status = python(fmt::format("score {} {} {}", program, path.string(), io.string()));
-    if (status == not_installed) {
+    const int status =
+        run_python("exchange.py", fmt::format("score {} {} {}", program, path.string(), io.string()));
+    if (status == package_missing) {
       skip(fmt::format("no Python with what {} needs; scripts/exchange_env.sh installs it", program));
       continue;
     }
@@ -118,8 +107,9 @@ TEST_CASE("detectors saved by the other implementations score the same here") {
     CAPTURE(program);
     const std::string file = kind == DetectorKind::authors ? "model.pth" : "model.ckpt";
     const auto path = folder / file, io = folder / "io.safetensors";
-    const int status = python(fmt::format("save {} {} {}", program, path.string(), io.string()));
-    if (status == not_installed) {
+    const int status =
+        run_python("exchange.py", fmt::format("save {} {} {}", program, path.string(), io.string()));
+    if (status == package_missing) {
       skip(fmt::format("no Python with what {} needs; scripts/exchange_env.sh installs it", program));
       continue;
     }
