@@ -7,18 +7,21 @@
 #include "dinomaly/image/image.h"
 #include "dinomaly/image/picture.h"
 #include "dinomaly/image/pixel_rows.h"
+#include "dinomaly/image/point_cloud.h"
 #include "tensor/error.h"
 
 namespace dinomaly {
 
 namespace {
 
-// A mask is as large as its file's image, of which the picture may be a strip.
+// A mask is as large as its file's image, of which the picture may be a strip, or the middle of a larger one.
 Image mask_of_picture(const Sample& sample, const std::filesystem::path& file, int64_t width,
                       int64_t height) {
-  if (!sample.strip) return load_mask(file, width, height);
+  const bool padded = sample.depth && is_point_cloud(*sample.depth);
+  if (!sample.strip && !padded) return load_mask(file, width, height);
   const PixelLayout whole = open_pixels(sample.image)->layout();
-  Image mask = cut_strip(load_mask(file, whole.width, whole.height), *sample.strip, file);
+  Image mask = load_mask(file, whole.width, whole.height);
+  mask = padded ? padded_to_square(mask) : cut_strip(mask, *sample.strip, file);
   check_input(mask.width == width && mask.height == height,
               "{}: this view of the mask is {} x {}, what it is compared with {} x {} pixels", file.string(),
               mask.width, mask.height, width, height);

@@ -5,7 +5,7 @@
 #include "dinomaly/image/image.h"
 #include "tensor/random.h"
 #include "tests/dinomaly/cli/train_command.h"
-#include "tests/dinomaly/image_writers.h"
+#include "tests/dinomaly/drawn_scene.h"
 
 using namespace dinomaly;
 namespace fs = std::filesystem;
@@ -26,24 +26,6 @@ void draw_mask(const fs::path& path, int64_t width, int64_t height, int64_t x) {
   for (int64_t y = 2; y < height - 2; ++y) std::fill_n(mask.at(x, y), 12, uint8_t{255});
   fs::create_directories(path.parent_path());
   save_png(path, mask);
-}
-
-// A plane that rises to the right; its first column is background.
-void draw_depth(const fs::path& path, int side) {
-  std::vector<float> xyz;
-  for (int i = 0; i < side * side; ++i) {
-    const auto x = static_cast<float>(i % side);
-    xyz.insert(xyz.end(), {x, static_cast<float>(i / side), x / 100});
-  }
-  fs::create_directories(path.parent_path());
-  write_tiff(path,
-             {.width = side,
-              .height = side,
-              .bits = 32,
-              .samples = 3,
-              .photometric = PHOTOMETRIC_RGB,
-              .format = SAMPLEFORMAT_IEEEFP},
-             {std::string(reinterpret_cast<const char*>(xyz.data()), xyz.size() * sizeof(float))});
 }
 
 // Of other batches, whose products round differently.
@@ -99,8 +81,11 @@ TEST_CASE("views: MVTec 3D-AD is trained on with its depth, which the model then
   for (const char* name : {"train/good 0", "train/good 1", "test/good 0", "test/hole 0"}) {
     const std::string text = name;
     const fs::path part = bagel / text.substr(0, text.find(' '));
-    draw(part / ("rgb/" + text.substr(text.find(' ') + 1) + ".png"), 64, 64, ++seed);
-    draw_depth(part / ("xyz/" + text.substr(text.find(' ') + 1) + ".tiff"), 64);
+    DrawnScene scene(64, 64, ++seed);
+    scene.put({15, 15, 30, 30}, 0.55f);
+    fs::create_directories(part / "rgb");
+    save_png(part / ("rgb/" + text.substr(text.find(' ') + 1) + ".png"), scene.rgb);
+    scene.write_cloud(part / ("xyz/" + text.substr(text.find(' ') + 1) + ".tiff"));
   }
   draw_mask(bagel / "test/hole/gt/0.png", 64, 64, 20);
   CHECK(trained_and_judged(folder, "MVTec 3D-AD").at("bagel").at("pixel_auroc").is_number());
