@@ -5,6 +5,7 @@
 #include "dinomaly/image/image.h"
 #include "tensor/random.h"
 #include "tests/dinomaly/cli/train_command.h"
+#include "tests/dinomaly/cli/train_program.h"
 #include "tests/dinomaly/drawn_scene.h"
 
 using namespace dinomaly;
@@ -40,6 +41,17 @@ void check_near(const json& metrics, const json& expected) {
   }
 }
 
+// The config of OUT's model, of a run of train_mvtec with dinomaly2 on FOLDER/data.
+json config_of_example(const TemporaryFolder& folder) {
+  const TrainOutcome outcome = run_training(
+      folder, fmt::format("--data {0}/data --encoder {0}/encoder.safetensors --heads 2 --preset dinomaly2 "
+                          "--iterations 2 --resize 56 --crop 56 --set decoder_depth=2 --threads 1",
+                          folder.path().string()));
+  CHECK_MESSAGE(outcome.status == 0, outcome.error);
+  CHECK(json_of(folder / "out/metrics.json").at("mean").at("image_auroc").is_number());
+  return json::parse(SafeTensors::load(folder / "out/model.safetensors").metadata().at("config"));
+}
+
 json trained_and_judged(const TemporaryFolder& folder, const std::string& expected_layout) {
   const std::string run = small_run(folder, "out") + "--iterations 2 ";
   CHECK(contains(run_well(folder, run).out, "data: " + expected_layout + "\n"));
@@ -71,6 +83,8 @@ TEST_CASE("views: MANTA is trained on and judged by views and objects") {
   // Two pictures are two draws: a batch of three does not fit.
   check_refused(folder, small_run(folder, "more") + "--iterations 1 --batch 3",
                 "--batch: 3 images per batch, but there are only 2 training images");
+  const json config = config_of_example(folder);
+  CHECK((config.at("batch") == 2 && config.at("dropout") == 0.4 && config.at("bottleneck_lr_factor") == 1));
 }
 
 TEST_CASE("views: MVTec 3D-AD is trained on with its depth, which the model then asks for") {
@@ -98,6 +112,8 @@ TEST_CASE("views: MVTec 3D-AD is trained on with its depth, which the model then
   const Outcome missing = run_dinomaly(folder, predict + (folder / "part.png").string());
   CHECK(missing.status == 2);
   CHECK(contains(missing.error, "part_depth.png"));
+  const json example = config_of_example(folder);
+  CHECK((example.at("with_depth") == true && example.at("bottleneck_lr_factor") == 1));
   write_file(bagel / "test/hole/xyz/0.tiff", "no depth");
   check_refused(folder, small_run(folder, "more"), "test/hole/xyz/0.tiff");
 }
@@ -119,6 +135,8 @@ TEST_CASE("views: MulSen-AD is trained on in pairs, and an object's scores add u
     CHECK(cube.at(key).is_number());
   check_refused(folder, small_run(folder, "more") + "--batch 3", "--batch: 3 is odd");
   check_refused(folder, small_run(folder, "more") + "--batch 6", "--batch: 6 images per batch");
+  const json config = config_of_example(folder);
+  CHECK((config.at("batch") == 4 && config.at("dropout") == 0.2 && config.at("bottleneck_lr_factor") == 0.1));
 }
 
 TEST_CASE("views: predict judges the images of a folder as one object, after the images") {
