@@ -47,8 +47,7 @@ void apply_defaults(TrainOptions& options, const DataDefaults& defaults, int64_t
   if (!is_given("dropout")) config.dropout = defaults.dropout;
   if (!is_given("bottleneck_lr_factor")) config.bottleneck_lr_factor = defaults.bottleneck_lr_factor;
   ImageConfig& image = config.image;
-  const bool sized =
-      is_given("resize_h") || is_given("resize_w") || is_given("crop_h") || is_given("crop_w");
+  const bool sized = is_given("resize_h") || is_given("resize_w") || is_given("crop_h") || is_given("crop_w");
   if (defaults.patches > 0 && !sized)
     image.resize_h = image.resize_w = image.crop_h = image.crop_w = defaults.patches * patch;
   fmt::print("dinomaly2, {}: {} iterations, dropout {}, bottleneck_lr_factor {}, images {}x{}, crop {}x{}\n",

@@ -75,7 +75,7 @@ TEST_CASE("fit to data: dinomaly2 takes its scripts' defaults for the kind of da
 }
 
 TEST_CASE("fit to data: options that were given stay, and so do the other presets") {
-  const std::vector<std::string> given{"iterations=3",  "dropout=0.3", "bottleneck_lr_factor=0.5",
+  const std::vector<std::string> given{"iterations=3", "dropout=0.3", "bottleneck_lr_factor=0.5",
                                        "resize_h=448", "crop_w=392"};
   for (const Expected& expected : all_kinds) {
     CAPTURE(expected.kind);
@@ -86,7 +86,8 @@ TEST_CASE("fit to data: options that were given stay, and so do the other preset
       TrainOptions options;
       options.apply(texts);
       options.config.complete(12, 14);
-      const nlohmann::json before = options.config.to_json(), after = fitted(options, expected.data).to_json();
+      const nlohmann::json before = options.config.to_json(),
+                           after = fitted(options, expected.data).to_json();
       const std::string name = setting.substr(0, setting.find('='));
       CHECK(after.at(name) == before.at(name));
       if (name == "crop_w") CHECK(after.at("resize_h") == 448);
