@@ -1,4 +1,4 @@
-// Trains Dinomaly on images in MVTec AD's layout and judges it: the whole paper in one loop, train() below.
+// Trains Dinomaly on a data set and judges it: the whole paper in one loop, train() below.
 //
 //   train_mvtec --data MVTEC --categories bottle,pill --encoder dinov2_vits14_reg4.safetensors --out out
 //
@@ -16,6 +16,8 @@
 #include "dinomaly/model/loss.h"
 #include "dinomaly/model/model_file.h"
 #include "dinomaly/report/results.h"
+#include "dinomaly/training/draws.h"
+#include "dinomaly/training/fit_to_data.h"
 #include "dinomaly/training/sampler.h"
 #include "dinomaly/training/train_inputs.h"
 #include "dinomaly/training/trainer.h"
@@ -31,14 +33,15 @@ static void train(Dinomaly& model, FeatureStore& features, const std::filesystem
   const std::vector<Variable> parameters = model.trained_parameters();
   StableAdamW optimizer = make_optimizer(model);
   const WarmCosineSchedule learning_rate = config.schedule();
-  ShuffledSampler sampler(features.size(), config.batch, config.seed);
+  const Draws draws(features.samples(), config.seed);  // of images, of pairs or of one view of several
+  ShuffledSampler sampler(draws.count(), draws.in_batch(config.batch), config.seed);
   Generator dropout(config.seed);
   TrainingLog log(log_file, config.iterations, config.batch);
-  features.expect(sampler.remaining());
+  features.expect(draws.images(sampler.remaining(), 0));
   model.train();
   Features batch;
   for (int64_t step = 0; step < config.iterations; ++step) {
-    batch = features.gather(sampler.next(), step);
+    batch = features.gather(draws.images(sampler.next(), step * config.batch), step);
     optimizer.zero_grad();
     const Reconstruction both = model.reconstruct(batch, dropout);
     const Variable loss = hard_mining_cosine_loss(both, mining_share(config, step), config.mining_factor);
@@ -60,7 +63,7 @@ static void train(Dinomaly& model, FeatureStore& features, const std::filesystem
 static std::optional<TrainOptions> parse(int argc, char** argv) {
   TrainOptions options;
   OptionTexts texts;
-  CLI::App app{"Train and evaluate Dinomaly on an MVTec AD folder"};
+  CLI::App app{"Train and evaluate Dinomaly on a data set"};
   app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   app.add_option("--data", options.data, "data set (default: images drawn by the program)");
   app.add_option("--layout", options.layout, "auto, " + layout_names());
@@ -82,7 +85,7 @@ static std::optional<TrainOptions> parse(int argc, char** argv) {
   app.add_option("--mean", texts.mean, "r,g,b the images are normalised by (ImageNet's)");
   app.add_option("--std", texts.std, "r,g,b (ImageNet's)");
   app.add_option("--iterations", options.config.iterations,
-                 "training steps (10000; anomalib 5000; dinomaly2 40000)");
+                 "training steps (10000; anomalib 5000; dinomaly2 by the data)");
   app.add_option("--batch", options.config.batch, "images per step (16)");
   app.add_option("--seed", options.config.seed, "seed of initial weights, order and dropout (1)");
   for (const char* list : {"--categories", "--set"})
@@ -91,6 +94,8 @@ static std::optional<TrainOptions> parse(int argc, char** argv) {
     app.parse(argc, argv);
     options.apply(texts);
     app.parse(argc, argv);  // again, for the flags that win over the file
+    for (const char* name : {"iterations", "batch", "seed"})
+      if (app.count(fmt::format("--{}", name)) > 0) options.given.insert(name);
   } catch (const CLI::Success&) {
     fmt::print("{}", app.help());
     return std::nullopt;
@@ -106,7 +111,7 @@ static int run(TrainOptions options) {
   options.config.complete(encoder.config.depth, encoder.config.patch);
   const FolderLock lock(options.out);
   const Dataset dataset = open_dataset(options), evaluable = evaluable_part(dataset);
-  fit_batch(options, dataset);
+  fit_to_data(options, dataset, encoder.config.patch);
   const std::unique_ptr<Dinomaly> model = make_model(options, encoder);
 
   FeatureStore features(*model, training_samples(dataset), options.config.batch,

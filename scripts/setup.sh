@@ -7,7 +7,7 @@ set -euo pipefail
 packages=(
   g++ cmake ninja-build pkg-config
   libdnnl-dev ocl-icd-opencl-dev   # matrix products and convolutions; its CMake config also asks for OpenCL
-  libeigen3-dev                    # float64 algebra
+  libeigen3-dev                    # float64 algebra, planes
   libfmt-dev nlohmann-json3-dev libcli11-dev
   libstb-dev libpng-dev libtiff-dev libwebp-dev   # images
   libminizip-dev zlib1g-dev libssl-dev   # reading PyTorch files; SHA-256

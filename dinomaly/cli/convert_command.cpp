@@ -39,7 +39,7 @@ void add_convert(CLI::App& app, Work& work) {
                   options->out.string());
       check_input(options->heads >= 0, "--heads: {} is negative", options->heads);
       const EncoderWeights weights =
-          load_encoder(load_weights_file(options->in), options->heads > 0 ? options->heads : any_heads);
+          load_encoder(load_weights_file(options->in), heads_or_any(options->heads));
       const NamedTensors named = named_as(weights, naming);
       const std::string choice = describe_choice(weights, options->in.string());
       if (!choice.empty()) fmt::print("{}\n", choice);

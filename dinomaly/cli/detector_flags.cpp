@@ -5,12 +5,10 @@
 
 #include <CLI/CLI.hpp>
 
-#include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
 #include "dinomaly/cli/device_flag.h"
 #include "dinomaly/data/layout.h"
 #include "dinomaly/data/masks.h"
-#include "dinomaly/model/detector_weights.h"
 #include "tensor/io/printable.h"
 
 namespace dinomaly {
@@ -55,11 +53,6 @@ Dataset open_data(const DataFlags& flags) {
   Dataset dataset = read_dataset(flags.data, flags.categories, parse_layout(flags.layout));
   for (const std::string& note : dataset.notes) fmt::print(stderr, "dinomaly: {}\n", one_line(note));
   return dataset;
-}
-
-PixelRules pixel_rules_of(const DetectorFlags& flags) {
-  if (is_folder(flags.model)) return {};
-  return read_detector(load_weights_file(flags.model)).config.image.pixels;
 }
 
 Dataset open_labelled_data(const DataFlags& flags, const PixelRules& pixels) {

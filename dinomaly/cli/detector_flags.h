@@ -40,8 +40,6 @@ Dataset open_data(const DataFlags& flags);
 // one at least must have both. Each test image is decoded once to find damaged files before the work, not
 // after it.
 Dataset open_labelled_data(const DataFlags& flags, const PixelRules& pixels);
-// How a model's images are read, from its file; the usual rules where MODEL is a folder (of maps).
-PixelRules pixel_rules_of(const DetectorFlags& flags);
 
 struct InspectionFlags {
   std::optional<int64_t> tile, overlap;

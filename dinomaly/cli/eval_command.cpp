@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <system_error>
 
 #include "dinomaly/base/files.h"
@@ -58,20 +59,7 @@ OfficialMetrics judge_official(const Predictor& predictor, const Category& categ
   return evaluation.compute();
 }
 
-CategoryResult judge_paper(const Predictor& predictor, const Category& category, const Config& config,
-                           std::vector<SampleSink> sinks) {
-  PaperEvaluation evaluation(category, config);
-  sinks.push_back([&](const Sample&, const InputImage& image, const Prediction& prediction) {
-    evaluation.add(image, prediction);
-  });
-  for_each_prediction(predictor, category.test, sinks);
-  CategoryResult result = evaluation.compute();
-  result.maps = result.masks = {};  // only the numbers are wanted
-  return result;
-}
-
-MetricsTable evaluate_model(const EvalFlags& options, const Dataset& dataset) {
-  const Detector detector = open_detector(options.detector);
+MetricsTable evaluate_model(const EvalFlags& options, const Detector& detector, const Dataset& dataset) {
   const Predictor paper(*detector.model, centre_crop, options.detector.batch),
       asked(*detector.model, inspection_of(options), options.detector.batch);
   if (!options.maps.empty() && is_unused_folder(options.maps)) mark_result_folder(options.maps);
@@ -91,7 +79,8 @@ MetricsTable evaluate_model(const EvalFlags& options, const Dataset& dataset) {
       add_row(official, category.name, judge_official(asked, category, sinks));
     } else {
       if (apart) for_each_prediction(asked, category.test, count_and_write);
-      results.push_back(judge_paper(paper, category, detector.model->config(), sinks));
+      CategoryResult& result = results.emplace_back(evaluate(paper, category, sinks));
+      result.maps = result.masks = {};  // only the numbers are wanted
     }
   }
   return options.protocol == "official" ? official : paper_table(results);
@@ -121,12 +110,16 @@ int run_eval(const EvalFlags& options) {
   const bool judges_maps = std::filesystem::is_directory(options.detector.model, ignored);
   check_input(!judges_maps || options.maps.empty(), "--export-maps: {} already holds maps",
               options.detector.model);
-  const Dataset dataset = open_labelled_data(options.data, pixel_rules_of(options.detector));
+  std::optional<Detector> detector;
+  if (!judges_maps) detector = open_detector(options.detector);
+  const PixelRules pixels = detector ? detector->model->config().image.pixels : PixelRules{};
+  const Dataset dataset = open_labelled_data(options.data, pixels);
   if (!options.maps.empty()) make_folder(options.maps);
   for (const std::string& file : {options.json, options.csv}) {
     if (!file.empty() && file != "-") prepare_target(file);
   }
-  const MetricsTable table = judges_maps ? evaluate_maps(options, dataset) : evaluate_model(options, dataset);
+  const MetricsTable table =
+      detector ? evaluate_model(options, *detector, dataset) : evaluate_maps(options, dataset);
   const auto write = [](const std::string& file, const std::string& text) {
     if (file == "-") fmt::print("{}", text);
     if (!file.empty() && file != "-") write_file(file, text);

@@ -73,9 +73,9 @@ int run_report(const ReportFlags& options) {
   input.date = now();
   input.version = DINOMALY_VERSION;
   input.data = options.data.data;
-  input.dataset = open_labelled_data(options.data, pixel_rules_of(options.detector));
-  if (const std::filesystem::path log = log_of(options); !log.empty()) input.loss = read_loss_curve(log);
   const Detector detector = open_detector(options.detector);
+  input.dataset = open_labelled_data(options.data, detector.model->config().image.pixels);
+  if (const std::filesystem::path log = log_of(options); !log.empty()) input.loss = read_loss_curve(log);
   const Inspection inspection = inspection_of(options, detector.calibration);
   input.calibration = detector.calibration;
   input.config = inspecting_config(*detector.model, inspection);
@@ -93,11 +93,10 @@ int run_report(const ReportFlags& options) {
   }
   {
     Progress progress("report", total);
-    for (const Category& category : input.dataset.categories) {
-      input.results.push_back(evaluate(
-          *detector.model, category, options.detector.batch, [&] { progress.advance(); }, TestImages::kept,
-          inspection.area));
-    }
+    const Predictor predictor(*detector.model, inspection, options.detector.batch);
+    const SampleSink count = [&](const Sample&, const InputImage&, const Prediction&) { progress.advance(); };
+    for (const Category& category : input.dataset.categories)
+      input.results.push_back(evaluate(predictor, category, {count}));
   }
   const std::string page = report_page(report_data(input));
   if (to_output) {

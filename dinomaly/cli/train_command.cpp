@@ -1,6 +1,5 @@
 // dinomaly train DATA: from a folder of images to a detector.
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -11,8 +10,8 @@
 #include "dinomaly/cli/commands.h"
 #include "dinomaly/cli/train_flags.h"
 #include "dinomaly/cli/train_run.h"
-#include "dinomaly/data/masks.h"
 #include "dinomaly/image/result_mark.h"
+#include "dinomaly/training/fit_to_data.h"
 #include "dinomaly/weights/encoder_hash.h"
 
 namespace dinomaly {
@@ -35,16 +34,6 @@ std::vector<Part> parts_of(const Dataset& dataset, const TrainOptions& options) 
   return parts;
 }
 
-// Unless it was given, the bit depth is that of the training images; the model keeps it.
-void set_bit_depth(TrainOptions& options, const Dataset& dataset) {
-  int64_t& depth = options.config.image.pixels.bit_depth;
-  if (depth != 0) return;
-  depth = measured_bit_depth(training_samples(dataset));
-  if (depth < 16)
-    fmt::print("images of 16 bits use {} of them: values from {} on are white (--bit-depth)\n", depth,
-               int64_t{255} << (depth - 8));
-}
-
 int train(TrainOptions options) {
   const bool unused = is_unused_folder(options.out);
   const EncoderWeights encoder = open_encoder(options);
@@ -55,11 +44,7 @@ int train(TrainOptions options) {
   std::optional<FolderLock> lock;
   if (!options.data) lock.emplace(options.out);  // which the drawn images go to
   const Dataset dataset = open_dataset(options);
-  fit_batch(options, dataset);
-  set_bit_depth(options, dataset);
-  const std::vector<Sample> samples = training_samples(dataset);
-  options.config.with_depth = std::any_of(samples.begin(), samples.end(),
-                                          [](const Sample& sample) { return sample.depth.has_value(); });
+  fit_to_data(options, dataset, encoder.config.patch);
   if (!lock) lock.emplace(options.out);
   const std::vector<Part> parts = parts_of(dataset, options);
   if (!options.resume && !options.force) {
@@ -98,8 +83,7 @@ void add_train(CLI::App& app, Work& work) {
       "OUT gets config.json, log.csv, model.safetensors and, if test images are labelled, metrics.json and "
       "heatmaps. SIGINT or SIGTERM writes a checkpoint and exits with status 130 or 143; --resume continues, "
       "and --resume --finish makes a model of the checkpoint as it is. What has diverged (a loss, gradients "
-      "or "
-      "weights that are not finite) ends with status 2 and is not saved.\n"
+      "or weights that are not finite) ends with status 2 and is not saved.\n"
       "Example: dinomaly train mvtec --categories bottle,pill --encoder dinov2_vits14_reg4_pretrain.pth "
       "--out out");
   auto flags = std::make_shared<TrainFlags>(*command);

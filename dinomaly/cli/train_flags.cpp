@@ -30,7 +30,9 @@ void TrainFlags::add_config(CLI::App& app, const std::string& name, T Config::*f
                             const std::string& help) {
   const CLI::Option* option = app.add_option(name, given_.config.*field, help);
   given_fields_.push_back([this, option, field](TrainOptions& options) {
-    if (option->count() > 0) options.config.*field = given_.config.*field;
+    if (option->count() == 0) return;
+    options.config.*field = given_.config.*field;
+    options.given.insert(option->get_lnames().at(0));
   });
 }
 
@@ -38,13 +40,13 @@ TrainFlags::TrainFlags(CLI::App& app) {
   app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   add(app, "DATA", &TrainOptions::data,
       "folder in the layout of MVTec AD, VisA, Real-IAD, MPDD, BTAD, AutoVI, MANTA, MVTec 3D-AD, Eyecandies "
-      "or "
-      "MulSen-AD, a CSV of images, or a plain folder of good images (default: images drawn by the program)");
+      "or MulSen-AD, a CSV of images, or a plain folder of good images (default: images drawn by the "
+      "program)");
   add(app, "--layout", &TrainOptions::layout, "auto (auto-detected), " + layout_names());
   add(app, "--categories", &TrainOptions::categories, "a,b: the categories to train on (default: all)");
   add(app, "--shots", &TrainOptions::shots,
-      "few-shot training: so many images of each category, drawn by the seed and varied in each step (crop, "
-      "quarter turns, flips); 0: all images, as they are");
+      "few-shot training: so many images of each category, drawn by the seed and the category's name and "
+      "varied in each step (crop, quarter turns, flips); 0: all images, as they are");
   add(app, "--encoder", &TrainOptions::encoder,
       "the ViT's weights: safetensors, .pth or .ckpt (default: random weights)");
   add(app, "--heads", &TrainOptions::heads, "attention heads (default: width / 64)");
@@ -60,8 +62,10 @@ TrainFlags::TrainFlags(CLI::App& app) {
 }
 
 void TrainFlags::add_model_flags(CLI::App& app) {
-  app.add_option("--preset", texts_.preset,
-                 "paper (the authors' code, default), anomalib or dinomaly2 (the authors' second model)");
+  app.add_option(
+      "--preset", texts_.preset,
+      "paper (the authors' code, default), anomalib or dinomaly2 (the authors' second model, whose "
+      "defaults follow the kind of data)");
   app.add_option("--config", texts_.file, "JSON file with any options; flags override it");
   app.add_option("--set", texts_.settings, "NAME=VALUE, any option of the model; may be repeated")
       ->allow_extra_args(false)  // what follows may be DATA
@@ -83,7 +87,8 @@ void TrainFlags::add_model_flags(CLI::App& app) {
     if (as_stored->count() > 0) options.config.image.pixels.exif_orientation = false;
   });
   add_config(app, "--iterations", &Config::iterations,
-             "training steps (10000; anomalib 5000; dinomaly2 40000)");
+             "training steps (10000; anomalib 5000; dinomaly2 40000, of several views 100000, of RGB and "
+             "infrared 20000)");
   add_config(app, "--batch", &Config::batch,
              "images per step (16); with dinomaly2 and --shots all there are, if they are fewer");
   add_config(app, "--seed", &Config::seed, "seed of initial weights, order and dropout (1)");

@@ -118,7 +118,7 @@ void TrainRun::checkpoint() {
 void TrainRun::validate() {
   log_steps(true);
   trainer_.check_sound();
-  const Metrics mean = mean_metrics(evaluate_all(*model_, judged_, TestImages::dropped));
+  const Metrics mean = mean_metrics(evaluate_all(*model_, judged_));
   backend_for(options_.device).trim();  // the encoder rests again
   std::string row = std::to_string(trainer_.iteration());
   for (const std::string& name : metric_names())

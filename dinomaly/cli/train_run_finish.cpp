@@ -60,7 +60,7 @@ std::vector<PaperEvaluation> TrainRun::judge(Calibrator* calibrator) {
       evaluation.add(image, prediction);
     };
     const std::vector<SampleSink> sinks = same ? std::vector{calibrate, evaluate} : std::vector{evaluate};
-    for_each_prediction(paper, category.test, sinks, crop_for(TestImages::kept, config));
+    for_each_prediction(paper, category.test, sinks);
   }
   std::vector<Sample> others;
   const auto add_used = [&](const std::vector<Sample>& samples) {

@@ -1,12 +1,12 @@
 #include "dinomaly/data/manta.h"
 
 #include <algorithm>
-#include <exception>
 #include <map>
 #include <set>
 #include <tuple>
 
 #include "dinomaly/base/framework.h"
+#include "dinomaly/base/parallel.h"
 #include "dinomaly/data/folders.h"
 #include "dinomaly/data/masks.h"
 #include "dinomaly/data/mvtec.h"
@@ -86,20 +86,11 @@ void add_views(const Sample& picture, const std::vector<bool>& marked, std::vect
 
 std::vector<Sample> split_into_views(const std::vector<Sample>& pictures) {
   std::vector<std::vector<bool>> marked(pictures.size());
-  std::vector<std::exception_ptr> errors(pictures.size());
-#pragma omp parallel for schedule(dynamic)
-  for (size_t i = 0; i < pictures.size(); ++i) {
-    try {  // an exception must not leave the parallel region
-      if (pictures[i].mask) marked[i] = marked_views(pictures[i]);
-    } catch (...) {
-      errors[i] = std::current_exception();
-    }
-  }
+  for_each_in_parallel(pictures.size(), [&](size_t i) {
+    if (pictures[i].mask) marked[i] = marked_views(pictures[i]);
+  });
   std::vector<Sample> views;
-  for (size_t i = 0; i < pictures.size(); ++i) {
-    if (errors[i]) std::rethrow_exception(errors[i]);
-    add_views(pictures[i], marked[i], views);
-  }
+  for (size_t i = 0; i < pictures.size(); ++i) add_views(pictures[i], marked[i], views);
   std::sort(views.begin(), views.end(), [](const Sample& a, const Sample& b) {
     return std::tie(a.defect, a.id) < std::tie(b.defect, b.id);
   });

@@ -1,24 +1,28 @@
 #include "dinomaly/data/masks.h"
 
 #include <algorithm>
-#include <exception>
+#include <atomic>
 
 #include "dinomaly/base/framework.h"
+#include "dinomaly/base/parallel.h"
 #include "dinomaly/image/image.h"
 #include "dinomaly/image/picture.h"
 #include "dinomaly/image/pixel_rows.h"
+#include "dinomaly/image/point_cloud.h"
 #include "tensor/error.h"
 
 namespace dinomaly {
 
 namespace {
 
-// A mask is as large as its file's image, of which the picture may be a strip.
+// A mask is as large as its file's image, of which the picture may be a strip, or the middle of a larger one.
 Image mask_of_picture(const Sample& sample, const std::filesystem::path& file, int64_t width,
                       int64_t height) {
-  if (!sample.strip) return load_mask(file, width, height);
+  const bool padded = sample.depth && is_point_cloud(*sample.depth);
+  if (!sample.strip && !padded) return load_mask(file, width, height);
   const PixelLayout whole = open_pixels(sample.image)->layout();
-  Image mask = cut_strip(load_mask(file, whole.width, whole.height), *sample.strip, file);
+  Image mask = load_mask(file, whole.width, whole.height);
+  mask = padded ? padded_to_square(mask) : cut_strip(mask, *sample.strip, file);
   check_input(mask.width == width && mask.height == height,
               "{}: this view of the mask is {} x {}, what it is compared with {} x {} pixels", file.string(),
               mask.width, mask.height, width, height);
@@ -46,30 +50,26 @@ Tensor load_sample_mask(const Sample& sample, int64_t width, int64_t height, con
 }
 
 void verify_images(const std::vector<Sample>& samples, const PixelRules& rules) {
-  std::vector<std::exception_ptr> errors(samples.size());
-#pragma omp parallel for schedule(dynamic)
-  for (size_t i = 0; i < samples.size(); ++i) {
-    try {  // an exception must not leave the parallel region
-      const Image image = load_picture(picture_of(samples[i]), rules);
-      if (samples[i].mask) load_sample_mask_image(samples[i], image.width, image.height);
-    } catch (...) {
-      errors[i] = std::current_exception();
-    }
-  }
-  for (const std::exception_ptr& error : errors) {
-    if (error) std::rethrow_exception(error);
-  }
+  for_each_in_parallel(samples.size(), [&](size_t i) {
+    const Image image = load_picture(picture_of(samples[i]), rules);
+    if (samples[i].mask) load_sample_mask_image(samples[i], image.width, image.height);
+  });
 }
 
 int64_t measured_bit_depth(const std::vector<Sample>& samples) {
+  // Every image of fewer bits is read to its end, here and again for its features: the brightest pixel of all decides,
+  // it may be in any of them, and features need the answer first. Only what needs all 16 bits is known at once.
+  constexpr int64_t needs_16_bits = int64_t{1} << 14;
   std::vector<int64_t> largest(samples.size());
-#pragma omp parallel for schedule(dynamic)
-  for (size_t i = 0; i < samples.size(); ++i) {
+  std::atomic<bool> is_known = false;
+  for_each_in_parallel(samples.size(), [&](size_t i) {
+    if (is_known) return;
     try {
-      largest[i] = largest_deep_sample(samples[i].image);
+      largest[i] = largest_deep_sample(samples[i].image, needs_16_bits);
+      if (largest[i] >= needs_16_bits) is_known = true;
     } catch (const InputError&) {  // whoever needs its pixels reports it
     }
-  }
+  });
   const int64_t value = samples.empty() ? 0 : *std::max_element(largest.begin(), largest.end());
   if (value == 0) return 16;
   int64_t depth = 8;

@@ -12,6 +12,7 @@
 #include "dinomaly/data/folders.h"
 #include "dinomaly/image/image_files.h"
 #include "dinomaly/image/pixel_rows.h"
+#include "dinomaly/image/point_cloud.h"
 #include "tensor/error.h"
 
 namespace dinomaly {
@@ -248,7 +249,10 @@ fs::path depth_beside(const fs::path& image) {
 }
 
 Dataset read_mvtec_3d(const fs::path& root, const std::vector<std::string>& categories) {
-  return read_categories(root, categories, is_mvtec_3d, read_3d_category);
+  Dataset dataset = read_categories(root, categories, is_mvtec_3d, read_3d_category);
+  if (is_point_cloud(*dataset.categories.at(0).train.at(0).depth))
+    dataset.notes.push_back("point clouds are prepared as they are read: of each only the object is left");
+  return dataset;
 }
 Dataset read_eyecandies(const fs::path& root, const std::vector<std::string>& categories) {
   return read_categories(root, categories, is_eyecandies, read_candy_category);

@@ -13,8 +13,9 @@ namespace dinomaly {
 // readers of other layouts do.
 
 // MVTec 3D-AD (Bergmann et al., VISAPP 2022): ROOT/CATEGORY/train/good/rgb/ID.png with .../xyz/ID.tiff beside it;
-// test/DEFECT/{rgb,xyz,gt}. Where there is a folder z (the authors' Dinomaly2 writes it: one float a pixel, the
-// plane under the object removed) it is read instead of xyz. The part "validation" is not used.
+// test/DEFECT/{rgb,xyz,gt}. Point clouds are prepared as they are read (prepare_scene()). Where there is a folder z
+// (the authors' script writes it: one float a pixel, all of that done) it is read instead of xyz, as it is. The part
+// "validation" is not used.
 Dataset read_mvtec_3d(const std::filesystem::path& root, const std::vector<std::string>& categories = {});
 bool is_mvtec_3d(const std::filesystem::path& category);
 

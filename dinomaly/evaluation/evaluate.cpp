@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "dinomaly/data/masks.h"
-#include "dinomaly/inference/for_each_prediction.h"
 #include "tensor/ops.h"
 
 namespace dinomaly {
@@ -57,7 +56,6 @@ void PaperEvaluation::add(const InputImage& image, const Prediction& prediction)
   const auto row = static_cast<int64_t>(index);
   result_.scores.push_back(static_cast<float>(prediction.score));
   result_.maps.select(0, row).copy_from(prediction.blurred);
-  if (!image.rgb.pixels.empty()) result_.images.push_back(image);
   if (!result_.masks.defined()) return;
   result_.masks.select(0, row).copy_from(
       load_sample_mask(category_.test.at(index), image.width, image.height, config_, result_.maps.size(1)));
@@ -81,22 +79,17 @@ CategoryResult PaperEvaluation::compute() {
   return std::move(result_);
 }
 
-std::function<Image(Image)> crop_for(TestImages images, const Config& config) {
-  if (images == TestImages::dropped) return no_pixels;
-  return [image = config.image](const Image& rgb) { return resize_and_crop(rgb, image); };
+CategoryResult evaluate(const Predictor& predictor, const Category& category, std::vector<SampleSink> also) {
+  PaperEvaluation evaluation(category, predictor.config());
+  also.push_back([&](const Sample&, const InputImage& image, const Prediction& prediction) {
+    evaluation.add(image, prediction);
+  });
+  for_each_prediction(predictor, category.test, also);
+  return evaluation.compute();
 }
 
-CategoryResult evaluate(const Dinomaly& model, const Category& category, int64_t batch,
-                        const std::function<void()>& progress, TestImages images, Area area) {
-  const Predictor predictor(model, {.area = area}, batch);
-  PaperEvaluation evaluation(category, predictor.config());
-  for_each_prediction(predictor, category.test,
-                      {[&](const Sample&, const InputImage& image, const Prediction& prediction) {
-                        evaluation.add(image, prediction);
-                        if (progress) progress();
-                      }},
-                      crop_for(images, predictor.config()));
-  return evaluation.compute();
+CategoryResult evaluate(const Dinomaly& model, const Category& category, int64_t batch) {
+  return evaluate(Predictor(model, {.area = Area::crop}, batch), category);
 }
 
 }  // namespace dinomaly

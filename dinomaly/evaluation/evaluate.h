@@ -1,7 +1,6 @@
 // A trained model against the labelled test images of one category.
 #pragma once
 
-#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -9,7 +8,7 @@
 #include "dinomaly/data/mvtec.h"
 #include "dinomaly/evaluation/metrics.h"
 #include "dinomaly/evaluation/objects.h"
-#include "dinomaly/inference/predict.h"
+#include "dinomaly/inference/for_each_prediction.h"
 
 namespace dinomaly {
 
@@ -21,15 +20,10 @@ struct CategoryResult {
   ObjectScores objects;             // where the images are views of objects
   Tensor maps;                      // (N, S, S) f32: blurred, at the config's map_size
   Tensor masks;                     // (N, S, S) u8 of 0 and 1; undefined where an anomalous image has no mask
-  // What the model was shown of each test image, InputImage::rgb resized and cropped; empty unless kept.
-  std::vector<InputImage> images;
 };
 
-// Whether CategoryResult::images is wanted: heatmaps and galleries draw on them.
-enum class TestImages { kept, dropped };
-
-// Takes the predictions of one category, made without tiles, in the order of its test images. Images that
-// come with pixels are kept.
+// Takes the predictions of one category, made without tiles, in the order of its test images. What it keeps of an
+// image is its map and mask, 5 bytes a pixel of the map: 328 KB at 256 x 256.
 class PaperEvaluation {
  public:
   // `category` must outlive the evaluation. `config`: of the predictor (inspecting_config()).
@@ -47,13 +41,11 @@ class PaperEvaluation {
   CategoryResult result_;
 };
 
-// For for_each_prediction: the crop of an image, or nothing of it.
-std::function<Image(Image)> crop_for(TestImages images, const Config& config);
-
-// Runs the model over the category's test images. `progress` is called after each image. The paper judges the
-// centre crop; of whole images the same numbers are computed over all pixels.
-CategoryResult evaluate(const Dinomaly& model, const Category& category, int64_t batch,
-                        const std::function<void()>& progress = {}, TestImages images = TestImages::kept,
-                        Area area = Area::crop);
+// Runs the predictor, which has no tiles, over the category's test images; `also` take its predictions, too. The paper
+// judges the centre crop; of whole images the same numbers are computed over all pixels.
+CategoryResult evaluate(const Predictor& predictor, const Category& category,
+                        std::vector<SampleSink> also = {});
+// The same by the paper's protocol, on the centre crop.
+CategoryResult evaluate(const Dinomaly& model, const Category& category, int64_t batch);
 
 }  // namespace dinomaly

@@ -21,10 +21,10 @@ Dataset evaluable_part(const Dataset& dataset) {
   return result;
 }
 
-std::vector<CategoryResult> evaluate_all(const Dinomaly& model, const Dataset& dataset, TestImages images) {
+std::vector<CategoryResult> evaluate_all(const Dinomaly& model, const Dataset& dataset) {
   std::vector<CategoryResult> results;
   for (const Category& category : dataset.categories) {
-    results.push_back(evaluate(model, category, model.config().batch, {}, images));
+    results.push_back(evaluate(model, category, model.config().batch));
   }
   return results;
 }

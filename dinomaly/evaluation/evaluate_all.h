@@ -13,7 +13,6 @@ namespace dinomaly {
 Dataset evaluable_part(const Dataset& dataset);
 
 // evaluate() for each category, in batches of the config's size.
-std::vector<CategoryResult> evaluate_all(const Dinomaly& model, const Dataset& dataset,
-                                         TestImages images = TestImages::kept);
+std::vector<CategoryResult> evaluate_all(const Dinomaly& model, const Dataset& dataset);
 
 }  // namespace dinomaly

@@ -29,16 +29,15 @@ bool is_float_tiff(const fs::path& path) {
 DepthMap load_float_tiff(const fs::path& path) {
   TiffFile file(path, {});
   const TiffLayout& layout = file.layout();
-  check_input(layout.bits == 32 && (layout.samples == 1 || layout.samples == 3),
+  check_input(layout.bits == 32 && layout.samples == 1,
               "{}: no depth: {} samples of {} bits per pixel, not one or three floats of 32", path.string(),
               layout.samples, layout.bits);
   DepthMap depth{layout.width, layout.height, {}};
   for (int64_t y = 0; y < depth.height; ++y) {
     const uint8_t* row = file.next();
     for (int64_t x = 0; x < depth.width; ++x) {
-      float value;  // the last sample of each pixel: z
-      std::memcpy(&value, row + static_cast<size_t>((x + 1) * layout.samples - 1) * sizeof value,
-                  sizeof value);
+      float value;
+      std::memcpy(&value, row + static_cast<size_t>(x) * sizeof value, sizeof value);
       check_input(std::isfinite(value), "{}: the depth at ({}, {}) is not finite", path.string(), x, y);
       depth.z.push_back(value);
     }

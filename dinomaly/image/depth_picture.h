@@ -16,8 +16,8 @@ struct DepthMap {
   std::vector<float> z;
 };
 
-// A TIFF of 32-bit floats, three a pixel (x, y, z, as MVTec 3D-AD's) or z alone, or an image of one integer of 8 or
-// 16 bits a pixel (a PNG, as Eyecandies'). Throws InputError naming the file where it is none of these, damaged or
+// A depth that is taken as it is, so that its background must be 0: a TIFF of a 32-bit float a pixel, or an image of one
+// integer of 8 or 16 bits a pixel (a PNG, as Eyecandies'). point_cloud.h reads x, y, z. Throws InputError naming the file where it is none of these, damaged or
 // too large, where a value is not finite, and where no pixel has a positive z.
 DepthMap load_depth(const std::filesystem::path& path);
 

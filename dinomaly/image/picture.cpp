@@ -1,20 +1,28 @@
 #include "dinomaly/image/picture.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "dinomaly/base/framework.h"
 #include "dinomaly/image/depth_picture.h"
+#include "dinomaly/image/point_cloud.h"
 #include "tensor/error.h"
 
 namespace dinomaly {
 
 namespace {
 
-Image with_depth(Image rgb, const std::filesystem::path& file) {
-  const DepthMap depth = load_depth(file);
-  check_input(depth.width == rgb.width && depth.height == rgb.height,
-              "{}: the depth is {} x {}, its image {} x {} pixels", file.string(), depth.width, depth.height,
-              rgb.width, rgb.height);
+DepthScene scene_of(Image rgb, const std::filesystem::path& file) {
+  if (is_point_cloud(file)) return prepare_scene(load_point_cloud(file), std::move(rgb), file.string());
+  DepthScene scene{std::move(rgb), load_depth(file)};
+  check_input(scene.depth.width == scene.rgb.width && scene.depth.height == scene.rgb.height,
+              "{}: the depth is {} x {}, its image {} x {} pixels", file.string(), scene.depth.width,
+              scene.depth.height, scene.rgb.width, scene.rgb.height);
+  return scene;
+}
+
+Image with_depth(Image image, const std::filesystem::path& file) {
+  auto [rgb, depth] = scene_of(std::move(image), file);
   blacken_background(rgb, depth);
   const Image picture = depth_picture(depth);
   Image both(rgb.width, rgb.height, 6);

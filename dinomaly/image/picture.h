@@ -23,7 +23,7 @@ struct Picture {
 
   std::filesystem::path path;
   std::optional<Strip> strip;                       // none: the whole file
-  std::optional<std::filesystem::path> depth = {};  // of the same scene (load_depth)
+  std::optional<std::filesystem::path> depth = {};  // of the same scene: load_depth() or load_point_cloud()
 };
 
 // The first three channels of an image that has more.
@@ -33,8 +33,9 @@ Image colours_of(Image image);
 Image cut_strip(const Image& image, const Strip& strip, const std::filesystem::path& path);
 
 // load_image_rgb() of the file, and what the picture takes of it. With depth there are six channels: those of the
-// image, black where the depth has none, and those of depth_picture(). Throws InputError as load_image_rgb() and
-// load_depth() do, and where image and depth differ in size.
+// image, black where the depth has none, and those of depth_picture(). With a point cloud that is what prepare_scene()
+// makes of both, larger if they are no square of a multiple of 100. Throws InputError as the readers of both do, and
+// where image and depth differ in size.
 Image load_picture(const Picture& picture, const PixelRules& rules = {});
 
 }  // namespace dinomaly

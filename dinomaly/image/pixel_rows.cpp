@@ -61,7 +61,7 @@ std::unique_ptr<PixelRows> open_picture(const std::filesystem::path& path, const
   return rows;
 }
 
-int64_t largest_deep_sample(const std::filesystem::path& path) {
+int64_t largest_deep_sample(const std::filesystem::path& path, int64_t enough) {
   const std::string head = head_of(path);
   const ImageFormat format = format_of(head);
   constexpr size_t depth_in_png = 24;
@@ -71,7 +71,7 @@ int64_t largest_deep_sample(const std::filesystem::path& path) {
   const PixelLayout& layout = rows->layout();
   if (layout.full_range || layout.kind != PixelLayout::Kind::brightness) return 0;
   uint16_t largest = 0;
-  for (int64_t y = 0; y < layout.height; ++y) {
+  for (int64_t y = 0; y < layout.height && largest < enough; ++y) {
     const auto* samples = reinterpret_cast<const uint16_t*>(rows->next());
     for (int64_t i = 0; i < layout.width * layout.channels; ++i) {
       const bool alpha = layout.channels % 2 == 0 && i % layout.channels == layout.channels - 1;

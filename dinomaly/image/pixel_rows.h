@@ -56,9 +56,10 @@ std::unique_ptr<PixelRows> open_pixels(const std::filesystem::path& path, const 
 // The same for what has colours: also throws InputError for samples that are no brightness.
 std::unique_ptr<PixelRows> open_picture(const std::filesystem::path& path, const ReadLimits& limits = {});
 
-// The largest sample of an image of 16 bits whose file does not say how many of them are used; 0 for others, of
-// which only the header is read. Throws as open_pixels() and next().
-int64_t largest_deep_sample(const std::filesystem::path& path);
+// The largest sample of an image of 16 bits whose file does not say how many of them are used, of the rows up to the
+// first that holds `enough` or more; 0 for others, of which only the header is read. Throws as open_pixels() and
+// next().
+int64_t largest_deep_sample(const std::filesystem::path& path, int64_t enough);
 
 // One row as 8-bit RGB: grey repeated, palettes resolved, alpha dropped, bits beyond 8 by `rules`.
 void row_to_rgb(const PixelLayout& layout, const PixelRules& rules, const uint8_t* row, uint8_t* rgb);

@@ -38,12 +38,14 @@ void for_each_prediction(const Predictor& predictor, ReadAhead& images,
 }
 
 void for_each_prediction(const Predictor& predictor, const std::vector<Sample>& samples,
-                         const std::vector<SampleSink>& sinks, const std::function<Image(Image)>& keep) {
+                         const std::vector<SampleSink>& sinks) {
   const size_t batch = static_cast<size_t>(predictor.batch());
   ReadAhead images(
       in_order(pictures_of(samples)), [&](const Image& rgb) { return predictor.inputs(rgb); },
-      ReadAheadOptions{
-          .most_ahead = batch, .pixels = predictor.pixels(), .tiling = predictor.tiling(), .keep = keep});
+      ReadAheadOptions{.most_ahead = batch,
+                       .pixels = predictor.pixels(),
+                       .tiling = predictor.tiling(),
+                       .keep = no_pixels});
   const auto next = [&] {
     // Tiles of a large image fill batches by themselves, and those of many images would fill the memory.
     std::vector<InputImage> read =

@@ -23,10 +23,9 @@ void for_each_prediction(const Predictor& predictor, ReadAhead& images,
 using SampleSink = std::function<void(const Sample&, const InputImage&, const Prediction&)>;
 
 // The same for images of a data set; without tiles each batch but the last is full, so that the same images
-// meet in it every time. `keep`: what becomes InputImage::rgb. Throws the InputError of an image that
-// cannot be read, or whose map is not finite.
+// meet in it every time. InputImage::rgb is empty. Throws the InputError of an image that cannot be read, or whose map
+// is not finite.
 void for_each_prediction(const Predictor& predictor, const std::vector<Sample>& samples,
-                         const std::vector<SampleSink>& sinks,
-                         const std::function<Image(Image)>& keep = no_pixels);
+                         const std::vector<SampleSink>& sinks);
 
 }  // namespace dinomaly

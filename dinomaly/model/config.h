@@ -33,7 +33,7 @@ struct Config {
   Recentering recentering = Recentering::none;
 
   // Bottleneck and decoder.
-  double dropout = 0.2;          // 0.4 for multi-class Real-IAD; dinomaly2: 0.4
+  double dropout = 0.2;          // 0.4 for multi-class Real-IAD; dinomaly2: 0.4, of RGB and infrared 0.2
   int64_t bottleneck_width = 0;  // dinomaly2: 256, of a linear layer before the others; 0: there is none
   bool bottleneck_bias = true;   // anomalib: false
   bool decoder_mlp_bias = true;  // anomalib: false
@@ -51,22 +51,22 @@ struct Config {
   double mining_factor = 0.1;
 
   // Optimisation.
-  int64_t iterations = 10000;  // anomalib: 5000; dinomaly2: 40000
+  int64_t iterations = 10000;  // anomalib: 5000; dinomaly2: 40000 (by the data: training/fit_to_data.cpp)
   int64_t batch = 16;
   uint64_t seed = 1;
   double learning_rate = 2e-3;
   double final_learning_rate = 2e-4;  // not of dinomaly2, which has
   double lr_decay_ratio = 1;          // the last learning rate by the first; 1: it stays
-  double bottleneck_lr_factor =
-      1;  // of the learning rate, for bottleneck.0.*; dinomaly2: 0.1, its first layer
+  // Of the learning rate, for bottleneck.0.*. dinomaly2: 0.1, of views and depth 1; it is the first layer there.
+  double bottleneck_lr_factor = 1;
   int64_t warmup_steps = 100;
   double beta1 = 0.9, beta2 = 0.999;
   double adam_eps = 1e-10;  // anomalib: 1e-8
   double weight_decay = 1e-4;
   double clip_norm = 0.1;
   bool amsgrad = true;  // dinomaly2: false
-  bool skip_not_finite =
-      false;  // dinomaly2: true: steps whose gradients hold NaN or Inf are skipped, with a warning
+  // dinomaly2: true. Steps whose gradients hold NaN or Inf are skipped, with a warning.
+  bool skip_not_finite = false;
 
   // Images. A size of 0 becomes 448 (resize) or 392 (crop), with a patch of 16 pixels 512 or 448.
   ImageConfig image{.resize_h = 0, .resize_w = 0, .crop_h = 0, .crop_w = 0};

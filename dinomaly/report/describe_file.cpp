@@ -59,7 +59,7 @@ void describe_detector(const WeightsFile& file, int64_t heads, json& result) {
       result["encoder"]["sha256"] = printable(hash->second);
   } else {
     const EncoderWeights encoder =
-        load_encoder(weights.encoder, file.source(), heads > 0 ? heads : any_heads, weights.skipped_encoder);
+        load_encoder(weights.encoder, file.source(), heads_or_any(heads), weights.skipped_encoder);
     check_trained(weights, encoder.config.width, file.source());
     weights.config.complete(encoder.config.depth, encoder.config.patch);
     result["encoder"] = describe_encoder(encoder, heads);
@@ -125,8 +125,7 @@ json describe_file(const std::filesystem::path& path, const DescribeOptions& opt
     describe_detector(file, options.heads, result);
   } else if (holds_encoder(file)) {
     result["kind"] = "encoder";
-    result["encoder"] =
-        describe_encoder(load_encoder(file, options.heads > 0 ? options.heads : any_heads), options.heads);
+    result["encoder"] = describe_encoder(load_encoder(file, heads_or_any(options.heads)), options.heads);
   }
   return result;
 }

@@ -5,10 +5,11 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
-#include "dinomaly/data/masks.h"
+#include "dinomaly/base/parallel.h"
 #include "dinomaly/image/image_map.h"
 #include "dinomaly/image/resize.h"
 #include "dinomaly/report/overlay.h"
+#include "dinomaly/report/shown_sample.h"
 
 namespace dinomaly {
 
@@ -35,8 +36,7 @@ std::string jpeg_uri(const Image& image) {
 
 struct Entry {
   const Sample* sample;
-  const InputImage* image;  // the crop that the model was shown
-  Tensor map;               // (S, S)
+  Tensor map;  // (S, S)
 };
 
 struct SampleViews {
@@ -45,18 +45,17 @@ struct SampleViews {
 
 SampleViews draw_views(const Entry& entry, const HtmlReportInput& input, const ColourScale& colours,
                        double pixel_threshold) {
-  const Image& crop = entry.image->rgb;
+  ShownSample shown = load_shown_sample(*entry.sample, input.config.image);
+  const Image& crop = shown.rgb;
   const Tensor map = resize_map(entry.map, crop.width, crop.height);
   SampleViews result;
   result.image = jpeg_uri(shrink(crop));
   const Box all{0, 0, crop.width, crop.height};
   result.overlay =
       jpeg_uri(shrink(draw_overlay(crop, map, all, colours, pixel_threshold, smallest_shown(all))));
-  if (entry.sample->mask) {
-    Image mask = resize_and_crop(
-        load_sample_mask_image(*entry.sample, entry.image->width, entry.image->height), input.config.image);
-    for (uint8_t& pixel : mask.pixels) pixel = pixel > 0 ? 255 : 0;
-    result.mask = "data:image/png;base64," + base64(encode_png(shrink(mask)));
+  if (shown.mask) {
+    for (uint8_t& pixel : shown.mask->pixels) pixel = pixel > 0 ? 255 : 0;
+    result.mask = "data:image/png;base64," + base64(encode_png(shrink(*shown.mask)));
   }
   return result;
 }
@@ -86,8 +85,7 @@ void add_gallery(json& samples, const HtmlReportInput& input, const ColourScale&
   for (size_t c = 0; c < input.results.size(); ++c) {
     const std::vector<Sample>& test = input.dataset.categories[c].test;
     for (size_t i = 0; i < test.size(); ++i) {
-      entries.push_back({&test[i], &input.results[c].images.at(i),
-                         input.results[c].maps.select(0, static_cast<int64_t>(i))});
+      entries.push_back({&test[i], input.results[c].maps.select(0, static_cast<int64_t>(i))});
     }
   }
   check(entries.size() == samples.size(), "gallery: {} samples of {} images", samples.size(), entries.size());
@@ -101,17 +99,9 @@ void add_gallery(json& samples, const HtmlReportInput& input, const ColourScale&
 
   const double pixel_threshold = input.calibration ? input.calibration->all.pixel : INFINITY;
   std::vector<SampleViews> views(order.size());
-  std::exception_ptr failure;
-#pragma omp parallel for schedule(dynamic)
-  for (size_t i = 0; i < order.size(); ++i) {
-    try {  // an exception must not leave the parallel region
-      views[i] = draw_views(entries[order[i]], input, colours, pixel_threshold);
-    } catch (...) {
-#pragma omp critical
-      if (!failure) failure = std::current_exception();
-    }
-  }
-  if (failure) std::rethrow_exception(failure);
+  for_each_in_parallel(order.size(), [&](size_t i) {
+    views[i] = draw_views(entries[order[i]], input, colours, pixel_threshold);
+  });
   for (size_t i = 0; i < order.size(); ++i) {
     json& sample = samples[order[i]];
     sample["image"] = std::move(views[i].image);

@@ -19,7 +19,7 @@ struct HtmlReportInput {
   bool trained_here = false;                            // the config says how it was trained
   Config config;  // of the predictor (inspecting_config()): it says what of an image was inspected
   Dataset dataset;
-  std::vector<CategoryResult> results;  // of the dataset's categories, in order, with images
+  std::vector<CategoryResult> results;  // of the dataset's categories, in order
   std::optional<Calibration> calibration;
   Curve loss;            // (iteration, loss); may be empty
   int64_t images = 200;  // the most in the gallery: those judged worst at the threshold

@@ -9,9 +9,9 @@
 
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/json_text.h"
-#include "dinomaly/data/masks.h"
-#include "dinomaly/image/image.h"
+#include "dinomaly/base/parallel.h"
 #include "dinomaly/report/heatmap.h"
+#include "dinomaly/report/shown_sample.h"
 #include "dinomaly/report/table.h"
 
 namespace dinomaly {
@@ -105,20 +105,14 @@ void write_heatmaps(const std::filesystem::path& directory, const std::vector<Ca
   const ColourScale scale = colour_scale(results);
   for (size_t c = 0; c < results.size(); ++c) {
     const std::vector<Sample>& samples = dataset.categories[c].test;
-#pragma omp parallel for schedule(dynamic)
-    for (size_t i = 0; i < samples.size(); ++i) {
+    for_each_in_parallel(samples.size(), [&](size_t i) {
       const Sample& sample = samples[i];
-      Tensor mask;
-      if (sample.mask) {
-        const InputImage& image = results[c].images.at(i);
-        const Image grey =
-            resize_and_crop(load_sample_mask_image(sample, image.width, image.height), config.image);
-        mask = Tensor::from(grey.pixels, {grey.height, grey.width});
-      }
-      save_heatmap(directory / sample.category / (sample.defect + "_" + sample.id + ".png"),
-                   results[c].images.at(i).rgb, mask, results[c].maps.select(0, static_cast<int64_t>(i)),
-                   scale.low, scale.high);
-    }
+      const ShownSample shown = load_shown_sample(sample, config.image);
+      const Tensor mask =
+          shown.mask ? Tensor::from(shown.mask->pixels, {shown.mask->height, shown.mask->width}) : Tensor();
+      save_heatmap(directory / sample.category / (sample.defect + "_" + sample.id + ".png"), shown.rgb, mask,
+                   results[c].maps.select(0, static_cast<int64_t>(i)), scale.low, scale.high);
+    });
   }
 }
 

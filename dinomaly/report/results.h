@@ -40,7 +40,7 @@ void write_results(const std::filesystem::path& out, const std::vector<CategoryR
                    const Dataset& dataset, const Config& config, const RunSeconds& seconds);
 
 // DIR/CATEGORY/DEFECT_ID.png for every test image: image, mask and map side by side, all with
-// colour_scale(results). The results hold their test images.
+// colour_scale(results). The images are read again.
 void write_heatmaps(const std::filesystem::path& directory, const std::vector<CategoryResult>& results,
                     const Dataset& dataset, const Config& config);
 

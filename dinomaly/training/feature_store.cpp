@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <chrono>
-#include <exception>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
+#include "dinomaly/base/parallel.h"
 #include "dinomaly/base/sha256.h"
 #include "dinomaly/image/preprocess.h"
 #include "dinomaly/weights/encoder_hash.h"
@@ -23,19 +23,11 @@ namespace {
 std::vector<std::string> hashes_of_files(const std::vector<Sample>& samples) {
   constexpr uint64_t largest_image = uint64_t{1} << 31;
   std::vector<std::string> hashes(samples.size());
-  std::exception_ptr failure;
-#pragma omp parallel for schedule(dynamic)
-  for (size_t i = 0; i < samples.size(); ++i) {
-    try {  // an exception must not leave the parallel region
-      hashes[i] = sha256_of(read_file(samples[i].image, largest_image));
-      if (samples[i].strip) hashes[i] += fmt::format("[{}]", samples[i].strip->x);
-      if (samples[i].depth) hashes[i] += sha256_of(read_file(*samples[i].depth, largest_image));
-    } catch (...) {
-#pragma omp critical
-      failure = std::current_exception();
-    }
-  }
-  if (failure) std::rethrow_exception(failure);
+  for_each_in_parallel(samples.size(), [&](size_t i) {
+    hashes[i] = sha256_of(read_file(samples[i].image, largest_image));
+    if (samples[i].strip) hashes[i] += fmt::format("[{}]", samples[i].strip->x);
+    if (samples[i].depth) hashes[i] += sha256_of(read_file(*samples[i].depth, largest_image));
+  });
   return hashes;
 }
 

@@ -4,13 +4,13 @@
 
 #include <algorithm>
 
+#include "dinomaly/base/sha256.h"
 #include "dinomaly/data/folders.h"
 #include "dinomaly/data/layout.h"
 #include "dinomaly/data/masks.h"
 #include "dinomaly/model/detector_weights.h"
 #include "dinomaly/model/encoder.h"
 #include "dinomaly/synthetic/procedural.h"
-#include "dinomaly/training/draws.h"
 
 namespace dinomaly {
 
@@ -20,6 +20,13 @@ namespace {
 std::string thing_of(const Sample& sample) {
   const bool together = sample.grouping == Grouping::strips || sample.grouping == Grouping::rgb_and_infrared;
   return together ? sample.object : sample.id;
+}
+
+// What seeds a category's draw: the run's seed and its name, so that categories of one size draw different places, and
+// another category changes no draw.
+uint64_t seed_of(const std::string& category, uint64_t seed) {
+  constexpr size_t digits = 16;
+  return seed ^ std::stoull(sha256_of(category).substr(0, digits), nullptr, 16);
 }
 
 // `shots` of each category's training images, each set of them as likely as any other.
@@ -33,7 +40,7 @@ void draw_shots(const TrainOptions& options, Dataset& dataset) {
     check_input(shots <= things.size(), "--shots: {} are asked for, but category '{}' has {} training images",
                 shots, category.name, things.size());
     const size_t all = things.size();
-    Generator generator(options.config.seed);
+    Generator generator(seed_of(category.name, options.config.seed));
     for (size_t i = 0; i < shots; ++i) std::swap(things[i], things[i + generator.below(all - i)]);
     things.resize(shots);
     std::sort(things.begin(), things.end());
@@ -43,12 +50,6 @@ void draw_shots(const TrainOptions& options, Dataset& dataset) {
     dataset.notes.push_back(fmt::format("{}: {} of {} training images drawn: {}", category.name, shots, all,
                                         fmt::join(things, ", ")));
   }
-}
-
-// The images that an epoch draws from a category: both of a pair, one of the views that share a picture.
-int64_t images_drawn(const Category& category, int64_t batch) {
-  const Draws draws(category.train, 0);
-  return draws.count() * batch / draws.in_batch(batch);
 }
 
 // Thresholds come from good images that were not trained on.
@@ -88,23 +89,6 @@ Dataset open_dataset(const TrainOptions& options) {
                category.test.size());
   }
   return dataset;
-}
-
-void fit_batch(TrainOptions& options, const Dataset& dataset) {
-  int64_t all = 0, fewest = INT64_MAX;
-  for (const Category& category : dataset.categories) {
-    const int64_t count = images_drawn(category, options.config.batch);
-    all += count, fewest = std::min(fewest, count);
-  }
-  const int64_t images = options.separate ? fewest : all;
-  int64_t& batch = options.config.batch;
-  const bool may_shrink = options.config.preset == Preset::dinomaly2 || options.shots > 0;
-  if (batch > images && may_shrink && images > 0) {
-    batch = images;
-    fmt::print("a batch is all {} training images: there are no more\n", images);
-  }
-  check_input(batch <= images, "--batch: {} images per batch, but there are only {} training images", batch,
-              images);
 }
 
 EncoderWeights open_encoder(const TrainOptions& options) {

@@ -11,13 +11,10 @@
 namespace dinomaly {
 
 // The data set asked for, and a line on what it is; without --data the procedural one, made under
-// OUT/dataset. For few-shot training, `shots` training images of each category, drawn by the seed. Every image but the training ones, which are read next anyway (with --separate, of the first
-// model only), is decoded once to find damaged files.
+// OUT/dataset. For few-shot training, `shots` training images of each category: which follows from the seed, the
+// category's name and its images alone. Every image but the training ones, which are read next anyway (with
+// --separate, of the first model only), is decoded once to find damaged files.
 Dataset open_dataset(const TrainOptions& options);
-
-// Sets the batch to all images there are where those are fewer, with the preset dinomaly2 and for few-shot training.
-// Throws InputError for the others. With `separate`, the batch fits each category.
-void fit_batch(TrainOptions& options, const Dataset& dataset);
 
 // The weights asked for; without --encoder a random ViT (width 192, 12 blocks, patch 14). Says which.
 EncoderWeights open_encoder(const TrainOptions& options);

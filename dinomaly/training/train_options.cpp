@@ -50,7 +50,7 @@ void parse_three(const std::string& flag, const std::string& text, std::array<fl
 }
 
 // NAME=VALUE, the value in JSON.
-void apply_setting(Config& config, const std::string& setting) {
+void apply_setting(TrainOptions& options, const std::string& setting) {
   const size_t equals = setting.find('=');
   check_input(equals != std::string::npos, "--set: '{}' is not NAME=VALUE", setting);
   const std::string source = "--set " + setting, text = setting.substr(equals + 1);
@@ -61,7 +61,8 @@ void apply_setting(Config& config, const std::string& setting) {
   json value = json::parse(text, nullptr, false);
   if (value.is_discarded() && is_word) value = text;
   check_input(!value.is_discarded(), "{}: not valid JSON", source);
-  config.update_from_json(json{{setting.substr(0, equals), value}}, source);
+  options.config.update_from_json(json{{setting.substr(0, equals), value}}, source);
+  options.given.insert(setting.substr(0, equals));
 }
 
 // The one list of options that a config file holds beside those of Config.
@@ -176,6 +177,7 @@ void apply_file(TrainOptions& options, const std::string& preset_name, const std
     file.erase(name);
   });
   options.config.update_from_json(file, path);
+  for (const auto& [name, value] : file.items()) options.given.insert(name);
 }
 
 }  // namespace
@@ -197,9 +199,15 @@ json TrainOptions::to_json() const {
 
 void TrainOptions::apply(const OptionTexts& texts) {
   apply_file(*this, texts.preset, texts.file);
-  for (const std::string& setting : texts.settings) apply_setting(config, setting);
-  if (texts.resize) parse_size("--resize", *texts.resize, config.image.resize_h, config.image.resize_w);
-  if (texts.crop) parse_size("--crop", *texts.crop, config.image.crop_h, config.image.crop_w);
+  for (const std::string& setting : texts.settings) apply_setting(*this, setting);
+  if (texts.resize) {
+    parse_size("--resize", *texts.resize, config.image.resize_h, config.image.resize_w);
+    given.insert({"resize_h", "resize_w"});
+  }
+  if (texts.crop) {
+    parse_size("--crop", *texts.crop, config.image.crop_h, config.image.crop_w);
+    given.insert({"crop_h", "crop_w"});
+  }
   if (texts.mean) parse_three("--mean", *texts.mean, config.image.mean);
   if (texts.std) parse_three("--std", *texts.std, config.image.std);
 }

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,7 @@ struct TrainOptions {
   std::string device_name = "cpu";  // as --device has it; "device" in a config file
   std::filesystem::path out = "dinomaly-out";
   Config config;
+  std::set<std::string> given;  // the config's options that were named: in the file, by --set or by a flag
 
   Device device;  // what `device_name` came to: set by prepare()
 

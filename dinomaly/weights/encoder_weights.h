@@ -58,6 +58,8 @@ struct EncoderWeights {
 // For `heads` below: as 0, but for those who only look at names and shapes, which say nothing of heads where positions
 // come from a table: a width that 64 does not divide is no error there.
 inline constexpr int64_t any_heads = -1;
+// What --heads says, of which 0 is nothing.
+constexpr int64_t heads_or_any(int64_t heads) { return heads > 0 ? heads : any_heads; }
 
 // Finds the encoder among the tensors, under whatever prefix ("encoder.", "model.", "weights/encoder.",
 // "teacher.backbone."; choose_encoder() says which of several): tensors outside the prefix are ignored, and so are

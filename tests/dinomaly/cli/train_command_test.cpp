@@ -232,6 +232,10 @@ TEST_CASE(
   const Outcome whole = run_well(folder, small_run(folder, "whole") + few + "--iterations 6");
   CHECK_MESSAGE(contains(whole.out, "a batch is all 6 training images"), whole.out);
   CHECK_MESSAGE(contains(whole.out, "wood: 3 of 6 training images drawn"), whole.out);
+  CHECK_MESSAGE(contains(whole.out,
+                         "dinomaly2, single images: 6 iterations, dropout 0.4, bottleneck_lr_factor 0.1, "
+                         "images 64x64, crop 56x56\n"),
+                whole.out);
   CHECK(contains(whole.out, "no features are kept"));
   run_well(folder, small_run(folder, "parts") + few + "--iterations 3");
   run_well(folder, small_run(folder, "parts") + few + "--iterations 6 --resume");

@@ -5,7 +5,8 @@
 #include "dinomaly/image/image.h"
 #include "tensor/random.h"
 #include "tests/dinomaly/cli/train_command.h"
-#include "tests/dinomaly/image_writers.h"
+#include "tests/dinomaly/cli/train_program.h"
+#include "tests/dinomaly/drawn_scene.h"
 
 using namespace dinomaly;
 namespace fs = std::filesystem;
@@ -28,24 +29,6 @@ void draw_mask(const fs::path& path, int64_t width, int64_t height, int64_t x) {
   save_png(path, mask);
 }
 
-// A plane that rises to the right; its first column is background.
-void draw_depth(const fs::path& path, int side) {
-  std::vector<float> xyz;
-  for (int i = 0; i < side * side; ++i) {
-    const auto x = static_cast<float>(i % side);
-    xyz.insert(xyz.end(), {x, static_cast<float>(i / side), x / 100});
-  }
-  fs::create_directories(path.parent_path());
-  write_tiff(path,
-             {.width = side,
-              .height = side,
-              .bits = 32,
-              .samples = 3,
-              .photometric = PHOTOMETRIC_RGB,
-              .format = SAMPLEFORMAT_IEEEFP},
-             {std::string(reinterpret_cast<const char*>(xyz.data()), xyz.size() * sizeof(float))});
-}
-
 // Of other batches, whose products round differently.
 void check_near(const json& metrics, const json& expected) {
   CHECK(metrics.size() == expected.size());
@@ -56,6 +39,17 @@ void check_near(const json& metrics, const json& expected) {
             doctest::Approx(value.get<double>()).epsilon(1e-3).scale(1));
     }
   }
+}
+
+// The config of OUT's model, of a run of train_mvtec with dinomaly2 on FOLDER/data.
+json config_of_example(const TemporaryFolder& folder) {
+  const TrainOutcome outcome = run_training(
+      folder, fmt::format("--data {0}/data --encoder {0}/encoder.safetensors --heads 2 --preset dinomaly2 "
+                          "--iterations 2 --resize 56 --crop 56 --set decoder_depth=2 --threads 1",
+                          folder.path().string()));
+  CHECK_MESSAGE(outcome.status == 0, outcome.error);
+  CHECK(json_of(folder / "out/metrics.json").at("mean").at("image_auroc").is_number());
+  return json::parse(SafeTensors::load(folder / "out/model.safetensors").metadata().at("config"));
 }
 
 json trained_and_judged(const TemporaryFolder& folder, const std::string& expected_layout) {
@@ -89,6 +83,8 @@ TEST_CASE("views: MANTA is trained on and judged by views and objects") {
   // Two pictures are two draws: a batch of three does not fit.
   check_refused(folder, small_run(folder, "more") + "--iterations 1 --batch 3",
                 "--batch: 3 images per batch, but there are only 2 training images");
+  const json config = config_of_example(folder);
+  CHECK((config.at("batch") == 2 && config.at("dropout") == 0.4 && config.at("bottleneck_lr_factor") == 1));
 }
 
 TEST_CASE("views: MVTec 3D-AD is trained on with its depth, which the model then asks for") {
@@ -99,8 +95,11 @@ TEST_CASE("views: MVTec 3D-AD is trained on with its depth, which the model then
   for (const char* name : {"train/good 0", "train/good 1", "test/good 0", "test/hole 0"}) {
     const std::string text = name;
     const fs::path part = bagel / text.substr(0, text.find(' '));
-    draw(part / ("rgb/" + text.substr(text.find(' ') + 1) + ".png"), 64, 64, ++seed);
-    draw_depth(part / ("xyz/" + text.substr(text.find(' ') + 1) + ".tiff"), 64);
+    DrawnScene scene(64, 64, ++seed);
+    scene.put({15, 15, 30, 30}, 0.55f);
+    fs::create_directories(part / "rgb");
+    save_png(part / ("rgb/" + text.substr(text.find(' ') + 1) + ".png"), scene.rgb);
+    scene.write_cloud(part / ("xyz/" + text.substr(text.find(' ') + 1) + ".tiff"));
   }
   draw_mask(bagel / "test/hole/gt/0.png", 64, 64, 20);
   CHECK(trained_and_judged(folder, "MVTec 3D-AD").at("bagel").at("pixel_auroc").is_number());
@@ -113,6 +112,8 @@ TEST_CASE("views: MVTec 3D-AD is trained on with its depth, which the model then
   const Outcome missing = run_dinomaly(folder, predict + (folder / "part.png").string());
   CHECK(missing.status == 2);
   CHECK(contains(missing.error, "part_depth.png"));
+  const json example = config_of_example(folder);
+  CHECK((example.at("with_depth") == true && example.at("bottleneck_lr_factor") == 1));
   write_file(bagel / "test/hole/xyz/0.tiff", "no depth");
   check_refused(folder, small_run(folder, "more"), "test/hole/xyz/0.tiff");
 }
@@ -134,6 +135,8 @@ TEST_CASE("views: MulSen-AD is trained on in pairs, and an object's scores add u
     CHECK(cube.at(key).is_number());
   check_refused(folder, small_run(folder, "more") + "--batch 3", "--batch: 3 is odd");
   check_refused(folder, small_run(folder, "more") + "--batch 6", "--batch: 6 images per batch");
+  const json config = config_of_example(folder);
+  CHECK((config.at("batch") == 4 && config.at("dropout") == 0.2 && config.at("bottleneck_lr_factor") == 0.1));
 }
 
 TEST_CASE("views: predict judges the images of a folder as one object, after the images") {

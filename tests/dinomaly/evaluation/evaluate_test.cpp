@@ -2,6 +2,7 @@
 #include "dinomaly/evaluation/evaluate.h"
 
 #include <doctest/doctest.h>
+#include <malloc.h>
 
 #include "dinomaly/base/framework.h"
 #include "dinomaly/data/masks.h"
@@ -62,6 +63,25 @@ TEST_CASE("evaluate: a model in training is judged without dropout and stays in 
   CHECK(model->training());
   model->eval();
   CHECK(evaluate(*model, category, 4).scores == scores);
+}
+
+TEST_CASE("evaluate: memory grows by maps and masks, not by images") {
+  const TemporaryFolder folder;
+  make_dataset(folder / "data",
+               {.size = 64, .train = 1, .good = 30, .per_defect = 2, .categories = {"wood"}});
+  const Category category = read_mvtec(folder / "data").categories.at(0);
+  const auto model = small_model(224);
+  const auto in_use = [] {
+    const struct mallinfo2 heap = mallinfo2();
+    return static_cast<int64_t>(heap.uordblks + heap.hblkhd);
+  };
+  evaluate(*model, category, 4);  // what is allocated once
+  const int64_t before = in_use();
+  const CategoryResult result = evaluate(*model, category, 4);
+  const int64_t images = static_cast<int64_t>(category.test.size()), map = 5 * 64 * 64, crop = 224 * 224 * 3;
+  CHECK(result.maps.size(0) == images);
+  const int64_t bytes_an_image = (in_use() - before) / images;
+  CHECK(bytes_an_image < map + crop / 4);
 }
 
 TEST_CASE("evaluate: the mean over categories weighs each alike") {

@@ -27,12 +27,7 @@ Colour colour_at(const Image& image, int64_t x, int64_t y = 0) {
   return {image.at(x, y)[0], image.at(x, y)[1], image.at(x, y)[2]};
 }
 
-constexpr TiffFormat xyz{.width = 2,
-                         .height = 1,
-                         .bits = 32,
-                         .samples = 3,
-                         .photometric = PHOTOMETRIC_RGB,
-                         .format = SAMPLEFORMAT_IEEEFP};
+constexpr TiffFormat floats{.width = 2, .height = 1, .bits = 32, .format = SAMPLEFORMAT_IEEEFP};
 
 }  // namespace
 
@@ -73,13 +68,9 @@ TEST_CASE("depth picture: the nearest is brightest, the farthest a fifth, the ba
   CHECK(colour_at(rgb, 4) == Colour{0, 0, 0});
 }
 
-TEST_CASE("depth picture: z from x, y, z, from z alone and from integers") {
+TEST_CASE("depth picture: z from floats and from integers") {
   const TemporaryFolder folder;
-  write_tiff(folder / "xyz.tiff", xyz, {packed(std::vector<float>{9, 8, 0.5f, 7, 6, 0.25f})});
-  CHECK(load_depth(folder / "xyz.tiff").z == std::vector<float>{0.5f, 0.25f});
-  TiffFormat alone = xyz;
-  alone.samples = 1, alone.photometric = PHOTOMETRIC_MINISBLACK;
-  write_tiff(folder / "z.tiff", alone, {packed(std::vector<float>{0.5f, 0.0f})});
+  write_tiff(folder / "z.tiff", floats, {packed(std::vector<float>{0.5f, 0.0f})});
   const DepthMap z = load_depth(folder / "z.tiff");
   CHECK((z.width == 2 && z.height == 1));
   CHECK(z.z == std::vector<float>{0.5f, 0.0f});
@@ -95,14 +86,12 @@ TEST_CASE("depth picture: files that are no depth are one clear line") {
     return error(name);
   };
   constexpr float nan = std::numeric_limits<float>::quiet_NaN(), infinity = INFINITY;
-  CHECK(one_line_with(tiff("nan.tiff", xyz, {1, 1, 1, 1, 1, nan}),
-                      "nan.tiff: the depth at (1, 0) is not finite"));
-  CHECK(one_line_with(tiff("inf.tiff", xyz, {1, 1, infinity, 1, 1, 1}), "the depth at (0, 0) is not finite"));
-  CHECK(one_line_with(tiff("none.tiff", xyz, {1, 1, 0, 1, 1, -3}),
-                      "none.tiff: no pixel of the depth is above 0"));
-  CHECK(tiff("x.tiff", xyz, {nan, 1, 1, 1, 1, 1}).empty());  // x and y are not used
-  TiffFormat two = xyz;
-  two.samples = 2, two.photometric = PHOTOMETRIC_MINISBLACK;
+  CHECK(one_line_with(tiff("nan.tiff", floats, {1, nan}), "nan.tiff: the depth at (1, 0) is not finite"));
+  CHECK(one_line_with(tiff("inf.tiff", floats, {infinity, 1}), "the depth at (0, 0) is not finite"));
+  CHECK(one_line_with(tiff("none.tiff", floats, {0, -3}), "none.tiff: no pixel of the depth is above 0"));
+  CHECK(tiff("x.tiff", floats, {1, 1}).empty());
+  TiffFormat two = floats;
+  two.samples = 2;
   CHECK(one_line_with(tiff("two.tiff", two, {1, 1, 1, 1}), "two.tiff: no depth: 2 samples of 32 bits"));
   write_file(folder / "cut.tiff", read_file(folder / "x.tiff", 10000).substr(0, 20));
   CHECK(one_line_with(error("cut.tiff"), "cut.tiff"));
@@ -115,12 +104,12 @@ TEST_CASE("depth picture: files that are no depth are one clear line") {
 
 TEST_CASE("picture: an image with depth has six channels, and its background is black") {
   const TemporaryFolder folder;
-  write_tiff(folder / "xyz.tiff", xyz, {packed(std::vector<float>{0, 0, 1.0f, 0, 0, 0.0f})});
+  write_tiff(folder / "z.tiff", floats, {packed(std::vector<float>{1.0f, 0.0f})});
   Image rgb(2, 1, 3);
   rgb.pixels = {10, 20, 30, 40, 50, 60};
   save_png(folder / "rgb.png", rgb);
   Picture picture(folder / "rgb.png");
-  picture.depth = folder / "xyz.tiff";
+  picture.depth = folder / "z.tiff";
   const Image both = load_picture(picture);
   CHECK(both.channels == 6);
   CHECK(both.pixels == std::vector<uint8_t>{10, 20, 30, 255, 255, 255, 0, 0, 0, 0, 0, 0});
@@ -128,7 +117,7 @@ TEST_CASE("picture: an image with depth has six channels, and its background is 
   CHECK(colours_of(rgb) == rgb);
   save_png(folder / "rgb.png", Image(3, 1, 3));
   CHECK(one_line_with(input_error([&] { load_picture(picture); }),
-                      "xyz.tiff: the depth is 2 x 1, its image 3 x 1"));
+                      "z.tiff: the depth is 2 x 1, its image 3 x 1"));
 }
 
 }  // namespace dinomaly

@@ -1,6 +1,7 @@
 // Few-shot training: a few images of each category, varied anew in each step, and the batch that fits them.
 #include <doctest/doctest.h>
 
+#include <map>
 #include <set>
 
 #include "dinomaly/base/framework.h"
@@ -8,6 +9,7 @@
 #include "dinomaly/image/augment.h"
 #include "dinomaly/synthetic/procedural.h"
 #include "dinomaly/training/augmented_images.h"
+#include "dinomaly/training/fit_to_data.h"
 #include "dinomaly/training/train_inputs.h"
 #include "dinomaly/training/trainer.h"
 #include "tests/dinomaly/small_detector.h"
@@ -121,6 +123,29 @@ TEST_CASE("few-shot: so many images of each category, drawn by the seed without 
                       "--shots: 13 are asked for, but category 'wood' has 12 training images"));
 }
 
+TEST_CASE("few-shot: categories draw apart from each other, and another category changes no draw") {
+  const TemporaryFolder folder;
+  make_dataset(
+      folder / "set",
+      {.size = 64, .train = 20, .good = 1, .per_defect = 1, .categories = {"flange", "weave", "wood"}});
+  const auto drawn = [&](const std::vector<std::string>& categories) {
+    TrainOptions options = options_of(folder, 6, 1);
+    options.categories = categories;
+    std::map<std::string, std::vector<std::string>> ids;
+    for (const Category& category : open_dataset(options).categories) {
+      for (const Sample& sample : category.train) ids[category.name].push_back(sample.id);
+    }
+    return ids;
+  };
+  const auto all = drawn({});
+  REQUIRE(all.size() == 3);
+  CHECK(all.at("flange") != all.at("weave"));
+  CHECK(all.at("flange") != all.at("wood"));
+  CHECK(all.at("weave") != all.at("wood"));
+  CHECK(drawn({"wood"}).at("wood") == all.at("wood"));
+  CHECK(drawn({"wood", "flange"}).at("flange") == all.at("flange"));
+}
+
 TEST_CASE("few-shot: the batch is all images there are where those are fewer, and an error elsewhere") {
   const TemporaryFolder folder;
   const std::vector<Sample> samples = drawn_samples(folder, 5);
@@ -128,7 +153,7 @@ TEST_CASE("few-shot: the batch is all images there are where those are fewer, an
     TrainOptions options = options_of(folder, shots, 1);
     options.config.preset = preset;
     const Dataset dataset = open_dataset(options);
-    fit_batch(options, dataset);
+    fit_to_data(options, dataset, 14);
     return options.config.batch;
   };
   CHECK(batch_for(Preset::dinomaly2, 0) == 5);
@@ -138,7 +163,7 @@ TEST_CASE("few-shot: the batch is all images there are where those are fewer, an
                       "--batch: 16 images per batch, but there are only 5 training images"));
   TrainOptions fitting = options_of(folder, 0, 1);
   fitting.config.preset = Preset::dinomaly2, fitting.config.batch = 2;
-  fit_batch(fitting, open_dataset(fitting));
+  fit_to_data(fitting, open_dataset(fitting), 14);
   CHECK(fitting.config.batch == 2);
 }
 
