@@ -82,8 +82,10 @@ static std::optional<TrainOptions> parse(int argc, char** argv) {
   app.add_option("--set", texts.settings, "NAME=VALUE, any option of the model; may be repeated");
   app.add_option("--resize", texts.resize, "pixels, N or HEIGHTxWIDTH (448; DINOv3 512)");
   app.add_option("--crop", texts.crop, "pixels of the centre crop, N or HEIGHTxWIDTH (392; DINOv3 448)");
-  app.add_option("--mean", texts.mean, "r,g,b the images are normalised by (ImageNet's)");
-  app.add_option("--std", texts.std, "r,g,b (ImageNet's)");
+  app.add_option("--channels", options.config.image.pixels.channels,
+                 "1 to 16 channels of the images (default: the encoder's)");
+  app.add_option("--mean", texts.mean, "r,g,b,... the images are normalised by (ImageNet's)");
+  app.add_option("--std", texts.std, "r,g,b,... (ImageNet's)");
   app.add_option("--iterations", options.config.iterations,
                  "training steps (10000; anomalib 5000; dinomaly2 by the data)");
   app.add_option("--batch", options.config.batch, "images per step (16)");
@@ -108,7 +110,7 @@ static std::optional<TrainOptions> parse(int argc, char** argv) {
 
 static int run(TrainOptions options) {
   const EncoderWeights encoder = open_encoder(options);
-  options.config.complete(encoder.config.depth, encoder.config.patch);
+  options.config.complete(encoder.config.depth, encoder.config.patch, encoder.config.channels);
   const FolderLock lock(options.out);
   const Dataset dataset = open_dataset(options), evaluable = evaluable_part(dataset);
   fit_to_data(options, dataset, encoder.config.patch);

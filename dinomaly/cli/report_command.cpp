@@ -46,9 +46,10 @@ std::string now() {
 std::string describe_encoder(const Detector& detector) {
   const auto name = detector.metadata.find("encoder");
   const EncoderConfig& shape = detector.model->encoder().config();
-  return fmt::format("{}ViT of width {} with {} blocks, patches of {} x {} pixels{}",
+  return fmt::format("{}ViT of width {} with {} blocks, patches of {} x {} pixels{}{}",
                      name == detector.metadata.end() ? "" : printable(name->second) + ": ", shape.width,
                      shape.depth, shape.patch, shape.patch,
+                     shape.channels != 3 ? fmt::format(", {} channels", shape.channels) : "",
                      shape.registers > 0 ? fmt::format(", {} registers", shape.registers) : "");
 }
 

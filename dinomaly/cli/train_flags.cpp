@@ -72,9 +72,18 @@ void TrainFlags::add_model_flags(CLI::App& app) {
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   app.add_option("--resize", texts_.resize, "pixels, N or HEIGHTxWIDTH (448; DINOv3 512)");
   app.add_option("--crop", texts_.crop, "pixels of the centre crop, N or HEIGHTxWIDTH (392; DINOv3 448)");
-  app.add_option("--mean", texts_.mean, "r,g,b the images are normalised by (ImageNet's)");
-  app.add_option("--std", texts_.std, "r,g,b (ImageNet's)");
   PixelRules& pixels = given_.config.image.pixels;
+  const CLI::Option* channels = app.add_option("--channels", pixels.channels,
+                                               "1 to 16 channels of the images: 1 grey, 3 RGB, others all "
+                                               "samples of TIFF, PNG (2, 4: with alpha) or NPY files. "
+                                               "An encoder of 3 is made to take them: of 1 channel its "
+                                               "weights are summed, of N they repeat, times 3/N "
+                                               "(default: the encoder's)");
+  app.add_option(
+      "--mean", texts_.mean,
+      "r,g,b,... the images are normalised by, one for each channel (ImageNet's three: repeated, of one "
+      "channel their mean)");
+  app.add_option("--std", texts_.std, "r,g,b,... (ImageNet's, likewise)");
   const CLI::Option* depth = app.add_option(
       "--bit-depth", pixels.bit_depth,
       "8 to 16: so many bits are used of images of 16 bits, of which the eight highest count; values beyond "
@@ -82,7 +91,8 @@ void TrainFlags::add_model_flags(CLI::App& app) {
   const CLI::Option* as_stored =
       app.add_flag("--ignore-orientation")
           ->description("take pixels as stored; otherwise images are turned by their EXIF orientation");
-  given_fields_.push_back([&pixels, depth, as_stored](TrainOptions& options) {
+  given_fields_.push_back([&pixels, channels, depth, as_stored](TrainOptions& options) {
+    if (channels->count() > 0) options.config.image.pixels.channels = pixels.channels;
     if (depth->count() > 0) options.config.image.pixels.bit_depth = pixels.bit_depth;
     if (as_stored->count() > 0) options.config.image.pixels.exif_orientation = false;
   });

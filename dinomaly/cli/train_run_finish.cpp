@@ -89,6 +89,9 @@ TrainingImages TrainRun::training_images() const {
   for (auto read = images.next(1); !read.empty(); read = images.next(1)) {
     if (read[0].error.empty()) result.add(read[0]);
   }
+  if (model_->config().image.pixels.channels == 1 && result.grey < result.images)
+    fmt::print("of {} training images, {} are in colour: converted to grey, the one channel of the model\n",
+               result.images, result.images - result.grey);
   return result;
 }
 

@@ -34,7 +34,7 @@ std::vector<fs::directory_entry> entries(const fs::path& folder) {
 std::map<std::string, fs::path> by_name(const fs::path& folder, const FolderListing& listing, Notes& notes) {
   if (const size_t count = listing.foreign.size(); count > 0) {
     const fs::path& first = listing.foreign.front();
-    fail_input("{}: {} is a format that is not read; PNG, JPEG, TIFF, WebP, BMP and PNM are{}",
+    fail_input("{}: {} is a format that is not read; PNG, JPEG, TIFF, WebP, BMP, PNM and NPY are{}",
                first.string(), foreign_format_of(first),
                count == 1 ? "" : fmt::format(" ({} such files in this folder)", count));
   }

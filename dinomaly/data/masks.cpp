@@ -50,13 +50,17 @@ Tensor load_sample_mask(const Sample& sample, int64_t width, int64_t height, con
 }
 
 void verify_images(const std::vector<Sample>& samples, const PixelRules& rules) {
+  for (const Sample& sample : samples)
+    check_input(sample.grouping != Grouping::rgb_and_infrared || rules.channels == 3,
+                "{}: pairs of an RGB and an infrared image are read with 3 channels, not {}",
+                sample.image.string(), rules.channels);
   for_each_in_parallel(samples.size(), [&](size_t i) {
     const Image image = load_picture(picture_of(samples[i]), rules);
     if (samples[i].mask) load_sample_mask_image(samples[i], image.width, image.height);
   });
 }
 
-int64_t measured_bit_depth(const std::vector<Sample>& samples) {
+int64_t measured_bit_depth(const std::vector<Sample>& samples, int64_t channels) {
   // Every image of fewer bits is read to its end, here and again for its features: the brightest pixel of all decides,
   // it may be in any of them, and features need the answer first. Only what needs all 16 bits is known at once.
   constexpr int64_t needs_16_bits = int64_t{1} << 14;
@@ -65,7 +69,7 @@ int64_t measured_bit_depth(const std::vector<Sample>& samples) {
   for_each_in_parallel(samples.size(), [&](size_t i) {
     if (is_known) return;
     try {
-      largest[i] = largest_deep_sample(samples[i].image, needs_16_bits);
+      largest[i] = largest_deep_sample(samples[i].image, needs_16_bits, channels);
       if (largest[i] >= needs_16_bits) is_known = true;
     } catch (const InputError&) {  // whoever needs its pixels reports it
     }

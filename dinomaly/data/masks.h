@@ -21,11 +21,13 @@ Tensor load_sample_mask(const Sample& sample, int64_t width, int64_t height, con
                         int64_t map_size);
 
 // Decodes every image and mask once, so that a damaged file is reported before hours of training and
-// not after them. Throws the InputError of the first that is.
+// not after them. Throws the InputError of the first that is, and for pairs of an RGB and an infrared image where the
+// rules ask for other than three channels.
 void verify_images(const std::vector<Sample>& samples, const PixelRules& rules = {});
 
 // How many bits the images' samples of 16 bits use, where their files do not say so: 8, 10, 12, 14 or 16, the
 // fewest that hold the largest value of all; 16 without such images. Cameras of 12 bits often write files of 16.
-int64_t measured_bit_depth(const std::vector<Sample>& samples);
+// `channels`: PixelRules::channels.
+int64_t measured_bit_depth(const std::vector<Sample>& samples, int64_t channels = 3);
 
 }  // namespace dinomaly

@@ -11,7 +11,24 @@
 namespace dinomaly {
 
 Image load_image_rgb(const std::filesystem::path& path, const PixelRules& rules) {
-  return whole_image(*open_picture(path), rules);
+  check(rules.channels == 3, "load_image_rgb: {} channels", rules.channels);
+  return load_image(path, rules);
+}
+
+Image load_image(const std::filesystem::path& path, const PixelRules& rules) {
+  Image image = whole_image(*open_picture(path, {}, rules.channels), rules.in_colour());
+  return rules.channels == 1 ? in_grey(image) : image;
+}
+
+Image in_grey(const Image& rgb) {
+  check(rgb.channels == 3, "in_grey: {} channels", rgb.channels);
+  Image grey(rgb.width, rgb.height, 1);
+  const uint8_t* from = rgb.pixels.data();
+  for (uint8_t& pixel : grey.pixels) {
+    pixel = static_cast<uint8_t>((19595 * from[0] + 38470 * from[1] + 7471 * from[2] + (1 << 15)) >> 16);
+    from += 3;
+  }
+  return grey;
 }
 
 bool is_grey(std::span<const uint8_t> rgb) {

@@ -10,7 +10,10 @@
 
 namespace dinomaly {
 
-// Rows from the top, channels interleaved: 1 (grey) or 3 (RGB).
+// An image has at most so many channels.
+inline constexpr int64_t most_channels = 16;
+
+// Rows from the top, channels interleaved: 1 (grey), 3 (RGB) or what else a camera sees.
 struct Image {
   int64_t width = 0, height = 0, channels = 0;
   std::vector<uint8_t> pixels;  // height * width * channels
@@ -29,14 +32,23 @@ struct Image {
   bool operator==(const Image&) const = default;
 };
 
-// How the pixels of a file become 8-bit colours. A model stores the rules it was trained with.
+// How the pixels of a file become 8-bit channels. A model stores the rules it was trained with.
 struct PixelRules {
   // Images are turned as people see them, by their EXIF orientation. false: pixels as the file stores them.
   bool exif_orientation = true;
   // Of samples of 16 bits whose range the file does not state, so many are used, 8 to 16: the eight highest of
   // them are kept, larger values become 255. 0: not known yet, read as 16.
   int64_t bit_depth = 0;
+  // 3: RGB, grey repeated and an alpha dropped. 1: grey, of colours their luma. 2 and 4 to 16: every sample of a
+  // pixel, an alpha too, of files that have so many. 0, of options alone: those of the encoder.
+  int64_t channels = 3;
 
+  // The same, with colours where grey is asked for: whether an image has any is not seen of its grey.
+  PixelRules in_colour() const {
+    PixelRules rules = *this;
+    if (channels == 1) rules.channels = 3;
+    return rules;
+  }
   bool operator==(const PixelRules&) const = default;
 };
 
@@ -52,6 +64,13 @@ bool is_grey(std::span<const uint8_t> rgb);
 // file, another format, several pages or an animation, cut short, damaged, CMYK, samples that are no brightness
 // (floating-point, signed, 32 bits), wider or higher than 32768, more than 2^26 pixels.
 Image load_image_rgb(const std::filesystem::path& path, const PixelRules& rules = {});
+
+// The same, or an array of NumPy (height, width, channels) of 8 or 16 bits, with rules.channels channels. Throws
+// InputError also where 2 or 4 to 16 are asked for and the file has another number of samples per pixel, naming both.
+Image load_image(const std::filesystem::path& path, const PixelRules& rules);
+
+// RGB -> 1 channel: the luma of ITU-R BT.601, rounded as PIL's convert("L").
+Image in_grey(const Image& rgb);
 
 // The mask of an anomalous image of width x height: 255 where it is defective, else 0. What is not zero is
 // defective, whatever the depth and the encoding (1 to 64 bits, integer or floating-point):

@@ -69,8 +69,8 @@ bool is_passed_over_name(const fs::path& path) {
 }
 
 bool is_image_name(const fs::path& path) {
-  static const std::set<std::string> known{".png", ".jpg",  ".jpeg", ".jpe", ".jfif", ".bmp", ".dib",
-                                           ".tif", ".tiff", ".webp", ".pgm", ".ppm",  ".pbm", ".pnm"};
+  static const std::set<std::string> known{".png",  ".jpg",  ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".tif",
+                                           ".tiff", ".webp", ".pgm",  ".ppm", ".pbm",  ".pnm", ".npy"};
   if (is_passed_over_name(path)) return false;
   return known.contains(lower(path.extension().string())) || !foreign_format("", path).empty();
 }
@@ -84,7 +84,8 @@ std::string foreign_format_of(const fs::path& file) { return foreign_format(head
 
 FileKind kind_of(const fs::path& file, bool among_results) {
   if (is_passed_over_name(file)) return FileKind::passed_over;
-  const bool named_so = is_image_name(file);
+  // Most arrays are no images: their header decides.
+  const bool named_so = is_image_name(file) && lower(file.extension().string()) != ".npy";
   std::error_code error;
   if (!fs::is_regular_file(file, error)) {
     // Reading a dangling link reports that its file is missing.

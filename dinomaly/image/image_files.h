@@ -25,8 +25,8 @@ std::string head_of(const std::filesystem::path& path);
 // as Thumbs.db or __MACOSX.
 bool is_passed_over_name(const std::filesystem::path& path);
 
-// The name ends in png, jpg, jpeg, jpe, jfif, bmp, dib, tif, tiff, webp, pgm, ppm, pbm or pnm in any case, or
-// as images of a format that is not read do, and is not passed over.
+// The name ends in png, jpg, jpeg, jpe, jfif, bmp, dib, tif, tiff, webp, pgm, ppm, pbm, pnm or npy in any case,
+// or as images of a format that is not read do, and is not passed over. (Of arrays, npy, few are images: kind_of().)
 bool is_image_name(const std::filesystem::path& path);
 
 // An existing file that this program has written as a result.

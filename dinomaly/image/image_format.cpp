@@ -12,6 +12,7 @@
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
 #include "dinomaly/image/jpeg_format.h"
+#include "dinomaly/image/npy_format.h"
 #include "tensor/error.h"
 
 namespace dinomaly {
@@ -75,6 +76,12 @@ void check_tiff(const ByteReader& file) {
   const bool little = file.u8(0) == 'I', big_tiff = (little ? file.little16(2) : file.big16(2)) == 43;
   if (big_tiff) return file.need(16);
   file.need(size_t{little ? file.little32(4) : file.big32(4)} + 2);
+}
+
+void check_npy(const ByteReader& file) {
+  const NpyHeader header = read_npy_header(file);
+  file.need(header.pixels +
+            static_cast<size_t>(header.height * header.width * header.channels * header.bits / 8));
 }
 
 std::string iso_media(std::string_view brand) {
@@ -143,6 +150,7 @@ ImageFormat format_of(std::string_view bytes) {
   }
   if (bytes.starts_with("RIFF") && bytes.size() >= 12 && bytes.substr(8, 4) == "WEBP")
     return ImageFormat::webp;
+  if (is_npy_image(bytes)) return ImageFormat::npy;
   const bool numbered = bytes.size() >= 3 && bytes[0] == 'P' && bytes[1] >= '1' && bytes[1] <= '6';
   if (numbered && " \t\r\n\v\f#"sv.find(bytes[2]) != std::string_view::npos) return ImageFormat::pnm;
   return ImageFormat::unknown;
@@ -223,8 +231,10 @@ void check_image_file(const std::filesystem::path& path, std::string_view bytes)
   const ByteReader file(path, bytes);
   check_input(!bytes.empty(), "{}: the file is empty", file.name());
   const std::string foreign = foreign_format(bytes, path);
-  check_input(foreign.empty(), "{}: {} is a format that is not read; PNG, JPEG, TIFF, WebP, BMP and PNM are",
-              file.name(), foreign);
+  check_input(foreign.empty(),
+              "{}: {} is a format that is not read; PNG, JPEG, TIFF, WebP, BMP, PNM and NPY are", file.name(),
+              foreign);
+  if (is_npy(bytes)) return check_npy(file);
   switch (format_of(bytes)) {
     case ImageFormat::png:
       return check_png(file);
@@ -240,7 +250,7 @@ void check_image_file(const std::filesystem::path& path, std::string_view bytes)
     case ImageFormat::pnm:
       return check_pnm(file);
     default:
-      fail_input("{}: not a PNG, JPEG, TIFF, WebP, BMP or PNM image", file.name());
+      fail_input("{}: not a PNG, JPEG, TIFF, WebP, BMP, PNM or NPY image", file.name());
   }
 }
 

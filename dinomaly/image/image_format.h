@@ -11,9 +11,10 @@
 
 namespace dinomaly {
 
-enum class ImageFormat { unknown, png, jpeg, bmp, tiff, webp, pnm };
+enum class ImageFormat { unknown, png, jpeg, bmp, tiff, webp, pnm, npy };
 
-// By the first bytes of a file, whatever its name.
+// By the first bytes of a file, 256 of them where it has so many, whatever its name. An array of NumPy is an image only
+// where its header says so (npy_format.h).
 ImageFormat format_of(std::string_view bytes);
 
 // The name of an image format that is not read ("GIF", "HEIF or AVIF", "camera raw"), by the first bytes of a
@@ -21,7 +22,7 @@ ImageFormat format_of(std::string_view bytes);
 std::string foreign_format(std::string_view bytes, const std::filesystem::path& path);
 
 // Throws InputError naming `path` and what is wrong unless `bytes` are a whole image of a format that is read:
-// a PNG with sound critical chunks up to IEND, a JPEG as of jpeg_format.h, a BMP, PNM or WebP with all of its
+// a PNG with sound critical chunks up to IEND, a JPEG as of jpeg_format.h, a BMP, PNM, WebP or NPY with all of its
 // pixels, a TIFF with its first directory. What follows the end is ignored. Animations are refused: which of
 // their pictures is meant is not known.
 void check_image_file(const std::filesystem::path& path, std::string_view bytes);

@@ -37,11 +37,16 @@ Image with_depth(Image image, const std::filesystem::path& file) {
 }  // namespace
 
 Image colours_of(Image image) {
-  if (image.channels <= 3) return image;
+  if (image.channels == 3) return image;
   Image result(image.width, image.height, 3);
   const auto pixels = static_cast<size_t>(image.width * image.height),
              channels = static_cast<size_t>(image.channels);
-  for (size_t i = 0; i < pixels; ++i) std::copy_n(&image.pixels[i * channels], 3, &result.pixels[i * 3]);
+  const size_t green = channels >= 3 ? 1 : 0, blue = channels >= 3 ? 2 : 0;
+  for (size_t i = 0; i < pixels; ++i) {
+    const uint8_t* from = &image.pixels[i * channels];
+    uint8_t* to = &result.pixels[i * 3];
+    to[0] = from[0], to[1] = from[green], to[2] = from[blue];
+  }
   return result;
 }
 
@@ -57,7 +62,9 @@ Image cut_strip(const Image& image, const Strip& strip, const std::filesystem::p
 }
 
 Image load_picture(const Picture& picture, const PixelRules& rules) {
-  Image image = load_image_rgb(picture.path, rules);
+  check_input(!picture.depth || rules.channels == 3, "{}: images with depth are read with 3 channels, not {}",
+              picture.path.string(), rules.channels);
+  Image image = load_image(picture.path, rules);
   if (picture.strip) image = cut_strip(image, *picture.strip, picture.path);
   return picture.depth ? with_depth(std::move(image), *picture.depth) : image;
 }

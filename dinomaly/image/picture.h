@@ -26,16 +26,16 @@ struct Picture {
   std::optional<std::filesystem::path> depth = {};  // of the same scene: load_depth() or load_point_cloud()
 };
 
-// The first three channels of an image that has more.
+// The image in RGB, for people: of three channels and more the first three, of one or two the first as grey.
 Image colours_of(Image image);
 
 // The strip of an image, of any channels. Throws InputError naming `path` where the image is not that wide.
 Image cut_strip(const Image& image, const Strip& strip, const std::filesystem::path& path);
 
-// load_image_rgb() of the file, and what the picture takes of it. With depth there are six channels: those of the
+// load_image() of the file, and what the picture takes of it. With depth there are six channels: those of the
 // image, black where the depth has none, and those of depth_picture(). With a point cloud that is what prepare_scene()
-// makes of both, larger if they are no square of a multiple of 100. Throws InputError as the readers of both do, and
-// where image and depth differ in size.
+// makes of both, larger if they are no square of a multiple of 100. Throws InputError as the readers of both do, where
+// image and depth differ in size, and with depth where `rules` do not ask for RGB.
 Image load_picture(const Picture& picture, const PixelRules& rules = {});
 
 }  // namespace dinomaly

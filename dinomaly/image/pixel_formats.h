@@ -25,6 +25,9 @@ std::unique_ptr<PixelRows> open_jpeg(ImageFile file);  // by stb_image, as a who
 std::unique_ptr<PixelRows> open_bmp(ImageFile file);   // with a palette row by row, otherwise by stb_image
 std::unique_ptr<PixelRows> open_webp(ImageFile file);  // by libwebp, as a whole
 std::unique_ptr<PixelRows> open_pnm(ImageFile file);   // row by row
-std::unique_ptr<PixelRows> open_tiff(const std::filesystem::path& path, const ReadLimits& limits);
+// An array (height, width, channels) of 8 or 16 bits, row by row. Of Samples::colours: of 1 or 3 channels.
+std::unique_ptr<PixelRows> open_npy(ImageFile file, Samples samples);
+std::unique_ptr<PixelRows> open_tiff(const std::filesystem::path& path, const ReadLimits& limits,
+                                     Samples samples);
 
 }  // namespace dinomaly

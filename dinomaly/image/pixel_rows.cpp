@@ -15,7 +15,7 @@ namespace dinomaly {
 
 namespace {
 
-std::unique_ptr<PixelRows> open_bytes(ImageFile file) {
+std::unique_ptr<PixelRows> open_bytes(ImageFile file, Samples samples) {
   switch (format_of(file.bytes)) {
     case ImageFormat::png:
       return open_png(std::move(file));
@@ -25,9 +25,23 @@ std::unique_ptr<PixelRows> open_bytes(ImageFile file) {
       return open_bmp(std::move(file));
     case ImageFormat::webp:
       return open_webp(std::move(file));
+    case ImageFormat::npy:
+      return open_npy(std::move(file), samples);
     default:
       return open_pnm(std::move(file));
   }
+}
+
+// Grey and RGB are made of what there is, other channels are those of the file.
+Samples samples_for(int64_t channels) {
+  return channels == 0 || channels == 1 || channels == 3 ? Samples::colours : Samples::all;
+}
+
+// The eight bits that `rules` keep of a sample of 16.
+auto to_eight_bits(const PixelLayout& layout, const PixelRules& rules) {
+  const bool whole = layout.full_range || rules.bit_depth == 0;
+  const int64_t shift = whole ? 8 : rules.bit_depth - 8;
+  return [shift](uint16_t value) { return static_cast<uint8_t>(std::min(value >> shift, 255)); };
 }
 
 }  // namespace
@@ -44,37 +58,48 @@ void ImageFile::check_size(int64_t width, int64_t height) const {
               path.string(), width, height, limits.pixels, limits.advice());
 }
 
-std::unique_ptr<PixelRows> open_pixels(const std::filesystem::path& path, const ReadLimits& limits) {
+std::unique_ptr<PixelRows> open_pixels(const std::filesystem::path& path, const ReadLimits& limits,
+                                       Samples samples) {
   const std::string head = head_of(path);
   if (format_of(head) == ImageFormat::tiff && foreign_format(head, path).empty())
-    return open_tiff(path, limits);
+    return open_tiff(path, limits, samples);
   ImageFile file{path, read_file(path, limits.bytes), limits};
   check_image_file(path, file.bytes);
-  return open_bytes(std::move(file));
+  return open_bytes(std::move(file), samples);
 }
 
-std::unique_ptr<PixelRows> open_picture(const std::filesystem::path& path, const ReadLimits& limits) {
-  std::unique_ptr<PixelRows> rows = open_pixels(path, limits);
-  check_input(rows->layout().kind == PixelLayout::Kind::brightness,
+std::unique_ptr<PixelRows> open_picture(const std::filesystem::path& path, const ReadLimits& limits,
+                                        int64_t channels) {
+  const Samples samples = samples_for(channels);
+  std::unique_ptr<PixelRows> rows = open_pixels(path, limits, samples);
+  const PixelLayout& layout = rows->layout();
+  check_input(layout.kind == PixelLayout::Kind::brightness,
               "{}: values of {} bits are no brightness: a map or labels, not an image", path.string(),
-              rows->layout().bits);
+              layout.bits);
+  if (samples == Samples::colours) return rows;
+  check_input(layout.palette.empty(), "{}: colours of a palette, but {} channels are expected", path.string(),
+              channels);
+  check_input(layout.channels == channels, "{}: {} channel{}, but {} are expected", path.string(),
+              layout.channels, layout.channels == 1 ? "" : "s", channels);
   return rows;
 }
 
-int64_t largest_deep_sample(const std::filesystem::path& path, int64_t enough) {
+int64_t largest_deep_sample(const std::filesystem::path& path, int64_t enough, int64_t channels) {
   const std::string head = head_of(path);
   const ImageFormat format = format_of(head);
   constexpr size_t depth_in_png = 24;
   const bool deep_png = format == ImageFormat::png && head.size() > depth_in_png && head[depth_in_png] == 16;
-  if (!deep_png && format != ImageFormat::tiff) return 0;
-  const std::unique_ptr<PixelRows> rows = open_pixels(path);
+  if (!deep_png && format != ImageFormat::tiff && format != ImageFormat::npy) return 0;
+  const Samples samples = samples_for(channels);
+  const std::unique_ptr<PixelRows> rows = open_pixels(path, {}, samples);
   const PixelLayout& layout = rows->layout();
   if (layout.full_range || layout.kind != PixelLayout::Kind::brightness) return 0;
+  const bool has_alpha = samples == Samples::colours && layout.channels % 2 == 0;
   uint16_t largest = 0;
   for (int64_t y = 0; y < layout.height && largest < enough; ++y) {
     const auto* samples = reinterpret_cast<const uint16_t*>(rows->next());
     for (int64_t i = 0; i < layout.width * layout.channels; ++i) {
-      const bool alpha = layout.channels % 2 == 0 && i % layout.channels == layout.channels - 1;
+      const bool alpha = has_alpha && i % layout.channels == layout.channels - 1;
       if (!alpha) largest = std::max(largest, samples[i]);
     }
   }
@@ -104,13 +129,23 @@ void row_to_rgb(const PixelLayout& layout, const PixelRules& rules, const uint8_
     }
     return;
   }
-  const bool whole = layout.full_range || rules.bit_depth == 0;
-  const int64_t shift = whole ? 8 : rules.bit_depth - 8;
+  const auto high = to_eight_bits(layout, rules);
   const auto* sample = reinterpret_cast<const uint16_t*>(row);
-  const auto high = [shift](uint16_t value) { return static_cast<uint8_t>(std::min(value >> shift, 255)); };
   for (int64_t x = 0; x < layout.width; ++x, sample += channels, rgb += 3) {
     rgb[0] = high(sample[0]), rgb[1] = high(sample[green]), rgb[2] = high(sample[blue]);
   }
+}
+
+void row_to_channels(const PixelLayout& layout, const PixelRules& rules, const uint8_t* row, uint8_t* out) {
+  if (rules.channels == 3) return row_to_rgb(layout, rules, row, out);
+  check(layout.channels == rules.channels && layout.palette.empty(), "row_to_channels: {} of {} channels",
+        rules.channels, layout.channels);
+  const int64_t count = layout.width * layout.channels;
+  const auto* deep = reinterpret_cast<const uint16_t*>(row);
+  if (layout.bits == 8)
+    std::memcpy(out, row, static_cast<size_t>(count));
+  else
+    std::transform(deep, deep + count, out, to_eight_bits(layout, rules));
 }
 
 ImageSize size_of(const PixelLayout& layout, const PixelRules& rules) {
@@ -120,8 +155,8 @@ ImageSize size_of(const PixelLayout& layout, const PixelRules& rules) {
 
 Image whole_image(PixelRows& rows, const PixelRules& rules) {
   const PixelLayout& layout = rows.layout();
-  Image image(layout.width, layout.height, 3);
-  for (int64_t y = 0; y < layout.height; ++y) row_to_rgb(layout, rules, rows.next(), image.row(y));
+  Image image(layout.width, layout.height, rules.channels);
+  for (int64_t y = 0; y < layout.height; ++y) row_to_channels(layout, rules, rows.next(), image.row(y));
   return rules.exif_orientation ? turned(std::move(image), layout.orientation) : image;
 }
 

@@ -14,7 +14,8 @@ namespace dinomaly {
 
 struct PixelLayout {
   int64_t width = 0, height = 0;  // as stored
-  int64_t channels = 3;    // 1: grey, or an index of the palette; 2: grey, alpha; 3: RGB; 4: RGB, alpha
+  // 1: grey, or an index of the palette; 2: grey, alpha; 3: RGB; 4: RGB, alpha. Of Samples::all also others.
+  int64_t channels = 3;
   int64_t bits = 8;        // of a sample: 8, 16, 32 or 64
   bool full_range = true;  // false: of 16 bits the file does not say how many are used
   // Signed, floating-point and 32-bit samples are no brightness: only a mask can have them.
@@ -50,26 +51,36 @@ struct ReadLimits {
 inline constexpr ReadLimits strip_limits{
     .side = int64_t{1} << 20, .pixels = int64_t{1} << 29, .bytes = (uint64_t{1} << 31) - 1};
 
-// Opens a file of any format that image_format.h names. Throws InputError naming the file and the fault.
-std::unique_ptr<PixelRows> open_pixels(const std::filesystem::path& path, const ReadLimits& limits = {});
+// What a pixel of many samples is: colours and an alpha, or whatever there is. A file of more is then refused as neither
+// grey nor RGB.
+enum class Samples { colours, all };
 
-// The same for what has colours: also throws InputError for samples that are no brightness.
-std::unique_ptr<PixelRows> open_picture(const std::filesystem::path& path, const ReadLimits& limits = {});
+// Opens a file of any format that image_format.h names. Throws InputError naming the file and the fault.
+std::unique_ptr<PixelRows> open_pixels(const std::filesystem::path& path, const ReadLimits& limits = {},
+                                       Samples samples = Samples::colours);
+
+// The same for an image of PixelRules::channels: also throws InputError for samples that are no brightness and, but
+// for grey and RGB, where a pixel has not so many of them.
+std::unique_ptr<PixelRows> open_picture(const std::filesystem::path& path, const ReadLimits& limits = {},
+                                        int64_t channels = 3);
 
 // The largest sample of an image of 16 bits whose file does not say how many of them are used, of the rows up to the
-// first that holds `enough` or more; 0 for others, of which only the header is read. Throws as open_pixels() and
-// next().
-int64_t largest_deep_sample(const std::filesystem::path& path, int64_t enough);
+// first that holds `enough` or more; 0 for others, of which only the header is read. An alpha counts where it is one of
+// `channels`. Throws as open_picture() and next().
+int64_t largest_deep_sample(const std::filesystem::path& path, int64_t enough, int64_t channels = 3);
 
 // One row as 8-bit RGB: grey repeated, palettes resolved, alpha dropped, bits beyond 8 by `rules`.
 void row_to_rgb(const PixelLayout& layout, const PixelRules& rules, const uint8_t* row, uint8_t* rgb);
+// The same, or all channels of the layout, which has no palette, where `rules` do not ask for three.
+void row_to_channels(const PixelLayout& layout, const PixelRules& rules, const uint8_t* row, uint8_t* out);
 
 struct ImageSize {
   int64_t width = 0, height = 0;
 };
 // As `rules` show the image.
 ImageSize size_of(const PixelLayout& layout, const PixelRules& rules);
-// All rows, of which none has been read, as load_image_rgb() gives them.
+// All rows, of which none has been read, as load_image() gives them; one channel is not among what `rules` may ask
+// for (PixelRules::in_colour()).
 Image whole_image(PixelRows& rows, const PixelRules& rules);
 
 }  // namespace dinomaly

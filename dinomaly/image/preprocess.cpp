@@ -1,6 +1,7 @@
 #include "dinomaly/image/preprocess.h"
 
 #include <cmath>
+#include <numeric>
 
 #include "dinomaly/base/framework.h"
 #include "dinomaly/image/resize.h"
@@ -22,7 +23,36 @@ ResizeWindow window_of(const ImageConfig& config) {
           .crop_w = config.crop_w};
 }
 
+// The three values of ImageNet for so many channels.
+std::vector<float> for_channels(const std::vector<float>& three, int64_t channels) {
+  if (channels == 1) return {std::accumulate(three.begin(), three.end(), 0.0f) / 3};
+  std::vector<float> values;
+  for (int64_t c = 0; c < channels; ++c) values.push_back(three[static_cast<size_t>(c % 3)]);
+  return values;
+}
+
+void check_normalisation(const ImageConfig& config) {
+  const int64_t channels = config.pixels.channels;
+  check_input(channels >= 1 && channels <= most_channels, "channels: {} is not within 1..{}", channels,
+              most_channels);
+  const auto check_count = [channels](const char* name, const std::vector<float>& values) {
+    check_input(static_cast<int64_t>(values.size()) == channels,
+                "{}: {} value{}, but images have {} channel{}", name, values.size(),
+                values.size() == 1 ? "" : "s", channels, channels == 1 ? "" : "s");
+  };
+  check_count("mean", config.mean), check_count("std", config.std);
+  for (const float mean : config.mean) check_input(std::isfinite(mean), "mean: {} is not a number", mean);
+  for (const float std : config.std)
+    check_input(std::isfinite(std) && std > 0, "std: {} is not positive", std);
+}
+
 }  // namespace
+
+std::vector<float> imagenet_mean(int64_t channels) {
+  return for_channels({0.485f, 0.456f, 0.406f}, channels);
+}
+
+std::vector<float> imagenet_std(int64_t channels) { return for_channels({0.229f, 0.224f, 0.225f}, channels); }
 
 void validate(const ImageConfig& config) {
   const auto legal = [](int64_t size) { return size >= 1 && size <= max_size; };
@@ -36,10 +66,7 @@ void validate(const ImageConfig& config) {
   const int64_t depth = config.pixels.bit_depth;
   check_input(depth == 0 || (depth >= 8 && depth <= 16), "bit_depth: {} is neither 0 nor within 8..16",
               depth);
-  for (int c = 0; c < 3; ++c) {
-    check_input(std::isfinite(config.mean[c]), "mean: {} is not a number", config.mean[c]);
-    check_input(std::isfinite(config.std[c]) && config.std[c] > 0, "std: {} is not positive", config.std[c]);
-  }
+  check_normalisation(config);
 }
 
 Area parse_area(const std::string& name) {
@@ -56,25 +83,29 @@ int64_t centre_crop_offset(int64_t resized, int64_t crop) {
   return margin % 2 == 0 ? half : half + half % 2;
 }
 
-Tensor preprocess(const Image& rgb, const ImageConfig& config) {
-  check((rgb.channels == 3 || rgb.channels == 6) && rgb.width > 0 && rgb.height > 0,
-        "preprocess: an image of {} x {} x {}", rgb.height, rgb.width, rgb.channels);
+Tensor preprocess(const Image& image, const ImageConfig& config) {
+  const int64_t channels = config.pixels.channels;
+  const bool with_depth = channels == 3 && image.channels == 6;
+  check((image.channels == channels || with_depth) && image.width > 0 && image.height > 0,
+        "preprocess: an image of {} x {} x {}, {} channels are expected", image.height, image.width,
+        image.channels, channels);
   const ResizeWindow window = window_of(config);
-  Tensor result = Tensor::empty({rgb.channels, config.crop_h, config.crop_w});
+  Tensor result = Tensor::empty({image.channels, config.crop_h, config.crop_w});
   const int64_t area = config.crop_h * config.crop_w;
   const auto fill = [&](int64_t c, auto value_of) {
     float* plane = result.data<float>() + c * area;
-    const float mean = config.mean[c % 3], std = config.std[c % 3];
-    for (int64_t i = 0; i < area; ++i) plane[i] = (value_of(i * rgb.channels + c) - mean) / std;
+    const auto place = static_cast<size_t>(c % channels);
+    const float mean = config.mean[place], std = config.std[place];
+    for (int64_t i = 0; i < area; ++i) plane[i] = (value_of(i * image.channels + c) - mean) / std;
   };
   if (config.pipeline == ImagePipeline::pil) {
-    const Image small = resize_pil(rgb, window);
-    for (int64_t c = 0; c < rgb.channels; ++c) {
+    const Image small = resize_pil(image, window);
+    for (int64_t c = 0; c < image.channels; ++c) {
       fill(c, [&](int64_t i) { return static_cast<float>(small.pixels[i]) / 255.0f; });
     }
   } else {
-    const std::vector<float> small = resize_torch(rgb, window);
-    for (int64_t c = 0; c < rgb.channels; ++c) fill(c, [&](int64_t i) { return small[i]; });
+    const std::vector<float> small = resize_torch(image, window);
+    for (int64_t c = 0; c < image.channels; ++c) fill(c, [&](int64_t i) { return small[i]; });
   }
   return result;
 }

@@ -42,13 +42,15 @@ ReadAhead::~ReadAhead() {
 InputImage ReadAhead::read(const Picture& picture) const {
   InputImage image;
   image.path = picture.path;
+  image.channels = options_.pixels.channels;
+  const PixelRules in_colour = options_.pixels.in_colour();
   try {
     if (picture.strip || picture.depth) {
-      image.rgb = load_picture(picture, options_.pixels);
+      image.rgb = load_picture(picture, picture.depth ? options_.pixels : in_colour);
     } else {
       const ReadLimits& whole = options_.whole;
       std::unique_ptr<PixelRows> rows =
-          open_picture(picture.path, options_.tiling.on() ? strip_limits : whole);
+          open_picture(picture.path, options_.tiling.on() ? strip_limits : whole, image.channels);
       const PixelLayout& layout = rows->layout();
       if (layout.width > whole.side || layout.height > whole.side ||
           layout.width * layout.height > whole.pixels) {
@@ -56,12 +58,16 @@ InputImage ReadAhead::read(const Picture& picture) const {
         image.width = image.tiles->size().width, image.height = image.tiles->size().height;
         return image;
       }
-      image.rgb = whole_image(*rows, options_.pixels);
+      image.rgb = whole_image(*rows, in_colour);
     }
     image.width = image.rgb.width, image.height = image.rgb.height;
+    if (image.channels == 1) {
+      image.grey = is_grey(image.rgb.pixels);
+      image.rgb = in_grey(image.rgb);
+    }
     image.inputs = prepare_(image.rgb);
     image.rgb = colours_of(std::move(image.rgb));
-    image.grey = is_grey(image.rgb.pixels);
+    if (image.channels == 3) image.grey = is_grey(image.rgb.pixels);
     image.rgb = options_.keep(std::move(image.rgb));
   } catch (const InputError& error) {
     image.error = error.what();

@@ -28,9 +28,10 @@ namespace dinomaly {
 struct InputImage {
   std::filesystem::path path;
   int64_t width = 0, height = 0;
-  bool grey = false;  // has no colours (is_grey())
-  Image rgb;          // the image, or what ReadAheadOptions::keep makes of it
-  Tensor inputs;      // (n, 3, h, w) f32, what was made of it for the model
+  int64_t channels = 3;  // that the model is shown: PixelRules::channels
+  bool grey = false;     // of one or three channels: has no colours (is_grey())
+  Image rgb;             // the image in RGB (colours_of()), or what ReadAheadOptions::keep makes of it
+  Tensor inputs;         // (n, channels, h, w) f32, what was made of it for the model
   // Instead of rgb and inputs: an image beyond ReadAheadOptions::whole, whose tiles are still to be read.
   std::shared_ptr<TileReader> tiles;
   std::string error;  // not empty: the image could not be read (width 0: not even decoded) or judged, and why

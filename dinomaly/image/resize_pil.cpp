@@ -1,5 +1,7 @@
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <utility>
 
 #include "dinomaly/base/framework.h"
 #include "dinomaly/image/resize.h"
@@ -73,21 +75,25 @@ void resize_row(const uint8_t* in, const Taps& taps, int64_t width, uint8_t* out
   }
 }
 
+// resize_row() for each number of channels.
+template <int... zero_based>
+constexpr auto resizers_of(std::integer_sequence<int, zero_based...>) {
+  return std::array{&resize_row<zero_based + 1>...};
+}
+constexpr auto resizers = resizers_of(std::make_integer_sequence<int, most_channels>());
+
 }  // namespace
 
 Image resize_pil(const Image& image, const ResizeWindow& window) {
-  check(image.channels == 1 || image.channels == 3 || image.channels == 6, "resize_pil: {} channels",
-        image.channels);
+  check(image.channels >= 1 && image.channels <= most_channels, "resize_pil: {} channels", image.channels);
   const Taps across = make_taps(image.width, window.resize_w, window.left, window.crop_w);
   const Taps down = make_taps(image.height, window.resize_h, window.top, window.crop_h);
 
   // The rows of the image that the crop needs, resized horizontally.
   const int64_t first = down.first.front(), end = down.first.back() + down.count.back();
   Image narrow(window.crop_w, end - first, image.channels);
+  const auto resize = resizers[static_cast<size_t>(image.channels - 1)];
   for (int64_t y = first; y < end; ++y) {
-    const auto resize = image.channels == 6   ? resize_row<6>
-                        : image.channels == 3 ? resize_row<3>
-                                              : resize_row<1>;
     resize(image.row(y), across, window.crop_w, narrow.row(y - first));
   }
 

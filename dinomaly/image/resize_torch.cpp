@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <utility>
 
 #include "dinomaly/base/framework.h"
 #include "dinomaly/image/resize.h"
@@ -63,11 +64,17 @@ void blend_row(const uint8_t* in, const std::array<float, 256>& unit, const Floa
   }
 }
 
+// blend_row() for each number of channels.
+template <int... zero_based>
+constexpr auto blenders_of(std::integer_sequence<int, zero_based...>) {
+  return std::array{&blend_row<zero_based + 1>...};
+}
+constexpr auto blenders = blenders_of(std::make_integer_sequence<int, most_channels>());
+
 }  // namespace
 
 std::vector<float> resize_torch(const Image& image, const ResizeWindow& window) {
-  check(image.channels == 1 || image.channels == 3 || image.channels == 6, "resize_torch: {} channels",
-        image.channels);
+  check(image.channels >= 1 && image.channels <= most_channels, "resize_torch: {} channels", image.channels);
   const FloatTaps across = make_float_taps(image.width, window.resize_w, window.left, window.crop_w);
   const FloatTaps down = make_float_taps(image.height, window.resize_h, window.top, window.crop_h);
   const std::array<float, 256> unit = unit_values();
@@ -75,10 +82,8 @@ std::vector<float> resize_torch(const Image& image, const ResizeWindow& window) 
   const int64_t first = down.first.front(), end = down.first.back() + down.count.back();
   const int64_t row_size = window.crop_w * image.channels;
   std::vector<float> narrow(static_cast<size_t>((end - first) * row_size));
+  const auto resize = blenders[static_cast<size_t>(image.channels - 1)];
   for (int64_t y = first; y < end; ++y) {
-    const auto resize = image.channels == 6   ? blend_row<6>
-                        : image.channels == 3 ? blend_row<3>
-                                              : blend_row<1>;
     resize(image.row(y), unit, across, window.crop_w, narrow.data() + (y - first) * row_size);
   }
 

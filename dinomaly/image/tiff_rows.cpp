@@ -30,7 +30,7 @@ std::string colour_space(uint16_t photometric) {
 
 class TiffRows : public PixelRows {
  public:
-  TiffRows(const std::filesystem::path& path, const ReadLimits& limits)
+  TiffRows(const std::filesystem::path& path, const ReadLimits& limits, Samples wanted)
       : name_(path.string()), file_(path, limits) {
     const TiffLayout& stored = file_.layout();
     layout_ = {.width = stored.width, .height = stored.height};
@@ -58,8 +58,13 @@ class TiffRows : public PixelRows {
         fail_input("{}: a TIFF in {} is not read, only in grey, RGB or with a palette", name_,
                    colour_space(stored.photometric));
     }
+    if (wanted == Samples::all) {
+      layout_.channels = stored.samples;
+      return;
+    }
     const int64_t further = int64_t{stored.samples} - colours_;
-    check_input(further == 0 || further == 1, "{}: a TIFF of {} samples per pixel is not read", name_,
+    check_input(further == 0 || further == 1,
+                "{}: a TIFF of {} samples per pixel is not read where grey or RGB is expected", name_,
                 stored.samples);
     layout_.channels = colours_ + (further == 1 && has_alpha() ? 1 : 0);
     if (layout_.channels != stored.samples) row_.resize(row_bytes());
@@ -140,8 +145,9 @@ class TiffRows : public PixelRows {
 
 }  // namespace
 
-std::unique_ptr<PixelRows> open_tiff(const std::filesystem::path& path, const ReadLimits& limits) {
-  return std::make_unique<TiffRows>(path, limits);
+std::unique_ptr<PixelRows> open_tiff(const std::filesystem::path& path, const ReadLimits& limits,
+                                     Samples samples) {
+  return std::make_unique<TiffRows>(path, limits, samples);
 }
 
 }  // namespace dinomaly

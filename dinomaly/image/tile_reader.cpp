@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "dinomaly/image/exif.h"
+#include "dinomaly/image/picture.h"
 
 namespace dinomaly {
 
@@ -38,16 +39,17 @@ SmallerImage::SmallerImage(int64_t width, int64_t height) : width_(width), heigh
   for (int64_t x = 0; x < width; ++x) columns_.push_back(x * size.width / width);
 }
 
-void SmallerImage::add(const uint8_t* rgb) {
-  for (int64_t x = 0; x < width_; ++x, rgb += 3) {
+void SmallerImage::add(const uint8_t* row, int64_t channels) {
+  const int64_t green = channels >= 3 ? 1 : 0, blue = channels >= 3 ? 2 : 0;
+  for (int64_t x = 0; x < width_; ++x, row += channels) {
     uint64_t* sum = &sums_[static_cast<size_t>(4 * columns_[static_cast<size_t>(x)])];
-    sum[0] += rgb[0], sum[1] += rgb[1], sum[2] += rgb[2], ++sum[3];
+    sum[0] += row[0], sum[1] += row[green], sum[2] += row[blue], ++sum[3];
   }
-  const int64_t row = y_ * image_.height / height_;
-  if (++y_ < height_ && y_ * image_.height / height_ == row) return;
+  const int64_t y = y_ * image_.height / height_;
+  if (++y_ < height_ && y_ * image_.height / height_ == y) return;
   for (int64_t x = 0; x < image_.width; ++x) {
     const uint64_t* sum = &sums_[static_cast<size_t>(4 * x)];
-    for (int c = 0; c < 3; ++c) image_.at(x, row)[c] = static_cast<uint8_t>((sum[c] + sum[3] / 2) / sum[3]);
+    for (int c = 0; c < 3; ++c) image_.at(x, y)[c] = static_cast<uint8_t>((sum[c] + sum[3] / 2) / sum[3]);
   }
   std::fill(sums_.begin(), sums_.end(), 0);
 }
@@ -67,11 +69,12 @@ TileReader::TileReader(std::unique_ptr<PixelRows> rows, const PixelRules& rules,
 void TileReader::read_until(int64_t end) {
   const PixelLayout& layout = rows_->layout();
   for (; read_ < end; ++read_) {
-    std::vector<uint8_t> rgb(static_cast<size_t>(3 * layout.width));
-    row_to_rgb(layout, rules_, rows_->next(), rgb.data());
-    grey_ = grey_ && is_grey(rgb);
-    smaller_.add(rgb.data());
-    band_.push_back(std::move(rgb));
+    const PixelRules rules = rules_.in_colour();
+    std::vector<uint8_t> row(static_cast<size_t>(rules.channels * layout.width));
+    row_to_channels(layout, rules, rows_->next(), row.data());
+    grey_ = grey_ && rules.channels == 3 && is_grey(row);
+    smaller_.add(row.data(), rules.channels);
+    band_.push_back(std::move(row));
   }
 }
 
@@ -80,14 +83,19 @@ std::optional<TileReader::Tile> TileReader::next() {
   const auto& [seen, stored] = places_[next_++];
   read_until(stored.y + stored.height);
   for (; first_ < stored.y; ++first_) band_.pop_front();
-  Image tile(stored.width, stored.height, 3);
+  const int64_t channels = rules_.in_colour().channels;
+  Image tile(stored.width, stored.height, channels);
   for (int64_t y = 0; y < stored.height; ++y) {
     const uint8_t* row = band_[static_cast<size_t>(y)].data();
-    std::copy_n(row + 3 * stored.x, 3 * stored.width, tile.row(y));
+    std::copy_n(row + channels * stored.x, channels * stored.width, tile.row(y));
   }
+  if (rules_.channels == 1) tile = in_grey(tile);
   return Tile{seen, turned(std::move(tile), orientation_)};
 }
 
-Image TileReader::smaller() const { return turned(smaller_.image(), orientation_); }
+Image TileReader::smaller() const {
+  const Image& small = smaller_.image();
+  return turned(rules_.channels == 1 ? colours_of(in_grey(small)) : small, orientation_);
+}
 
 }  // namespace dinomaly

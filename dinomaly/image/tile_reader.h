@@ -19,8 +19,9 @@ class SmallerImage {
  public:
   // At most 2^24 pixels are left of width x height.
   SmallerImage(int64_t width, int64_t height);
-  // The next row, width pixels of RGB.
-  void add(const uint8_t* rgb);
+  // The next row, width pixels of three or more channels, of which the first are shown, or of two, of which the first
+  // is shown as grey.
+  void add(const uint8_t* row, int64_t channels = 3);
   // Once all rows are added.
   const Image& image() const { return image_; }
 
@@ -36,7 +37,7 @@ class SmallerImage {
 // are decoded as a whole, at 3 to 4 bytes per pixel.)
 class TileReader {
  public:
-  // Rows of which none has been read. Throws InputError as tile_boxes().
+  // Rows of which none has been read, of open_picture() for rules.channels. Throws InputError as tile_boxes().
   TileReader(std::unique_ptr<PixelRows> rows, const PixelRules& rules, const Tiling& tiling);
 
   ImageSize size() const { return size_of(rows_->layout(), rules_); }
@@ -45,11 +46,11 @@ class TileReader {
   // InputError naming the file where it is cut short or damaged.
   struct Tile {
     Box box;
-    Image rgb;
+    Image image;  // of rules.channels channels
   };
   std::optional<Tile> next();
-  // Of the rows read so far, all once the tiles are at their end: whether they have no colours, and the image as
-  // people see it, made smaller (SmallerImage).
+  // Of the rows read so far, all once the tiles are at their end: whether they have no colours (of grey and RGB), and
+  // the image as people see it, made smaller (SmallerImage), in RGB.
   bool grey() const { return grey_; }
   Image smaller() const;
 
@@ -64,7 +65,7 @@ class TileReader {
   int orientation_ = 1;
   std::vector<Place> places_;
   size_t next_ = 0;
-  std::deque<std::vector<uint8_t>> band_;  // RGB rows of the file
+  std::deque<std::vector<uint8_t>> band_;  // rows of the file, in colour
   int64_t first_ = 0, read_ = 0;  // rows of the file: the first of band_, and how many have been read
   bool grey_ = true;
   SmallerImage smaller_;

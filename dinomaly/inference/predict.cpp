@@ -166,7 +166,7 @@ Prediction Predictor::predict(TileReader& tiles) const {
   };
   while (const auto tile = tiles.next()) {
     boxes.push_back(tile->box);
-    inputs.push_back(preprocess(tile->rgb, config_.image).unsqueeze(0));
+    inputs.push_back(preprocess(tile->image, config_.image).unsqueeze(0));
     if (static_cast<int64_t>(boxes.size()) == batch_) judge_batch();
   }
   if (!boxes.empty()) judge_batch();

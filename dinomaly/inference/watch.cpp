@@ -144,6 +144,7 @@ std::optional<std::filesystem::path> FolderWatch::take_due() {
     const Content content = content_of(path);
     const bool known = content.inode != 0 && std::find(taken_.begin(), taken_.end(), content) != taken_.end();
     if (known) return take_due();
+    if (kind_of(path) == FileKind::other) return take_due();  // an array that is no image, say
     taken_.push_back(content);
     if (taken_.size() > most_remembered) taken_.pop_front();
     return path;

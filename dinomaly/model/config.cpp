@@ -44,6 +44,15 @@ void complete_sizes(ImageConfig& image, int64_t patch) {
     if (*crop == 0) *crop = patch == 16 ? 448 : 392;
 }
 
+void complete_channels(ImageConfig& image, int64_t channels) {
+  int64_t& own = image.pixels.channels;
+  if (own == 0) own = channels;
+  check_input(own == channels, "channels: {} do not fit the encoder, whose patch_embed.proj.weight takes {}",
+              own, channels);
+  if (image.mean.empty()) image.mean = imagenet_mean(channels);
+  if (image.std.empty()) image.std = imagenet_std(channels);
+}
+
 void check_crop(const ImageConfig& image, int64_t patch) {
   std::string nearest;
   for (const int64_t side : {image.crop_h, image.crop_w}) {
@@ -121,7 +130,7 @@ WarmCosineSchedule Config::schedule() const {
           .peak_after = second};
 }
 
-void Config::complete(int64_t encoder_depth, int64_t patch) {
+void Config::complete(int64_t encoder_depth, int64_t patch, int64_t channels) {
   check_numbers(*this);
   if (target_blocks.empty()) target_blocks = default_targets(encoder_depth);
   for (size_t i = 0; i < target_blocks.size(); ++i) {
@@ -162,6 +171,9 @@ void Config::complete(int64_t encoder_depth, int64_t patch) {
   check_input(blur_sigma > 0, "blur_sigma: {} is not positive", blur_sigma);
   check_input(score_ratio >= 0 && score_ratio <= 1, "score_ratio: {} is not in [0, 1]", score_ratio);
   complete_sizes(image, patch);
+  complete_channels(image, channels);
+  check_input(!with_depth || channels == 3, "with_depth: images with depth have 3 channels, not {}",
+              channels);
   validate(image);
   check_crop(image, patch);
 }

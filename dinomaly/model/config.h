@@ -69,8 +69,16 @@ struct Config {
   bool skip_not_finite = false;
 
   // Images. A size of 0 becomes 448 (resize) or 392 (crop), with a patch of 16 pixels 512 or 448.
-  ImageConfig image{.resize_h = 0, .resize_w = 0, .crop_h = 0, .crop_w = 0};
-  bool with_depth = false;  // each comes with its depth picture; a target feature is the mean of both
+  // No channels: the encoder's; no mean or std: ImageNet's for so many channels.
+  ImageConfig image{.resize_h = 0,
+                    .resize_w = 0,
+                    .crop_h = 0,
+                    .crop_w = 0,
+                    .mean = {},
+                    .std = {},
+                    .pixels = {.channels = 0}};
+  bool with_depth =
+      false;  // of 3 channels: each comes with its depth picture; a target feature is the mean of both
 
   // Map and score.
   int64_t map_size = 256;
@@ -83,8 +91,8 @@ struct Config {
   WarmCosineSchedule schedule() const;
 
   // Fills in what was left empty. Throws InputError for values that make no sense with an encoder of that
-  // depth and patch size.
-  void complete(int64_t encoder_depth, int64_t patch);
+  // depth, patch size and number of input channels.
+  void complete(int64_t encoder_depth, int64_t patch, int64_t channels = 3);
 
   // All fields under their names. update_from_json() changes only the named fields; it also knows the older
   // context_recentering. Throws InputError naming `source` for unknown names, wrong types and a preset other than

@@ -44,6 +44,7 @@ void for_each_field(ConfigType& c, Visitor visit) {
   visit("resize_w", c.image.resize_w);
   visit("crop_h", c.image.crop_h);
   visit("crop_w", c.image.crop_w);
+  visit("channels", c.image.pixels.channels);
   visit("mean", c.image.mean);
   visit("std", c.image.std);
   visit("with_depth", c.with_depth);

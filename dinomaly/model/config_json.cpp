@@ -42,11 +42,13 @@ void assign(const json& value, Recentering& field, const std::string& source, co
   }
   require(false, source, name, "none, anomalib or dinomaly2");
 }
-void assign(const json& value, std::array<float, 3>& field, const std::string& source, const char* name) {
-  require(value.is_array() && value.size() == 3, source, name, "three numbers");
-  for (size_t i = 0; i < 3; ++i) {
-    require(value[i].is_number(), source, name, "three numbers");
-    field[i] = value[i].get<float>();
+void assign(const json& value, std::vector<float>& field, const std::string& source, const char* name) {
+  constexpr const char* what = "a list of numbers, one for each channel";
+  require(value.is_array() && value.size() <= most_channels, source, name, what);
+  field.clear();
+  for (const json& number : value) {
+    require(number.is_number(), source, name, what);
+    field.push_back(number.get<float>());
   }
 }
 template <class Element>
@@ -90,7 +92,8 @@ json with_old_options(json values) {
                         {"bottleneck_lr_factor", paper.bottleneck_lr_factor},
                         {"amsgrad", paper.amsgrad},
                         {"skip_not_finite", paper.skip_not_finite},
-                        {"with_depth", paper.with_depth}};
+                        {"with_depth", paper.with_depth},
+                        {"channels", 3}};
   for (const auto& [name, value] : missing.items()) {
     if (!values.contains(name)) values[name] = value;
   }

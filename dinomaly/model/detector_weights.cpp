@@ -7,6 +7,7 @@
 #include <system_error>
 
 #include "dinomaly/base/framework.h"
+#include "dinomaly/weights/encoder_choice.h"
 #include "dinomaly/weights/key_report.h"
 #include "tensor/io/printable.h"
 
@@ -97,6 +98,17 @@ void apply_hyper_parameters(const json& hyper, const std::string& source, Config
   config.update_from_json(values, source + ": hyper_parameters");
 }
 
+// Of the patch embedding's weights; 3 where there are none.
+int64_t input_channels(const std::map<std::string, Tensor>& encoder) {
+  for (const auto& [name, tensor] : encoder) {
+    const std::string plain = without_wrappers(name);
+    for (const std::string_view anchor : encoder_anchors) {
+      if (plain.ends_with(anchor) && tensor.rank() == 4) return tensor.size(1);
+    }
+  }
+  return 3;
+}
+
 void read_foreign(const WeightsFile& file, DetectorWeights& result) {
   const auto narrow = result.trained.find("bottleneck.0.0.weight");
   const bool second = narrow != result.trained.end();
@@ -105,7 +117,9 @@ void read_foreign(const WeightsFile& file, DetectorWeights& result) {
   const Preset first = bottleneck_bias ? Preset::paper : Preset::anomalib;
   result.config = Config::with_preset(second ? Preset::dinomaly2 : first);
   if (second && narrow->second.rank() == 2) result.config.bottleneck_width = narrow->second.size(0);
-  result.config.image.pixels = {.exif_orientation = false, .bit_depth = 16};  // neither implementation looks
+  result.config.image.pixels = {.exif_orientation = false,  // neither implementation looks
+                                .bit_depth = 16,
+                                .channels = input_channels(result.encoder)};
   result.config.bottleneck_bias = bottleneck_bias;
   result.config.decoder_mlp_bias = result.trained.contains("decoder.0.mlp.fc1.bias");
   result.config.decoder_depth = count_decoder_blocks(result.trained);
@@ -184,6 +198,12 @@ void check_trained(const DetectorWeights& weights, int64_t width, const std::str
                 fmt::format("not a whole Dinomaly ({} preset) for an encoder of width {}",
                             name_of(config.preset), width),
                 {}, weights.extra);
+}
+
+void check_channels(const DetectorWeights& weights, int64_t channels, const std::string& source) {
+  const int64_t stated = weights.config.image.pixels.channels;
+  check_input(stated == channels, "{}: patch_embed.proj.weight takes {} channels, but the options say {}",
+              source, channels, stated);
 }
 
 std::string name_of(DetectorKind kind) {

@@ -46,6 +46,9 @@ DetectorWeights read_detector(const WeightsFile& file);
 // complete for an encoder of that width.
 void check_trained(const DetectorWeights& weights, int64_t width, const std::string& source);
 
+// Throws InputError naming both numbers where the options say another number of channels than the encoder takes.
+void check_channels(const DetectorWeights& weights, int64_t channels, const std::string& source);
+
 std::string name_of(DetectorKind kind);  // "dinomaly.cpp", "authors", "anomalib"
 
 // The encoder in a file, a detector's included: its number of heads is what the file says unless it is given.

@@ -30,7 +30,7 @@ Variable EncoderBlock::operator()(const Variable& x, const RopeTables& tables) c
 Encoder::Encoder(const EncoderConfig& config, Preset preset)
     : config_(config),
       preset_(preset),
-      patch_embed_(add<PatchEmbed>("patch_embed", config.patch, config.width)) {
+      patch_embed_(add<PatchEmbed>("patch_embed", config.patch, config.width, config.channels)) {
   cls_token_ = parameter("cls_token", Tensor::zeros({1, 1, config.width}));
   if (config.rotary) {
     periods_ = buffer("rope_embed.periods", rope_periods(config.width / config.heads));

@@ -37,7 +37,7 @@ class Encoder : public Module {
   const EncoderConfig& config() const { return config_; }
   int64_t prefix_tokens() const { return 1 + config_.registers; }
 
-  // images (B, 3, H, W), normalised, sides multiples of the patch. Calls sink(i, x) with the raw output x
+  // images (B, channels, H, W), normalised, sides multiples of the patch. Calls sink(i, x) with the raw output x
   // (B, T, D) of block targets[i], T = 1 + registers + H/patch * W/patch, in order; blocks after the last
   // one are not run.
   void features(const Variable& images, const std::vector<int64_t>& targets,

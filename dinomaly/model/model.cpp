@@ -12,7 +12,7 @@ namespace dinomaly {
 namespace {
 
 Config completed(Config config, const EncoderConfig& encoder) {
-  config.complete(encoder.depth, encoder.patch);
+  config.complete(encoder.depth, encoder.patch, encoder.channels);
   return config;
 }
 
@@ -52,11 +52,15 @@ Tensor mean_of_halves(const Tensor& x) {
   return x.slice(0, 0, half) * 0.5 + x.slice(0, half, x.size(0)) * 0.5;
 }
 
-void check_depth(bool expected, const Tensor& images) {
-  check_input(!expected || images.size(1) == 6,
+void check_images(const Config& config, const Tensor& images) {
+  const int64_t expected = config.image.pixels.channels, found = images.size(1);
+  check_input(!config.with_depth || found == 6,
               "the model was trained on images with their depth and cannot judge images alone");
-  check_input(expected || images.size(1) != 6,
+  check_input(config.with_depth || expected != 3 || found != 6,
               "the model was trained on images alone and cannot judge images with depth");
+  check_input(config.with_depth || found == expected,
+              "the model was trained on images of {} channel{} and cannot judge images of {}", expected,
+              expected == 1 ? "" : "s", found);
 }
 
 }  // namespace
@@ -122,7 +126,7 @@ std::vector<Variable> Dinomaly::trained_parameters() const {
 Features Dinomaly::encode(const Tensor& images) const {
   NoGrad no_recording;
   const Variable anchor = encoder_.parameters().front();
-  check_depth(config_.with_depth, images);
+  check_images(config_, images);
   const Tensor moved = images.to(anchor.device()).to(anchor.dtype());
   const Tensor inputs = config_.with_depth ? images_and_depth(moved) : moved;
   const int64_t prefix = encoder_.prefix_tokens();

@@ -82,9 +82,9 @@ class Dinomaly : public Module {
   std::vector<Variable> trained_parameters() const;
   std::vector<std::pair<std::string, Variable>> named_trained_parameters() const;
 
-  // images (B, 3, H, W), normalised, of any dtype and device: converted to the model's. With depth (B, 6, H, W),
-  // images and depth pictures; each target feature is then the mean of both. Never recorded. Throws InputError for
-  // images without depth where the config says with_depth, and the other way round.
+  // images (B, channels, H, W), normalised, of any dtype and device: converted to the model's. With depth
+  // (B, 6, H, W), images and depth pictures; each target feature is then the mean of both. Never recorded. Throws
+  // InputError for images of other channels, without depth where the config says with_depth, and the other way round.
   Features encode(const Tensor& images) const;
   // Bottleneck and decoder; in training mode dropout draws from `generator`.
   Reconstruction reconstruct(const Features& features, Generator& generator) const;

@@ -5,6 +5,7 @@
 #include "dinomaly/base/framework.h"
 #include "dinomaly/base/json_text.h"
 #include "dinomaly/weights/encoder_hash.h"
+#include "dinomaly/weights/input_channels.h"
 #include "dinomaly/weights/key_report.h"
 #include "tensor/io/printable.h"
 #include "tensor/io/safetensors.h"
@@ -44,6 +45,8 @@ EncoderWeights encoder_of(const WeightsFile& file, const DetectorWeights& weight
   check_input(encoder.has_value(), "{}: saved without its encoder: give it with --encoder{}", file.source(),
               name == file.metadata.end() ? "" : fmt::format(" (it was {})", printable(name->second)));
   EncoderWeights result = load_encoder(load_weights_file(*encoder), heads);
+  if (const int64_t channels = weights.config.image.pixels.channels; channels > 0)
+    result = with_channels(std::move(result), channels, encoder->string());
   check_hash(result, file.metadata, file.source(), encoder->string());
   return result;
 }
@@ -75,6 +78,7 @@ Detector load_detector(const std::filesystem::path& path, const std::optional<st
   const DetectorWeights weights = read_detector(file);
   const EncoderWeights frozen = encoder_of(file, weights, encoder, heads > 0 ? heads : weights.heads);
   check_trained(weights, frozen.config.width, file.source());
+  check_channels(weights, frozen.config.channels, file.source());
 
   Detector result;
   result.kind = weights.kind;

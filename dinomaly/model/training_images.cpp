@@ -43,6 +43,9 @@ void TrainingImages::add(const InputImage& image) {
 
 std::vector<ImageWarning> TrainingImages::warnings(const InputImage& image, bool tiled) const {
   std::vector<ImageWarning> result;
+  // Grey alone reaches the model; where it learnt from the grey of colours, more of it is nothing new.
+  const bool made_grey = image.channels == 1 && !image.grey && grey == images;
+  if (made_grey) result.push_back({"colour", "in colour, converted to grey: the model takes one channel"});
   if (images == 0) return result;
   const auto less = [](int64_t side, int64_t least) {
     return static_cast<double>(side) * far_in_size < static_cast<double>(least);
@@ -62,7 +65,7 @@ std::vector<ImageWarning> TrainingImages::warnings(const InputImage& image, bool
                                image.width, image.height, sizes_of(*this))});
   }
   if (image.grey && grey == 0) result.push_back({"grey", "grey, but the training images are in colour"});
-  if (!image.grey && grey == images)
+  if (!made_grey && !image.grey && grey == images)
     result.push_back({"colour", "in colour, but the training images are grey"});
   return result;
 }

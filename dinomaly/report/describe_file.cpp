@@ -24,6 +24,7 @@ json describe_encoder(const EncoderWeights& weights, int64_t heads) {
                  {"heads", heads > 0 ? json(heads) : json(nullptr)},
                  {"depth", config.depth},
                  {"patch", config.patch},
+                 {"channels", config.channels},
                  {"registers", config.registers},
                  {"positions", config.rotary ? "rotary" : "table"},
                  {"ffn", config.ffn == EncoderConfig::Ffn::mlp ? "mlp" : "swiglu"},
@@ -61,7 +62,8 @@ void describe_detector(const WeightsFile& file, int64_t heads, json& result) {
     const EncoderWeights encoder =
         load_encoder(weights.encoder, file.source(), heads_or_any(heads), weights.skipped_encoder);
     check_trained(weights, encoder.config.width, file.source());
-    weights.config.complete(encoder.config.depth, encoder.config.patch);
+    check_channels(weights, encoder.config.channels, file.source());
+    weights.config.complete(encoder.config.depth, encoder.config.patch, encoder.config.channels);
     result["encoder"] = describe_encoder(encoder, heads);
   }
   if (const auto name = file.metadata.find("encoder"); name != file.metadata.end())

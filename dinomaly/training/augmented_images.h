@@ -17,7 +17,7 @@ class AugmentedImages {
   // Resized images are kept while they take at most `memory` bytes; others are read again each time.
   AugmentedImages(const Config& config, std::vector<Sample> samples, size_t memory);
 
-  // (n, 3, crop_h, crop_w) f32: the given images as iteration `iteration` sees them. How each is varied follows from
+  // (n, channels, crop_h, crop_w) f32: the given images as iteration `iteration` sees them. How each is varied follows from
   // the config's seed, the iteration and the place in the batch alone, so that a run which is resumed goes on with
   // the same bits. Throws InputError naming an image that cannot be read.
   Tensor batch(const std::vector<int64_t>& indices, int64_t iteration);

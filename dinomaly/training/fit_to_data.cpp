@@ -81,7 +81,7 @@ void fit_batch(TrainOptions& options, const Dataset& dataset) {
 void fit_bit_depth(TrainOptions& options, const Dataset& dataset) {
   int64_t& depth = options.config.image.pixels.bit_depth;
   if (depth != 0) return;
-  depth = measured_bit_depth(training_samples(dataset));
+  depth = measured_bit_depth(training_samples(dataset), options.config.image.pixels.channels);
   if (depth < 16)
     fmt::print("images of 16 bits use {} of them: values from {} on are white (--bit-depth)\n", depth,
                int64_t{255} << (depth - 8));

@@ -11,6 +11,7 @@
 #include "dinomaly/model/detector_weights.h"
 #include "dinomaly/model/encoder.h"
 #include "dinomaly/synthetic/procedural.h"
+#include "dinomaly/weights/input_channels.h"
 
 namespace dinomaly {
 
@@ -80,11 +81,12 @@ Dataset open_dataset(const TrainOptions& options) {
   if (options.shots > 0) draw_shots(options, dataset);
   fmt::print("{}: {}\n", root.string(), dataset.layout);
   for (const std::string& note : dataset.notes) fmt::print("{}\n", note);
+  PixelRules pixels = options.config.image.pixels;
+  if (pixels.channels == 0) pixels.channels = 3;  // no encoder has completed the options yet
   for (const Category& category : dataset.categories) {
-    verify_images(category.test, options.config.image.pixels);
+    verify_images(category.test, pixels);
     // Those of a later model would be read when the models before it have been trained.
-    if (options.separate && dataset.categories.size() > 1)
-      verify_images(category.train, options.config.image.pixels);
+    if (options.separate && dataset.categories.size() > 1) verify_images(category.train, pixels);
     fmt::print("{}: {} training images, {} test images\n", category.name, category.train.size(),
                category.test.size());
   }
@@ -92,10 +94,15 @@ Dataset open_dataset(const TrainOptions& options) {
 }
 
 EncoderWeights open_encoder(const TrainOptions& options) {
+  const int64_t channels = options.config.image.pixels.channels;  // 0: the encoder's
   if (options.encoder) {
     EncoderWeights weights = load_encoder(load_weights_file(*options.encoder), options.heads);
     const std::string choice = describe_choice(weights, options.encoder->string());
     if (!choice.empty()) fmt::print("{}\n", choice);
+    if (channels == 0 || channels == weights.config.channels) return weights;
+    weights = with_channels(std::move(weights), channels, options.encoder->string());
+    fmt::print("{}: the patch embedding is made to take {} channel{} instead of 3\n",
+               options.encoder->string(), channels, channels == 1 ? "" : "s");
     return weights;
   }
   fmt::print("no --encoder: using random weights (seed {}); only coarse defects will be found\n",
@@ -104,6 +111,7 @@ EncoderWeights open_encoder(const TrainOptions& options) {
   config.width = 192, config.heads = options.heads > 0 ? options.heads : 3, config.depth = 12,
   config.patch = 14;
   config.grid_h = config.grid_w = 16, config.hidden = 4 * config.width;
+  if (channels > 0) config.channels = channels;
   check_input(config.width % config.heads == 0, "--heads: {} does not divide the width {}", config.heads,
               config.width);
   Generator generator(options.config.seed);

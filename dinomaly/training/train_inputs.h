@@ -16,7 +16,8 @@ namespace dinomaly {
 // --separate, of the first model only), is decoded once to find damaged files.
 Dataset open_dataset(const TrainOptions& options);
 
-// The weights asked for; without --encoder a random ViT (width 192, 12 blocks, patch 14). Says which.
+// The weights asked for, made to take --channels (input_channels.h); without --encoder a random ViT (width 192, 12
+// blocks, patch 14). Says which.
 EncoderWeights open_encoder(const TrainOptions& options);
 
 // The model the options describe, with the encoder's weights, in the precision and on the device asked for.

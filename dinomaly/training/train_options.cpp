@@ -40,13 +40,14 @@ void parse_size(const std::string& flag, const std::string& text, int64_t& heigh
   width = cross == std::string::npos ? height : number(text.substr(cross + 1));
 }
 
-// "r,g,b".
-void parse_three(const std::string& flag, const std::string& text, std::array<float, 3>& values) {
+// "r,g,b", or as many numbers as there are channels.
+void parse_means(const std::string& flag, const std::string& text, std::vector<float>& values) {
   const json list = json::parse("[" + text + "]", nullptr, false);
-  check_input(list.is_array() && list.size() == 3 && list[0].is_number() && list[1].is_number() &&
-                  list[2].is_number(),
-              "{}: '{}' is not three numbers r,g,b", flag, text);
-  values = list.get<std::array<float, 3>>();
+  const bool numbers =
+      list.is_array() && !list.empty() && list.size() <= most_channels &&
+      std::all_of(list.begin(), list.end(), [](const json& item) { return item.is_number(); });
+  check_input(numbers, "{}: '{}' is not a number for each channel, as r,g,b", flag, text);
+  values = list.get<std::vector<float>>();
 }
 
 // NAME=VALUE, the value in JSON.
@@ -142,6 +143,9 @@ void check_options(const TrainOptions& options) {
   check_input(!options.force || !options.resume,
               "--force starts over and --resume continues: only one can be meant");
   parse_layout(options.layout);
+  const int64_t channels = options.config.image.pixels.channels;
+  check_input(channels >= 0 && channels <= most_channels, "--channels: {} is not within 1..{}", channels,
+              most_channels);
   check_input(options.shots >= 0, "--shots: {} is negative", options.shots);
   if (options.shots > 0) {
     check_input(options.config.image.pipeline == ImagePipeline::pil,
@@ -208,8 +212,8 @@ void TrainOptions::apply(const OptionTexts& texts) {
     parse_size("--crop", *texts.crop, config.image.crop_h, config.image.crop_w);
     given.insert({"crop_h", "crop_w"});
   }
-  if (texts.mean) parse_three("--mean", *texts.mean, config.image.mean);
-  if (texts.std) parse_three("--std", *texts.std, config.image.std);
+  if (texts.mean) parse_means("--mean", *texts.mean, config.image.mean);
+  if (texts.std) parse_means("--std", *texts.std, config.image.std);
 }
 
 void TrainOptions::prepare() {

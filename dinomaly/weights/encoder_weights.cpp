@@ -4,6 +4,7 @@
 #include <set>
 #include <string_view>
 
+#include "dinomaly/image/image.h"
 #include "dinomaly/weights/encoder_choice.h"
 #include "dinomaly/weights/encoder_names.h"
 #include "dinomaly/weights/key_report.h"
@@ -66,6 +67,10 @@ EncoderConfig read_config(NamedEncoder& encoder, int64_t heads, const std::strin
   config.rotary = encoder.rotary;
   config.width = axis("patch_embed.proj.weight", 4, 0);
   config.patch = axis("patch_embed.proj.weight", 4, 2);
+  config.channels = axis("patch_embed.proj.weight", 4, 1);
+  check_input(config.channels <= most_channels,
+              "{}: patch_embed.proj.weight takes images of {} channels; only 1 to {} are possible", source,
+              config.channels, most_channels);
   const std::string registers = config.rotary ? "storage_tokens" : "register_tokens";
   if (tensors.contains(registers)) config.registers = axis(registers, 3, 1);
   config.depth = count_blocks(tensors);
@@ -111,7 +116,7 @@ NamedShapes expected_shapes(const EncoderConfig& config) {
     result.emplace_back("pos_embed", Shape{1, patches + config.cls_in_position_table, width});
   const char* registers = config.rotary ? "storage_tokens" : "register_tokens";
   if (config.registers > 0) result.emplace_back(registers, Shape{1, config.registers, width});
-  result.emplace_back("patch_embed.proj.weight", Shape{width, 3, config.patch, config.patch});
+  result.emplace_back("patch_embed.proj.weight", Shape{width, config.channels, config.patch, config.patch});
   result.emplace_back("patch_embed.proj.bias", Shape{width});
   for (int64_t block = 0; block < config.depth; ++block) {
     const std::string prefix = fmt::format("blocks.{}.", block);

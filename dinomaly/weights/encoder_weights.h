@@ -31,6 +31,7 @@ struct EncoderConfig {
   bool cls_in_position_table = true;
   bool rotary = false;     // DINOv3: positions turn q and k (RoPE) instead of being added from a table
   double norm_eps = 1e-6;  // of all LayerNorms; DINOv3: 1e-5
+  int64_t channels = 3;    // of the images, 1 to 16
 
   bool operator==(const EncoderConfig&) const = default;
 };
@@ -39,7 +40,7 @@ struct EncoderWeights {
   EncoderConfig config;
   // In the order of the forward pass; dtypes as in the file.
   //   cls_token (1, 1, D), pos_embed (1, [1 +] grid_h grid_w, D), register_tokens (1, R, D) where R > 0,
-  //   patch_embed.proj.weight (D, 3, P, P), .bias (D), and for each block N, under blocks.N.:
+  //   patch_embed.proj.weight (D, channels, P, P), .bias (D), and for each block N, under blocks.N.:
   //   norm1.{weight,bias} (D), attn.qkv.weight (3D, D), .bias, attn.proj.weight (D, D), .bias, [ls1.gamma
   //   (D)], norm2.{weight,bias}, mlp.{fc1,fc2 | w12,w3}.{weight,bias}, [ls2.gamma].
   // With rotary positions: rope_embed.periods (d/4) f32, d = D / heads, instead of pos_embed; storage_tokens instead of

@@ -12,6 +12,7 @@
 #include "dinomaly/weights/stored_zip.h"
 #include "dinomaly/weights/torch_archive.h"
 #include "tensor/io/safetensors.h"
+#include "tests/dinomaly/image/npy_writer.h"
 #include "tests/dinomaly/image_writers.h"
 #include "tests/fuzz/targets.h"
 #include "tests/support.h"
@@ -105,6 +106,8 @@ void add_tiff_seeds(const TemporaryFolder& folder, Seeds& seeds) {
       {"deep_lzw.tif", {.width = 5, .height = 3, .bits = 16, .compression = COMPRESSION_LZW}},
       {"deflate.tif", {.width = 5, .height = 3, .compression = COMPRESSION_ADOBE_DEFLATE, .orientation = 6}},
       {"packbits.tif", {.width = 5, .height = 3, .compression = COMPRESSION_PACKBITS}},
+      {"five.tif", {.width = 3, .height = 3, .samples = 5}},
+      {"five_apart.tif", {.width = 2, .height = 3, .bits = 16, .samples = 5, .apart = true}},
       {"bits.tif", {.width = 8, .height = 3, .bits = 1, .photometric = PHOTOMETRIC_MINISWHITE}},
       {"palette.tif",
        {.width = 4, .height = 2, .bits = 2, .photometric = PHOTOMETRIC_PALETTE, .palette = palette}}};
@@ -139,6 +142,8 @@ Seeds image_seeds(const TemporaryFolder& folder) {
       {"grey.pgm", "P5 3 2 255\n" + std::string("abcdef")},
       {"deep.pgm", "P2 # text\n3 1 4095\n0 7 4095\n"},
       {"bits.pbm", "P4 9 1\n" + std::string("\xAA\x80")}});
+  seeds.merge(Seeds{{"five.npy", npy_of("'|u1'", "(2, 3, 5)", std::string(30, 'n'))},
+                    {"deep.npy", npy_of("'>u2'", "(2, 2, 2)", std::string(16, 'n'))}});
   seeds.merge(Seeds{{"grey.png", encode_png(grey)},
                     {"rgb.png", encode_png(rgb)},
                     {"rgba16.png", png(2, 3, 16, 6, rows16)},

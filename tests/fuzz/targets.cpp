@@ -93,6 +93,14 @@ void image(std::string_view bytes) {
     size.pipeline = ImagePipeline::torchvision;
     preprocess(rgb, size);
   });
+  for (const int64_t channels : {1, 2, 5}) {
+    reads([&] {
+      ImageConfig config = size;
+      config.pixels.channels = channels;
+      config.mean = imagenet_mean(channels), config.std = imagenet_std(channels);
+      preprocess(load_image(path, config.pixels), config);
+    });
+  }
   reads([&] { preprocess_mask(load_mask(path, width, height), size, 6); });
 }
 

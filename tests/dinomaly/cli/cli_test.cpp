@@ -56,7 +56,7 @@ TEST_CASE("wrong flags") {
   refuses(folder, good + " --iterations many", "--iterations");
   refuses(folder, good + " --preset other", "other");
   refuses(folder, good + " --precision f16", "f16");
-  refuses(folder, good + " --mean 1,2", "--mean");
+  refuses(folder, good + " --mean 1,2", "mean: 2 values");
   refuses(folder, good + " --heads 5", "5");
   refuses(folder, good + " --colour red", "--colour");
   refuses(folder, good + " --set dropout", "--set");
@@ -109,7 +109,7 @@ TEST_CASE("weights that cannot be an encoder") {
   };
   refuses_changed("blocks.1.attn.qkv.bias", {}, "missing (blocks.1.attn.qkv.bias)");
   refuses_changed("blocks.1.attn.qkv.bias", Tensor::zeros({7}), "misshapen (blocks.1.attn.qkv.bias");
-  refuses_changed("patch_embed.proj.weight", Tensor::zeros({32, 1, 14, 14}), "patch_embed.proj.weight");
+  refuses_changed("patch_embed.proj.weight", Tensor::zeros({32, 17, 14, 14}), "of 17 channels");
   refuses_changed("patch_embed.proj.weight", Tensor::zeros({32, 3, 13, 13}), "patch 13");  // of the crop
   refuses_changed("pos_embed", Tensor::zeros({1, 12, 32}), "pos_embed");
   refuses_changed("cls_token", {}, "cls_token");

@@ -172,7 +172,7 @@ constexpr Invocation wrong[] = {
     {"train DATA FLAGS --resize 50 --crop 50", "50"},
     {"train DATA FLAGS --crop 70", "70"},
     {"train DATA FLAGS --resize 56x", "--resize"},
-    {"train DATA FLAGS --mean 1,2", "--mean"},
+    {"train DATA FLAGS --mean 1,2", "mean: 2 values, but images have 3 channels"},
     {"train DATA FLAGS --std 0,1,1", "std"},
     {"train DATA FLAGS --preset theirs", "theirs"},
     {"train DATA FLAGS --precision f16", "f16"},

@@ -8,6 +8,7 @@
 #include "dinomaly/report/prediction_output.h"
 #include "tests/dinomaly/cli/child_program.h"
 #include "tests/dinomaly/cli/train_command.h"
+#include "tests/dinomaly/image/npy_writer.h"
 
 using namespace dinomaly;
 namespace fs = std::filesystem;
@@ -53,6 +54,8 @@ TEST_CASE("watch: folders below, those that come with images, and those that com
   write_file(folder / "gone/inner/no.png", image);
   write_file(in / "d.png", image);
   CHECK(next() == "d.png");
+  write_file(in / "e.npy", npy_of("'|u1'", "(1, 2, 3)", "pixels"));
+  CHECK(next() == "e.npy");
   fs::remove_all(in);
   CHECK(one_line_with(input_error(next), "is gone"));
 }

@@ -39,7 +39,7 @@ void check_tiles(const std::filesystem::path& path, const Tiling& tiling, const 
   CHECK((reader.size().width == whole.width && reader.size().height == whole.height));
   std::vector<Box> expected = tile_boxes(whole.width, whole.height, tiling);
   while (const auto tile = reader.next()) {
-    CHECK(tile->rgb == part_of(whole, tile->box));
+    CHECK(tile->image == part_of(whole, tile->box));
     CHECK(std::erase(expected, tile->box) == 1);
   }
   CHECK(expected.empty());

@@ -34,8 +34,9 @@ TEST_CASE("config: the authors' constants") {
     CAPTURE(name);
     CHECK(actual.at(name) == value);
   }
-  CHECK(config.image.mean == std::array<float, 3>{0.485f, 0.456f, 0.406f});
-  CHECK(config.image.std == std::array<float, 3>{0.229f, 0.224f, 0.225f});
+  CHECK(config.image.mean == std::vector<float>{0.485f, 0.456f, 0.406f});
+  CHECK(config.image.std == std::vector<float>{0.229f, 0.224f, 0.225f});
+  CHECK(config.image.pixels.channels == 3);
 }
 
 TEST_CASE("config: the anomalib preset differs in just these fields") {
@@ -172,6 +173,42 @@ TEST_CASE("config: what an older file does not say is what the program did then"
   CHECK(with_old_options({{"context_recentering", false}}).at("recentering") == "none");
 }
 
+TEST_CASE("config: channels are the encoder's, with a mean and a std for each") {
+  Config five, grey, own, wrong;
+  five.complete(12, 14, 5), grey.complete(12, 14, 1);
+  CHECK(five.image.pixels.channels == 5);
+  CHECK(five.image.mean == std::vector<float>{0.485f, 0.456f, 0.406f, 0.485f, 0.456f});
+  CHECK(five.image.std == std::vector<float>{0.229f, 0.224f, 0.225f, 0.229f, 0.224f});
+  REQUIRE((grey.image.mean.size() == 1 && grey.image.std.size() == 1));
+  CHECK(grey.image.mean[0] == doctest::Approx(0.449));
+  CHECK(grey.image.std[0] == doctest::Approx(0.226));
+  own.image.mean = {0.5f, 0.25f}, own.image.std = {1, 2};
+  own.complete(12, 14, 2);
+  CHECK(own.image.mean == std::vector<float>{0.5f, 0.25f});
+  CHECK(one_line_with(input_error([] {
+                        Config config;
+                        config.image.mean = {0.5f, 0.25f};
+                        config.complete(12, 14, 5);
+                      }),
+                      "mean: 2 values, but images have 5 channels"));
+  CHECK(one_line_with(input_error([] {
+                        Config config;
+                        config.image.pixels.channels = 4;
+                        config.complete(12, 14, 5);
+                      }),
+                      "channels: 4 do not fit the encoder, whose patch_embed.proj.weight takes 5"));
+  CHECK(one_line_with(input_error([] {
+                        Config config;
+                        config.with_depth = true;
+                        config.complete(12, 14, 1);
+                      }),
+                      "images with depth have 3 channels, not 1"));
+  for (const char* text :
+       {R"({"mean": 3})", R"({"mean": [1, "x", 2]})", R"({"mean": [1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]})"}) {
+    CHECK(one_line_with(input_error([&] { wrong.update_from_json(json::parse(text), "test"); }), "'mean'"));
+  }
+}
+
 TEST_CASE("config: sizes without crop, and the user's own target blocks and groups") {
   for (int64_t side : {392, 280}) {
     Config config;
@@ -198,7 +235,8 @@ TEST_CASE("config: unknown names and wrong types are one clear line") {
   CHECK(message({{"seed", -1}}) == "run.json: option 'seed' must be a non-negative integer");
   CHECK(message({{"dropout", "0.1"}}) == "run.json: option 'dropout' must be a number");
   CHECK(message({{"blur_reflects", 1}}) == "run.json: option 'blur_reflects' must be true or false");
-  CHECK(message({{"mean", {1, 2}}}) == "run.json: option 'mean' must be three numbers");
+  CHECK(message({{"mean", {1, "x"}}}) ==
+        "run.json: option 'mean' must be a list of numbers, one for each channel");
   CHECK(message({{"target_blocks", 3}}) == "run.json: option 'target_blocks' must be a list");
   CHECK(message({{"preset", "anomalib"}}) == "run.json: option 'preset' must be \"paper\", as chosen before");
   CHECK(message(json::array()) == "run.json: not a JSON object of options");

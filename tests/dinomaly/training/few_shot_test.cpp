@@ -46,6 +46,7 @@ TEST_CASE("few-shot: images are varied by seed, iteration and place, whether the
   const std::vector<Sample> samples = drawn_samples(folder, 3);
   Config config = Config::with_preset(Preset::dinomaly2);
   config.image.resize_h = config.image.resize_w = 32, config.image.crop_h = config.image.crop_w = 28;
+  config.complete(12, 14);
   AugmentedImages kept(config, samples, SIZE_MAX), read_again(config, samples, 0);
   const auto pixels = [&](AugmentedImages& images, int64_t iteration) {
     return images.batch({2, 0}, iteration).to_vector<float>();

@@ -1,0 +1,94 @@
+#include "dinomaly/image/npy_format.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "dinomaly/base/framework.h"
+#include "dinomaly/image/image.h"
+#include "dinomaly/image/image_format.h"
+#include "tensor/error.h"
+#include "tensor/io/printable.h"
+
+namespace dinomaly {
+
+namespace {
+
+constexpr std::string_view npy_magic = "\x93NUMPY";
+
+// The text of the header, a dict as Python writes it.
+std::string_view npy_dict(const ByteReader& file, size_t& end) {
+  const uint8_t version = file.u8(npy_magic.size());
+  check_input(version >= 1 && version <= 3, "{}: an array of NumPy's format {}, which is not known",
+              file.name(), version);
+  const size_t begin = version == 1 ? 10 : 12, length = version == 1 ? file.little16(8) : file.little32(8);
+  end = begin + length;
+  return file.text(begin, length);
+}
+
+// What stands behind a key.
+std::string_view npy_value(const ByteReader& file, std::string_view dict, std::string_view key) {
+  const size_t at = dict.find(key);
+  check_input(at != std::string_view::npos, "{}: the array is damaged: no {} in its header", file.name(),
+              key);
+  dict.remove_prefix(at + key.size());
+  dict.remove_prefix(std::min(dict.find_first_not_of(": "), dict.size()));
+  return dict;
+}
+
+// "(4, 5, 3)": the numbers; those beyond 2^20 become that, which no image has.
+std::vector<int64_t> npy_shape(const ByteReader& file, std::string_view text) {
+  const size_t end = text.find(')');
+  check_input(text.starts_with('(') && end != std::string_view::npos,
+              "{}: the array is damaged: its shape makes no sense", file.name());
+  std::vector<int64_t> shape;
+  bool in_number = false;
+  for (const char c : text.substr(1, end - 1)) {
+    const bool digit = c >= '0' && c <= '9';
+    check_input(digit || c == ',' || c == ' ', "{}: the array is damaged: its shape makes no sense",
+                file.name());
+    if (digit && !in_number) shape.push_back(0);
+    if (digit) shape.back() = std::min<int64_t>(10 * shape.back() + c - '0', (1 << 20) + 1);
+    in_number = digit;
+  }
+  return shape;
+}
+
+}  // namespace
+
+bool is_npy(std::string_view bytes) { return bytes.starts_with(npy_magic); }
+
+NpyHeader read_npy_header(const ByteReader& file) {
+  NpyHeader header;
+  const std::string_view dict = npy_dict(file, header.pixels);
+  const std::string_view type = npy_value(file, dict, "'descr'");
+  const bool deep = type.starts_with("'<u2'") || type.starts_with("'>u2'");
+  check_input(deep || type.starts_with("'|u1'"),
+              "{}: an array of {}; only those of uint8 and uint16 are read as images", file.name(),
+              printable(std::string(type.substr(0, type.find(',')))));
+  header.bits = deep ? 16 : 8;
+  header.swapped = type.starts_with("'>u2'");
+  check_input(npy_value(file, dict, "'fortran_order'").starts_with("False"),
+              "{}: an array in Fortran order; save numpy.ascontiguousarray() of it", file.name());
+  const std::vector<int64_t> shape = npy_shape(file, npy_value(file, dict, "'shape'"));
+  check_input(shape.size() == 3 && shape[2] >= 1 && shape[2] <= most_channels,
+              "{}: an array of the shape ({}); images are (height, width, channels) with 1 to {} channels",
+              file.name(), fmt::join(shape, ", "), most_channels);
+  header.height = shape[0], header.width = shape[1], header.channels = shape[2];
+  check_sides(file, header.width, header.height);
+  return header;
+}
+
+bool is_npy_image(std::string_view head) {
+  if (!is_npy(head)) return false;
+  try {
+    read_npy_header(ByteReader("", head));
+    return true;
+  } catch (const InputError&) {
+    return false;
+  }
+}
+
+}  // namespace dinomaly

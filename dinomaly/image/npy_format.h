@@ -1,0 +1,28 @@
+// NumPy's arrays in a file, where they are images: height x width x channels of 8 or 16 bits.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "dinomaly/image/byte_reader.h"
+
+namespace dinomaly {
+
+struct NpyHeader {
+  int64_t height = 0, width = 0, channels = 0;
+  int64_t bits = 8;
+  bool swapped = false;  // 16 bits with the high byte first
+  size_t pixels = 0;     // where they begin
+};
+
+// Whether the file is an array at all, by its first bytes.
+bool is_npy(std::string_view bytes);
+
+// The header of an array that is an image. Throws InputError naming the file and what else it is: other numbers than
+// uint8 and uint16, other than three axes, more than 16 channels, Fortran order, a header that makes no sense.
+NpyHeader read_npy_header(const ByteReader& file);
+
+// Whether that header can be read, of a file of which these are the first bytes.
+bool is_npy_image(std::string_view head);
+
+}  // namespace dinomaly
