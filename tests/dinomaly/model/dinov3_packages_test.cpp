@@ -10,6 +10,7 @@
 #include "tensor/io/safetensors.h"
 #include "tests/dinomaly/model/python.h"
 #include "tests/module_case.h"
+#include "tests/support.h"
 
 namespace dinomaly {
 namespace {
