@@ -55,7 +55,7 @@ Dataset open_data(const DataFlags& flags) {
   return dataset;
 }
 
-Dataset open_labelled_data(const DataFlags& flags, const PixelRules& pixels) {
+Dataset open_labelled_data(const DataFlags& flags, const PixelRules& pixels, const Tiling& tiling) {
   Dataset dataset = open_data(flags);
   std::vector<Category> judged;
   std::vector<std::string> others;
@@ -69,7 +69,8 @@ Dataset open_labelled_data(const DataFlags& flags, const PixelRules& pixels) {
   check_input(!judged.empty(), "{}: {}", flags.data, fmt::join(others, "; "));
   for (const std::string& other : others) fmt::print(stderr, "dinomaly: {}: {}\n", flags.data, other);
   dataset.categories = std::move(judged);
-  for (const Category& category : dataset.categories) verify_images(category.test, pixels);
+  const ReadLimits limits = tiling.on() ? strip_limits : ReadLimits{};
+  for (const Category& category : dataset.categories) verify_images(category.test, pixels, limits);
   return dataset;
 }
 

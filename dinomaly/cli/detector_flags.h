@@ -38,8 +38,8 @@ void add_data_flags(CLI::App& command, DataFlags& flags);
 Dataset open_data(const DataFlags& flags);
 // The same without the categories that lack good or anomalous test images, which it names on standard error;
 // one at least must have both. Each test image is decoded once to find damaged files before the work, not
-// after it.
-Dataset open_labelled_data(const DataFlags& flags, const PixelRules& pixels);
+// after it; with tiles it may be as large as what is read in strips.
+Dataset open_labelled_data(const DataFlags& flags, const PixelRules& pixels, const Tiling& tiling = {});
 
 struct InspectionFlags {
   std::optional<int64_t> tile, overlap;

@@ -113,7 +113,7 @@ int run_eval(const EvalFlags& options) {
   std::optional<Detector> detector;
   if (!judges_maps) detector = open_detector(options.detector);
   const PixelRules pixels = detector ? detector->model->config().image.pixels : PixelRules{};
-  const Dataset dataset = open_labelled_data(options.data, pixels);
+  const Dataset dataset = open_labelled_data(options.data, pixels, inspection.tiling);
   if (!options.maps.empty()) make_folder(options.maps);
   for (const std::string& file : {options.json, options.csv}) {
     if (!file.empty() && file != "-") prepare_target(file);

@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <atomic>
+#include <memory>
 
 #include "dinomaly/base/framework.h"
 #include "dinomaly/base/parallel.h"
 #include "dinomaly/image/image.h"
 #include "dinomaly/image/picture.h"
-#include "dinomaly/image/pixel_rows.h"
 #include "dinomaly/image/point_cloud.h"
 #include "tensor/error.h"
 
@@ -27,6 +27,17 @@ Image mask_of_picture(const Sample& sample, const std::filesystem::path& file, i
               "{}: this view of the mask is {} x {}, what it is compared with {} x {} pixels", file.string(),
               mask.width, mask.height, width, height);
   return mask;
+}
+
+// Decodes the picture, of a whole file one row after the other; returns its size.
+ImageSize decoded_size(const Sample& sample, const PixelRules& rules, const ReadLimits& limits) {
+  if (sample.strip || sample.depth) {
+    const Image image = load_picture(picture_of(sample), rules);
+    return {image.width, image.height};
+  }
+  const std::unique_ptr<PixelRows> rows = open_picture(sample.image, limits, rules.channels);
+  for (int64_t y = 0; y < rows->layout().height; ++y) rows->next();
+  return size_of(rows->layout(), rules);
 }
 
 }  // namespace
@@ -49,14 +60,14 @@ Tensor load_sample_mask(const Sample& sample, int64_t width, int64_t height, con
   return preprocess_mask(load_sample_mask_image(sample, width, height), config, map_size, above);
 }
 
-void verify_images(const std::vector<Sample>& samples, const PixelRules& rules) {
+void verify_images(const std::vector<Sample>& samples, const PixelRules& rules, const ReadLimits& limits) {
   for (const Sample& sample : samples)
     check_input(sample.grouping != Grouping::rgb_and_infrared || rules.channels == 3,
                 "{}: pairs of an RGB and an infrared image are read with 3 channels, not {}",
                 sample.image.string(), rules.channels);
   for_each_in_parallel(samples.size(), [&](size_t i) {
-    const Image image = load_picture(picture_of(samples[i]), rules);
-    if (samples[i].mask) load_sample_mask_image(samples[i], image.width, image.height);
+    const ImageSize size = decoded_size(samples[i], rules, limits);
+    if (samples[i].mask) load_sample_mask_image(samples[i], size.width, size.height);
   });
 }
 

@@ -6,6 +6,7 @@
 
 #include "dinomaly/base/framework.h"
 #include "dinomaly/data/dataset.h"
+#include "dinomaly/image/pixel_rows.h"
 #include "dinomaly/image/preprocess.h"
 #include "tensor/tensor.h"
 
@@ -20,10 +21,11 @@ Image load_sample_mask_image(const Sample& sample, int64_t width, int64_t height
 Tensor load_sample_mask(const Sample& sample, int64_t width, int64_t height, const ImageConfig& config,
                         int64_t map_size);
 
-// Decodes every image and mask once, so that a damaged file is reported before hours of training and
-// not after them. Throws the InputError of the first that is, and for pairs of an RGB and an infrared image where the
-// rules ask for other than three channels.
-void verify_images(const std::vector<Sample>& samples, const PixelRules& rules = {});
+// Decodes every image and mask once, so that a damaged file, or one beyond `limits`, is reported before hours of
+// training and not after them. Throws the InputError of the first that is, and for pairs of an RGB and an infrared image
+// where the rules ask for other than three channels.
+void verify_images(const std::vector<Sample>& samples, const PixelRules& rules = {},
+                   const ReadLimits& limits = {});
 
 // How many bits the images' samples of 16 bits use, where their files do not say so: 8, 10, 12, 14 or 16, the
 // fewest that hold the largest value of all; 16 without such images. Cameras of 12 bits often write files of 16.

@@ -23,7 +23,8 @@ double squared_distance(const Point& a, const Point& b) {
 struct Bounds {
   explicit Bounds(std::span<const Point> points) {
     for (const Point& point : points) {
-      for (size_t i = 0; i < 3; ++i) low[i] = std::min(low[i], point[i]), high[i] = std::max(high[i], point[i]);
+      for (size_t i = 0; i < 3; ++i)
+        low[i] = std::min(low[i], point[i]), high[i] = std::max(high[i], point[i]);
     }
   }
   size_t longest() const {
@@ -50,9 +51,9 @@ bool any_near(std::span<Point> a, std::span<Point> b, double limit) {
   const Bounds of_a(a), of_b(b);
   double least = 0, most = 0;
   for (size_t i = 0; i < 3; ++i) {
-    const double gap = std::max({0.0, double{of_a.low[i]} - of_b.high[i], double{of_b.low[i]} - of_a.high[i]});
-    const double span =
-        std::max(double{of_a.high[i]} - of_b.low[i], double{of_b.high[i]} - of_a.low[i]);
+    const double gap =
+        std::max({0.0, double{of_a.low[i]} - of_b.high[i], double{of_b.low[i]} - of_a.high[i]});
+    const double span = std::max(double{of_a.high[i]} - of_b.low[i], double{of_b.high[i]} - of_a.low[i]);
     least += gap * gap, most += span * span;
   }
   if (least >= limit) return false;
@@ -108,7 +109,8 @@ class Cubes {
   static constexpr int64_t middle = int64_t{1} << (bits - 1);
 
   static uint64_t key_of(int64_t x, int64_t y, int64_t z) {
-    return (static_cast<uint64_t>(x) << (2 * bits)) + (static_cast<uint64_t>(y) << bits) + static_cast<uint64_t>(z);
+    return (static_cast<uint64_t>(x) << (2 * bits)) + (static_cast<uint64_t>(y) << bits) +
+           static_cast<uint64_t>(z);
   }
 
   void sort_points() {
@@ -116,7 +118,8 @@ class Cubes {
       std::array<int64_t, 3> at{};
       for (size_t axis = 0; axis < 3; ++axis) {
         const double place = std::floor(points_[i][axis] / side_);
-        check(std::abs(place) < static_cast<double>(middle) - 2, "dbscan: a coordinate of {}", points_[i][axis]);
+        check(std::abs(place) < static_cast<double>(middle) - 2, "dbscan: a coordinate of {}",
+              points_[i][axis]);
         at[axis] = static_cast<int64_t>(place) + middle;
       }
       const uint64_t key = key_of(at[0], at[1], at[2]);

@@ -80,7 +80,8 @@ Image in_grey(const Image& rgb);
 //     alone says what is defective
 // Its own EXIF orientation is applied, unless only the mask as stored has the image's size. Throws InputError
 // as load_image_rgb(), where the size differs, since then it cannot be known which pixels it means, and where
-// nothing is defective.
+// nothing is defective. As many pixels as an image may have that is read in strips (strip_limits) are taken where the
+// image is as large.
 Image load_mask(const std::filesystem::path& path, int64_t width, int64_t height);
 
 std::string encode_png(const Image& image);

@@ -85,10 +85,19 @@ class MaskReader {
   std::array<bool, 256> used_{};
 };
 
+// As large as the image may be, which is read in strips beyond the usual limits.
+ReadLimits limits_for(int64_t width, int64_t height) {
+  const ReadLimits usual;
+  const bool large = width > usual.side || height > usual.side || width * height > usual.pixels;
+  ReadLimits limits = large ? strip_limits : usual;
+  limits.advice = "";  // a mask of another size than its image's is of no use
+  return limits;
+}
+
 }  // namespace
 
 Image load_mask(const std::filesystem::path& path, int64_t width, int64_t height) {
-  const std::unique_ptr<PixelRows> rows = open_pixels(path);
+  const std::unique_ptr<PixelRows> rows = open_pixels(path, limits_for(width, height));
   const PixelLayout& layout = rows->layout();
   const auto fits = [&](int64_t w, int64_t h) { return w == width && h == height; };
   const bool sideways = layout.orientation >= 5;

@@ -46,16 +46,12 @@ auto to_eight_bits(const PixelLayout& layout, const PixelRules& rules) {
 
 }  // namespace
 
-const char* ReadLimits::advice() const {
-  return pixels < strip_limits.pixels ? " (predict --tile reads larger ones in strips)" : "";
-}
-
 void ImageFile::check_size(int64_t width, int64_t height) const {
   check_input(width > 0 && height > 0 && width <= limits.side && height <= limits.side,
               "{}: {} x {} pixels; a side must be within 1..{}{}", path.string(), width, height, limits.side,
-              limits.advice());
+              limits.advice);
   check_input(width * height <= limits.pixels, "{}: {} x {} pixels are more than the limit of {}{}",
-              path.string(), width, height, limits.pixels, limits.advice());
+              path.string(), width, height, limits.pixels, limits.advice);
 }
 
 std::unique_ptr<PixelRows> open_pixels(const std::filesystem::path& path, const ReadLimits& limits,

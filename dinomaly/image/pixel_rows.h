@@ -40,16 +40,15 @@ class PixelRows {
 struct ReadLimits {
   int64_t side = 32768;
   int64_t pixels = int64_t{1} << 26;
-  uint64_t bytes =
-      uint64_t{1} << 28;  // of the file, unless it is a TIFF, which is never in memory as a whole
-
+  // Of the file, unless it is a TIFF, which is never in memory as a whole.
+  uint64_t bytes = uint64_t{1} << 28;
   // What a user can do who meets them, for the end of a message; empty where there is nothing.
-  const char* advice() const;
+  const char* advice = " (predict --tile reads larger ones in strips)";
 };
 
 // How large an image may be that is read in strips (tile_reader.h): its map alone takes 4 bytes per pixel.
 inline constexpr ReadLimits strip_limits{
-    .side = int64_t{1} << 20, .pixels = int64_t{1} << 29, .bytes = (uint64_t{1} << 31) - 1};
+    .side = int64_t{1} << 20, .pixels = int64_t{1} << 29, .bytes = (uint64_t{1} << 31) - 1, .advice = ""};
 
 // What a pixel of many samples is: colours and an alpha, or whatever there is. A file of more is then refused as neither
 // grey nor RGB.

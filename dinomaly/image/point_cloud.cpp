@@ -66,9 +66,10 @@ Points border_points(const PointCloud& cloud, const std::string& name) {
       if (in_border(cloud, x, y) && is_point(point)) points.push_back(vector_of(point));
     }
   }
-  check_input(points.size() >= fewest_in_border,
-              "{}: the plane under the object is not to be found: of its border of {} pixels only {} have a point",
-              name, border, points.size());
+  check_input(
+      points.size() >= fewest_in_border,
+      "{}: the plane under the object is not to be found: of its border of {} pixels only {} have a point",
+      name, border, points.size());
   return points;
 }
 
@@ -92,9 +93,9 @@ Plane plane_under_object(const Points& points, const std::string& name) {
     const Eigen::Vector3d across = (b - a).cross(c - a);
     if (across.norm() < 1e-12) continue;  // they are on a line
     const Plane plane{across.normalized(), -across.normalized().dot(a)};
-    const std::ptrdiff_t count = std::count_if(points.begin(), points.end(), [&](const Eigen::Vector3d& point) {
-      return plane.distance(point) < fits_plane;
-    });
+    const std::ptrdiff_t count =
+        std::count_if(points.begin(), points.end(),
+                      [&](const Eigen::Vector3d& point) { return plane.distance(point) < fits_plane; });
     if (count > most) most = count, best = plane;
   }
   check_input(most > 0, "{}: the points of its border are no plane, but one point or line", name);
@@ -131,10 +132,11 @@ void keep_largest_cluster(PointCloud& cloud, Image& rgb, const std::string& name
     sizes.resize(std::max(sizes.size(), static_cast<size_t>(label) + 1));
     ++sizes[static_cast<size_t>(label)];
   }
-  check_input(!sizes.empty(),
-              "{}: there is no object: off the plane nowhere are {} points within {} of each other (x, y and z in "
-              "metres?)",
-              name, cluster_points, cluster_radius);
+  check_input(
+      !sizes.empty(),
+      "{}: there is no object: off the plane nowhere are {} points within {} of each other (x, y and z in "
+      "metres?)",
+      name, cluster_points, cluster_radius);
   const auto largest = static_cast<int32_t>(std::max_element(sizes.begin(), sizes.end()) - sizes.begin());
   for (size_t i = 0; i < labels.size(); ++i) {
     if (labels[i] != largest) remove_point(cloud, rgb, places[i]);
@@ -215,8 +217,8 @@ PointCloud load_point_cloud(const fs::path& path) {
 DepthScene prepare_scene(PointCloud cloud, Image rgb, const std::string& name) {
   check(rgb.channels == 3, "prepare_scene: an image of {} channels", rgb.channels);
   check_input(cloud.width == rgb.width && cloud.height == rgb.height,
-              "{}: the depth is {} x {}, its image {} x {} pixels", name, cloud.width, cloud.height, rgb.width,
-              rgb.height);
+              "{}: the depth is {} x {}, its image {} x {} pixels", name, cloud.width, cloud.height,
+              rgb.width, rgb.height);
   if (!background_is_removed(cloud, rgb)) remove_plane(cloud, rgb, name);
   keep_largest_cluster(cloud, rgb, name);
   DepthScene scene{padded_to_square(rgb), padded_depth(cloud)};

@@ -57,7 +57,7 @@ void TiffFile::read_layout(const ReadLimits& limits) {
   check_input(layout_.width <= limits.side && layout_.height <= limits.side &&
                   uint64_t{layout_.width} * layout_.height <= static_cast<uint64_t>(limits.pixels),
               "{}: {} x {} pixels are more than the limit of {}, or of {} a side{}", name_, layout_.width,
-              layout_.height, limits.pixels, limits.side, limits.advice());
+              layout_.height, limits.pixels, limits.side, limits.advice);
   TIFFGetFieldDefaulted(file, TIFFTAG_BITSPERSAMPLE, &layout_.bits);
   TIFFGetFieldDefaulted(file, TIFFTAG_SAMPLESPERPIXEL, &layout_.samples);
   TIFFGetFieldDefaulted(file, TIFFTAG_SAMPLEFORMAT, &layout_.format);

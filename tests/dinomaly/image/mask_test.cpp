@@ -1,6 +1,8 @@
 // What label masks mean, in the encodings that labelling tools write.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
 #include "dinomaly/image/image.h"
@@ -48,6 +50,23 @@ std::string indexed_bmp(int bits, const std::string& palette, const std::string&
 }
 
 }  // namespace
+
+TEST_CASE("mask: as many pixels as its image has, also more than 67 million") {
+  const TemporaryFolder folder;
+  const auto path = folder / "large.pbm";
+  std::string bitmap = "P4 8200 8200\n" + std::string(1025 * 8200, '\xff');  // black
+  bitmap.back() = '\xfe';
+  write_file(path, bitmap);
+  const Image mask = load_mask(path, 8200, 8200);
+  CHECK((mask.width == 8200 && mask.height == 8200));
+  CHECK(mask.pixels.back() == 255);
+  CHECK(std::count(mask.pixels.begin(), mask.pixels.end(), uint8_t{0}) == 8200 * 8200 - 1);
+  // No flag helps where the image is small.
+  const std::string error = input_error([&] { load_mask(path, 64, 64); });
+  CHECK_MESSAGE(one_line_with(error, "large.pbm: 8200 x 8200 pixels are more than the limit of 67108864"),
+                error);
+  CHECK_FALSE(contains(error, "--tile"));
+}
 
 TEST_CASE("mask: grey of every depth: not zero is defective") {
   const MaskFile mask;

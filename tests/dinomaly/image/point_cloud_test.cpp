@@ -37,13 +37,13 @@ std::string error_of(const DrawnScene& scene) {
 TEST_CASE("point cloud: of a scene the largest object is left, in a square, its gaps filled") {
   DrawnScene drawn(170, 80);
   drawn.put(part, part_z);
-  drawn.put({100, 40, 10, 12}, part_z);                   // a smaller object, 10 mm away
-  drawn.put({120, 30, 5, 5}, 0.5f);                       // 25 points are no cluster
-  drawn.put({60, 30, 4, 4}, 0.0f);                        // a hole: filled after two passes
-  drawn.put({70, 30, 9, 9}, 0.0f);                        // three pixels of a wider one remain on each side
-  drawn.put({0, 70, 8, 8}, 0.0f);                         // points that are missing on the table
-  drawn.put({20, 20, 5, 5}, table_depth(22) - 0.0035f);   // within 5 mm of the table: a part of it
-  drawn.put({20, 40, 3, 3}, table_depth(21) + 0.05f);     // stray points below it
+  drawn.put({100, 40, 10, 12}, part_z);                  // a smaller object, 10 mm away
+  drawn.put({120, 30, 5, 5}, 0.5f);                      // 25 points are no cluster
+  drawn.put({60, 30, 4, 4}, 0.0f);                       // a hole: filled after two passes
+  drawn.put({70, 30, 9, 9}, 0.0f);                       // three pixels of a wider one remain on each side
+  drawn.put({0, 70, 8, 8}, 0.0f);                        // points that are missing on the table
+  drawn.put({20, 20, 5, 5}, table_depth(22) - 0.0035f);  // within 5 mm of the table: a part of it
+  drawn.put({20, 40, 3, 3}, table_depth(21) + 0.05f);    // stray points below it
   const auto [rgb, depth] = prepare_scene(drawn.cloud, drawn.rgb, "scene");
   REQUIRE((depth.width == 200 && depth.height == 200));
   REQUIRE((rgb.width == 200 && rgb.height == 200));
@@ -123,7 +123,8 @@ TEST_CASE("point cloud: a scene without an object, or without a plane, is one cl
   CHECK(one_line_with(error_of(millimetres), "metres?"));
   DrawnScene empty(100, 100);
   std::fill(empty.cloud.points.begin(), empty.cloud.points.end(), Point{0, 0, -1});
-  CHECK(one_line_with(error_of(empty), "a.tiff: the plane under the object is not to be found: of its border of 10"));
+  CHECK(one_line_with(error_of(empty),
+                      "a.tiff: the plane under the object is not to be found: of its border of 10"));
   std::fill(empty.cloud.points.begin(), empty.cloud.points.end(), Point{1, 1, 1});
   CHECK(one_line_with(error_of(empty), "are no plane"));
   empty.rgb = Image(99, 100, 3);

@@ -136,6 +136,35 @@ TEST_CASE("predict: an image of more than 67 million pixels is judged with --til
   CHECK(load_image_rgb(folder / "out/large_overlay.png").width == 2733);
 }
 
+TEST_CASE("eval: images and masks longer than 32768 pixels are judged with --tile, and refused without") {
+  const TemporaryFolder folder;
+  const auto model = small_model();
+  save_model(folder / "model", *model, model->encoder().config());
+  const auto web = folder / "data/web";
+  for (const char* part : {"train/good", "test/good", "test/spot", "ground_truth/spot"})
+    std::filesystem::create_directories(web / part);
+  Image mask(33000, 16, 1);
+  std::fill_n(mask.at(32900, 4), 20, uint8_t{255});
+  for (const char* image : {"train/good/0.png", "test/good/0.png", "test/spot/0.png"})
+    save_png(web / image, spotted(33000, 16));
+  save_png(web / "ground_truth/spot/0_mask.png", mask);
+  const std::string call =
+      fmt::format("eval {0}/model {0}/data --protocol official --json - ", folder.path().string());
+  const Outcome refused = run_dinomaly(folder, call);
+  CHECK(refused.status == 2);
+  CHECK_MESSAGE(contains(refused.error, "a side must be within 1..32768 (predict --tile"), refused.error);
+  const Outcome judged = run_dinomaly(folder, call + "--tile 2048 --overlap 0");
+  REQUIRE_MESSAGE(judged.status == 0, judged.error);
+  CHECK(nlohmann::json::parse(judged.out).at("categories").at("web").at("aupro").is_number());
+  mask = Image(33000, 15, 1);
+  *mask.at(0, 0) = 255;
+  save_png(web / "ground_truth/spot/0_mask.png", mask);
+  const Outcome differs = run_dinomaly(folder, call + "--tile 2048 --overlap 0");
+  CHECK(differs.status == 2);
+  CHECK_MESSAGE(contains(differs.error, "0_mask.png: the mask is 33000 x 15, its image 33000 x 16"),
+                differs.error);
+}
+
 TEST_CASE("predict: an image longer than 32768 pixels, as line cameras make, with its map") {
   const TemporaryFolder folder;
   make_small_project(folder);
