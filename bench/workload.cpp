@@ -61,7 +61,7 @@ Workload::Workload(const BenchOptions& options) : options_(options), encoder_(en
       model_->trained_parameters(),
       StableAdamWOptions{used.beta1, used.beta2, used.adam_eps, used.weight_decay, used.amsgrad});
   if (!options.kept_features) return;
-  kept_ = model_->encode(images_);
+  features_ = model_->encode(images_);
   backend_for(options.device).trim();  // as a training run does: the encoder has done its work
 }
 
@@ -125,7 +125,7 @@ AnomalyMaps Workload::infer() {
 Tensor Workload::train_loss() {
   const Config& config = model_->config();
   for (const Variable& parameter : model_->trained_parameters()) parameter.zero_grad();
-  const Features features = kept_.bottleneck_input.defined() ? kept_ : model_->encode(images_);
+  const Features features = features_.bottleneck_input.defined() ? features_ : model_->encode(images_);
   const Reconstruction reconstruction = model_->reconstruct(features, dropout_);
   const Variable loss =
       hard_mining_cosine_loss(reconstruction, mining_share(config, step_in_schedule), config.mining_factor);

@@ -45,7 +45,7 @@ class Workload {
   std::unique_ptr<StableAdamW> optimizer_;
   Generator dropout_;
   Tensor images_;
-  Features kept_;
+  Features features_;
   Expected expected_;
   int steps_ = 0;
   std::unique_ptr<Recording> recording_;  // of train_step(), where the device can

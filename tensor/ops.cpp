@@ -49,21 +49,6 @@ void check_operands(const char* op, const Tensor& a, const Tensor& b) {
         b.dtype(), b.shape(), b.device());
 }
 
-// Finite numbers are those whose bits, without the sign, are below those of infinity: a loop over integers, which
-// compilers vectorise.
-template <class Bits, class T>
-bool below_infinity(const T* values, int64_t count, Bits infinity) {
-  static_assert(sizeof(Bits) == sizeof(T));
-  constexpr Bits magnitude = static_cast<Bits>(~Bits{0}) >> 1;
-  Bits largest = 0;
-  for (int64_t i = 0; i < count; ++i) {
-    Bits bits;
-    std::memcpy(&bits, values + i, sizeof bits);
-    largest = std::max(largest, static_cast<Bits>(bits & magnitude));
-  }
-  return largest < infinity;
-}
-
 // What `axes` marks of `shape`; none given: all.
 std::array<bool, Shape::max_rank> marked_axes(const char* op, const Shape& shape,
                                               const std::vector<int>& axes) {
@@ -295,17 +280,6 @@ Tensor cat(const std::vector<Tensor>& parts, int axis) {
     begin += part.size(axis);
   }
   return result;
-}
-
-bool is_finite(const Tensor& tensor) {
-  if (!tensor.defined() || !is_floating(tensor.dtype())) return true;
-  const Tensor local = tensor.to(Device::cpu()).contiguous();
-  const int64_t count = local.numel();
-  if (local.dtype() == Dtype::f64) {
-    return below_infinity(local.data<double>(), count, uint64_t{0x7ff0000000000000});
-  }
-  if (local.dtype() == Dtype::bf16) return below_infinity(local.data<BFloat16>(), count, uint16_t{0x7f80});
-  return below_infinity(local.data<float>(), count, uint32_t{0x7f800000});
 }
 
 Tensor gather_rows(const Tensor& x, const std::vector<int64_t>& indices) {

@@ -76,9 +76,8 @@ Dataset open_labelled_data(const DataFlags& flags, const PixelRules& pixels, con
 
 void add_inspection_flags(CLI::App& command, InspectionFlags& flags, const std::string& area_default) {
   command.add_option("--area", flags.area,
-                     "what is judged of an image: whole (in overlapping crops, about four times the work of "
-                     "one) or crop (the "
-                     "paper's centre crop: defects outside it are not seen); default: " +
+                     "what is judged of an image: whole (in overlapping crops, about four times the work "
+                     "of one) or crop (the paper's centre crop: defects outside it are not seen); default: " +
                          area_default);
   command.add_option("--tile", flags.tile, "judge large images in tiles of this many pixels per side");
   command.add_option("--overlap", flags.overlap,

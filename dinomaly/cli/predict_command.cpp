@@ -182,8 +182,7 @@ void add_predict(CLI::App& app, Work& work) {
   CLI::App* command = app.add_subcommand("predict", "judge images: score, decision, regions, overlay, map");
   command->footer(
       "Exit status: 0 done, 1 an image or object is anomalous (with --fail-on-anomaly), 2 a file was not "
-      "judged or not "
-      "written, 130 or 143 stopped by SIGINT or SIGTERM\n"
+      "judged or not written, 130 or 143 stopped by SIGINT or SIGTERM\n"
       "Examples:\n"
       "  dinomaly predict model.safetensors part.png --out results\n"
       "  dinomaly predict model.safetensors images/ --json --map-format tiff --out results > results.jsonl\n"
@@ -194,21 +193,17 @@ void add_predict(CLI::App& app, Work& work) {
       "PNG, JPEG, TIFF, WebP, BMP, PNM and NPY files are read, whatever their names. Folders are searched "
       "with "
       "those below and linked ones. Every other file is named at the end, but for hidden and system files "
-      "and this "
-      "program's own results.\n"
+      "and this program's own results.\n"
       "A model trained on images with depth reads that of ID.png from ID_depth.png or ID_depth.tiff beside "
-      "it, that of "
-      "rgb/ID.png from z/ID.tiff or xyz/ID.tiff.\n"
+      "it, that of rgb/ID.png from z/ID.tiff or xyz/ID.tiff.\n"
       "Images are judged, and coordinates and overlays given, as people see them: turned by their EXIF "
       "orientation, unless the model was trained without. An alpha is dropped, unless it is one of the 2 or "
       "4 "
       "channels that the model was trained on (train --channels). Of samples of 16 bits the "
       "eight highest of the model's bit_depth are used; TIFFs of 9 to 15 bits and PNMs say their depth.\n"
-      "An image has at most 67 million pixels. With --tile it may have 536 million (a file of 2 GiB): larger "
-      "ones than "
-      "that are read in strips, 4 bytes of memory per pixel for the map and 5 more for regions, and their "
-      "overlays are "
-      "drawn smaller.");
+      "An image has at most 67 million pixels. With --tile it may have 536 million (a file of 2 GiB): "
+      "larger ones than that are read in strips, 4 bytes of memory per pixel for the map and 5 more for "
+      "regions, and their overlays are drawn smaller.");
   add_detector_flags(*command, options->detector);
   command->add_option("IMAGES", options->inputs, "files, folders, or - for paths on standard input");
   command->add_option("--watch", options->watched,

@@ -23,7 +23,7 @@ TrainRun::TrainRun(const TrainOptions& options, const EncoderWeights& encoder,
                    const std::string& encoder_hash, const Dataset& data, const fs::path& out)
     : options_(options),
       encoder_(encoder),
-      judged_(evaluable_part(data)),
+      evaluable_(evaluable_part(data)),
       out_(out),
       model_(make_model(options, encoder)),
       identity_(std::make_unique<const json>(
@@ -33,9 +33,9 @@ TrainRun::TrainRun(const TrainOptions& options, const EncoderWeights& encoder,
       features_(*model_, training_samples(data), model_->config().batch, options.features()),
       trainer_(*model_, features_) {
   for (const Category& category : data.categories) {
-    const bool judged = std::any_of(judged_.categories.begin(), judged_.categories.end(),
-                                    [&](const Category& other) { return other.name == category.name; });
-    if (!judged) unjudged_test_.insert(unjudged_test_.end(), category.test.begin(), category.test.end());
+    const bool is_evaluable = std::any_of(evaluable_.categories.begin(), evaluable_.categories.end(),
+                                          [&](const Category& other) { return other.name == category.name; });
+    if (!is_evaluable) other_test_.insert(other_test_.end(), category.test.begin(), category.test.end());
   }
   validation_ = fmt::format("iteration,{}\n", fmt::join(metric_names(), ","));
   start();
@@ -118,7 +118,7 @@ void TrainRun::checkpoint() {
 void TrainRun::validate() {
   log_steps(true);
   trainer_.check_sound();
-  const Metrics mean = mean_metrics(evaluate_all(*model_, judged_));
+  const Metrics mean = mean_metrics(evaluate_all(*model_, evaluable_));
   backend_for(options_.device).trim();  // the encoder rests again
   std::string row = std::to_string(trainer_.iteration());
   for (const std::string& name : metric_names())
@@ -180,7 +180,7 @@ int TrainRun::train() {
     trainer_.advance();
     log_steps(false);
     if (incomplete && (features_.is_complete() || trainer_.done())) report_features();
-    if (!judged_.categories.empty() && options_.eval_every > 0 &&
+    if (!evaluable_.categories.empty() && options_.eval_every > 0 &&
         (due(options_.eval_every) || trainer_.done())) {
       validate();
     }

@@ -56,8 +56,8 @@ class TrainRun {
 
   const TrainOptions& options_;
   const EncoderWeights& encoder_;
-  Dataset judged_;
-  std::vector<Sample> unjudged_test_;  // test images of the other categories
+  Dataset evaluable_;
+  std::vector<Sample> other_test_;  // test images of the other categories
   std::filesystem::path out_;
   RunSeconds seconds_;
   std::unique_ptr<Dinomaly> model_;

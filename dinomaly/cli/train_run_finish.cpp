@@ -54,7 +54,7 @@ std::vector<PaperEvaluation> TrainRun::judge(Calibrator* calibrator) {
     if (calibrator != nullptr) calibrator->add(sample, prediction);
   };
   std::vector<PaperEvaluation> evaluations;
-  for (const Category& category : judged_.categories) {
+  for (const Category& category : evaluable_.categories) {
     PaperEvaluation& evaluation = evaluations.emplace_back(category, config);
     const SampleSink evaluate = [&](const Sample&, const InputImage& image, const Prediction& prediction) {
       evaluation.add(image, prediction);
@@ -68,8 +68,8 @@ std::vector<PaperEvaluation> TrainRun::judge(Calibrator* calibrator) {
       if (calibrator != nullptr && calibrator->uses(sample)) others.push_back(sample);
     }
   };
-  add_used(unjudged_test_);
-  for (const Category& category : judged_.categories) {
+  add_used(other_test_);
+  for (const Category& category : evaluable_.categories) {
     if (!same) add_used(category.test);
   }
   for_each_prediction(whole, others, {calibrate});
@@ -135,7 +135,7 @@ std::vector<CategoryResult> TrainRun::finish() {
   std::vector<CategoryResult> results;
   for (PaperEvaluation& evaluation : evaluations) results.push_back(evaluation.compute());
   seconds_.evaluate = watch.seconds();
-  write_results(out_, results, judged_, model_->config(), seconds_);
+  write_results(out_, results, evaluable_, model_->config(), seconds_);
   return results;
 }
 

@@ -115,8 +115,7 @@ json report_verdict(const HtmlReportInput& input, double threshold, const std::v
   if (!input.calibration) {
     sentences.push_back(
         "The model is not calibrated: the threshold was chosen as the best for these very images, and on "
-        "others "
-        "it will do worse. Calibrate it with good images (dinomaly calibrate).");
+        "others it will do worse. Calibrate it with good images (dinomaly calibrate).");
   }
   constexpr int64_t few = 20;
   if (n.good < few || n.anomalous < few) {

@@ -10,10 +10,10 @@
 namespace dinomaly {
 
 AugmentedImages::AugmentedImages(const Config& config, std::vector<Sample> samples, size_t memory)
-    : config_(config), samples_(std::move(samples)), kept_(samples_.size()), memory_(memory) {}
+    : config_(config), samples_(std::move(samples)), resized_(samples_.size()), memory_(memory) {}
 
 Image AugmentedImages::resized(int64_t index) {
-  Image& kept = kept_.at(static_cast<size_t>(index));
+  Image& kept = resized_.at(static_cast<size_t>(index));
   if (!kept.pixels.empty()) return kept;
   ImageConfig whole = config_.image;
   whole.crop_h = whole.resize_h, whole.crop_w = whole.resize_w;

@@ -28,7 +28,7 @@ class AugmentedImages {
 
   Config config_;
   std::vector<Sample> samples_;
-  std::vector<Image> kept_;  // empty: not read yet, or too many
+  std::vector<Image> resized_;  // empty: not read yet, or too many
   size_t memory_, bytes_ = 0;
 };
 

@@ -61,11 +61,11 @@ FeatureStore::FeatureStore(const Dinomaly& model, std::vector<Sample> samples, i
       options_(options),
       dtype_(model.encoder().parameters().front().dtype()),
       device_(model.encoder().parameters().front().device()),
-      is_kept_(samples_.size()),
+      is_encoded_(samples_.size()),
       is_checked_(samples_.size()) {
   if (samples_.empty()) return;
   if (options_.augment) {
-    varied_ = std::make_unique<AugmentedImages>(model.config(), samples_, options_.memory);
+    augmented_ = std::make_unique<AugmentedImages>(model.config(), samples_, options_.memory);
     return;
   }
   if (options_.cache) {
@@ -80,12 +80,12 @@ bool FeatureStore::load_cache(const fs::path& path) {
   if (!fs::exists(path)) return false;
   try {
     const size_t groups = model_.config().encoder_groups.size();
-    kept_ = FeatureTable(SafeTensors::load(path), size(), groups, options_.dtype, device_, options_.memory);
+    table_ = FeatureTable(SafeTensors::load(path), size(), groups, options_.dtype, device_, options_.memory);
   } catch (const InputError& error) {
     fmt::print(stderr, "feature cache: {}; the features are recomputed\n", error.what());
     return false;
   }
-  is_kept_.assign(samples_.size(), true);
+  is_encoded_.assign(samples_.size(), true);
   computed_ = size();
   return true;
 }
@@ -93,7 +93,7 @@ bool FeatureStore::load_cache(const fs::path& path) {
 void FeatureStore::save_cache() const {
   remove_temporaries(cached_as_.parent_path());  // features are large
   try {
-    save_safetensors(cached_as_, kept_.tensors(), {{"kind", "dinomaly features"}});
+    save_safetensors(cached_as_, table_.tensors(), {{"kind", "dinomaly features"}});
   } catch (const InputError& error) {  // the run can do without
     fmt::print(stderr, "feature cache: {}; the features are not kept for later runs\n", error.what());
   }
@@ -101,7 +101,7 @@ void FeatureStore::save_cache() const {
 
 void FeatureStore::expect(const std::vector<int64_t>& order) {
   if (is_complete()) return;
-  std::vector<bool> listed = is_kept_;
+  std::vector<bool> listed = is_encoded_;
   order_.clear();
   const auto append = [&](int64_t index) {
     if (listed.at(static_cast<size_t>(index))) return;
@@ -173,10 +173,10 @@ void FeatureStore::check_cached(const std::vector<int64_t>& indices, const Featu
 void FeatureStore::keep(const std::vector<int64_t>& indices, const Features& features) {
   check_features(indices, features, "a number inside of it overflowed");
   if (computed_ == 0)
-    kept_ = FeatureTable(features, size(), options_.dtype, device_, options_.memory, options_.folder);
-  kept_.put(indices, features);
+    table_ = FeatureTable(features, size(), options_.dtype, device_, options_.memory, options_.folder);
+  table_.put(indices, features);
   for (const int64_t index : indices)
-    is_kept_[static_cast<size_t>(index)] = is_checked_[static_cast<size_t>(index)] = true;
+    is_encoded_[static_cast<size_t>(index)] = is_checked_[static_cast<size_t>(index)] = true;
   computed_ += static_cast<int64_t>(indices.size());
 }
 
@@ -191,17 +191,17 @@ void FeatureStore::complete() {
 }
 
 Features FeatureStore::gather(const std::vector<int64_t>& indices, int64_t iteration) {
-  if (varied_) {
+  if (augmented_) {
     const auto start = std::chrono::steady_clock::now();
-    Features features = model_.encode(varied_->batch(indices, iteration));
+    Features features = model_.encode(augmented_->batch(indices, iteration));
     check_features(indices, features, "a number inside of it overflowed");
     seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     return features;
   }
   for (const int64_t index : indices) {
-    while (!is_kept_.at(static_cast<size_t>(index))) encode_next();
+    while (!is_encoded_.at(static_cast<size_t>(index))) encode_next();
   }
-  Features features = kept_.get(indices, dtype_, device_);
+  Features features = table_.get(indices, dtype_, device_);
   check_cached(indices, features);
   return features;
 }

@@ -51,11 +51,11 @@ class FeatureStore {
   // Encodes whatever is not yet, and keeps it for later runs where there is a cache.
   void complete();
 
-  bool is_complete() const { return varied_ || computed_ == size(); }
+  bool is_complete() const { return augmented_ || computed_ == size(); }
   // How many images are there, what they take, and where; and the seconds spent on encoding so far.
   int64_t computed() const { return computed_; }
-  size_t bytes() const { return kept_.bytes(); }
-  const std::string& place() const { return kept_.place(); }
+  size_t bytes() const { return table_.bytes(); }
+  const std::string& place() const { return table_.place(); }
   double seconds() const { return seconds_; }
 
  private:
@@ -76,9 +76,9 @@ class FeatureStore {
   Dtype dtype_ = Dtype::f32;         // of what gather() returns
   Device device_;                    // the same
 
-  std::unique_ptr<AugmentedImages> varied_;  // in place of all that follows
-  FeatureTable kept_;
-  std::vector<bool> is_kept_, is_checked_;  // the latter: known to be finite
+  std::unique_ptr<AugmentedImages> augmented_;  // in place of all that follows
+  FeatureTable table_;
+  std::vector<bool> is_encoded_, is_checked_;  // the latter: known to be finite
   int64_t computed_ = 0;
   double seconds_ = 0;
   std::vector<int64_t> order_;  // of encoding

@@ -14,8 +14,8 @@ constexpr int64_t steps_read_at_once = 16;  // on a GPU
 void check_finite(const TrainingStep& step) {
   check_input(std::isfinite(step.loss) && std::isfinite(step.grad_norm),
               "training diverged in iteration {}: its loss is {} and its gradient norm {}; a lower "
-              "learning_rate helps, "
-              "or --set linear_attention_eps=1e-6 where a denominator of the linear attention was zero",
+              "learning_rate helps, or --set linear_attention_eps=1e-6 where a denominator of the linear "
+              "attention was zero",
               step.iteration, step.loss, step.grad_norm);
 }
 

@@ -9,6 +9,7 @@
 #include "dinomaly/inference/calibrate.h"
 #include "dinomaly/model/model_file.h"
 #include "dinomaly/training/train_options.h"
+#include "dinomaly/weights/encoder_naming.h"
 #include "dinomaly/weights/stored_zip.h"
 #include "dinomaly/weights/torch_archive.h"
 #include "tensor/io/safetensors.h"
@@ -26,27 +27,47 @@ using Seeds = std::map<std::string, std::string>;
 
 constexpr uint64_t most_bytes = 1 << 22;
 
-// One block of width 2: what a fuzzer can turn over many times a second.
-std::unique_ptr<Dinomaly> least_model() {
+// One block of width 2: what a fuzzer can turn over many times a second. With dinomaly2 the bottleneck is narrower.
+std::unique_ptr<Dinomaly> least_model(Preset preset) {
   EncoderConfig shape;
   shape.width = 2, shape.heads = 1, shape.depth = 1, shape.patch = 1, shape.hidden = 2, shape.registers = 1;
   shape.grid_h = shape.grid_w = 1, shape.layer_scale = true;
   Generator generator(4);
-  Config config;
+  Config config = Config::with_preset(preset);
   config.image.resize_h = config.image.resize_w = config.image.crop_h = config.image.crop_w = 1;
   config.decoder_depth = 1, config.map_size = 8;
+  if (config.bottleneck_width > 0) config.bottleneck_width = 1;
   auto model = std::make_unique<Dinomaly>(shape, config);
   load_encoder_weights(model->encoder(), random_encoder(shape, generator), "random encoder");
   return model;
 }
 
+// A DINOv3 encoder under the names of the three libraries.
+void add_dinov3_seeds(const TemporaryFolder& folder, Seeds& seeds) {
+  EncoderConfig shape;
+  shape.width = 4, shape.heads = 1, shape.depth = 1, shape.patch = 1, shape.hidden = 4, shape.registers = 1;
+  shape.layer_scale = shape.rotary = true, shape.norm_eps = 1e-5;
+  Generator generator(5);
+  EncoderWeights weights = random_encoder(shape, generator);
+  for (auto& [name, tensor] : weights.tensors)  // keys have none
+    if (name.ends_with("attn.qkv.bias"))
+      tensor = Tensor::from<float>({1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1, 1}, {12});
+  for (const auto& [name, naming] : {std::pair{"dinov3_meta", Naming::meta},
+                                     {"dinov3_timm", Naming::timm},
+                                     {"dinov3_transformers", Naming::transformers}}) {
+    save_safetensors(folder / name, named_as(weights, naming), {{"format", "pt"}});
+    seeds[name] = read_file(folder / name, most_bytes);
+  }
+}
+
 Seeds safetensors_seeds(const TemporaryFolder& folder) {
-  const auto model = least_model();
+  const auto model = least_model(Preset::paper), narrow = least_model(Preset::dinomaly2);
   const EncoderConfig& shape = model->encoder().config();
   Calibration calibration;
   calibration.categories["part"] = {0.1, 0.2};
   save_model(folder / "whole", *model, shape, {.calibration = calibration});
   save_model(folder / "slim", *model, shape, {.slim = true, .encoder_name = "vit.pth"});
+  save_model(folder / "dinomaly2", *narrow, shape);
   save_safetensors(folder / "encoder", model->encoder().state_dict(), {{"format", "pt"}});
   const Tensor ones = Tensor::ones({2, 3});
   save_safetensors(folder / "dtypes", {{"f32", ones},
@@ -55,8 +76,9 @@ Seeds safetensors_seeds(const TemporaryFolder& folder) {
                                        {"i64", ones.to(Dtype::i64)},
                                        {"u8", ones.to(Dtype::u8)}});
   Seeds seeds;
-  for (const char* name : {"whole", "slim", "encoder", "dtypes"})
+  for (const char* name : {"whole", "slim", "dinomaly2", "encoder", "dtypes"})
     seeds[name] = read_file(folder / name, most_bytes);
+  add_dinov3_seeds(folder, seeds);
   return seeds;
 }
 
@@ -158,11 +180,13 @@ Seeds image_seeds(const TemporaryFolder& folder) {
 Seeds config_seeds() {
   Calibration calibration;
   calibration.categories["part"] = {0.1, 0.2};
-  TrainOptions options, anomalib;
+  TrainOptions options, anomalib, dinomaly2;
   options.data = "data", options.categories = {"a", "b"};
   anomalib.config = Config::with_preset(Preset::anomalib);
+  dinomaly2.config = Config::with_preset(Preset::dinomaly2);
   return {{"paper", json_text(options.to_json())},
           {"anomalib", json_text(anomalib.to_json(), 1)},
+          {"dinomaly2", json_text(dinomaly2.to_json())},
           {"few",
            R"({"preset": "anomalib", "target_blocks": [1, 2], "encoder_groups": [[0], [1]], "slim": true})"},
           {"calibration", calibration.to_text()}};

@@ -83,6 +83,10 @@ TEST_CASE("masks: the bit depth is the least even one that holds all samples of 
   CHECK(measured_bit_depth({deep("b.tif", 4096), sample("deep.png")}) == 14);
   CHECK(measured_bit_depth({deep("c.tif", 16384)}) == 16);
   CHECK(measured_bit_depth({deep("d.tif", 255)}) == 8);
+  // The brightest pixel decides, wherever it is.
+  write_tiff(folder / "f.tif", {.width = 1, .height = 2, .bits = 16},
+             {bytes_of(std::vector<uint16_t>{100, 4095})});
+  CHECK(measured_bit_depth({sample("f.tif"), sample("deep.png")}) == 12);
   write_tiff(folder / "e.tif", {.bits = 12}, {"\x01\x00"});  // says so itself
   CHECK(measured_bit_depth({sample("e.tif")}) == 16);
 }
