@@ -20,12 +20,12 @@ struct DataDefaults {
   double bottleneck_lr_factor;
   int64_t patches;  // of a side, without a margin to crop; 0: the usual sizes, 28 and a margin
 };
-constexpr DataDefaults single_images{"single images", 40000, 0.4, 0.1, 0};
-constexpr DataDefaults btad{"BTAD", 40000, 0.4, 0.1, 28};
-constexpr DataDefaults views{"objects of several views", 100000, 0.4, 1, 0};
-constexpr DataDefaults strips{"pictures of several views", 100000, 0.4, 1, 20};
-constexpr DataDefaults with_depth{"images with depth", 40000, 0.4, 1, 0};
-constexpr DataDefaults pairs{"RGB and infrared images", 20000, 0.2, 0.1, 0};
+constexpr DataDefaults for_single_images{"single images", 40000, 0.4, 0.1, 0};
+constexpr DataDefaults for_btad{"BTAD", 40000, 0.4, 0.1, 28};
+constexpr DataDefaults for_views{"objects of several views", 100000, 0.4, 1, 0};
+constexpr DataDefaults for_strips{"pictures of several views", 100000, 0.4, 1, 20};
+constexpr DataDefaults for_depth{"images with depth", 40000, 0.4, 1, 0};
+constexpr DataDefaults for_pairs{"RGB and infrared images", 20000, 0.2, 0.1, 0};
 
 const DataDefaults& defaults_for(const Dataset& dataset) {
   const std::vector<Sample> samples = training_samples(dataset);
@@ -33,11 +33,11 @@ const DataDefaults& defaults_for(const Dataset& dataset) {
   const auto any_in = [&](Grouping grouping) {
     return any([grouping](const Sample& sample) { return sample.grouping == grouping; });
   };
-  if (any([](const Sample& sample) { return sample.depth.has_value(); })) return with_depth;
-  if (any_in(Grouping::rgb_and_infrared)) return pairs;
-  if (any_in(Grouping::strips)) return strips;
-  if (any_in(Grouping::views)) return views;
-  return dataset.layout == "BTAD" ? btad : single_images;
+  if (any([](const Sample& sample) { return sample.depth.has_value(); })) return for_depth;
+  if (any_in(Grouping::rgb_and_infrared)) return for_pairs;
+  if (any_in(Grouping::strips)) return for_strips;
+  if (any_in(Grouping::views)) return for_views;
+  return dataset.layout == "BTAD" ? for_btad : for_single_images;
 }
 
 void apply_defaults(TrainOptions& options, const DataDefaults& defaults, int64_t patch) {
@@ -92,7 +92,7 @@ void fit_bit_depth(TrainOptions& options, const Dataset& dataset) {
 void fit_to_data(TrainOptions& options, const Dataset& dataset, int64_t patch) {
   const DataDefaults& defaults = defaults_for(dataset);
   if (options.config.preset == Preset::dinomaly2) apply_defaults(options, defaults, patch);
-  options.config.with_depth = &defaults == &with_depth;
+  options.config.with_depth = &defaults == &for_depth;
   fit_batch(options, dataset);
   fit_bit_depth(options, dataset);
 }

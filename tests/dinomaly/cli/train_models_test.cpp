@@ -8,7 +8,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-std::vector<std::string> lines_of(const fs::path& path) {
+std::vector<std::string> validation_rows(const fs::path& path) {
   std::istringstream stream(bytes_of(path));
   std::vector<std::string> lines;
   for (std::string line; std::getline(stream, line);) lines.push_back(line);
@@ -25,14 +25,14 @@ TEST_CASE("train: validations are reported and kept, and choose the model only i
   CHECK_FALSE(fs::exists(folder / "plain/validation.csv"));
   const Outcome outcome = run_well(folder, small_run(folder, "validated") + length + "--eval-every 2");
   CHECK(contains(outcome.out, "validation after 4 iterations"));
-  const auto rows = lines_of(folder / "validated/validation.csv");
+  const auto rows = validation_rows(folder / "validated/validation.csv");
   REQUIRE(rows.size() == 4);
   CHECK(rows[0].starts_with("iteration,image_auroc,"));
   for (size_t i = 1; i < 4; ++i) CHECK(rows[i].starts_with(fmt::format("{},", 2 * i)));
   CHECK(bytes_of(folder / "plain/model.safetensors") == bytes_of(folder / "validated/model.safetensors"));
 
   run_well(folder, small_run(folder, "best") + length + "--eval-every 2 --keep-best pixel_auroc");
-  const auto validated = lines_of(folder / "best/validation.csv");
+  const auto validated = validation_rows(folder / "best/validation.csv");
   std::vector<std::string> names;
   std::istringstream header(validated[0]);
   for (std::string name; std::getline(header, name, ',');) names.push_back(name);
