@@ -66,9 +66,11 @@ void rewrite(const std::filesystem::path& from, const std::filesystem::path& to,
 
 void print(const Calibration& calibration, const std::string& out) {
   const auto row = [](const std::string& name, const Thresholds& thresholds) {
-    fmt::print("{:<16}{:>12.6f}{:>12.6f}\n", name, thresholds.image, thresholds.pixel);
+    fmt::print("{:<16}{:>12.6f}{:>12.6f}", name, thresholds.image, thresholds.pixel);
+    fmt::print("{}\n", thresholds.object ? fmt::format("{:>12.6f}", *thresholds.object) : "");
   };
-  fmt::print("{:<16}{:>12}{:>12}\n", "threshold of", "images", "pixels");
+  const bool objects = calibration.objects != ObjectKind::none;
+  fmt::print("{:<16}{:>12}{:>12}{}\n", "threshold of", "images", "pixels", objects ? "     objects" : "");
   for (const auto& [name, thresholds] : calibration.categories) row(name, thresholds);
   row("all", calibration.all);
   if (calibration.method == CalibrationMethod::good) {
@@ -78,6 +80,10 @@ void print(const Calibration& calibration, const std::string& out) {
       fmt::print("(a rate of {:.4g} would need {} good images; each threshold is the largest value seen)\n",
                  calibration.false_alarm_rate, images_needed(calibration.false_alarm_rate));
     }
+    if (objects)
+      fmt::print("from {} good objects of several images: another one with probability {:.4g} at most\n",
+                 calibration.good_objects,
+                 promised_rate(calibration.good_objects, calibration.false_alarm_rate));
   } else {
     fmt::print("the largest F1 on {} good and {} anomalous images\n", calibration.good_images,
                calibration.anomalous_images);
@@ -156,8 +162,8 @@ class EarlierThresholds {
 };
 
 // In the same run over the images where they are inspected as they were then.
-Calibration find(CalibrateFlags& options, const Detector& detector, const std::vector<Sample>& used,
-                 bool replaces) {
+Calibration find(CalibrateFlags& options, const Detector& detector, const std::vector<Sample>& all,
+                 const std::vector<Sample>& used, bool replaces) {
   options.calibration.batch = options.detector.batch;
   const bool compares = by_good(options) && detector.calibration.has_value();
   EarlierThresholds earlier(detector.calibration.value_or(Calibration{}));
@@ -179,7 +185,7 @@ Calibration find(CalibrateFlags& options, const Detector& detector, const std::v
             progress.advance();
           }});
     }
-    calibration = calibrate(*detector.model, used, options.calibration);
+    calibration = calibrate(*detector.model, all, options.calibration);
   }
   if (compares && earlier.doubt())
     object(options, replaces, fmt::format("{}: {}", options.data.data, earlier.text()));
@@ -200,7 +206,8 @@ int run_calibrate(CalibrateFlags& options) {
   options.calibration.inspection = inspection_of(options.inspection, {});
   const Dataset dataset = open_data(options.data);
   check_no_defects(options, dataset);
-  std::vector<Sample> used = choose(options, dataset);
+  const std::vector<Sample> all = choose(options, dataset);
+  std::vector<Sample> used = all;
   if (by_good(options)) std::erase_if(used, [](const Sample& sample) { return sample.anomalous; });
   const Detector detector = open_detector(options.detector);
   const bool own = detector.kind == DetectorKind::own;
@@ -211,7 +218,7 @@ int run_calibrate(CalibrateFlags& options) {
   prepare_target(out);
   const bool replaces = replaces_thresholds(options, detector, out);
   check_enough(options, used, replaces);
-  const Calibration calibration = find(options, detector, used, replaces);
+  const Calibration calibration = find(options, detector, all, used, replaces);
   if (own) {
     rewrite(options.detector.model, out, calibration);
   } else {

@@ -29,7 +29,7 @@ struct PredictFlags {
   DetectorFlags detector;
   std::vector<std::string> inputs;
   std::string watched, out, moved_to, maps = "none", category, object_by;
-  std::optional<double> threshold, pixel_threshold;
+  std::optional<double> threshold, pixel_threshold, object_threshold;
   std::optional<int64_t> min_area;
   InspectionFlags inspection;
   bool json = false, csv = false, no_overlay = false, fail_on_anomaly = false;
@@ -76,10 +76,46 @@ OutputOptions output_options(const PredictFlags& options, const std::optional<Ca
   if (options.threshold) output.image_threshold = checked_threshold("--threshold", *options.threshold);
   if (options.pixel_threshold)
     output.pixel_threshold = checked_threshold("--pixel-threshold", *options.pixel_threshold);
-  check_input(!options.fail_on_anomaly || output.image_threshold.has_value(),
+  return output;
+}
+
+ObjectKind object_kind(const PredictFlags& options) {
+  if (options.object_by.empty()) return ObjectKind::none;
+  check_input(options.object_by == "folder" || options.object_by == "pair",
+              "--object-by: '{}' is neither folder nor pair", options.object_by);
+  return options.object_by == "folder" ? ObjectKind::views : ObjectKind::pairs;
+}
+
+// That of the flags; otherwise the calibrated one, of objects of the same kind. Views without any have that of images,
+// which are scored alike; the sum of two scores has not.
+std::optional<double> object_threshold(const PredictFlags& options, const OutputOptions& output,
+                                       const std::optional<Calibration>& calibration,
+                                       const Inspection& inspection) {
+  const ObjectKind kind = object_kind(options);
+  check_input(!options.object_threshold || kind != ObjectKind::none,
+              "--object-threshold: needs --object-by, which says what an object is");
+  if (options.object_threshold) return checked_threshold("--object-threshold", *options.object_threshold);
+  const bool views = kind == ObjectKind::views;
+  if (views && options.threshold) return output.image_threshold;
+  if (kind == ObjectKind::none || !calibration) return std::nullopt;
+  const std::optional<double> found = calibration->of(options.category).object;
+  const bool fits = calibration->objects == kind && calibration->inspection == inspection;
+  if (fits && found) return found;
+  check_input(views && calibration->objects != ObjectKind::pairs,
+              "{}: it has no threshold for objects by {}; run calibrate on such, or give --object-threshold",
+              options.detector.model, options.object_by);
+  return output.image_threshold;
+}
+
+std::optional<ObjectJudge> object_judge(const PredictFlags& options, const OutputOptions& output,
+                                        const Detector& detector, const Inspection& inspection) {
+  const ObjectKind kind = object_kind(options);
+  const std::optional<double> threshold = object_threshold(options, output, detector.calibration, inspection);
+  check_input(!options.fail_on_anomaly || output.image_threshold || threshold,
               "--fail-on-anomaly: {} is not calibrated; run calibrate or give --threshold",
               options.detector.model);
-  return output;
+  if (kind == ObjectKind::none) return std::nullopt;
+  return ObjectJudge(kind, detector.config().score_ratio, threshold);
 }
 
 // Whether `path` is `folder` or lies in it, as far as it exists.
@@ -123,9 +159,10 @@ std::optional<Picture> picture_of(const std::optional<std::filesystem::path>& im
 }
 
 void check_objects(const PredictFlags& options, const Inspection& inspection) {
-  if (options.object_by.empty()) return;
-  check_input(options.object_by == "folder", "--object-by: '{}' is not folder", options.object_by);
-  check_input(options.watched.empty(), "--object-by: with --watch no object is ever complete");
+  const ObjectKind kind = object_kind(options);
+  if (kind == ObjectKind::none) return;
+  check_input(options.watched.empty() || kind == ObjectKind::pairs,
+              "--object-by: with --watch no folder is ever complete");
   check_input(!inspection.tiling.on(), "--object-by: objects are not judged in tiles");
 }
 
@@ -148,13 +185,12 @@ int run_predict(const PredictFlags& options) {
   if (!options.watched.empty())
     fmt::print(stderr, "dinomaly: watching {}; Ctrl-C ends it\n", options.watched);
   Progress progress("predict", source.total());
-  PredictionWriter writer(
-      {options.json  ? PredictionWriter::Lines::json
-       : options.csv ? PredictionWriter::Lines::csv
-                     : PredictionWriter::Lines::text,
-       options.moved_to, output, detector.training_images.value_or(TrainingImages{}), inspection.tiling.on(),
-       options.object_by.empty() ? std::nullopt : std::optional(predictor.config().score_ratio)},
-      OutputNames(options.inputs, options.watched), progress);
+  PredictionWriter writer({options.json  ? PredictionWriter::Lines::json
+                           : options.csv ? PredictionWriter::Lines::csv
+                                         : PredictionWriter::Lines::text,
+                           options.moved_to, output, detector.training_images.value_or(TrainingImages{}),
+                           inspection.tiling.on(), object_judge(options, output, detector, inspection)},
+                          OutputNames(options.inputs, options.watched), progress);
   ReadAhead images(
       [&](std::stop_token stop) { return picture_of(source.next(stop), detector.model->config()); },
       [&](const Image& rgb) { return predictor.inputs(rgb); },
@@ -165,7 +201,7 @@ int run_predict(const PredictFlags& options) {
                         writer.write(image, prediction);
                       }});
   writer.finish();
-  const bool missed = report_not_judged(source, writer);
+  const bool missed = report_not_judged(source, writer) || writer.incomplete() > 0;
   // A watch sees files in the making and is ended on purpose: they were reported, and are no failure.
   if (writer.any_failed()) return 2;
   if (options.watched.empty()) {
@@ -230,7 +266,13 @@ void add_predict(CLI::App& app, Work& work) {
   command->add_option(
       "--object-by", options->object_by,
       "folder: the images of a folder show one object; after all images a line for each object follows, "
-      "whose score is that of all its maps together, and whose threshold is that of images");
+      "whose score is that of all its maps together. pair: an RGB and an infrared image, RGB/../ID.png and "
+      "Infrared/../ID.png or ID.png and ID_infrared.png, whose scores add up; a line follows once both are "
+      "judged");
+  command->add_option(
+      "--object-threshold", options->object_threshold,
+      "objects with scores above this are anomalous (default: the calibrated one of such objects; for "
+      "folders without one, that of images)");
   command->add_option("--min-area", options->min_area,
                       "smallest region that is listed and outlined, in pixels (default: a ten-thousandth of "
                       "the inspected area)");

@@ -14,7 +14,6 @@ namespace dinomaly {
 
 PredictionWriter::PredictionWriter(Options options, OutputNames names, Progress& progress)
     : options_(std::move(options)), names_(std::move(names)), progress_(progress) {
-  if (options_.object_ratio) objects_.emplace(*options_.object_ratio, options_.output.image_threshold);
   if (options_.lines == Lines::csv) fmt::print("{}\n", csv_header());
   flush_output();
 }
@@ -32,10 +31,12 @@ void PredictionWriter::write(const InputImage& image, const Prediction& predicti
     failed_ = failed_ || image.width > 0;  // its file is whole
     complain(image.error);
   }
-  if (objects_) objects_->add(image, prediction);
   ++images_;
   anomalous_ = anomalous_ || verdict.anomalous;
   print(verdict);
+  if (options_.objects) {
+    if (const std::optional<ObjectVerdict> object = options_.objects->add(image, prediction)) print(*object);
+  }
   progress_.advance();
   flush_output();
   for (const std::string& why : verdict.unwritten) fail(why);
@@ -43,15 +44,21 @@ void PredictionWriter::write(const InputImage& image, const Prediction& predicti
 }
 
 void PredictionWriter::finish() {
-  for (const ObjectVerdict& verdict : objects_ ? objects_->verdicts() : std::vector<ObjectVerdict>{}) {
-    progress_.make_room();
-    fmt::print("{}\n", options_.lines == Lines::json  ? json_text(to_json(verdict))
-                       : options_.lines == Lines::csv ? to_csv(verdict)
-                                                      : to_text(verdict));
-    anomalous_ |= verdict.anomalous;
+  if (options_.objects) {
+    for (const ObjectVerdict& verdict : options_.objects->verdicts()) print(verdict);
   }
   flush_output();
   warnings_.count_others();
+}
+
+void PredictionWriter::print(const ObjectVerdict& verdict) {
+  progress_.make_room();
+  fmt::print("{}\n", options_.lines == Lines::json  ? json_text(to_json(verdict))
+                     : options_.lines == Lines::csv ? to_csv(verdict)
+                                                    : to_text(verdict));
+  anomalous_ |= verdict.anomalous;
+  incomplete_ += verdict.incomplete;
+  if (verdict.incomplete) complain(verdict.error);
 }
 
 void PredictionWriter::print(const Verdict& verdict) {

@@ -24,25 +24,27 @@ class PredictionWriter {
     OutputOptions output;
     TrainingImages training_images;
     bool tiled = false;
-    std::optional<double> object_ratio = {};  // ObjectJudge's; none: images are not judged as objects
+    std::optional<ObjectJudge> objects = {};  // none: images are not judged as objects
   };
   // Prints the header of a CSV. `progress` must outlive the writer.
   PredictionWriter(Options options, OutputNames names, Progress& progress);
 
   // Prints the verdict, or the image's error, and whatever went wrong with files, a line each.
   void write(const InputImage& image, const Prediction& prediction);
-  // Prints the verdicts on objects, and counts the warnings that were left out.
+  // Prints the verdicts on objects that have not come out yet, and counts the warnings that were left out.
   void finish();
 
   bool any_anomalous() const { return anomalous_; }
   // Images that came, and those of them that could not be read or judged.
   int64_t images() const { return images_; }
   int64_t damaged() const { return damaged_; }
+  int64_t incomplete() const { return incomplete_; }  // objects of which an image is missing
   // Whether a whole image was not judged, a file not written or an image not moved.
   bool any_failed() const { return failed_; }
 
  private:
   void print(const Verdict& verdict);
+  void print(const ObjectVerdict& verdict);
   void complain(const std::string& line);
   void fail(const std::string& why);
   void move(const Verdict& verdict);
@@ -51,9 +53,8 @@ class PredictionWriter {
   OutputNames names_;
   Progress& progress_;
   WarningLog warnings_;
-  std::optional<ObjectJudge> objects_;
   bool anomalous_ = false, failed_ = false;
-  int64_t images_ = 0, damaged_ = 0;
+  int64_t images_ = 0, damaged_ = 0, incomplete_ = 0;
 };
 
 }  // namespace dinomaly

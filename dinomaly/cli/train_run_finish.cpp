@@ -19,14 +19,17 @@ namespace dinomaly {
 namespace {
 
 // None with --calibrate none.
-std::optional<Calibrator> make_calibrator(const TrainOptions& options, const Config& config) {
+std::optional<Calibrator> make_calibrator(const TrainOptions& options, const Config& config,
+                                          const Dataset& evaluable, std::vector<Sample> samples) {
   if (options.calibrate == "none") return std::nullopt;
   CalibrationOptions calibration;
   calibration.method = parse_calibration_method(options.calibrate);
   calibration.false_alarm_rate = options.false_alarm_rate;
   calibration.per_category = options.per_category;
   calibration.batch = config.batch;
-  return Calibrator(calibration);
+  for (const Category& category : evaluable.categories)
+    samples.insert(samples.end(), category.test.begin(), category.test.end());
+  return Calibrator(calibration, samples, config.score_ratio);
 }
 
 }  // namespace
@@ -121,7 +124,7 @@ std::vector<CategoryResult> TrainRun::finish() {
   file.training_images = training_images();
   if (options_.encoder) file.encoder_name = utf8(options_.encoder->filename().string());
   const auto save = [&] { save_model(out_ / model_name, *model_, encoder_.config, file); };
-  std::optional<Calibrator> calibrator = make_calibrator(options_, model_->config());
+  std::optional<Calibrator> calibrator = make_calibrator(options_, model_->config(), evaluable_, other_test_);
   const Stopwatch watch;
   std::vector<PaperEvaluation> evaluations;
   try {

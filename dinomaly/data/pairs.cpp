@@ -248,6 +248,21 @@ fs::path depth_beside(const fs::path& image) {
   return fs::exists(tiff, error) ? tiff : folder / (id + "_depth.png");
 }
 
+PairMember pair_member(const fs::path& image) {
+  const std::string suffix = "_infrared", stem = image.stem().string();
+  if (stem.ends_with(suffix) && stem != suffix)
+    return {image.parent_path() / stem.substr(0, stem.size() - suffix.size()), true};
+  std::vector<fs::path> parts(image.begin(), image.end());
+  parts.back() = image.stem();
+  const auto sensor = std::find_if(parts.rbegin(), parts.rend(),
+                                   [](const fs::path& part) { return part == "Infrared" || part == "RGB"; });
+  const bool infrared = sensor != parts.rend() && *sensor == "Infrared";
+  if (infrared) *sensor = "RGB";
+  fs::path object;
+  for (const fs::path& part : parts) object /= part;
+  return {object, infrared};
+}
+
 Dataset read_mvtec_3d(const fs::path& root, const std::vector<std::string>& categories) {
   Dataset dataset = read_categories(root, categories, is_mvtec_3d, read_3d_category);
   if (is_point_cloud(*dataset.categories.at(0).train.at(0).depth))

@@ -33,6 +33,14 @@ std::filesystem::path depth_beside(const std::filesystem::path& image);
 // test/DEFECT/N.png (or test/good), GT/DEFECT/N.png. A sensor need not see a defect: RGB/GT/DEFECT/data.csv has a
 // line for each object, in the order of their numbers, whose second and third fields say 1 where its RGB and its
 // infrared image is anomalous; without it an image is anomalous if it has a mask. Point clouds are not used.
+struct PairMember {
+  std::filesystem::path object;  // the RGB image's path without its extension
+  bool infrared = false;
+};
+// Which object an image shows that stands in no data set, and by which sensor: as in MulSen-AD for .../RGB/... and
+// .../Infrared/..., otherwise ID.png and ID_infrared.png beside each other.
+PairMember pair_member(const std::filesystem::path& image);
+
 Dataset read_mulsen(const std::filesystem::path& root, const std::vector<std::string>& categories = {});
 bool is_mulsen(const std::filesystem::path& category);
 

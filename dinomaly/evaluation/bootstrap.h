@@ -15,7 +15,7 @@ struct BootstrapOptions {
 };
 
 struct MetricIntervals {
-  Metrics low, high;  // 95 %; NaN where the metric is
+  AllMetrics low, high;  // 95 %; NaN where the metric is
 };
 
 struct Intervals {
@@ -24,7 +24,9 @@ struct Intervals {
 };
 
 // Each resample draws as many good and as many anomalous images of each category as there are, with replacement:
-// an image with all of its pixels. Metrics of images are exact; those of pixels are counted in 500 bins of values,
+// an image with all of its pixels. Where images show objects (CategoryResult::objects) these are drawn instead, each
+// with all of its images, since they are not independent. Resamples in which a metric is not defined, because all
+// images of a sensor are good, do not count for it. Metrics of images are exact; those of pixels are counted in 500 bins of values,
 // and the interval is moved by what binning changes of the metric of all images. Interval ends lie in [0, 1].
 // `labels`: of each result's images, non-zero is anomalous.
 Intervals bootstrap_intervals(const std::vector<CategoryResult>& results,

@@ -79,6 +79,12 @@ CategoryResult PaperEvaluation::compute() {
   return std::move(result_);
 }
 
+AllMetrics all_metrics(const CategoryResult& result) {
+  constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
+  return {result.metrics, object_metrics(result.objects),
+          result.infrared.value_or(Metrics{unknown, unknown, unknown, unknown, unknown, unknown, unknown})};
+}
+
 CategoryResult evaluate(const Predictor& predictor, const Category& category, std::vector<SampleSink> also) {
   PaperEvaluation evaluation(category, predictor.config());
   also.push_back([&](const Sample&, const InputImage& image, const Prediction& prediction) {

@@ -22,6 +22,13 @@ struct CategoryResult {
   Tensor masks;                     // (N, S, S) u8 of 0 and 1; undefined where an anomalous image has no mask
 };
 
+// All numbers of a category, those of `metrics` first; NaN where there are none.
+struct AllMetrics : Metrics {
+  RankingMetrics objects{};
+  Metrics infrared{};
+};
+AllMetrics all_metrics(const CategoryResult& result);
+
 // Takes the predictions of one category, made without tiles, in the order of its test images. What it keeps of an
 // image is its map and mask, 5 bytes a pixel of the map: 328 KB at 256 x 256.
 class PaperEvaluation {

@@ -3,10 +3,9 @@
 #include <algorithm>
 #include <limits>
 #include <map>
-#include <numeric>
 
 #include "dinomaly/base/framework.h"
-#include "dinomaly/model/anomaly_map.h"
+#include "dinomaly/inference/object_score.h"
 #include "tensor/ops.h"
 
 namespace dinomaly {
@@ -17,29 +16,24 @@ ObjectScores object_scores(const std::vector<Sample>& samples, const Tensor& map
   ObjectScores objects;
   std::map<std::string, size_t> places;
   std::vector<std::vector<Tensor>> views;
-  bool pairs = false;
+  ObjectKind kind = ObjectKind::none;
   for (size_t i = 0; i < samples.size(); ++i) {
+    objects.infrared.push_back(samples[i].infrared);
+    objects.object_of.push_back(-1);
     if (samples[i].object.empty()) continue;
-    pairs |= samples[i].grouping == Grouping::rgb_and_infrared;
+    kind = object_kind(samples[i].grouping);
     const auto [place, is_new] = places.try_emplace(samples[i].object, views.size());
     if (is_new) {
       objects.names.push_back(samples[i].object);
       objects.labels.push_back(0);
       views.emplace_back();
     }
+    objects.object_of.back() = static_cast<int64_t>(place->second);
     views[place->second].push_back(maps.slice(0, static_cast<int64_t>(i), static_cast<int64_t>(i) + 1));
     objects.labels[place->second] |= static_cast<uint8_t>(samples[i].anomalous);
   }
-  for (const std::vector<Tensor>& own : views) {
-    const Tensor maps_of_it = cat(own, 0);
-    if (pairs) {
-      const std::vector<float> each = anomaly_score(maps_of_it, ratio).to_vector<float>();
-      objects.scores.push_back(std::accumulate(each.begin(), each.end(), 0.0f));
-      continue;
-    }
-    const Tensor together = maps_of_it.reshape({1, -1});  // the largest of all, not of each
-    objects.scores.push_back(anomaly_score(together, ratio).to_vector<float>().at(0));
-  }
+  for (const std::vector<Tensor>& own : views)
+    objects.scores.push_back(object_score(cat(own, 0), ratio, kind));
   return objects;
 }
 

@@ -16,14 +16,15 @@ struct ObjectScores {
   std::vector<std::string> names;
   std::vector<float> scores;
   std::vector<uint8_t> labels;  // 1 where any view is anomalous
+  // Of each sample: which of these it shows, -1 for none, and whether it is the infrared image of a pair.
+  std::vector<int64_t> object_of;
+  std::vector<uint8_t> infrared;
 
   bool empty() const { return names.empty(); }
 };
 
 // Of the samples that belong to objects, in the order of their first views. maps (N, S, S) f32: blurred, of the
-// samples in their order. An object's score is the mean of the int(V S S ratio) largest values of its V maps
-// together (Dinomaly2); ratio 0: the largest. Of an RGB
-// and an infrared image it is the sum of their own scores.
+// samples in their order. Scores are object_score()'s.
 ObjectScores object_scores(const std::vector<Sample>& samples, const Tensor& maps, double ratio);
 
 // AUROC, AP and F1max of objects; NaN where all are good or all anomalous.

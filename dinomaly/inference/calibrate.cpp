@@ -4,6 +4,8 @@
 #include <cmath>
 #include <iterator>
 #include <numeric>
+#include <optional>
+#include <tuple>
 
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/sha256.h"
@@ -20,14 +22,23 @@ void append(Statistics& to, const Statistics& from) {
   const auto join = [](auto& all, const auto& more) { all.insert(all.end(), more.begin(), more.end()); };
   join(to.scores, from.scores), join(to.labels, from.labels), join(to.peaks, from.peaks);
   join(to.medians, from.medians), join(to.pixels, from.pixels), join(to.pixel_labels, from.pixel_labels);
+  join(to.objects, from.objects), join(to.object_labels, from.object_labels);
 }
 
-std::vector<float> good_scores(const Statistics& all) {
+std::vector<float> good_scores(const std::vector<float>& scores, const std::vector<uint8_t>& labels) {
   std::vector<float> good;
-  for (size_t i = 0; i < all.scores.size(); ++i) {
-    if (all.labels[i] == 0) good.push_back(all.scores[i]);
+  for (size_t i = 0; i < scores.size(); ++i) {
+    if (labels[i] == 0) good.push_back(scores[i]);
   }
   return good;
+}
+
+std::optional<double> object_threshold(const Statistics& all, const CalibrationOptions& options) {
+  const std::vector<float> good = good_scores(all.objects, all.object_labels);
+  if (good.empty()) return std::nullopt;
+  if (options.method == CalibrationMethod::good) return good_quantile(good, options.false_alarm_rate);
+  if (good.size() == all.objects.size()) return std::nullopt;
+  return best_f1_threshold(all.objects, all.object_labels);
 }
 
 // So many pixels a side and image decide the threshold of pixels by F1; more would only cost memory.
@@ -66,13 +77,14 @@ void add_good_map(const Prediction& prediction, Statistics& statistics) {
 
 Thresholds thresholds_of(const Statistics& all, const CalibrationOptions& options) {
   if (options.method == CalibrationMethod::good) {
-    return {good_quantile(good_scores(all), options.false_alarm_rate),
-            good_quantile(all.peaks, options.false_alarm_rate)};
+    return {good_quantile(good_scores(all.scores, all.labels), options.false_alarm_rate),
+            good_quantile(all.peaks, options.false_alarm_rate), object_threshold(all, options)};
   }
   const bool masks = std::find(all.pixel_labels.begin(), all.pixel_labels.end(), 1) != all.pixel_labels.end();
   return {best_f1_threshold(all.scores, all.labels),
           masks ? best_f1_threshold(all.pixels, all.pixel_labels)
-                : good_quantile(all.peaks, options.false_alarm_rate)};
+                : good_quantile(all.peaks, options.false_alarm_rate),
+          object_threshold(all, options)};
 }
 
 ColourScale colours_of(const Statistics& all, double pixel_threshold) {
@@ -139,7 +151,9 @@ double best_f1_threshold(std::span<const float> scores, std::span<const uint8_t>
   return threshold;
 }
 
-Calibrator::Calibrator(const CalibrationOptions& options) : options_(options) {
+Calibrator::Calibrator(const CalibrationOptions& options, const std::vector<Sample>& samples,
+                       double score_ratio)
+    : options_(options), objects_(samples, score_ratio, options.method == CalibrationMethod::good) {
   check_input(options.false_alarm_rate > 0 && options.false_alarm_rate < 1,
               "--false-alarm-rate: {} is not between 0 and 1", options.false_alarm_rate);
 }
@@ -160,12 +174,18 @@ void Calibrator::add(const Sample& sample, const Prediction& prediction) {
   statistics.labels.push_back(sample.anomalous);
   if (options_.method == CalibrationMethod::f1) add_pixels(prediction, sample, statistics);
   if (!sample.anomalous) add_good_map(prediction, statistics);
+  objects_.add(sample, prediction.blurred);
 }
 
 Calibration Calibrator::compute() const {
   check_input(without_score_.empty(), "{}: its score is not a number", without_score_);
+  std::map<std::string, Statistics> categories = categories_;
+  for (const auto& [name, objects] : objects_.by_category()) {
+    categories[name].objects = objects.scores;
+    categories[name].object_labels = objects.labels;
+  }
   Statistics everything;
-  for (const auto& [name, category] : categories_) append(everything, category);
+  for (const auto& [name, category] : categories) append(everything, category);
   check_input(!everything.peaks.empty(), "calibration: there is no good image");
 
   Calibration result;
@@ -175,11 +195,14 @@ Calibration Calibrator::compute() const {
   result.images = {images_.begin(), images_.end()};
   result.good_images = static_cast<int64_t>(everything.peaks.size());
   result.anomalous_images = static_cast<int64_t>(everything.scores.size()) - result.good_images;
+  result.objects = objects_.kind();
+  result.good_objects =
+      std::count(everything.object_labels.begin(), everything.object_labels.end(), uint8_t{0});
   result.promised_rate = promised_rate(result.good_images, options_.false_alarm_rate);
   result.all = thresholds_of(everything, options_);
   result.colours = colours_of(everything, result.all.pixel);
   if (options_.per_category) {
-    for (const auto& [name, category] : categories_)
+    for (const auto& [name, category] : categories)
       result.categories[name] = thresholds_of(category, options_);
   }
   return result;
@@ -187,10 +210,13 @@ Calibration Calibrator::compute() const {
 
 Calibration calibrate(const Dinomaly& model, const std::vector<Sample>& samples,
                       const CalibrationOptions& options) {
-  Calibrator calibrator(options);
+  Calibrator calibrator(options, samples, model.config().score_ratio);
   std::vector<Sample> used;
   std::copy_if(samples.begin(), samples.end(), std::back_inserter(used),
                [&](const Sample& sample) { return calibrator.uses(sample); });
+  std::stable_sort(used.begin(), used.end(), [](const Sample& a, const Sample& b) {
+    return std::tie(a.category, a.object) < std::tie(b.category, b.object);
+  });
   // Before the work, not after it.
   check_input(std::any_of(used.begin(), used.end(), [](const Sample& sample) { return !sample.anomalous; }),
               "calibration: there is no good image");

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "dinomaly/data/dataset.h"
+#include "dinomaly/inference/object_score.h"
 #include "dinomaly/inference/predict.h"
 #include "dinomaly/model/calibration.h"
 
@@ -36,18 +37,23 @@ struct CalibrationStatistics {
   std::vector<uint8_t> labels;  // 1: anomalous
   std::vector<float> peaks;     // the maps' largest values, of good images
   std::vector<float> medians;   // the maps' medians, of good images
-  std::vector<float> pixels;    // for F1: values on a grid, of images whose mask is known
+  std::vector<float> objects;   // scores of objects, and their labels
+  std::vector<uint8_t> object_labels;
+  std::vector<float> pixels;  // for F1: values on a grid, of images whose mask is known
   std::vector<uint8_t> pixel_labels;
 };
 
 // Takes predictions one by one, in any order, and finds the thresholds. `good` uses the normal ones only: the
 // threshold of images is a quantile of their scores, that of pixels a quantile of their maps' largest values,
 // so that the stated rate of good images shows a region at all. `f1` needs both kinds; pixels of images
-// without masks are not counted, and without any mask the threshold of pixels is that of `good`. Throws
+// without masks are not counted, and without any mask the threshold of pixels is that of `good`. Objects of several
+// images have a threshold as images have, unless there are tiles; without good objects, or for F1 both kinds, none. Throws
 // InputError where the images it needs are missing and for a rate outside (0, 1).
 class Calibrator {
  public:
-  explicit Calibrator(const CalibrationOptions& options);
+  // `samples`: all images there are, those that are not used, too: an object with a defect is not a good one, whatever
+  // its other images show. `score_ratio`: the model's.
+  Calibrator(const CalibrationOptions& options, const std::vector<Sample>& samples, double score_ratio);
   // Whether the method counts this image; add() passes over the others.
   bool uses(const Sample& sample) const;
   // Where a score is not a number, compute() throws an InputError that names the image.
@@ -56,12 +62,13 @@ class Calibrator {
 
  private:
   CalibrationOptions options_;
+  ObjectCollector objects_;
   std::map<std::string, CalibrationStatistics> categories_;
   std::set<std::string> images_;
   std::string without_score_;  // the first such image
 };
 
-// Runs the model over those of the samples that the method uses.
+// Runs the model over those of the samples that the method uses, object after object.
 Calibration calibrate(const Dinomaly& model, const std::vector<Sample>& samples,
                       const CalibrationOptions& options = {});
 

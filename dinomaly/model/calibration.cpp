@@ -1,5 +1,6 @@
 #include "dinomaly/model/calibration.h"
 
+#include <array>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -14,7 +15,19 @@ using nlohmann::json;
 namespace {
 
 json to_json(const Thresholds& thresholds) {
-  return {{"image", thresholds.image}, {"pixel", thresholds.pixel}};
+  json result = {{"image", thresholds.image}, {"pixel", thresholds.pixel}};
+  if (thresholds.object) result["object"] = *thresholds.object;
+  return result;
+}
+
+constexpr std::array object_names{"none", "views", "pairs"};
+
+ObjectKind objects_from(const json& value, const std::string& source) {
+  if (!value.contains("objects")) return ObjectKind::none;  // an earlier version, or images alone
+  for (size_t i = 0; i < object_names.size(); ++i) {
+    if (value["objects"] == object_names[i]) return static_cast<ObjectKind>(i);
+  }
+  fail_input("{}: 'objects' of its calibration is not none, views or pairs", source);
 }
 
 double number(const json& value, const char* name, const std::string& source) {
@@ -25,7 +38,9 @@ double number(const json& value, const char* name, const std::string& source) {
 }
 
 Thresholds thresholds_from(const json& value, const std::string& source) {
-  return {number(value, "image", source), number(value, "pixel", source)};
+  Thresholds result{number(value, "image", source), number(value, "pixel", source)};
+  if (value.contains("object")) result.object = number(value, "object", source);
+  return result;
 }
 
 // Before models knew of areas, they were calibrated on the centre crop.
@@ -64,18 +79,22 @@ const Thresholds& Calibration::of(const std::string& category) const {
 json Calibration::to_json() const {
   json own = json::object();
   for (const auto& [name, thresholds] : categories) own[name] = dinomaly::to_json(thresholds);
-  return {{"method", name_of(method)},
-          {"false_alarm_rate", false_alarm_rate},
-          {"promised_rate", promised_rate},
-          {"good_images", good_images},
-          {"anomalous_images", anomalous_images},
-          {"tile", inspection.tiling.size},
-          {"overlap", inspection.tiling.overlap},
-          {"area", name_of(inspection.area)},
-          {"colours", {{"low", colours.low}, {"high", colours.high}}},
-          {"thresholds", dinomaly::to_json(all)},
-          {"categories", own},
-          {"images", images}};
+  json result = {{"method", name_of(method)},
+                 {"false_alarm_rate", false_alarm_rate},
+                 {"promised_rate", promised_rate},
+                 {"good_images", good_images},
+                 {"anomalous_images", anomalous_images},
+                 {"tile", inspection.tiling.size},
+                 {"overlap", inspection.tiling.overlap},
+                 {"area", name_of(inspection.area)},
+                 {"colours", {{"low", colours.low}, {"high", colours.high}}},
+                 {"thresholds", dinomaly::to_json(all)},
+                 {"categories", own},
+                 {"images", images}};
+  if (objects == ObjectKind::none) return result;
+  result["objects"] = object_names.at(static_cast<size_t>(objects));
+  result["good_objects"] = good_objects;
+  return result;
 }
 
 json Calibration::summary() const {
@@ -107,6 +126,8 @@ Calibration Calibration::from_json(const json& value, const std::string& source)
   result.promised_rate = number(value, "promised_rate", source);
   result.good_images = images("good_images", "good_pictures");
   result.anomalous_images = images("anomalous_images", "anomalous_pictures");
+  result.objects = objects_from(value, source);
+  if (result.objects != ObjectKind::none) result.good_objects = whole("good_objects");
   result.inspection.tiling = {whole("tile"), whole("overlap")};
   result.inspection.area = area_from(value, result.inspection.tiling, source);
   validate(result.inspection);

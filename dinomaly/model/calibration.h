@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,9 +21,14 @@ enum class CalibrationMethod {
 CalibrationMethod parse_calibration_method(const std::string& name);  // "good" or "f1", else InputError
 std::string name_of(CalibrationMethod method);
 
-// An image is judged anomalous if its score is above `image`, a pixel if its value is above `pixel`.
+// What the images of an object are: views of it, or an RGB and an infrared image, whose scores add up.
+enum class ObjectKind { none, views, pairs };
+
+// An image is judged anomalous if its score is above `image`, a pixel if its value is above `pixel`, an object of
+// several images if its score is above `object`.
 struct Thresholds {
   double image = 0, pixel = 0;
+  std::optional<double> object = {};  // none: it was found without such objects, or without good ones
   bool operator==(const Thresholds&) const = default;
 };
 
@@ -39,6 +45,8 @@ struct Calibration {
   // Larger than false_alarm_rate if there are fewer than 1 / rate - 1 images. `good` only.
   double promised_rate = 0;
   int64_t good_images = 0, anomalous_images = 0;
+  ObjectKind objects = ObjectKind::none;  // of those it was found on, too; with tiles always none
+  int64_t good_objects = 0;
   Inspection inspection = {};
   ColourScale colours = {};  // from what is usual on good images to twice as far as the threshold of pixels
   Thresholds all = {};

@@ -60,45 +60,35 @@ json curves(const std::vector<float>& scores, const std::vector<uint8_t>& labels
           {"pro", to_json(counts.pro())}};
 }
 
-// Ends of intervals in the order of the columns; null of undefined numbers and of those of objects and of single
-// sensors, which are not resampled.
-json bounds(const MetricIntervals& interval, size_t columns, bool pairs) {
-  json rows = json::array();
-  for (const Metrics& end : {interval.low, interval.high}) {
-    if (pairs) {
-      rows.push_back(std::vector<json>(columns));
-      continue;
-    }
-    CategoryResult as_result;
-    as_result.metrics = end;
-    const MetricsTable table = paper_table({as_result});
-    json values = json::array();
-    for (const double value : table.rows[0].values)
-      values.push_back(std::isfinite(value) ? json(value) : json(nullptr));
-    while (values.size() < columns) values.push_back(nullptr);
-    rows.push_back(values);
-  }
-  return rows;
+// Null of undefined numbers.
+json json_numbers(const std::vector<double>& values) {
+  json numbers = json::array();
+  for (const double value : values) numbers.push_back(std::isfinite(value) ? json(value) : json(nullptr));
+  return numbers;
 }
 
 json metrics(const std::vector<CategoryResult>& results, const std::vector<std::vector<uint8_t>>& labels) {
   const BootstrapOptions options;
   const Intervals intervals = bootstrap_intervals(results, labels, options);
   const MetricsTable table = paper_table(results);
-  const bool pairs = results.front().infrared.has_value();
   json columns = json::array(), rows = json::array();
   for (const MetricsTable::Column& column : table.columns) columns.push_back(column.heading);
   const auto add = [&](const std::string& name, const std::vector<double>& values,
                        const MetricIntervals& interval) {
-    json numbers = json::array();
-    for (double value : values) numbers.push_back(std::isfinite(value) ? json(value) : json(nullptr));
-    rows.push_back(
-        {{"name", name}, {"values", numbers}, {"interval", bounds(interval, values.size(), pairs)}});
+    const json ends = {json_numbers(paper_values(table, interval.low)),
+                       json_numbers(paper_values(table, interval.high))};
+    rows.push_back({{"name", name}, {"values", json_numbers(values)}, {"interval", ends}});
   };
   for (size_t c = 0; c < table.rows.size(); ++c)
     add(table.rows[c].name, table.rows[c].values, intervals.categories[c]);
   if (table.rows.size() > 1) add("mean", table.mean(), intervals.mean);
-  return {{"columns", columns}, {"rows", rows}, {"resamples", options.resamples}, {"seed", options.seed}};
+  const bool objects = std::any_of(results.begin(), results.end(),
+                                   [](const CategoryResult& result) { return !result.objects.empty(); });
+  return {{"columns", columns},
+          {"rows", rows},
+          {"resamples", options.resamples},
+          {"seed", options.seed},
+          {"drawn", objects ? "objects" : "images"}};
 }
 
 struct Pooled {

@@ -1,6 +1,7 @@
 // What predict says of objects of which several images were judged.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -9,45 +10,53 @@
 #include <string>
 #include <vector>
 
+#include "dinomaly/inference/object_score.h"
 #include "dinomaly/inference/predict.h"
 
 namespace dinomaly {
 
 struct ObjectVerdict {
-  std::filesystem::path folder;  // of its images
-  int64_t images = 0;            // that were judged
+  std::filesystem::path name;  // the folder of its images, or what pair_member() says
+  int64_t images = 0;          // that were judged
   double score = 0;
   std::optional<double> threshold;
   bool anomalous = false;
-  std::string error;  // not empty: an image of it was not judged, so neither is the object
+  std::string error;  // not empty: an image of it is missing or was not judged, so neither is the object
+  bool incomplete = false;  // one of a pair's images has not come
 };
 
-// Takes predictions in any order; the images of one folder are the views of one object. Keeps each image's map
-// until the end: at map_size 256, a quarter of a megabyte.
+// Takes predictions in any order. The images of one folder are the views of one object: it keeps each image's map until
+// the end, at map_size 256 a quarter of a megabyte. Of pairs it keeps those whose partner has not come.
 class ObjectJudge {
  public:
-  // The score of an object is the mean of the largest `ratio` of the values of all its maps together (Dinomaly2;
-  // anomaly_score). `threshold`: that of images; none: no decision.
-  ObjectJudge(double ratio, std::optional<double> threshold) : ratio_(ratio), threshold_(threshold) {}
-  // An image with an error leaves its object without a verdict. Predictions without tiles.
-  void add(const InputImage& image, const Prediction& prediction);
-  std::vector<ObjectVerdict> verdicts() const;  // by folder
+  // Scores are object_score()'s of `kind` (views or pairs) and the model's score_ratio. No threshold: no decision.
+  ObjectJudge(ObjectKind kind, double ratio, std::optional<double> threshold)
+      : kind_(kind), ratio_(ratio), threshold_(threshold) {}
+  // The verdict on the pair that is now complete. An image with an error leaves its object without a verdict.
+  // Predictions without tiles.
+  std::optional<ObjectVerdict> add(const InputImage& image, const Prediction& prediction);
+  std::vector<ObjectVerdict> verdicts() const;  // on the others, by name
 
  private:
-  struct Views {
-    std::vector<Tensor> maps;  // (1, S, S)
+  struct Images {
+    std::vector<Tensor> maps;                         // (1, S, S)
+    std::array<std::filesystem::path, 2> of_sensors;  // RGB, infrared; only of pairs
     std::string error;
   };
+  std::optional<ObjectVerdict> add_to_pair(const InputImage& image, const Prediction& prediction);
+  ObjectVerdict verdict_on(const std::filesystem::path& name, const Images& images) const;
+
+  ObjectKind kind_;
   double ratio_;
   std::optional<double> threshold_;
-  std::map<std::filesystem::path, Views> objects_;
+  std::map<std::filesystem::path, Images> objects_;
 };
 
 // {"object", "images", "score", "threshold", "anomalous"}, or {"object", "error"}.
 nlohmann::json to_json(const ObjectVerdict& verdict);
-// A line under csv_header(): the folder in place of the image; what an object does not have is empty.
+// A line under csv_header(): the object in place of the image; what an object does not have is empty.
 std::string to_csv(const ObjectVerdict& verdict);
-// "anomalous  0.123456  FOLDER  (object of 5 images)".
+// "anomalous  0.123456  NAME  (object of 5 images)".
 std::string to_text(const ObjectVerdict& verdict);
 
 }  // namespace dinomaly

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -12,32 +13,38 @@ using nlohmann::json;
 
 namespace {
 
+struct PaperColumn {
+  const char* key;
+  const char* heading;
+  double (*value)(const AllMetrics&);
+};
+constexpr std::array image_columns{
+    PaperColumn{"image_auroc", "I-AUROC", [](const AllMetrics& m) { return m.image_auroc; }},
+    PaperColumn{"image_ap", "I-AP", [](const AllMetrics& m) { return m.image_ap; }},
+    PaperColumn{"image_f1max", "I-F1max", [](const AllMetrics& m) { return m.image_f1max; }},
+    PaperColumn{"pixel_auroc", "P-AUROC", [](const AllMetrics& m) { return m.pixel_auroc; }},
+    PaperColumn{"pixel_ap", "P-AP", [](const AllMetrics& m) { return m.pixel_ap; }},
+    PaperColumn{"pixel_f1max", "P-F1max", [](const AllMetrics& m) { return m.pixel_f1max; }},
+    PaperColumn{"aupro", "AUPRO", [](const AllMetrics& m) { return m.aupro; }}};
 // Only where there are objects of several images.
-void add_object_columns(MetricsTable& table, const std::vector<CategoryResult>& results) {
-  const auto has_objects = [](const CategoryResult& result) { return !result.objects.empty(); };
-  if (std::none_of(results.begin(), results.end(), has_objects)) return;
-  table.columns.insert(table.columns.end(),
-                       {{"object_auroc", "O-AUROC"}, {"object_ap", "O-AP"}, {"object_f1max", "O-F1max"}});
-  for (size_t i = 0; i < results.size(); ++i) {
-    const RankingMetrics m = object_metrics(results[i].objects);
-    std::vector<double>& values = table.rows[i].values;
-    values.insert(values.end(), {m.auroc, m.ap, m.f1max});
-  }
-}
-
+constexpr std::array object_columns{
+    PaperColumn{"object_auroc", "O-AUROC", [](const AllMetrics& m) { return m.objects.auroc; }},
+    PaperColumn{"object_ap", "O-AP", [](const AllMetrics& m) { return m.objects.ap; }},
+    PaperColumn{"object_f1max", "O-F1max", [](const AllMetrics& m) { return m.objects.f1max; }}};
 // Only where there are pairs of an RGB and an infrared image.
-void add_infrared_columns(MetricsTable& table, const std::vector<CategoryResult>& results) {
-  const auto has_infrared = [](const CategoryResult& result) { return result.infrared.has_value(); };
-  if (std::none_of(results.begin(), results.end(), has_infrared)) return;
-  table.columns.insert(table.columns.end(), {{"infrared_pixel_auroc", "IR-P-AUROC"},
-                                             {"infrared_pixel_ap", "IR-P-AP"},
-                                             {"infrared_pixel_f1max", "IR-P-F1max"},
-                                             {"infrared_aupro", "IR-AUPRO"}});
-  for (size_t i = 0; i < results.size(); ++i) {
-    const Metrics m = results[i].infrared.value_or(Metrics{NAN, NAN, NAN, NAN, NAN, NAN, NAN});
-    std::vector<double>& values = table.rows[i].values;
-    values.insert(values.end(), {m.pixel_auroc, m.pixel_ap, m.pixel_f1max, m.aupro});
-  }
+constexpr std::array infrared_columns{
+    PaperColumn{"infrared_pixel_auroc", "IR-P-AUROC",
+                [](const AllMetrics& m) { return m.infrared.pixel_auroc; }},
+    PaperColumn{"infrared_pixel_ap", "IR-P-AP", [](const AllMetrics& m) { return m.infrared.pixel_ap; }},
+    PaperColumn{"infrared_pixel_f1max", "IR-P-F1max",
+                [](const AllMetrics& m) { return m.infrared.pixel_f1max; }},
+    PaperColumn{"infrared_aupro", "IR-AUPRO", [](const AllMetrics& m) { return m.infrared.aupro; }}};
+
+template <class Visit>
+void for_each_column(Visit visit) {
+  for (const PaperColumn& column : image_columns) visit(column);
+  for (const PaperColumn& column : object_columns) visit(column);
+  for (const PaperColumn& column : infrared_columns) visit(column);
 }
 
 // The columns from `begin` to `end` of the table.
@@ -88,24 +95,27 @@ std::vector<double> MetricsTable::mean() const {
 }
 
 MetricsTable paper_table(const std::vector<CategoryResult>& results) {
-  MetricsTable table{"paper",
-                     {{"image_auroc", "I-AUROC"},
-                      {"image_ap", "I-AP"},
-                      {"image_f1max", "I-F1max"},
-                      {"pixel_auroc", "P-AUROC"},
-                      {"pixel_ap", "P-AP"},
-                      {"pixel_f1max", "P-F1max"},
-                      {"aupro", "AUPRO"}},
-                     {}};
-  for (const CategoryResult& result : results) {
-    const Metrics& m = result.metrics;
-    table.rows.push_back(
-        {result.category,
-         {m.image_auroc, m.image_ap, m.image_f1max, m.pixel_auroc, m.pixel_ap, m.pixel_f1max, m.aupro}});
-  }
-  add_object_columns(table, results);
-  add_infrared_columns(table, results);
+  MetricsTable table{"paper", {}, {}};
+  const auto add = [&](const auto& columns) {
+    for (const PaperColumn& column : columns) table.columns.push_back({column.key, column.heading});
+  };
+  const auto any = [&](auto has) { return std::any_of(results.begin(), results.end(), has); };
+  add(image_columns);
+  if (any([](const CategoryResult& result) { return !result.objects.empty(); })) add(object_columns);
+  if (any([](const CategoryResult& result) { return result.infrared.has_value(); })) add(infrared_columns);
+  for (const CategoryResult& result : results)
+    table.rows.push_back({result.category, paper_values(table, all_metrics(result))});
   return table;
+}
+
+std::vector<double> paper_values(const MetricsTable& table, const AllMetrics& metrics) {
+  std::vector<double> values;
+  for (const MetricsTable::Column& wanted : table.columns) {
+    for_each_column([&](const PaperColumn& column) {
+      if (wanted.key == column.key) values.push_back(column.value(metrics));
+    });
+  }
+  return values;
 }
 
 MetricsTable official_table() {

@@ -33,6 +33,8 @@ std::string csv_field(const std::string& text);
 // The seven numbers, and three of objects (object_metrics) where any category has objects of several images, and
 // four of infrared images where there are such.
 MetricsTable paper_table(const std::vector<CategoryResult>& results);
+// The numbers of the table's columns, of which there are these.
+std::vector<double> paper_values(const MetricsTable& table, const AllMetrics& metrics);
 
 MetricsTable official_table();  // without rows
 void add_row(MetricsTable& table, const std::string& category, const OfficialMetrics& metrics);

@@ -3,6 +3,7 @@
 #include <sstream>
 
 #include "dinomaly/image/image.h"
+#include "dinomaly/model/model_file.h"
 #include "tensor/random.h"
 #include "tests/dinomaly/cli/train_command.h"
 #include "tests/dinomaly/cli/train_program.h"
@@ -107,7 +108,19 @@ TEST_CASE("views: MVTec 3D-AD is trained on with its depth, which the model then
       json::parse(SafeTensors::load(folder / "out/model.safetensors").metadata().at("config"));
   CHECK(config.at("with_depth") == true);
   const std::string predict = fmt::format("predict {0}/out/model.safetensors ", folder.path().string());
-  run_well(folder, predict + (bagel / "test/good/rgb/0.png").string());
+  const json verdict =
+      json::parse(run_well(folder, predict + (bagel / "test/good/rgb/0.png").string() + " --json").out);
+  CHECK(verdict["width"] == 100);  // the square that the scene of 64 x 64 is in
+  fs::copy(bagel / "test/good/rgb/0.png", folder / "lone.png");
+  fs::copy(bagel / "test/good/xyz/0.tiff", folder / "lone_depth.tiff");
+  const json beside = json::parse(run_well(folder, predict + (folder / "lone.png").string() + " --json").out);
+  CHECK(beside["score"] == verdict["score"]);
+  DrawnScene bare(64, 64);
+  save_png(folder / "bare.png", bare.rgb);
+  bare.write_cloud(folder / "bare_depth.tiff");
+  const Outcome nothing = run_dinomaly(folder, predict + (folder / "bare.png").string());
+  CHECK(nothing.status == 2);
+  CHECK(contains(nothing.error, "bare_depth.tiff: there is no object"));
   fs::copy(bagel / "test/good/rgb/0.png", folder / "part.png");
   const Outcome missing = run_dinomaly(folder, predict + (folder / "part.png").string());
   CHECK(missing.status == 2);
@@ -133,6 +146,47 @@ TEST_CASE("views: MulSen-AD is trained on in pairs, and an object's scores add u
   const json cube = trained_and_judged(folder, "MulSen-AD (RGB and infrared)").at("cube");
   for (const char* key : {"object_auroc", "pixel_auroc", "infrared_pixel_auroc", "infrared_aupro"})
     CHECK(cube.at(key).is_number());
+  CHECK(contains(bytes_of(folder / "report.html"), R"("drawn":"objects")"));
+
+  // train has found thresholds on the good test images; calibrate takes all good objects of the training images.
+  const std::string model = (folder / "out/model.safetensors").string(), data = (folder / "data").string();
+  run_well(folder, fmt::format("calibrate {} {} --split train --false-alarm-rate 0.4 --force", model, data));
+  const Calibration calibration = *load_detector(model).calibration;
+  CHECK(calibration.objects == ObjectKind::pairs);
+  CHECK(calibration.good_objects == 2);
+  const std::string predict =
+      fmt::format("predict {} {}/cube/RGB/test {}/cube/Infrared/test --json ", model, data, data);
+  std::istringstream lines(run_well(folder, predict + "--object-by pair").out);
+  std::map<std::string, double> sums;  // by defect and number
+  int objects = 0;
+  for (std::string line; std::getline(lines, line);) {
+    const json one = json::parse(line);
+    const fs::path place =
+        one.contains("object") ? one["object"].get<std::string>() : one["image"].get<std::string>();
+    const std::string name = (place.parent_path().filename() / place.stem()).string();
+    if (!one.contains("object")) {
+      sums[name] += one["score"].get<double>();
+      continue;
+    }
+    ++objects;
+    CHECK(one["images"] == 2);
+    CHECK(one["score"].get<double>() == doctest::Approx(sums.at(name)).epsilon(1e-5));
+    CHECK(one["threshold"].get<double>() == doctest::Approx(calibration.all.object.value()).epsilon(1e-5));
+  }
+  CHECK(objects == 3);
+  CHECK(run_dinomaly(folder,
+                     predict + "--object-by pair --threshold 1000 --object-threshold 0 --fail-on-anomaly")
+            .status == 1);
+  CHECK(run_dinomaly(folder,
+                     predict + "--object-by pair --threshold 1000 --object-threshold 1000 --fail-on-anomaly")
+            .status == 0);
+  check_refused(folder, predict + "--object-by folder", "no threshold for objects by folder");
+  check_refused(folder, predict + "--object-threshold 1", "--object-threshold: needs --object-by");
+  check_refused(folder, predict + "--object-by boxes", "'boxes' is neither folder nor pair");
+  const Outcome alone = run_dinomaly(
+      folder, fmt::format("predict {} {}/cube/RGB/test/hole/0.png --object-by pair", model, data));
+  CHECK(alone.status == 2);
+  CHECK(contains(alone.error, "test/hole/0: its infrared image is missing"));
   check_refused(folder, small_run(folder, "more") + "--batch 3", "--batch: 3 is odd");
   check_refused(folder, small_run(folder, "more") + "--batch 6", "--batch: 6 images per batch");
   const json config = config_of_example(folder);

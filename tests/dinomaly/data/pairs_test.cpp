@@ -104,6 +104,21 @@ TEST_CASE("pairs: the depth of an image that stands in no data set") {
   CHECK(depth_beside(tree.root / "a.jpg") == tree.root / "a_depth.tiff");
 }
 
+TEST_CASE("pairs: the object and sensor of an image that stands in no data set") {
+  const auto member = [](const char* path) {
+    const PairMember found = pair_member(path);
+    return found.object.string() + (found.infrared ? " infrared" : "");
+  };
+  CHECK(member("/set/cube/Infrared/test/hole/10.png") == "/set/cube/RGB/test/hole/10 infrared");
+  CHECK(member("/set/cube/RGB/test/hole/10.jpg") == "/set/cube/RGB/test/hole/10");
+  CHECK(member("Infrared/cube/Infrared/1.png") == "Infrared/cube/RGB/1 infrared");
+  CHECK(member("Infrared/RGB/1.png") == "Infrared/RGB/1");
+  CHECK(member("a/7_infrared.tiff") == "a/7 infrared");
+  CHECK(member("a/7.png") == "a/7");
+  CHECK(member("Infrared/1.png") == "RGB/1 infrared");
+  CHECK(member("_infrared.png") == "_infrared");
+}
+
 TEST_CASE("pairs: MulSen-AD; each sensor has its own label") {
   const PairTree tree;
   for (const char* sensor : {"RGB", "Infrared"}) {

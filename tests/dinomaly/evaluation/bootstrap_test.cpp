@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <string>
 
 #include "dinomaly/base/framework.h"
 #include "dinomaly/evaluation/metrics.h"
@@ -92,6 +93,72 @@ TEST_CASE("bootstrap: what is not defined has no interval; perfect metrics stay 
   const MetricIntervals sure = bootstrap_intervals({perfect.result}, {perfect.labels}).mean;
   CHECK(sure.low.image_auroc == 1);
   CHECK(sure.high.pixel_auroc <= 1);
+}
+
+// Objects of so many images, which all show the same: their noise is that of the object.
+Drawn draw_objects(int64_t objects, int64_t images, uint64_t seed) {
+  Drawn each = draw(objects, 1.5, seed, false), all;
+  for (int64_t i = 0; i < objects * images; ++i) {
+    const auto object = static_cast<size_t>(i / images);
+    all.labels.push_back(each.labels[object]);
+    all.result.scores.push_back(each.result.scores[object]);
+    all.result.objects.object_of.push_back(i / images);
+    all.result.objects.infrared.push_back(0);
+  }
+  for (size_t i = 0; i < each.labels.size(); ++i) all.result.objects.names.push_back(std::to_string(i));
+  all.result.objects.scores = each.result.scores;
+  all.result.objects.labels = each.labels;
+  all.result.metrics = each.result.metrics;
+  all.result.maps = Tensor::zeros({objects * images, 2, 2});
+  return all;
+}
+
+TEST_CASE("bootstrap: objects are drawn with all of their images, so that more images of each tell no more") {
+  const Drawn one = draw_objects(60, 1, 7), five = draw_objects(60, 5, 7);
+  const MetricIntervals a = bootstrap_intervals({one.result}, {one.labels}).mean,
+                        b = bootstrap_intervals({five.result}, {five.labels}).mean;
+  CHECK(b.low.image_auroc == doctest::Approx(a.low.image_auroc).epsilon(1e-9));
+  CHECK(b.high.image_auroc == doctest::Approx(a.high.image_auroc).epsilon(1e-9));
+  CHECK(b.high.image_auroc - b.low.image_auroc > 0.1);
+  // An object has the score of its image here, and so its interval.
+  CHECK(b.low.objects.auroc == doctest::Approx(b.low.image_auroc).epsilon(1e-9));
+  CHECK(b.high.objects.auroc == doctest::Approx(b.high.image_auroc).epsilon(1e-9));
+  CHECK(b.low.objects.ap < b.high.objects.ap);
+  CHECK(b.low.objects.f1max < b.high.objects.f1max);
+  CHECK(std::isnan(b.low.infrared.aupro));
+  const Drawn images = draw(60, 1.5, 7);
+  CHECK(std::isnan(bootstrap_intervals({images.result}, {images.labels}).mean.low.objects.auroc));
+}
+
+TEST_CASE("bootstrap: of pairs each sensor has intervals of its own, objects those of their own scores") {
+  Drawn pairs = draw(80, 1.5, 8);
+  ObjectScores& objects = pairs.result.objects;
+  for (int64_t i = 0; i < 80; ++i) {  // 2 i is RGB and good, 2 i + 1 infrared: nothing is known of RGB
+    objects.object_of.push_back(i / 2);
+    objects.infrared.push_back(i % 2 == 1);
+  }
+  // Half of the infrared images are good: of every second object.
+  for (size_t i = 1; i < 80; i += 4) pairs.labels[i] = 0;
+  for (size_t i = 0; i < 40; ++i) {
+    objects.names.push_back(std::to_string(i));
+    objects.labels.push_back(pairs.labels[2 * i + 1]);
+    objects.scores.push_back(pairs.result.scores[2 * i] + pairs.result.scores[2 * i + 1]);
+  }
+  pairs.result.metrics = {NAN, NAN, NAN, NAN, NAN, NAN, NAN};
+  std::vector<float> scores;
+  std::vector<uint8_t> labels;
+  for (size_t i = 1; i < 80; i += 2)
+    scores.push_back(pairs.result.scores[i]), labels.push_back(pairs.labels[i]);
+  const RankingMetrics infrared = ranking_metrics(scores, labels);
+  pairs.result.infrared = Metrics{infrared.auroc, infrared.ap, infrared.f1max, 0.5, 0.5, 0.5, 0.5};
+  const MetricIntervals found = bootstrap_intervals({pairs.result}, {pairs.labels}).mean;
+  CHECK(std::isnan(found.low.image_auroc));
+  CHECK(found.low.infrared.image_auroc < infrared.auroc);
+  CHECK(found.high.infrared.image_auroc > infrared.auroc);
+  CHECK(std::isfinite(found.low.infrared.pixel_auroc));
+  const RankingMetrics own = ranking_metrics(objects.scores, objects.labels);
+  CHECK(found.low.objects.auroc < own.auroc);
+  CHECK(found.high.objects.auroc > own.auroc);
 }
 
 TEST_CASE("share intervals: Wilson's") {

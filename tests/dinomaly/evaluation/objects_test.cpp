@@ -70,7 +70,9 @@ TEST_CASE("objects: one map with a defect decides, though the mean of the views 
 }
 
 TEST_CASE("objects: metrics are those of the scores and labels, unknown where all are alike") {
-  ObjectScores objects{{"a", "b", "c", "d"}, {0.1f, 0.4f, 0.35f, 0.8f}, {0, 0, 1, 1}};
+  ObjectScores objects;
+  objects.names = {"a", "b", "c", "d"}, objects.scores = {0.1f, 0.4f, 0.35f, 0.8f},
+  objects.labels = {0, 0, 1, 1};
   const RankingMetrics metrics = object_metrics(objects);
   CHECK(metrics.auroc == doctest::Approx(0.75));
   CHECK(metrics.ap == doctest::Approx(0.5 * 1.0 + 0.5 * 2.0 / 3.0));

@@ -196,7 +196,7 @@ TEST_CASE("calibration: F1 on labelled images; errors; JSON and back") {
 }
 
 TEST_CASE("calibration: an image whose score is not a number is named") {
-  Calibrator calibrator({});
+  Calibrator calibrator({}, {}, 0.01);
   Sample sample;
   sample.image = "good/007.png";
   Prediction prediction;
@@ -211,4 +211,66 @@ TEST_CASE("calibration: a damaged image is named") {
   write_file(folder / "data/wood/test/good/001.png", "no image");
   const auto model = small_model();
   CHECK(one_line_with(input_error([&] { calibrate(*model, samples); }), "good/001.png"));
+}
+
+TEST_CASE("calibration: objects have a threshold of their own, found on good objects alone") {
+  // Twelve objects of two views; view v of object o has score 0.1 o + 0.01 v in all of its map. Of the last object one
+  // view is anomalous: its other view is a good image, but of no good object.
+  std::vector<Sample> samples;
+  for (int i = 0; i < 24; ++i) {
+    Sample sample{.category = "toy", .id = fmt::format("{}", i)};
+    sample.object = fmt::format("{}", i / 2), sample.grouping = Grouping::views;
+    sample.anomalous = i == 23;
+    samples.push_back(sample);
+  }
+  const TemporaryFolder folder;
+  write_file(folder / "image.png", "any");
+  const auto model = small_model();
+  const Prediction any = Predictor(*model).predict(Image(64, 64, 3));
+  const auto found_with = [&](CalibrationMethod method, Grouping grouping) {
+    CalibrationOptions options;
+    options.method = method, options.false_alarm_rate = 0.25, options.per_category = true;
+    Calibrator calibrator(options, samples, 0.01);
+    for (const size_t order : {size_t{1}, size_t{0}}) {  // not object after object
+      for (size_t i = order; i < samples.size(); i += 2) {
+        Sample sample = samples[i];
+        sample.image = folder / "image.png", sample.grouping = grouping;
+        Prediction prediction = any;
+        prediction.score = 0.1 * static_cast<double>(i / 2) + 0.01 * static_cast<double>(i % 2);
+        prediction.blurred = Tensor::zeros({10, 10});
+        std::fill_n(prediction.blurred.data<float>(), 100, static_cast<float>(prediction.score));
+        calibrator.add(sample, prediction);
+      }
+    }
+    return calibrator.compute();
+  };
+  const Calibration views = found_with(CalibrationMethod::good, Grouping::views);
+  CHECK(views.objects == ObjectKind::views);
+  CHECK(views.good_objects == 11);
+  CHECK(views.good_images == 23);
+  // ceil(12 * 0.75) = the ninth of eleven: object 8, whose highest view has 0.81.
+  CHECK(views.all.object.value() == doctest::Approx(0.81));
+  CHECK(views.categories.at("toy").object == views.all.object);
+  const Calibration pairs = found_with(CalibrationMethod::good, Grouping::rgb_and_infrared);
+  CHECK(pairs.objects == ObjectKind::pairs);
+  CHECK(pairs.all.object.value() == doctest::Approx(0.80 + 0.81));
+  const Calibration f1 = found_with(CalibrationMethod::f1, Grouping::views);
+  CHECK(f1.all.object.value() == doctest::Approx((1.01 + 1.11) / 2));
+  for (const Calibration& found : {views, pairs, f1}) {
+    const Calibration read = Calibration::from_text(found.to_text(), "model");
+    CHECK(read.all == found.all);
+    CHECK(read.categories == found.categories);
+    CHECK(read.objects == found.objects);
+    CHECK(read.good_objects == found.good_objects);
+  }
+  for (const auto& [name, value] :
+       {std::pair("objects", nlohmann::json("boxes")), std::pair("objects", nlohmann::json(1)),
+        std::pair("good_objects", nlohmann::json(-1)),
+        std::pair("thresholds", nlohmann::json{{"image", 1}, {"pixel", 1}, {"object", "x"}})}) {
+    nlohmann::json broken = views.to_json();
+    broken[name] = value;
+    CHECK(!input_error([&] { Calibration::from_json(broken, "model"); }).empty());
+  }
+  std::erase_if(samples, [](const Sample& sample) { return std::stoi(sample.object) < 11; });
+  CHECK_FALSE(found_with(CalibrationMethod::good, Grouping::views).all.object);  // no good object
 }

@@ -38,7 +38,8 @@ EncoderWeights drawn_encoder(const std::string& feed_forward) {
     tensor = Tensor::normal(tensor.shape(), around, 0.2, generator);
     if (name.ends_with("qkv.bias")) tensor.slice(0, shape.width, 2 * shape.width).fill(0);
   }
-  weights.unused = {{"norm.weight", Tensor::ones({32})}, {"norm.bias", Tensor::zeros({32})},
+  weights.unused = {{"norm.weight", Tensor::ones({32})},
+                    {"norm.bias", Tensor::zeros({32})},
                     {"mask_token", Tensor::zeros({1, 32})}};
   return weights;
 }

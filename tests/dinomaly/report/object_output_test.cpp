@@ -30,7 +30,7 @@ InputImage image_at(const char* path, const std::string& error = "") {
 }  // namespace
 
 TEST_CASE("object judge: one folder is one object, in any order; its score is that of all maps together") {
-  ObjectJudge judge(0.02, 0.6);
+  ObjectJudge judge(ObjectKind::views, 0.02, 0.6);
   judge.add(image_at("a/1.png"), with_marks(3));
   judge.add(image_at("b/1.png"), with_marks(1));
   judge.add(image_at("a/2.png"), with_marks(0));
@@ -38,9 +38,9 @@ TEST_CASE("object judge: one folder is one object, in any order; its score is th
   judge.add(image_at("alone.png"), with_marks(2));
   const std::vector<ObjectVerdict> verdicts = judge.verdicts();
   REQUIRE(verdicts.size() == 3);
-  CHECK(verdicts[0].folder == ".");
+  CHECK(verdicts[0].name == ".");
   CHECK(verdicts[0].score == 1);
-  CHECK(verdicts[1].folder == "a");
+  CHECK(verdicts[1].name == "a");
   CHECK(verdicts[1].images == 2);
   CHECK(verdicts[1].score == 0.75);  // three of the four highest; the mean of both images' scores is 0.5
   CHECK(verdicts[1].anomalous);
@@ -56,7 +56,7 @@ TEST_CASE("object judge: one folder is one object, in any order; its score is th
 }
 
 TEST_CASE("object judge: without a threshold there is no decision, without one of its images no verdict") {
-  ObjectJudge judge(0.02, std::nullopt);
+  ObjectJudge judge(ObjectKind::views, 0.02, std::nullopt);
   judge.add(image_at("a/1.png"), with_marks(4));
   judge.add(image_at("b/1.png"), with_marks(4));
   judge.add(image_at("b/2.png", "b/2.png: cut short"), {});
@@ -67,6 +67,45 @@ TEST_CASE("object judge: without a threshold there is no decision, without one o
   CHECK(to_json(verdicts.at(1)).dump() == R"({"error":"b/2.png: cut short","object":"b"})");
   CHECK(to_csv(verdicts[1]) == "b,,,,,,,,,b/2.png: cut short");
   CHECK(contains(to_text(verdicts[1]), "an image of it was not judged"));
+}
+
+TEST_CASE("object judge: the scores of a pair add up, and its verdict comes with its second image") {
+  ObjectJudge judge(ObjectKind::pairs, 0.02, 1.2);
+  CHECK_FALSE(judge.add(image_at("Infrared/test/7.png"), with_marks(1)));
+  CHECK_FALSE(judge.add(image_at("a.png"), with_marks(2)));
+  const auto first = judge.add(image_at("RGB/test/7.jpg"), with_marks(2));
+  REQUIRE(first);
+  CHECK(first->name == "RGB/test/7");
+  CHECK(first->images == 2);
+  CHECK(first->score == 1.5);  // 0.5 and 1; of both maps together it would be 1
+  CHECK(first->anomalous);
+  const auto second = judge.add(image_at("a_infrared.png"), with_marks(0));
+  REQUIRE(second);
+  CHECK(second->score == 1);
+  CHECK_FALSE(second->anomalous);
+  CHECK(judge.verdicts().empty());
+}
+
+TEST_CASE("object judge: a pair without one of its images, or with two of a sensor, has no verdict") {
+  ObjectJudge judge(ObjectKind::pairs, 0.02, 1.2);
+  judge.add(image_at("a.png"), with_marks(1));
+  judge.add(image_at("b_infrared.png"), with_marks(1));
+  judge.add(image_at("c.png"), with_marks(1));
+  judge.add(image_at("c.png"), with_marks(2));  // written again
+  CHECK(judge.add(image_at("c_infrared.png"), with_marks(0)).value().score == 1);
+  judge.add(image_at("d.png", "d.png: cut short"), {});
+  CHECK(judge.add(image_at("d_infrared.png"), with_marks(0)).value().error == "d.png: cut short");
+  judge.add(image_at("e.png"), with_marks(1));
+  judge.add(image_at("e.jpg"), with_marks(1));
+  CHECK(judge.add(image_at("e_infrared.png"), with_marks(0)).value().error ==
+        "e.png and e.jpg are both its RGB image");
+  const std::vector<ObjectVerdict> verdicts = judge.verdicts();
+  REQUIRE(verdicts.size() == 2);
+  CHECK(verdicts[0].incomplete);
+  CHECK(verdicts[0].error == "a: its infrared image is missing");
+  CHECK(verdicts[1].error == "b: its RGB image is missing");
+  CHECK(contains(to_text(verdicts[0]), "a  (an image of it is missing)"));
+  CHECK(to_json(verdicts[0]).dump() == R"({"error":"a: its infrared image is missing","object":"a"})");
 }
 
 }  // namespace dinomaly
