@@ -109,7 +109,7 @@ TEST_CASE("image: damaged, foreign and outsized files are one clear line") {
   Loader load;
   const Image image = slope(17, 9);
   CHECK(one_line_with(load.error(""), "empty"));
-  CHECK(one_line_with(load.error("GIF and so on"), "not a PNG, JPEG, TIFF, WebP, BMP or PNM"));
+  CHECK(one_line_with(load.error("GIF and so on"), "not a PNG, JPEG, TIFF, WebP, BMP, PNM or NPY"));
   CHECK(one_line_with(input_error([] { load_image_rgb("/nowhere/x.png"); }), "x.png: no such file"));
 
   std::string damaged = encode_png(image);

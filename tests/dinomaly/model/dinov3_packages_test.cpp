@@ -86,7 +86,8 @@ TEST_CASE("DINOv3 encoders written here are read by timm and transformers, and c
       const EncoderWeights weights = drawn_encoder(feed_forward);
       save_safetensors(file, named_as(weights, naming));
       save_safetensors(io, {{"images", images}});
-      if (run("run", package, feed_forward, file, io)) check_blocks(weights, SafeTensors::load(io));
+      if (!run("run", package, feed_forward, file, io)) break;
+      check_blocks(weights, SafeTensors::load(io));
     }
   }
 }
@@ -98,7 +99,7 @@ TEST_CASE("DINOv3 encoders saved by timm and transformers are read here, and com
     for (const std::string& feed_forward : feed_forwards) {
       CAPTURE(package);
       CAPTURE(feed_forward);
-      if (!run("save", package, feed_forward, file, io)) continue;
+      if (!run("save", package, feed_forward, file, io)) break;
       const EncoderWeights weights = load_encoder(tensors_of(SafeTensors::load(file)), package, heads);
       CHECK(weights.config == drawn_encoder(feed_forward).config);
       check_blocks(weights, SafeTensors::load(io));
