@@ -120,6 +120,7 @@ static int run(TrainOptions options) {
                         {.augment = options.shots > 0});
   const Stopwatch train_watch;
   train(*model, features, options.out / "log.csv");
+  model->set_requires_grad(false);  // judged as by a program that loads it: weights that stay are packed
   RunSeconds seconds{.features = features.seconds(), .train = train_watch.seconds() - features.seconds()};
   fmt::print("features of {} images: {:.1f} s, {:.0f} MB\n", features.computed(), seconds.features,
              static_cast<double>(features.bytes()) / 1e6);

@@ -92,6 +92,8 @@ void TrainFlags::add_model_flags(CLI::App& app) {
       app.add_flag("--ignore-orientation")
           ->description("take pixels as stored; otherwise images are turned by their EXIF orientation");
   given_fields_.push_back([&pixels, channels, depth, as_stored](TrainOptions& options) {
+    check_input(channels->count() == 0 || pixels.channels != 0, "--channels: 0 is not within 1..{}",
+                most_channels);
     if (channels->count() > 0) options.config.image.pixels.channels = pixels.channels;
     if (depth->count() > 0) options.config.image.pixels.bit_depth = pixels.bit_depth;
     if (as_stored->count() > 0) options.config.image.pixels.exif_orientation = false;

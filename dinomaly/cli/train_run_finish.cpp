@@ -127,6 +127,8 @@ std::vector<CategoryResult> TrainRun::finish() {
   std::optional<Calibrator> calibrator = make_calibrator(options_, model_->config(), evaluable_, other_test_);
   const Stopwatch watch;
   std::vector<PaperEvaluation> evaluations;
+  // Judged as by a program that loads it: weights that no longer change are packed, which orders sums otherwise.
+  model_->set_requires_grad(false);
   try {
     evaluations = judge(calibrator ? &*calibrator : nullptr);
   } catch (...) {  // the trained model outlives an unreadable test image, and too little memory for judging

@@ -1,5 +1,6 @@
 #include "dinomaly/image/result_mark.h"
 
+#include <algorithm>
 #include <fstream>
 #include <system_error>
 
@@ -24,6 +25,13 @@ const std::string& mark_chunk() {
   return chunk;
 }
 
+// A map has two axes; an array of more is somebody's image, if one that is not read.
+bool is_npy_map(std::string_view head) {
+  if (!head.starts_with(npy_map_head)) return false;
+  const std::string_view shape = head.substr(npy_map_head.size(), head.find(')') - npy_map_head.size());
+  return std::count(shape.begin(), shape.end(), ',') == 1 && !shape.ends_with(',');
+}
+
 bool is_marked_tiff(const std::filesystem::path& path) {
   const TiffFile::Handle file = TiffFile::open(path, "rm");
   const char* software = nullptr;
@@ -42,7 +50,7 @@ bool is_result(const std::filesystem::path& path, std::string_view head) {
     case ImageFormat::tiff:
       return is_marked_tiff(path);
     default:
-      return head.starts_with(npy_map_head);
+      return is_npy_map(head);
   }
 }
 

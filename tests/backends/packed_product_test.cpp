@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 #include <omp.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "tensor/kernels.h"
@@ -150,7 +151,12 @@ TEST_CASE("packed product: a frozen weight in the memory of one that is gone is 
     const Tensor weight = value.clone();
     REQUIRE((place == nullptr || weight.raw_data() == place));
     place = weight.raw_data();
-    for (int use = 0; use < 3; ++use) CHECK(product(weight, true) == expected);
+    for (int use = 0; use < 3; ++use) {
+      const std::vector<float> found = product(weight, true);
+      // Sums may be ordered otherwise; another weight's products differ by about 10.
+      CHECK(std::equal(found.begin(), found.end(), expected.begin(), expected.end(),
+                       [](float x, float y) { return std::abs(x - y) < 1e-3f; }));
+    }
   }
   kernels.trim();
 }

@@ -199,6 +199,7 @@ TEST_CASE(
   check_refused(folder, five_run(folder, "halves", "--channels 5 --mean 1,1,1"),
                 "mean: 3 values, but images have 5");
   check_refused(folder, five_run(folder, "x", "--channels 17"), "--channels: 17 is not within 1..16");
+  check_refused(folder, five_run(folder, "x", "--channels 0"), "--channels: 0 is not within 1..16");
   check_refused(folder, five_run(folder, "x", "--channels -1"), "--channels: -1 is not within 1..16");
   check_refused(folder, five_run(folder, "x", "--channels 4"), "5 channels, but 4 are expected");
   check_refused(folder, five_run(folder, "x", ""), "is not read where grey or RGB is expected");

@@ -9,6 +9,7 @@
 #include "dinomaly/image/npy_map.h"
 #include "dinomaly/image/result_mark.h"
 #include "dinomaly/image/tiff_map.h"
+#include "tests/dinomaly/image/npy_writer.h"
 #include "tests/dinomaly/image_writers.h"
 #include "tests/support.h"
 
@@ -79,6 +80,9 @@ TEST_CASE("image files: the program's own results are passed over, wherever they
   const FolderListing found = list_images(folder.path());
   CHECK(names(found.images, folder.path()) == "a.png theirs.tiff");
   CHECK(found.others.empty());
+  // A map has two axes: others of its type are not the program's, and so are not passed over without a word.
+  write_file(folder / "cube.npy", npy_of("'<f4'", "(1, 1, 2)", std::string(8, '\0')));
+  CHECK(names(list_images(folder.path()).others, folder.path()) == "cube.npy");
 }
 
 TEST_CASE("image files: in a folder marked for results only images are looked for") {
