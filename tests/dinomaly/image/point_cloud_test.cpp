@@ -94,6 +94,21 @@ TEST_CASE("point cloud: the plane is that of most of the border, also where an o
   }
 }
 
+TEST_CASE("point cloud: the plane is found where most points of the border are not on it") {
+  DrawnScene drawn(100, 100);
+  drawn.put({40, 40, 20, 20}, 0.5f);
+  Generator generator(7);
+  for (int64_t y = 0; y < 100; ++y) {
+    for (int64_t x = 0; x < 100; ++x) {
+      if (!inside({10, 10, 80, 80}, x, y) && generator.uniform() < 0.6)
+        drawn.at(x, y)[2] = static_cast<float>(0.3 + 0.6 * generator.uniform());
+    }
+  }
+  const DepthMap depth = prepare_scene(drawn.cloud, drawn.rgb, "scene").depth;
+  CHECK(depth.z[50 * 100 + 50] == 0.5f);
+  for (int64_t x = 0; x < 35; ++x) CHECK(depth.z[static_cast<size_t>(50 * 100 + x)] == 0);
+}
+
 TEST_CASE("point cloud: what has been prepared loses nothing, though its object is in the border") {
   DrawnScene drawn(100, 100);
   for (int64_t y = 0; y < 100; ++y) {
