@@ -14,6 +14,7 @@
 #include "dinomaly/cli/commands.h"
 #include "dinomaly/cli/detector_flags.h"
 #include "dinomaly/data/image_folder.h"
+#include "dinomaly/image/pixel_rows.h"
 #include "dinomaly/inference/calibrate.h"
 #include "dinomaly/inference/for_each_prediction.h"
 #include "tensor/io/safetensors.h"
@@ -161,6 +162,17 @@ class EarlierThresholds {
   int64_t images_ = 0, alarms_ = 0;
 };
 
+// Those that can be judged without tiles.
+std::vector<Sample> without_large(std::vector<Sample> samples) {
+  constexpr ReadLimits whole;
+  std::erase_if(samples, [&whole](const Sample& sample) {
+    const PixelLayout layout = open_pixels(sample.image, strip_limits)->layout();
+    return layout.width > whole.side || layout.height > whole.side ||
+           layout.width * layout.height > whole.pixels;
+  });
+  return samples;
+}
+
 // In the same run over the images where they are inspected as they were then.
 Calibration find(CalibrateFlags& options, const Detector& detector, const std::vector<Sample>& all,
                  const std::vector<Sample>& used, bool replaces) {
@@ -168,10 +180,11 @@ Calibration find(CalibrateFlags& options, const Detector& detector, const std::v
   const bool compares = by_good(options) && detector.calibration.has_value();
   EarlierThresholds earlier(detector.calibration.value_or(Calibration{}));
   const bool same = compares && detector.calibration->inspection == options.calibration.inspection;
-  const auto total = static_cast<int64_t>(used.size());
+  std::vector<Sample> compared;
+  if (compares && !same) compared = detector.calibration->inspection.tiling.on() ? used : without_large(used);
   Calibration calibration;
   {
-    Progress progress("calibrate", compares && !same ? 2 * total : total);
+    Progress progress("calibrate", static_cast<int64_t>(used.size() + compared.size()));
     options.calibration.progress = [&] { progress.advance(); };
     if (same) {
       options.calibration.also = [&](const Sample& sample, const Prediction& prediction) {
@@ -179,7 +192,7 @@ Calibration find(CalibrateFlags& options, const Detector& detector, const std::v
       };
     } else if (compares) {
       for_each_prediction(
-          Predictor(*detector.model, detector.calibration->inspection, options.detector.batch), used,
+          Predictor(*detector.model, detector.calibration->inspection, options.detector.batch), compared,
           {[&](const Sample& sample, const InputImage&, const Prediction& prediction) {
             earlier.add(sample, prediction);
             progress.advance();

@@ -156,6 +156,15 @@ TEST_CASE("eval: images and masks longer than 32768 pixels are judged with --til
   const Outcome judged = run_dinomaly(folder, call + "--tile 2048 --overlap 0");
   REQUIRE_MESSAGE(judged.status == 0, judged.error);
   CHECK(nlohmann::json::parse(judged.out).at("categories").at("web").at("aupro").is_number());
+  // calibrate compares with thresholds that were found without tiles where an image can be judged so.
+  Calibration untiled;
+  untiled.all = {1, 1};
+  untiled.good_images = 1;
+  save_model(folder / "calibrated", *model, model->encoder().config(), {.calibration = untiled});
+  const Outcome calibrated =
+      run_dinomaly(folder, fmt::format("calibrate {0}/calibrated {0}/data --tile 2048 --overlap 0 --force",
+                                       folder.path().string()));
+  CHECK_MESSAGE(calibrated.status == 0, calibrated.error);
   mask = Image(33000, 15, 1);
   *mask.at(0, 0) = 255;
   save_png(web / "ground_truth/spot/0_mask.png", mask);
