@@ -164,11 +164,9 @@ class EarlierThresholds {
 
 // Those that can be judged without tiles.
 std::vector<Sample> without_large(std::vector<Sample> samples) {
-  constexpr ReadLimits whole;
-  std::erase_if(samples, [&whole](const Sample& sample) {
+  std::erase_if(samples, [](const Sample& sample) {
     const PixelLayout layout = open_pixels(sample.image, strip_limits)->layout();
-    return layout.width > whole.side || layout.height > whole.side ||
-           layout.width * layout.height > whole.pixels;
+    return !ReadLimits{}.hold(layout.width, layout.height);
   });
   return samples;
 }

@@ -16,15 +16,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-bool is_float_tiff(const fs::path& path) {
-  try {
-    const TiffLayout layout = TiffFile(path, {}).layout();
-    return layout.format == SAMPLEFORMAT_IEEEFP;
-  } catch (const InputError&) {  // no TIFF, or one that its reader will describe
-    return false;
-  }
-}
-
 // Values are appended row by row: a file shorter than its size claims allocates no more than it holds.
 DepthMap load_float_tiff(const fs::path& path) {
   TiffFile file(path, {});
@@ -66,7 +57,7 @@ DepthMap load_integers(const fs::path& path) {
 }  // namespace
 
 DepthMap load_depth(const fs::path& path) {
-  DepthMap depth = is_float_tiff(path) ? load_float_tiff(path) : load_integers(path);
+  DepthMap depth = floats_per_pixel(path) > 0 ? load_float_tiff(path) : load_integers(path);
   check_input(std::any_of(depth.z.begin(), depth.z.end(), [](float z) { return z > 0; }),
               "{}: no pixel of the depth is above 0: all is background", path.string());
   return depth;

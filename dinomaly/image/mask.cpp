@@ -88,8 +88,7 @@ class MaskReader {
 // As large as the image may be, which is read in strips beyond the usual limits.
 ReadLimits limits_for(int64_t width, int64_t height) {
   const ReadLimits usual;
-  const bool large = width > usual.side || height > usual.side || width * height > usual.pixels;
-  ReadLimits limits = large ? strip_limits : usual;
+  ReadLimits limits = usual.hold(width, height) ? usual : strip_limits;
   limits.advice = "";  // a mask of another size than its image's is of no use
   return limits;
 }

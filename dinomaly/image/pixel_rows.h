@@ -44,6 +44,10 @@ struct ReadLimits {
   uint64_t bytes = uint64_t{1} << 28;
   // What a user can do who meets them, for the end of a message; empty where there is nothing.
   const char* advice = " (predict --tile reads larger ones in strips)";
+
+  bool hold(int64_t width, int64_t height) const {
+    return width <= side && height <= side && width * height <= pixels;
+  }
 };
 
 // How large an image may be that is read in strips (tile_reader.h): its map alone takes 4 bytes per pixel.

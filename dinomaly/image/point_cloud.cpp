@@ -184,14 +184,7 @@ void fill_gaps(DepthMap& depth) {
 
 }  // namespace
 
-bool is_point_cloud(const fs::path& path) {
-  try {
-    const TiffLayout layout = TiffFile(path, {}).layout();
-    return layout.format == SAMPLEFORMAT_IEEEFP && layout.samples == 3;
-  } catch (const InputError&) {  // no TIFF, or one that its reader will describe
-    return false;
-  }
-}
+bool is_point_cloud(const fs::path& path) { return floats_per_pixel(path) == 3; }
 
 PointCloud load_point_cloud(const fs::path& path) {
   TiffFile file(path, {.pixels = int64_t{1} << 22});

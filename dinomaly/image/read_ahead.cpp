@@ -52,8 +52,7 @@ InputImage ReadAhead::read(const Picture& picture) const {
       std::unique_ptr<PixelRows> rows =
           open_picture(picture.path, options_.tiling.on() ? strip_limits : whole, image.channels);
       const PixelLayout& layout = rows->layout();
-      if (layout.width > whole.side || layout.height > whole.side ||
-          layout.width * layout.height > whole.pixels) {
+      if (!whole.hold(layout.width, layout.height)) {
         image.tiles = std::make_shared<TileReader>(std::move(rows), options_.pixels, options_.tiling);
         image.width = image.tiles->size().width, image.height = image.tiles->size().height;
         return image;

@@ -54,8 +54,7 @@ void TiffFile::read_layout(const ReadLimits& limits) {
   const bool sized = TIFFGetField(file, TIFFTAG_IMAGEWIDTH, &layout_.width) == 1 &&
                      TIFFGetField(file, TIFFTAG_IMAGELENGTH, &layout_.height) == 1;
   check_input(sized && layout_.width > 0 && layout_.height > 0, "{}: a TIFF without a size", name_);
-  check_input(layout_.width <= limits.side && layout_.height <= limits.side &&
-                  uint64_t{layout_.width} * layout_.height <= static_cast<uint64_t>(limits.pixels),
+  check_input(limits.hold(layout_.width, layout_.height),
               "{}: {} x {} pixels are more than the limit of {}, or of {} a side{}", name_, layout_.width,
               layout_.height, limits.pixels, limits.side, limits.advice);
   TIFFGetFieldDefaulted(file, TIFFTAG_BITSPERSAMPLE, &layout_.bits);
@@ -185,6 +184,15 @@ const uint8_t* TiffFile::next() {
   }
   ++y_;
   return row_.data();
+}
+
+int64_t floats_per_pixel(const std::filesystem::path& path) {
+  try {
+    const TiffLayout layout = TiffFile(path, {}).layout();
+    return layout.format == SAMPLEFORMAT_IEEEFP ? layout.samples : 0;
+  } catch (const InputError&) {
+    return 0;
+  }
 }
 
 }  // namespace dinomaly

@@ -59,4 +59,7 @@ class TiffFile {
   std::vector<uint8_t> band_, row_;
 };
 
+// The floats per pixel of a TIFF of such; 0 for every other file, and for those whose fault its reader will describe.
+int64_t floats_per_pixel(const std::filesystem::path& path);
+
 }  // namespace dinomaly

@@ -55,8 +55,8 @@ class Predictor {
   const Config& config() const { return config_; }  // inspecting_config()
   // How the model's images are read.
   const PixelRules& pixels() const { return config_.image.pixels; }
-  // (n, channels, crop_h, crop_w) f32, with depth (n, 6, ...), of the model's crop: the image's crop (n = 1), its overlapping crops or its
-  // tiles. Safe to call from any thread.
+  // (n, channels, crop_h, crop_w) f32, with depth (n, 6, ...), of the model's crop: the image's crop (n = 1), its
+  // overlapping crops or its tiles. Safe to call from any thread.
   Tensor inputs(const Image& rgb) const;
   // A prediction for each image, an empty one for those that hold an error: that of its reader, or one that is found
   // now, because a map is not finite or a file read in strips is damaged. Reads the tiles of those that come

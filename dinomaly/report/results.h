@@ -29,8 +29,8 @@ double metric_value(const Metrics& metrics, const std::string& name);  // throws
 // Prints one row per category and their mean on standard output.
 void print_metrics(const std::vector<CategoryResult>& results);
 
-// The columns of paper_table(): {"categories": {NAME: {image_auroc, ...}}, "mean": {...}, "config": {...}, "seconds": {...}}. An undefined
-// number is null.
+// The columns of paper_table(): {"categories": {NAME: {image_auroc, ...}}, "mean": {...}, "config": {...},
+// "seconds": {...}}. An undefined number is null.
 void write_metrics(const std::filesystem::path& path, const std::vector<CategoryResult>& results,
                    const Config& config, const RunSeconds& seconds);
 

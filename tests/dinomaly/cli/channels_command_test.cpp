@@ -1,6 +1,5 @@
 // Images of other numbers of channels than three, from training to the report.
 #include <cmath>
-#include <sstream>
 
 #include "dinomaly/image/tiff_map.h"
 #include "dinomaly/model/model_file.h"
@@ -9,6 +8,7 @@
 #include "tests/dinomaly/cli/train_program.h"
 #include "tests/dinomaly/image/npy_writer.h"
 #include "tests/dinomaly/image_writers.h"
+#include "tests/dinomaly/small_detector.h"
 
 using namespace dinomaly;
 using nlohmann::json;
@@ -70,23 +70,6 @@ std::string five_run(const TemporaryFolder& folder, const std::string& out, cons
       folder.path().string(), out, flags);
 }
 
-bool same_weights_of(const Dinomaly& a, const Dinomaly& b) {
-  const NamedTensors left = a.state_dict(), right = b.state_dict();
-  bool same = left.size() == right.size();
-  for (size_t i = 0; same && i < left.size(); ++i) {
-    same = left[i].first == right[i].first &&
-           left[i].second.to_vector<float>() == right[i].second.to_vector<float>();
-  }
-  return same;
-}
-
-std::vector<json> lines_of(const std::string& text) {
-  std::vector<json> lines;
-  std::istringstream stream(text);
-  for (std::string line; std::getline(stream, line);) lines.push_back(json::parse(line));
-  return lines;
-}
-
 }  // namespace
 
 TEST_CASE("channels: a defect of the fifth channel alone is found; what is stored judges as training did") {
@@ -116,7 +99,7 @@ TEST_CASE("channels: a defect of the fifth channel alone is found; what is store
                                    "--map-format tiff --out {}/seen",
                                    model, data, folder.path().string()))
           .out;
-  const std::vector<json> lines = lines_of(judged);
+  const std::vector<json> lines = json_lines_of(judged);
   REQUIRE(lines.size() == 6);
   for (const json& line : lines) {
     CAPTURE(line.dump());
@@ -131,12 +114,12 @@ TEST_CASE("channels: a defect of the fifth channel alone is found; what is store
   const Outcome piped =
       run_dinomaly(folder, fmt::format("predict {} - --json --area crop --threshold 1", model),
                    fmt::format("find {}/part/test -type f | sort | ", data));
-  const std::vector<json> from_pipe = lines_of(piped.out);
+  const std::vector<json> from_pipe = json_lines_of(piped.out);
   REQUIRE(from_pipe.size() == 6);
   for (size_t i = 0; i < 6; ++i) CHECK(from_pipe[i].at("score") == lines[i].at("score"));
-  CHECK(lines_of(run_well(folder,
-                          fmt::format("predict {} {}/part/test --json --tile 32 --threshold 1", model, data))
-                     .out)
+  CHECK(json_lines_of(run_well(folder, fmt::format("predict {} {}/part/test --json --tile 32 --threshold 1",
+                                                   model, data))
+                          .out)
             .size() == 6);
   run_well(folder, fmt::format("calibrate {} {} --force --false-alarm-rate 0.5", model, data));
   run_well(folder, fmt::format("report {} {} --out {}/report.html", model, data, folder.path().string()));
@@ -147,7 +130,7 @@ TEST_CASE("channels: a defect of the fifth channel alone is found; what is store
            fmt::format("export {} --to authors --out {}/authors.safetensors", model, folder.path().string()));
   const Detector exported = load_detector(folder / "authors.safetensors");
   CHECK(exported.model->encoder().config().channels == 5);
-  CHECK(same_weights_of(*exported.model, *detector.model));
+  CHECK(same_weights(*exported.model, *detector.model));
   run_well(folder, fmt::format("convert {} {}/timm.safetensors --names timm", model, folder.path().string()));
   CHECK(json::parse(run_well(folder, "info --json " + (folder / "timm.safetensors").string()).out)
             .at("encoder")
@@ -181,8 +164,8 @@ TEST_CASE("channels: a model without its encoder takes that of three channels, o
       load_detector(folder / "out/model.safetensors", folder / "encoder.safetensors", 2);
   CHECK(detector.model->encoder().config().channels == 5);
   save_safetensors(folder / "own.safetensors", with_channels(tiny_encoder(), 5, "e").tensors);
-  CHECK(same_weights_of(*load_detector(folder / "out/model.safetensors", folder / "own.safetensors", 2).model,
-                        *detector.model));
+  CHECK(same_weights(*load_detector(folder / "out/model.safetensors", folder / "own.safetensors", 2).model,
+                     *detector.model));
   save_safetensors(folder / "four.safetensors", with_channels(tiny_encoder(), 4, "e").tensors);
   CHECK(one_line_with(
       input_error([&] { load_detector(folder / "out/model.safetensors", folder / "four.safetensors", 2); }),
@@ -233,9 +216,9 @@ TEST_CASE("channels: a model of one reads grey; colours are converted, and not w
   const auto warnings = [&](const std::string& model, const std::string& flags) {
     std::string found;
     for (const json& line :
-         lines_of(run_well(folder, fmt::format("predict {}/{}/model.safetensors {} --json {}",
-                                               folder.path().string(), model, in, flags))
-                      .out)) {
+         json_lines_of(run_well(folder, fmt::format("predict {}/{}/model.safetensors {} --json {}",
+                                                    folder.path().string(), model, in, flags))
+                           .out)) {
       for (const json& warning : line.at("warnings")) found += warning.at("text").get<std::string>() + "; ";
       found += "| ";
     }

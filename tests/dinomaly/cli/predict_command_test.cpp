@@ -14,13 +14,6 @@ using nlohmann::json;
 
 namespace {
 
-std::vector<json> json_lines_of(const std::string& text) {
-  std::vector<json> result;
-  std::istringstream stream(text);
-  for (std::string line; std::getline(stream, line);) result.push_back(json::parse(line));
-  return result;
-}
-
 std::string paths(const TemporaryFolder& folder) {
   return (folder / "model").string() + " " + (folder / "data").string();
 }

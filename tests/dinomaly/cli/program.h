@@ -5,8 +5,11 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <nlohmann/json.hpp>
+#include <sstream>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
@@ -42,6 +45,14 @@ inline void make_small_project(const TemporaryFolder& folder) {
   make_dataset(folder / "data", options);
   const auto model = small_model();
   save_model(folder / "model", *model, model->encoder().config());
+}
+
+// What --json prints.
+inline std::vector<nlohmann::json> json_lines_of(const std::string& text) {
+  std::vector<nlohmann::json> result;
+  std::istringstream stream(text);
+  for (std::string line; std::getline(stream, line);) result.push_back(nlohmann::json::parse(line));
+  return result;
 }
 
 // Waits until `done` holds; false after ten seconds.
