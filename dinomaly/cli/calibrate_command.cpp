@@ -13,6 +13,7 @@
 #include "dinomaly/base/progress.h"
 #include "dinomaly/cli/commands.h"
 #include "dinomaly/cli/detector_flags.h"
+#include "dinomaly/cli/earlier_thresholds.h"
 #include "dinomaly/data/image_folder.h"
 #include "dinomaly/image/pixel_rows.h"
 #include "dinomaly/inference/calibrate.h"
@@ -137,31 +138,6 @@ void check_enough(const CalibrateFlags& options, const std::vector<Sample>& used
                   options.data.data, count, rate, needed, possible));
 }
 
-// How many of the images the thresholds that are there call anomalous.
-class EarlierThresholds {
- public:
-  explicit EarlierThresholds(const Calibration& earlier) : earlier_(earlier) {}
-
-  void add(const Sample& sample, const Prediction& prediction) {
-    ++images_;
-    alarms_ += prediction.score > earlier_.of(sample.category).image;
-  }
-  // Whether these are more than false alarms: three standard deviations above what was promised.
-  bool doubt() const {
-    constexpr double least_rate = 0.05;
-    const double rate = std::max(earlier_.promised_rate, least_rate), count = static_cast<double>(images_);
-    return static_cast<double>(alarms_) > count * rate + 3 * std::sqrt(count * rate * (1 - rate));
-  }
-  std::string text() const {
-    return fmt::format("{} of {} images that should be good are anomalous by the thresholds of the model",
-                       alarms_, images_);
-  }
-
- private:
-  Calibration earlier_;
-  int64_t images_ = 0, alarms_ = 0;
-};
-
 // Those that can be judged without tiles.
 std::vector<Sample> without_large(std::vector<Sample> samples) {
   std::erase_if(samples, [](const Sample& sample) {
@@ -200,6 +176,8 @@ Calibration find(CalibrateFlags& options, const Detector& detector, const std::v
   }
   if (compares && earlier.doubt())
     object(options, replaces, fmt::format("{}: {}", options.data.data, earlier.text()));
+  const std::string lost = lost_thresholds(detector.calibration, calibration);
+  if (!lost.empty()) object(options, replaces, fmt::format("{}: {}", options.data.data, lost));
   return calibration;
 }
 

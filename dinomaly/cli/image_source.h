@@ -40,8 +40,10 @@ class ImageSource {
   std::optional<std::filesystem::path> next(std::stop_token stop);
   // How many images there will be; 0: unknown.
   int64_t total() const { return total_; }
-  // The files of the named folders that are no images.
-  const std::vector<std::filesystem::path>& others() const { return others_; }
+  // The files of the named folders, and those that came into the watched one, that are no images: how many, and
+  // names of theirs. To be called once next() has returned none.
+  int64_t other_count() const;
+  std::string other_names() const;
   // How many results of this program were passed over that were named, as files or on standard input, or came into
   // the watched folder.
   int64_t own_results() const { return own_results_; }

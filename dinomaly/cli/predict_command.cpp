@@ -141,8 +141,8 @@ bool report_not_judged(const ImageSource& source, const PredictionWriter& writer
   if (source.own_results() > 0)
     fmt::print(stderr, "dinomaly: {} of this program passed over\n",
                source.own_results() == 1 ? "1 result" : fmt::format("{} results", source.own_results()));
-  const auto others = static_cast<int64_t>(source.others().size());
-  if (others > 0) fmt::print(stderr, "dinomaly: no images: {}\n", count_and_names(source.others()));
+  const int64_t others = source.other_count();
+  if (others > 0) fmt::print(stderr, "dinomaly: no images: {}\n", source.other_names());
   const int64_t missed = writer.damaged() + others;
   if (missed > 0)
     fmt::print(stderr, "dinomaly: {} of {} files {} not judged\n", missed, writer.images() + others,

@@ -102,8 +102,9 @@ TrainingImages TrainRun::training_images() const {
 std::optional<Calibration> TrainRun::thresholds(const Calibrator& calibrator) const {
   try {
     const Calibration found = calibrator.compute();
-    fmt::print("thresholds: images {:.6f}, pixels {:.6f}, from {} good and {} anomalous images",
-               found.all.image, found.all.pixel, found.good_images, found.anomalous_images);
+    fmt::print("thresholds: images {:.6f}, pixels {:.6f}, ", found.all.image, found.all.pixel);
+    if (found.all.object) fmt::print("objects {:.6f}, ", *found.all.object);
+    fmt::print("from {} good and {} anomalous images", found.good_images, found.anomalous_images);
     if (found.method == CalibrationMethod::good)
       fmt::print("; expect at most a share of {:.2g} of good images to be called anomalous",
                  found.promised_rate);

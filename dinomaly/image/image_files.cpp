@@ -142,12 +142,16 @@ FolderListing list_images(const fs::path& folder) {
 }
 
 std::string count_and_names(const std::vector<fs::path>& files) {
+  return count_and_names(static_cast<int64_t>(files.size()), files);
+}
+
+std::string count_and_names(int64_t count, const std::vector<fs::path>& first) {
   constexpr size_t most = 10;
-  std::string text = fmt::format("{}: ", files.size());
-  for (size_t i = 0; i < files.size() && i < most; ++i) {
-    text += (i == 0 ? "" : ", ") + one_line(files[i].filename().string());
-  }
-  return files.size() > most ? text + fmt::format(" and {} more", files.size() - most) : text;
+  std::string text = fmt::format("{}: ", count);
+  const size_t named = std::min(first.size(), most);
+  for (size_t i = 0; i < named; ++i) text += (i == 0 ? "" : ", ") + one_line(first[i].filename().string());
+  const int64_t more = count - static_cast<int64_t>(named);
+  return more > 0 ? text + fmt::format(" and {} more", more) : text;
 }
 
 }  // namespace dinomaly

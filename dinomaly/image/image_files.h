@@ -1,6 +1,7 @@
 // Which files are images.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -51,5 +52,7 @@ FolderListing list_images(const std::filesystem::path& folder);
 
 // "3: a.txt, b.csv, c.json": the count and at most ten of the names, for one line.
 std::string count_and_names(const std::vector<std::filesystem::path>& files);
+// The same where only the first ten of `count` files are at hand.
+std::string count_and_names(int64_t count, const std::vector<std::filesystem::path>& first);
 
 }  // namespace dinomaly

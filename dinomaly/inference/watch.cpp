@@ -21,6 +21,7 @@ namespace {
 
 constexpr int most_attempts = 5;
 constexpr size_t most_remembered = 64;                        // contents that were returned
+constexpr size_t most_named = 10, most_extensions = 16;       // of files that are no images
 constexpr auto first_delay = std::chrono::milliseconds(200);  // doubled each time: 6.2 seconds in all
 constexpr int poll_milliseconds = 100;
 constexpr uint64_t most_file_bytes = uint64_t{1} << 28;
@@ -71,7 +72,7 @@ std::string FolderWatch::watch(const std::filesystem::path& folder, bool report)
     const bool link = it->is_symlink(ignored), hidden = is_hidden(it->path().filename().string());
     if (it->is_directory(ignored) && !link && !hidden) {
       if (const std::string why = watch(it->path(), report); !why.empty()) return why;
-    } else if (report && is_image_name(it->path())) {
+    } else if (report && !is_passed_over_name(it->path())) {
       arrived(it->path());
     }
   }
@@ -103,7 +104,7 @@ void FolderWatch::take_event(const inotify_event& event, const Warn& warn) {
   if (event.len == 0) return;
   const std::filesystem::path path = found->second / event.name;
   if ((event.mask & IN_ISDIR) == 0) {
-    if ((event.mask & (IN_CLOSE_WRITE | IN_MOVED_TO)) != 0 && is_image_name(path)) arrived(path);
+    if ((event.mask & (IN_CLOSE_WRITE | IN_MOVED_TO)) != 0 && !is_passed_over_name(path)) arrived(path);
   } else if ((event.mask & IN_MOVED_FROM) != 0) {
     forget(path);
   } else if ((event.mask & (IN_CREATE | IN_MOVED_TO)) != 0 && !is_hidden(event.name)) {
@@ -131,11 +132,23 @@ FolderWatch::Content FolderWatch::content_of(const std::filesystem::path& path) 
           found.st_mtim.tv_sec * int64_t{1000000000} + found.st_mtim.tv_nsec};
 }
 
-std::optional<std::filesystem::path> FolderWatch::take_due() {
+void FolderWatch::add_other(const std::filesystem::path& path, const Warn& warn) {
+  ++other_count_;
+  if (first_others_.size() < most_named) first_others_.push_back(path);
+  const std::string extension = path.extension().string();
+  if (other_extensions_.size() >= most_extensions || !other_extensions_.insert(extension).second) return;
+  const std::string others =
+      extension.empty() ? "others without an extension" : "other files of " + extension;
+  if (warn)
+    warn(fmt::format("{} is no image and not judged; {} like it are only counted", path.string(), others));
+}
+
+std::optional<std::filesystem::path> FolderWatch::take_due(const Warn& warn) {
   const auto now = Clock::now();
   for (auto arrival = arrivals_.begin(); arrival != arrivals_.end(); ++arrival) {
     if (arrival->due > now) continue;
-    if (arrival->attempts < most_attempts && !is_whole(arrival->path)) {
+    const bool named_so = is_image_name(arrival->path);
+    if (arrival->attempts < most_attempts && (!named_so || !is_whole(arrival->path))) {
       arrival->due = now + first_delay * (1 << arrival->attempts++);
       continue;
     }
@@ -143,10 +156,13 @@ std::optional<std::filesystem::path> FolderWatch::take_due() {
     arrivals_.erase(arrival);
     const Content content = content_of(path);
     const bool known = content.inode != 0 && std::find(taken_.begin(), taken_.end(), content) != taken_.end();
-    if (known) return take_due();
-    if (kind_of(path) == FileKind::other) return take_due();  // an array that is no image, say
+    std::error_code ignored;
+    if (known || (!named_so && !std::filesystem::is_regular_file(path, ignored))) return take_due(warn);
+    const bool other = kind_of(path) == FileKind::other;
+    if (other) add_other(path, warn);
     taken_.push_back(content);
     if (taken_.size() > most_remembered) taken_.pop_front();
+    if (other) return take_due(warn);
     return path;
   }
   return std::nullopt;
@@ -156,7 +172,7 @@ std::optional<std::filesystem::path> FolderWatch::next(std::stop_token stop,
                                                        const std::function<bool()>& ended, const Warn& warn) {
   while (!stop.stop_requested() && !ended()) {
     read_events(warn);
-    if (auto path = take_due()) return path;
+    if (auto path = take_due(warn)) return path;
     pollfd waiting{descriptor_, POLLIN, 0};
     poll(&waiting, 1, poll_milliseconds);
   }

@@ -9,8 +9,10 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <stop_token>
 #include <string>
+#include <vector>
 
 struct inotify_event;
 
@@ -28,10 +30,15 @@ class FolderWatch {
 
   // Waits for the next image that somebody has closed after writing or moved into the folder; none once
   // `stop` or `ended` says so. A file that is not whole yet is looked at again five times within six seconds,
-  // and after that returned as it is. Throws InputError if the folder goes away. `warn` is called with a line where
-  // images will be missed: more came than the system could report, or a new folder cannot be watched.
+  // and after that returned as it is. So is one that is not named as an image is, which may be about to be renamed;
+  // after that its first bytes decide whether it is one. Throws InputError if the folder goes away. `warn` is called
+  // with a line where images will be missed: more came than the system could report, a new folder cannot be watched,
+  // files of one more extension are no images.
   std::optional<std::filesystem::path> next(std::stop_token stop, const std::function<bool()>& ended,
                                             const std::function<void(const std::string&)>& warn = {});
+  // What came and was no image. The names are those of the first ten.
+  int64_t other_count() const { return other_count_; }
+  const std::vector<std::filesystem::path>& first_others() const { return first_others_; }
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -55,7 +62,8 @@ class FolderWatch {
   void read_events(const Warn& warn);
   void take_event(const inotify_event& event, const Warn& warn);
   void arrived(const std::filesystem::path& path);
-  std::optional<std::filesystem::path> take_due();
+  void add_other(const std::filesystem::path& path, const Warn& warn);
+  std::optional<std::filesystem::path> take_due(const Warn& warn);
 
   std::filesystem::path folder_;
   int descriptor_ = -1;
@@ -63,6 +71,9 @@ class FolderWatch {
   std::map<int, std::filesystem::path> folders_;  // by inotify's number
   std::deque<Arrival> arrivals_;
   std::deque<Content> taken_;  // the last ones that were returned
+  int64_t other_count_ = 0;
+  std::vector<std::filesystem::path> first_others_;
+  std::set<std::string> other_extensions_;  // that have been warned of
 };
 
 }  // namespace dinomaly

@@ -171,6 +171,21 @@ TEST_CASE("calibrate: images that the thresholds at hand call anomalous do not r
   CHECK(calibration_in(folder).all.image > 0);
 }
 
+TEST_CASE("calibrate: thresholds of categories are not lost for want of --per-category") {
+  const TemporaryFolder folder;
+  make_small_project(folder);
+  run_well(folder, calibrate_on_data(folder) + "--per-category --force");
+  check_refused(folder, calibrate_on_data(folder),
+                "thresholds of 'weave', 'wood', and the new ones would be without");
+  const Outcome other = run_well(
+      folder, calibrate_on_data(folder) + "--per-category --categories wood --out " + path(folder, "other"));
+  CHECK_MESSAGE(contains(other.error, "thresholds of 'weave', and"), other.error);
+  CHECK(calibration_in(folder).categories.size() == 2);
+  run_well(folder, calibrate_on_data(folder) + "--per-category --method f1");
+  run_well(folder, calibrate_on_data(folder) + "--force");
+  CHECK(calibration_in(folder).categories.empty());
+}
+
 TEST_CASE("eval and report: a category without defects leaves the others to be judged") {
   const TemporaryFolder folder;
   make_small_project(folder);

@@ -55,7 +55,11 @@ json config_of_example(const TemporaryFolder& folder) {
 
 json trained_and_judged(const TemporaryFolder& folder, const std::string& expected_layout) {
   const std::string run = small_run(folder, "out") + "--iterations 2 ";
-  CHECK(contains(run_well(folder, run).out, "data: " + expected_layout + "\n"));
+  const std::string trained = run_well(folder, run).out;
+  CHECK(contains(trained, "data: " + expected_layout + "\n"));
+  // Each kind of threshold that the model has got is printed.
+  const auto thresholds = load_detector(folder / "out/model.safetensors").calibration;
+  CHECK(contains(trained, ", objects ") == (thresholds && thresholds->all.object));
   const std::string model_and_data =
       fmt::format("{0}/out/model.safetensors {0}/data ", folder.path().string());
   const json judged =
@@ -154,6 +158,15 @@ TEST_CASE("views: MulSen-AD is trained on in pairs, and an object's scores add u
   const Calibration calibration = *load_detector(model).calibration;
   CHECK(calibration.objects == ObjectKind::pairs);
   CHECK(calibration.good_objects == 2);
+  check_refused(folder,
+                fmt::format("calibrate {} {} --split train --tile 40 --false-alarm-rate 0.4", model, data),
+                "thresholds of objects (objects are not judged in tiles), and the new ones would be without");
+  const std::string images =
+      fmt::format("calibrate {} {}/cube/RGB/test/good --false-alarm-rate 0.5 ", model, data);
+  check_refused(folder, images + "--split train", "thresholds of objects, and the new ones would be without");
+  CHECK(load_detector(model).calibration == calibration);
+  const Outcome other = run_well(folder, images + "--out " + (folder / "other").string());
+  CHECK(contains(other.error, "thresholds of objects"));
   const std::string predict =
       fmt::format("predict {} {}/cube/RGB/test {}/cube/Infrared/test --json ", model, data, data);
   std::istringstream lines(run_well(folder, predict + "--object-by pair").out);

@@ -60,6 +60,33 @@ TEST_CASE("watch: folders below, those that come with images, and those that com
   CHECK(one_line_with(input_error(next), "is gone"));
 }
 
+TEST_CASE(
+    "watch: what is no image is named once by its extension and counted; one about to be renamed is not") {
+  const TemporaryFolder folder;
+  const fs::path in = folder / "in";
+  fs::create_directories(in);
+  FolderWatch watch(in);
+  std::vector<std::string> warnings;
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  const auto ended = [&] { return std::chrono::steady_clock::now() > end || watch.other_count() >= 4; };
+  const std::string image = encode_png(Image(2, 2, 3));
+  { std::ofstream(in / "a.png.part", std::ios::binary) << image; }
+  fs::rename(in / "a.png.part", in / "a.png");
+  { std::ofstream(in / "part_17", std::ios::binary) << image; }  // an image all the same
+  for (const char* name : {"1.json", "2.json", "notes", "map.npy"}) std::ofstream(in / name) << "{}";
+  for (const char* name : {".hidden", "Thumbs.db", "gone.tmp"}) std::ofstream(in / name) << "{}";
+  fs::remove(in / "gone.tmp");
+  std::vector<std::string> images;
+  while (const auto path = watch.next({}, ended, [&](const std::string& line) { warnings.push_back(line); }))
+    images.push_back(path->filename().string());
+  std::sort(images.begin(), images.end());
+  CHECK(images == std::vector<std::string>{"a.png", "part_17"});
+  CHECK(watch.other_count() == 4);
+  CHECK(watch.first_others().size() == 4);
+  REQUIRE_MESSAGE(warnings.size() == 3, warnings.size());  // .json, .npy and none
+  for (const std::string& line : warnings) CHECK_MESSAGE(contains(line, "is no image and not judged"), line);
+}
+
 TEST_CASE("predict --watch: whole, moved and half-written images; ends on a signal") {
   const TemporaryFolder folder;
   make_small_project(folder);
@@ -80,7 +107,10 @@ TEST_CASE("predict --watch: whole, moved and half-written images; ends on a sign
   CHECK(wait_until([&] { return count() == 2; }));
   { std::ofstream(folder / "in/broken.jpg") << "this will never be an image"; }
   { std::ofstream(folder / "in/notes.txt") << "not asked for"; }
+  { std::ofstream(folder / "in/points.npy") << "an array of something else"; }
   CHECK(wait_until([&] { return count() == 3; }));
+  CHECK(wait_until([&] { return contains(child.error(), "notes.txt is no image and not judged"); }));
+  CHECK(wait_until([&] { return contains(child.error(), "points.npy is no image and not judged"); }));
   CHECK(WEXITSTATUS(child.end_with(SIGTERM)) == 0);
   std::vector<nlohmann::json> lines;
   for (const std::string& line : lines_in(child.out())) lines.push_back(nlohmann::json::parse(line));
@@ -89,6 +119,9 @@ TEST_CASE("predict --watch: whole, moved and half-written images; ends on a sign
   CHECK(lines[1].at("score") == lines[0].at("score"));
   CHECK(lines[2].contains("error"));
   CHECK(contains(child.error(), "broken.jpg"));
+  CHECK_MESSAGE(
+      (contains(child.error(), "no images: 2: ") && contains(child.error(), "3 of 5 files were not")),
+      child.error());
   CHECK(fs::exists(folder / "out/slow_overlay.png"));
 }
 
