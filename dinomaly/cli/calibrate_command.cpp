@@ -15,6 +15,7 @@
 #include "dinomaly/cli/detector_flags.h"
 #include "dinomaly/cli/earlier_thresholds.h"
 #include "dinomaly/data/image_folder.h"
+#include "dinomaly/data/masks.h"
 #include "dinomaly/image/pixel_rows.h"
 #include "dinomaly/inference/calibrate.h"
 #include "dinomaly/inference/for_each_prediction.h"
@@ -188,6 +189,16 @@ bool replaces_thresholds(const CalibrateFlags& options, const Detector& detector
          (out == options.detector.model || std::filesystem::equivalent(out, options.detector.model, ignored));
 }
 
+void check_fits(const Config& config, const std::vector<Sample>& samples) {
+  check_takes_pairs(config.image.pixels, samples);
+  for (const Sample& sample : samples)
+    check_input(
+        sample.depth || !config.with_depth,
+        "{}: no depth belongs to it, and the model was trained on images with their depth; the layouts "
+        "mvtec-3d and eyecandies have it",
+        sample.image.string());
+}
+
 int run_calibrate(CalibrateFlags& options) {
   options.calibration.method = parse_calibration_method(options.method);
   const double rate = options.calibration.false_alarm_rate;
@@ -199,6 +210,7 @@ int run_calibrate(CalibrateFlags& options) {
   std::vector<Sample> used = all;
   if (by_good(options)) std::erase_if(used, [](const Sample& sample) { return sample.anomalous; });
   const Detector detector = open_detector(options.detector);
+  check_fits(detector.model->config(), used);
   const bool own = detector.kind == DetectorKind::own;
   check_input(own || !options.out.empty(),
               "{}: not a file of this program; name the file to write with --out", options.detector.model);

@@ -84,7 +84,22 @@ void ImageSource::add_folder(const std::string& input, const std::string& watche
   others_.insert(others_.end(), found.others.begin(), found.others.end());
 }
 
-std::optional<fs::path> ImageSource::next(std::stop_token stop) {
+void ImageSource::take_depth(std::chrono::milliseconds wait) {
+  with_depth_.emplace(wait);
+  std::vector<fs::path> companions;
+  std::erase_if(inputs_, [&](const std::string& input) {
+    const bool passed_over = input != "-" && with_depth_->pass_over(input);
+    if (passed_over) companions.push_back(input);
+    return passed_over;
+  });
+  check_input(!inputs_.empty() || watch_,
+              "no images: what is named belongs to images, which are to be named instead: {}",
+              count_and_names(companions));
+  std::erase_if(others_, [&](const fs::path& other) { return with_depth_->pass_over(other); });
+  if (total_ > 0) total_ = static_cast<int64_t>(inputs_.size());
+}
+
+std::optional<fs::path> ImageSource::next_named(std::stop_token stop) {
   while (!inputs_.empty() && StopSignal::number() == 0) {
     if (inputs_.front() == "-") {
       if (const auto line = lines_.next(stop)) {
@@ -102,14 +117,38 @@ std::optional<fs::path> ImageSource::next(std::stop_token stop) {
     inputs_.pop_front();
     return path;
   }
+  return std::nullopt;
+}
+
+std::optional<Picture> ImageSource::picture_of(const fs::path& file) {
+  if (!with_depth_) return Picture(file);
+  return watch_ ? with_depth_->arrive(file) : with_depth_->take(file);
+}
+
+std::optional<Picture> ImageSource::next_arrived(std::stop_token stop) {
   while (watch_) {
-    const std::optional<fs::path> path = watch_->next(
-        stop, [] { return StopSignal::number() != 0; },
-        [](const std::string& line) { fmt::print(stderr, "dinomaly: --watch: {}\n", one_line(line)); });
-    if (!path || !is_own_result(*path)) return path;
-    ++own_results_;
+    std::optional<Picture> due;
+    const auto ended = [&] {
+      if (StopSignal::number() == 0 && with_depth_) due = with_depth_->due();
+      return due || StopSignal::number() != 0;
+    };
+    const std::optional<fs::path> path = watch_->next(stop, ended, [](const std::string& line) {
+      fmt::print(stderr, "dinomaly: --watch: {}\n", one_line(line));
+    });
+    if (due || !path) return due;
+    if (is_own_result(*path))
+      ++own_results_;
+    else if (auto picture = picture_of(*path))
+      return picture;
   }
   return std::nullopt;
+}
+
+std::optional<Picture> ImageSource::next(std::stop_token stop) {
+  while (const auto path = next_named(stop)) {
+    if (auto picture = picture_of(*path)) return picture;
+  }
+  return next_arrived(stop);
 }
 
 int64_t ImageSource::other_count() const {

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "dinomaly/cli/images_with_depth.h"
 #include "dinomaly/inference/watch.h"
 
 namespace dinomaly {
@@ -35,9 +36,13 @@ class ImageSource {
   // a name of nothing.
   ImageSource(const std::vector<std::string>& inputs, const std::string& watched);
 
+  // Images come with their depth from now on, and what belongs to one is passed over (ImagesWithDepth). Throws
+  // InputError where nothing else is named.
+  void take_depth(std::chrono::milliseconds wait = depth_wait);
+
   // In the order of the command line, then what arrives in the watched folder; none after a StopSignal. One
   // thread may call it. Throws InputError where standard input names nothing and no folder is watched.
-  std::optional<std::filesystem::path> next(std::stop_token stop);
+  std::optional<Picture> next(std::stop_token stop);
   // How many images there will be; 0: unknown.
   int64_t total() const { return total_; }
   // The files of the named folders, and those that came into the watched one, that are no images: how many, and
@@ -47,9 +52,17 @@ class ImageSource {
   // How many results of this program were passed over that were named, as files or on standard input, or came into
   // the watched folder.
   int64_t own_results() const { return own_results_; }
+  // Of images with depth; to be called when next() has returned none.
+  std::string companions() const { return with_depth_ ? with_depth_->passed_over() : ""; }
+  std::vector<std::filesystem::path> waiting() const {
+    return with_depth_ ? with_depth_->waiting() : std::vector<std::filesystem::path>();
+  }
 
  private:
   void add_folder(const std::string& input, const std::string& watched);
+  std::optional<std::filesystem::path> next_named(std::stop_token stop);
+  std::optional<Picture> next_arrived(std::stop_token stop);
+  std::optional<Picture> picture_of(const std::filesystem::path& file);
 
   std::deque<std::string> inputs_;  // "-" stands for the lines of standard input
   std::vector<std::filesystem::path> others_;
@@ -58,6 +71,7 @@ class ImageSource {
   bool any_line_ = false;  // of standard input
   InputLines lines_;
   std::optional<FolderWatch> watch_;
+  std::optional<ImagesWithDepth> with_depth_;
 };
 
 // Names for the files written about images, which need not differ in name: relative to the folder they were

@@ -16,7 +16,7 @@
 #include "dinomaly/cli/image_source.h"
 #include "dinomaly/cli/prediction_writer.h"
 #include "dinomaly/cli/stop_signal.h"
-#include "dinomaly/data/pairs.h"
+#include "dinomaly/data/masks.h"
 #include "dinomaly/image/image_files.h"
 #include "dinomaly/image/result_mark.h"
 #include "dinomaly/inference/for_each_prediction.h"
@@ -115,7 +115,7 @@ std::optional<ObjectJudge> object_judge(const PredictFlags& options, const Outpu
               "--fail-on-anomaly: {} is not calibrated; run calibrate or give --threshold",
               options.detector.model);
   if (kind == ObjectKind::none) return std::nullopt;
-  return ObjectJudge(kind, detector.config().score_ratio, threshold);
+  return ObjectJudge(kind, detector.config().score_ratio, threshold, !options.watched.empty());
 }
 
 // Whether `path` is `folder` or lies in it, as far as it exists.
@@ -137,12 +137,21 @@ void check_folders(const PredictFlags& options) {
 }
 
 // Says what of the files was not judged, so that none is missed silently; whether there is any.
-bool report_not_judged(const ImageSource& source, const PredictionWriter& writer) {
+bool report_not_judged(const ImageSource& source, const PredictionWriter& writer, bool watched) {
   if (source.own_results() > 0)
     fmt::print(stderr, "dinomaly: {} of this program passed over\n",
                source.own_results() == 1 ? "1 result" : fmt::format("{} results", source.own_results()));
+  const std::string companions = source.companions();
+  if (!companions.empty())
+    fmt::print(stderr, "dinomaly: passed over, because they belong to images: {}\n", companions);
   const int64_t others = source.other_count();
   if (others > 0) fmt::print(stderr, "dinomaly: no images: {}\n", source.other_names());
+  const std::vector<std::filesystem::path> waiting = source.waiting();
+  if (!waiting.empty())
+    fmt::print(stderr, "dinomaly: not judged, since depth or image had not come yet: {}\n",
+               count_and_names(waiting));
+  check_input(writer.images() > 0 || companions.empty() || watched,
+              "no images: what is named belongs to images, which are to be named instead");
   const int64_t missed = writer.damaged() + others;
   if (missed > 0)
     fmt::print(stderr, "dinomaly: {} of {} files {} not judged\n", missed, writer.images() + others,
@@ -150,20 +159,13 @@ bool report_not_judged(const ImageSource& source, const PredictionWriter& writer
   return missed > 0;
 }
 
-// The next image, with its depth for a model that asks for it: a missing one is that image's error.
-std::optional<Picture> picture_of(const std::optional<std::filesystem::path>& image, const Config& config) {
-  if (!image) return std::nullopt;
-  Picture picture(*image);
-  if (config.with_depth) picture.depth = depth_beside(*image);
-  return picture;
-}
-
-void check_objects(const PredictFlags& options, const Inspection& inspection) {
+void check_objects(const PredictFlags& options, const Inspection& inspection, const Config& config) {
   const ObjectKind kind = object_kind(options);
   if (kind == ObjectKind::none) return;
   check_input(options.watched.empty() || kind == ObjectKind::pairs,
               "--object-by: with --watch no folder is ever complete");
   check_input(!inspection.tiling.on(), "--object-by: objects are not judged in tiles");
+  if (kind == ObjectKind::pairs) check_takes_pairs(config.image.pixels, options.detector.model);
 }
 
 int run_predict(const PredictFlags& options) {
@@ -176,7 +178,8 @@ int run_predict(const PredictFlags& options) {
   // The inspection asked for, otherwise that of the calibration: its thresholds hold for no other.
   const Inspection inspection = inspection_of(
       options.inspection, detector.calibration ? detector.calibration->inspection : Inspection{});
-  check_objects(options, inspection);
+  check_objects(options, inspection, detector.model->config());
+  if (detector.model->config().with_depth) source.take_depth();
   const OutputOptions output = output_options(options, detector.calibration, inspection);
   const Predictor predictor(*detector.model, inspection, options.detector.batch);
   if (!options.out.empty() && is_unused_folder(options.out)) mark_result_folder(options.out);
@@ -185,23 +188,23 @@ int run_predict(const PredictFlags& options) {
   if (!options.watched.empty())
     fmt::print(stderr, "dinomaly: watching {}; Ctrl-C ends it\n", options.watched);
   Progress progress("predict", source.total());
-  PredictionWriter writer({options.json  ? PredictionWriter::Lines::json
-                           : options.csv ? PredictionWriter::Lines::csv
-                                         : PredictionWriter::Lines::text,
-                           options.moved_to, output, detector.training_images.value_or(TrainingImages{}),
-                           inspection.tiling.on(), object_judge(options, output, detector, inspection)},
-                          OutputNames(options.inputs, options.watched), progress);
-  ReadAhead images(
-      [&](std::stop_token stop) { return picture_of(source.next(stop), detector.model->config()); },
-      [&](const Image& rgb) { return predictor.inputs(rgb); },
-      {.most_ahead = static_cast<size_t>(2 * options.detector.batch),
-       .pixels = predictor.pixels(),
-       .tiling = predictor.tiling()});
+  PredictionWriter writer(
+      {options.json  ? PredictionWriter::Lines::json
+       : options.csv ? PredictionWriter::Lines::csv
+                     : PredictionWriter::Lines::text,
+       options.moved_to, output, detector.training_images.value_or(TrainingImages{}), inspection.tiling.on(),
+       detector.model->config().with_depth, object_judge(options, output, detector, inspection)},
+      OutputNames(options.inputs, options.watched), progress);
+  ReadAhead images([&](std::stop_token stop) { return source.next(stop); },
+                   [&](const Image& rgb) { return predictor.inputs(rgb); },
+                   {.most_ahead = static_cast<size_t>(2 * options.detector.batch),
+                    .pixels = predictor.pixels(),
+                    .tiling = predictor.tiling()});
   for_each_prediction(predictor, images, {[&](const InputImage& image, const Prediction& prediction) {
                         writer.write(image, prediction);
                       }});
-  writer.finish();
-  const bool missed = report_not_judged(source, writer) || writer.incomplete() > 0;
+  writer.finish(StopSignal::number() != 0);
+  const bool missed = report_not_judged(source, writer, !options.watched.empty()) || writer.incomplete() > 0;
   // A watch sees files in the making and is ended on purpose: they were reported, and are no failure.
   if (writer.any_failed()) return 2;
   if (options.watched.empty()) {
@@ -230,8 +233,10 @@ void add_predict(CLI::App& app, Work& work) {
       "with "
       "those below and linked ones. Every other file is named at the end, but for hidden and system files "
       "and this program's own results.\n"
-      "A model trained on images with depth reads that of ID.png from ID_depth.png or ID_depth.tiff beside "
-      "it, that of rgb/ID.png from z/ID.tiff or xyz/ID.tiff.\n"
+      "A model trained on images with depth reads that of ID.png from ID_depth.tiff, .tif or .png beside it, "
+      "that of rgb/ID.png also from z/ID.tiff or xyz/ID.tiff (.tif, .png). Depth and mask files of images "
+      "are "
+      "passed over and counted at the end. --watch waits 10 seconds for a depth that comes after its image.\n"
       "Images are judged, and coordinates and overlays given, as people see them: turned by their EXIF "
       "orientation, unless the model was trained without. An alpha is dropped, unless it is one of the 2 or "
       "4 "
@@ -256,7 +261,9 @@ void add_predict(CLI::App& app, Work& work) {
   command->add_option(
       "--move-to", options->moved_to,
       "move each image, once its verdict is out, to DIR/good or DIR/anomalous (without a threshold: to "
-      "DIR); none is overwritten, and one that was not judged stays");
+      "DIR); none is overwritten, and one that was not judged stays. Its depth and mask files go with it. "
+      "With "
+      "--object-by all images of an object are moved by its verdict, once that is out, and stay without one");
   command->add_flag("--fail-on-anomaly", options->fail_on_anomaly, "exit status 1 if any image is anomalous");
   command->add_option("--threshold", options->threshold,
                       "scores above this are anomalous (default: the calibrated threshold)");
@@ -267,8 +274,9 @@ void add_predict(CLI::App& app, Work& work) {
       "--object-by", options->object_by,
       "folder: the images of a folder show one object; after all images a line for each object follows, "
       "whose score is that of all its maps together. pair: an RGB and an infrared image, RGB/../ID.png and "
-      "Infrared/../ID.png or ID.png and ID_infrared.png, whose scores add up; a line follows once both are "
-      "judged");
+      "Infrared/../ID.png or ID.png and ID_infrared.png (in small letters or capitals), whose scores add up; "
+      "a "
+      "line follows once both are judged");
   command->add_option(
       "--object-threshold", options->object_threshold,
       "objects with scores above this are anomalous (default: the calibrated one of such objects; for "

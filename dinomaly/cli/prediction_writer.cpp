@@ -8,6 +8,7 @@
 #include "dinomaly/base/json_text.h"
 #include "dinomaly/base/move_file.h"
 #include "dinomaly/base/program.h"
+#include "dinomaly/data/companions.h"
 #include "tensor/io/printable.h"
 
 namespace dinomaly {
@@ -40,11 +41,14 @@ void PredictionWriter::write(const InputImage& image, const Prediction& predicti
   progress_.advance();
   flush_output();
   for (const std::string& why : verdict.unwritten) fail(why);
-  if (!options_.moved_to.empty() && verdict.error.empty()) move(verdict);
+  if (!options_.objects && verdict.error.empty())
+    move(verdict.path, verdict.threshold.has_value(), verdict.anomalous);
 }
 
-void PredictionWriter::finish() {
-  if (options_.objects) {
+void PredictionWriter::finish(bool stopped) {
+  if (options_.objects && stopped && options_.objects->kind() == ObjectKind::views) {
+    complain("stopped: objects have no verdict, since not all of their images were judged");
+  } else if (options_.objects) {
     for (const ObjectVerdict& verdict : options_.objects->verdicts()) print(verdict);
   }
   flush_output();
@@ -53,12 +57,18 @@ void PredictionWriter::finish() {
 
 void PredictionWriter::print(const ObjectVerdict& verdict) {
   progress_.make_room();
-  fmt::print("{}\n", options_.lines == Lines::json  ? json_text(to_json(verdict))
-                     : options_.lines == Lines::csv ? to_csv(verdict)
-                                                    : to_text(verdict));
+  if (!verdict.repeated) {
+    fmt::print("{}\n", options_.lines == Lines::json  ? json_text(to_json(verdict))
+                       : options_.lines == Lines::csv ? to_csv(verdict)
+                                                      : to_text(verdict));
+    flush_output();
+  }
   anomalous_ |= verdict.anomalous;
   incomplete_ += verdict.incomplete;
   if (verdict.incomplete) complain(verdict.error);
+  if (!verdict.error.empty()) return;
+  for (const std::filesystem::path& image : verdict.files)
+    move(image, verdict.threshold.has_value(), verdict.anomalous);
 }
 
 void PredictionWriter::print(const Verdict& verdict) {
@@ -82,11 +92,16 @@ void PredictionWriter::fail(const std::string& why) {
   complain(why);
 }
 
-void PredictionWriter::move(const Verdict& verdict) {
+void PredictionWriter::move(const std::filesystem::path& image, bool decided, bool anomalous) {
+  if (options_.moved_to.empty()) return;
   std::filesystem::path folder = options_.moved_to;
-  if (verdict.threshold) folder /= verdict.anomalous ? "anomalous" : "good";
+  if (decided) folder /= anomalous ? "anomalous" : "good";
+  const std::filesystem::path to = folder / names_.relative(image);
   try {
-    move_file(verdict.path, folder / names_.relative(verdict.path));
+    if (options_.with_depth)
+      move_with_companions(image, to);
+    else
+      move_file(image, to);
   } catch (const InputError& error) {
     fail(error.what());
   }

@@ -24,6 +24,7 @@ class PredictionWriter {
     OutputOptions output;
     TrainingImages training_images;
     bool tiled = false;
+    bool with_depth = false;                  // images are moved with what belongs to them (companions.h)
     std::optional<ObjectJudge> objects = {};  // none: images are not judged as objects
   };
   // Prints the header of a CSV. `progress` must outlive the writer.
@@ -31,14 +32,15 @@ class PredictionWriter {
 
   // Prints the verdict, or the image's error, and whatever went wrong with files, a line each.
   void write(const InputImage& image, const Prediction& prediction);
-  // Prints the verdicts on objects that have not come out yet, and counts the warnings that were left out.
-  void finish();
+  // Prints the verdicts on objects that have not come out yet, and counts the warnings that were left out. `stopped`:
+  // not all images of folders have come, so that those have none.
+  void finish(bool stopped);
 
   bool any_anomalous() const { return anomalous_; }
   // Images that came, and those of them that could not be read or judged.
   int64_t images() const { return images_; }
   int64_t damaged() const { return damaged_; }
-  int64_t incomplete() const { return incomplete_; }  // objects of which an image is missing
+  int64_t incomplete() const { return incomplete_; }  // objects that lack an image or have one too many
   // Whether a whole image was not judged, a file not written or an image not moved.
   bool any_failed() const { return failed_; }
 
@@ -47,7 +49,8 @@ class PredictionWriter {
   void print(const ObjectVerdict& verdict);
   void complain(const std::string& line);
   void fail(const std::string& why);
-  void move(const Verdict& verdict);
+  // Into the folder of the verdict.
+  void move(const std::filesystem::path& image, bool decided, bool anomalous);
 
   Options options_;
   OutputNames names_;

@@ -60,11 +60,20 @@ Tensor load_sample_mask(const Sample& sample, int64_t width, int64_t height, con
   return preprocess_mask(load_sample_mask_image(sample, width, height), config, map_size, above);
 }
 
+void check_takes_pairs(const PixelRules& rules, const std::string& name) {
+  check_input(rules.channels == 3,
+              "{}: pairs of an RGB and an infrared image are read with 3 channels, not {}", name,
+              rules.channels);
+}
+
+void check_takes_pairs(const PixelRules& rules, const std::vector<Sample>& samples) {
+  for (const Sample& sample : samples) {
+    if (sample.grouping == Grouping::rgb_and_infrared) check_takes_pairs(rules, sample.image.string());
+  }
+}
+
 void verify_images(const std::vector<Sample>& samples, const PixelRules& rules, const ReadLimits& limits) {
-  for (const Sample& sample : samples)
-    check_input(sample.grouping != Grouping::rgb_and_infrared || rules.channels == 3,
-                "{}: pairs of an RGB and an infrared image are read with 3 channels, not {}",
-                sample.image.string(), rules.channels);
+  check_takes_pairs(rules, samples);
   for_each_in_parallel(samples.size(), [&](size_t i) {
     const ImageSize size = decoded_size(samples[i], rules, limits);
     if (samples[i].mask) load_sample_mask_image(samples[i], size.width, size.height);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "dinomaly/base/framework.h"
@@ -21,9 +22,13 @@ Image load_sample_mask_image(const Sample& sample, int64_t width, int64_t height
 Tensor load_sample_mask(const Sample& sample, int64_t width, int64_t height, const ImageConfig& config,
                         int64_t map_size);
 
+// Pairs of an RGB and an infrared image are both read as RGB: throws InputError naming `name` where the rules ask for
+// other than three channels. The second does so for samples that are pairs.
+void check_takes_pairs(const PixelRules& rules, const std::string& name);
+void check_takes_pairs(const PixelRules& rules, const std::vector<Sample>& samples);
+
 // Decodes every image and mask once, so that a damaged file, or one beyond `limits`, is reported before hours of
-// training and not after them. Throws the InputError of the first that is, and for pairs of an RGB and an infrared image
-// where the rules ask for other than three channels.
+// training and not after them. Throws the InputError of the first that is, and as check_takes_pairs().
 void verify_images(const std::vector<Sample>& samples, const PixelRules& rules = {},
                    const ReadLimits& limits = {});
 

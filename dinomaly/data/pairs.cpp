@@ -102,6 +102,29 @@ Category read_3d_category(const fs::path& folder, const std::string& name, Notes
   return category;
 }
 
+// Point clouds are prepared, depth maps are not: a few of one kind among the other would be judged unlike them.
+void note_depth_kinds(Dataset& dataset) {
+  std::vector<fs::path> clouds, maps;
+  for (const Category& category : dataset.categories) {
+    for (const std::vector<Sample>* part : {&category.train, &category.test}) {
+      for (const Sample& sample : *part)
+        (is_point_cloud(*sample.depth) ? clouds : maps).push_back(*sample.depth);
+    }
+  }
+  if (clouds.empty()) return;
+  dataset.notes.push_back("point clouds are prepared as they are read: of each only the object is left");
+  if (maps.empty()) return;
+  const bool few_maps = maps.size() <= clouds.size();
+  const std::vector<fs::path>& few = few_maps ? maps : clouds;
+  dataset.notes.push_back(
+      fmt::format("{} of {} depth files {}, unlike the others; a depth map is taken as it is, with its "
+                  "background; the first: {}",
+                  few.size(), clouds.size() + maps.size(),
+                  few.size() == 1 ? (few_maps ? "is a depth map" : "is a point cloud")
+                                  : (few_maps ? "are depth maps" : "are point clouds"),
+                  few.front().string()));
+}
+
 bool marks_anything(const fs::path& mask) {
   const std::unique_ptr<PixelRows> rows = open_pixels(mask);
   const PixelLayout& layout = rows->layout();
@@ -238,26 +261,19 @@ bool is_eyecandies(const fs::path& category) {
                      [](const fs::path& image) { return image.stem().string().ends_with(photograph); });
 }
 
-fs::path depth_beside(const fs::path& image) {
-  const fs::path folder = image.parent_path();
-  std::string id = image.stem().string();
-  if (folder.filename() == "rgb") return depth_folder_3d(folder.parent_path()) / (id + ".tiff");
-  if (id.ends_with(photograph)) id.resize(id.size() - photograph.size());
-  std::error_code error;
-  const fs::path tiff = folder / (id + "_depth.tiff");
-  return fs::exists(tiff, error) ? tiff : folder / (id + "_depth.png");
-}
-
 PairMember pair_member(const fs::path& image) {
-  const std::string suffix = "_infrared", stem = image.stem().string();
-  if (stem.ends_with(suffix) && stem != suffix)
-    return {image.parent_path() / stem.substr(0, stem.size() - suffix.size()), true};
-  std::vector<fs::path> parts(image.begin(), image.end());
-  parts.back() = image.stem();
-  const auto sensor = std::find_if(parts.rbegin(), parts.rend(),
-                                   [](const fs::path& part) { return part == "Infrared" || part == "RGB"; });
-  const bool infrared = sensor != parts.rend() && *sensor == "Infrared";
-  if (infrared) *sensor = "RGB";
+  const fs::path path = image.lexically_normal();
+  const std::string suffix = "_infrared", stem = path.stem().string();
+  if (lower(stem).ends_with(suffix) && stem.size() > suffix.size())
+    return {path.parent_path() / stem.substr(0, stem.size() - suffix.size()), true};
+  std::vector<fs::path> parts(path.begin(), path.end());
+  parts.back() = path.stem();
+  const auto sensor = std::find_if(parts.rbegin(), parts.rend(), [](const fs::path& part) {
+    const std::string name = lower(part.string());
+    return name == "infrared" || name == "rgb";
+  });
+  const bool infrared = sensor != parts.rend() && lower(sensor->string()) == "infrared";
+  if (sensor != parts.rend()) *sensor = "RGB";
   fs::path object;
   for (const fs::path& part : parts) object /= part;
   return {object, infrared};
@@ -265,12 +281,13 @@ PairMember pair_member(const fs::path& image) {
 
 Dataset read_mvtec_3d(const fs::path& root, const std::vector<std::string>& categories) {
   Dataset dataset = read_categories(root, categories, is_mvtec_3d, read_3d_category);
-  if (is_point_cloud(*dataset.categories.at(0).train.at(0).depth))
-    dataset.notes.push_back("point clouds are prepared as they are read: of each only the object is left");
+  note_depth_kinds(dataset);
   return dataset;
 }
 Dataset read_eyecandies(const fs::path& root, const std::vector<std::string>& categories) {
-  return read_categories(root, categories, is_eyecandies, read_candy_category);
+  Dataset dataset = read_categories(root, categories, is_eyecandies, read_candy_category);
+  note_depth_kinds(dataset);
+  return dataset;
 }
 Dataset read_mulsen(const fs::path& root, const std::vector<std::string>& categories) {
   return read_categories(root, categories, is_mulsen, read_mulsen_category);

@@ -25,20 +25,17 @@ bool is_mvtec_3d(const std::filesystem::path& category);
 Dataset read_eyecandies(const std::filesystem::path& root, const std::vector<std::string>& categories = {});
 bool is_eyecandies(const std::filesystem::path& category);
 
-// Where the depth of an image lies that stands in no data set: as in MVTec 3D-AD for .../rgb/ID.png, as in
-// Eyecandies for N_image_4.png, and otherwise beside it as ID_depth.png or ID_depth.tiff. The file need not exist.
-std::filesystem::path depth_beside(const std::filesystem::path& image);
-
 // MulSen-AD (Li et al., CVPR 2025; github.com/ZZZBBBZZZ/MulSen-AD): ROOT/CATEGORY/{RGB,Infrared}/train/N.png,
 // test/DEFECT/N.png (or test/good), GT/DEFECT/N.png. A sensor need not see a defect: RGB/GT/DEFECT/data.csv has a
 // line for each object, in the order of their numbers, whose second and third fields say 1 where its RGB and its
 // infrared image is anomalous; without it an image is anomalous if it has a mask. Point clouds are not used.
 struct PairMember {
-  std::filesystem::path object;  // the RGB image's path without its extension
+  std::filesystem::path
+      object;  // the RGB image's path without its extension, "." and ".."; its folder is called RGB
   bool infrared = false;
 };
 // Which object an image shows that stands in no data set, and by which sensor: as in MulSen-AD for .../RGB/... and
-// .../Infrared/..., otherwise ID.png and ID_infrared.png beside each other.
+// .../Infrared/..., otherwise ID.png and ID_infrared.png beside each other; all in small letters or capitals.
 PairMember pair_member(const std::filesystem::path& image);
 
 Dataset read_mulsen(const std::filesystem::path& root, const std::vector<std::string>& categories = {});

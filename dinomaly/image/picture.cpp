@@ -62,6 +62,7 @@ Image cut_strip(const Image& image, const Strip& strip, const std::filesystem::p
 }
 
 Image load_picture(const Picture& picture, const PixelRules& rules) {
+  check_input(picture.fault.empty(), "{}", picture.fault);
   check_input(!picture.depth || rules.channels == 3, "{}: images with depth are read with 3 channels, not {}",
               picture.path.string(), rules.channels);
   Image image = load_image(picture.path, rules);

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <string>
 #include <utility>
 
 #include "dinomaly/image/image.h"
@@ -24,6 +25,7 @@ struct Picture {
   std::filesystem::path path;
   std::optional<Strip> strip;                       // none: the whole file
   std::optional<std::filesystem::path> depth = {};  // of the same scene: load_depth() or load_point_cloud()
+  std::string fault = {};                           // not empty: why it cannot be read, known beforehand
 };
 
 // The image in RGB, for people: of three channels and more the first three, of one or two the first as grey.
@@ -34,7 +36,7 @@ Image cut_strip(const Image& image, const Strip& strip, const std::filesystem::p
 
 // load_image() of the file, and what the picture takes of it. With depth there are six channels: those of the
 // image, black where the depth has none, and those of depth_picture(). With a point cloud that is what prepare_scene()
-// makes of both, larger if they are no square of a multiple of 100. Throws InputError as the readers of both do, where
+// makes of both, larger if they are no square of a multiple of 100. Throws InputError as the readers of both do, its fault, where
 // image and depth differ in size, and with depth where `rules` do not ask for RGB.
 Image load_picture(const Picture& picture, const PixelRules& rules = {});
 

@@ -45,7 +45,7 @@ InputImage ReadAhead::read(const Picture& picture) const {
   image.channels = options_.pixels.channels;
   const PixelRules in_colour = options_.pixels.in_colour();
   try {
-    if (picture.strip || picture.depth) {
+    if (picture.strip || picture.depth || !picture.fault.empty()) {
       image.rgb = load_picture(picture, picture.depth ? options_.pixels : in_colour);
     } else {
       const ReadLimits& whole = options_.whole;

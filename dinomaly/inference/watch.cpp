@@ -31,6 +31,8 @@ constexpr uint32_t watched_events =
 
 bool is_hidden(const std::string& name) { return name.starts_with('.'); }
 
+}  // namespace
+
 bool is_whole(const std::filesystem::path& path) {
   try {
     check_image_file(path, read_file(path, most_file_bytes));
@@ -39,8 +41,6 @@ bool is_whole(const std::filesystem::path& path) {
     return false;
   }
 }
-
-}  // namespace
 
 FolderWatch::FolderWatch(const std::filesystem::path& folder) : folder_(folder) {
   std::error_code error;

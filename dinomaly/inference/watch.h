@@ -18,6 +18,9 @@ struct inotify_event;
 
 namespace dinomaly {
 
+// Whether the file is an image with all of its bytes (check_image_file()).
+bool is_whole(const std::filesystem::path& path);
+
 class FolderWatch {
  public:
   // Watches the folder and those below it, also those that come later, from now on; what is in them already is not

@@ -84,6 +84,7 @@ Dataset open_dataset(const TrainOptions& options) {
   PixelRules pixels = options.config.image.pixels;
   if (pixels.channels == 0) pixels.channels = 3;  // no encoder has completed the options yet
   for (const Category& category : dataset.categories) {
+    check_takes_pairs(pixels, category.train);
     verify_images(category.test, pixels);
     // Those of a later model would be read when the models before it have been trained.
     if (options.separate && dataset.categories.size() > 1) verify_images(category.train, pixels);

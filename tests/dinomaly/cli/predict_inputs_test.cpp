@@ -70,13 +70,13 @@ TEST_CASE("image files: names and folders") {
   const std::string empty = (folder / "empty").string();
   ImageSource watched({empty}, empty);
   write_file(folder / "empty/new.png", encode_png(Image(2, 2, 3)));
-  CHECK(watched.next({}) == folder / "empty/new.png");
+  CHECK(watched.next({})->path == folder / "empty/new.png");
   fs::remove(folder / "empty/new.png");
   CHECK(one_line_with(input_error([&] { ImageSource({empty}, ""); }), "no images"));
   {
     ImageSource stopped({"a.png", "b.png"}, "");
     const StopSignal signals;
-    CHECK(stopped.next({}) == "a.png");
+    CHECK(stopped.next({})->path == "a.png");
     raise(SIGINT);
     CHECK_FALSE(stopped.next({}));
   }

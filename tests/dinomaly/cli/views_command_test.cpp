@@ -128,7 +128,7 @@ TEST_CASE("views: MVTec 3D-AD is trained on with its depth, which the model then
   fs::copy(bagel / "test/good/rgb/0.png", folder / "part.png");
   const Outcome missing = run_dinomaly(folder, predict + (folder / "part.png").string());
   CHECK(missing.status == 2);
-  CHECK(contains(missing.error, "part_depth.png"));
+  CHECK(contains(missing.error, "there is no part_depth.tiff, .tif or .png beside it"));
   const json example = config_of_example(folder);
   CHECK((example.at("with_depth") == true && example.at("bottleneck_lr_factor") == 1));
   write_file(bagel / "test/hole/xyz/0.tiff", "no depth");
@@ -196,6 +196,36 @@ TEST_CASE("views: MulSen-AD is trained on in pairs, and an object's scores add u
   check_refused(folder, predict + "--object-by folder", "no threshold for objects by folder");
   check_refused(folder, predict + "--object-threshold 1", "--object-threshold: needs --object-by");
   check_refused(folder, predict + "--object-by boxes", "'boxes' is neither folder nor pair");
+  for (const std::string sensor : {"RGB", "Infrared"}) {
+    fs::create_directories(folder / ("in/" + sensor));
+    fs::copy(folder / ("data/cube/" + sensor + "/test/hole"), folder / ("in/" + sensor + "/hole"));
+  }
+  fs::remove(folder / "in/Infrared/hole/1.png");
+  // Each image alone would be anomalous.
+  const Outcome moved = run_dinomaly(
+      folder,
+      fmt::format("predict {} {}/in --object-by pair --threshold 0 --object-threshold 1000 --move-to {}/done",
+                  model, folder.path().string(), folder.path().string()));
+  CHECK(moved.status == 2);  // one pair is no pair
+  for (const char* name : {"RGB/hole/0.png", "Infrared/hole/0.png"}) {
+    CHECK(fs::exists(folder / "done/good" / name));
+    CHECK_FALSE(fs::exists(folder / "in" / name));
+  }
+  CHECK(fs::exists(folder / "in/RGB/hole/1.png"));
+  const auto grey = [&] {
+    Config config;
+    config.image.pixels.channels = 1;
+    config.image.crop_h = config.image.crop_w = config.image.resize_h = config.image.resize_w = 56;
+    EncoderConfig shape = tiny_encoder().config;
+    shape.channels = 1;
+    return std::make_unique<Dinomaly>(shape, config);
+  }();
+  save_model(folder / "grey", *grey, grey->encoder().config());
+  const std::string refusal = ": pairs of an RGB and an infrared image are read with 3 channels, not 1";
+  check_refused(folder, fmt::format("calibrate {}/grey {} --force", folder.path().string(), data), refusal);
+  check_refused(folder, fmt::format("predict {0}/grey {0}/in --object-by pair", folder.path().string()),
+                refusal);
+  check_refused(folder, small_run(folder, "more") + "--channels 1", refusal);
   const Outcome alone = run_dinomaly(
       folder, fmt::format("predict {} {}/cube/RGB/test/hole/0.png --object-by pair", model, data));
   CHECK(alone.status == 2);
@@ -231,6 +261,14 @@ TEST_CASE("views: predict judges the images of a folder as one object, after the
     CHECK(object["anomalous"] == true);
   }
   CHECK(run_dinomaly(folder, flags + " --fail-on-anomaly").status == 1);
+  fs::create_directories(folder / "in");
+  fs::copy(folder / "data/wood/test/good", folder / "in/object");
+  run_well(folder,
+           fmt::format("predict {0}/model {0}/in --object-by folder --threshold 0 --object-threshold 1000 "
+                       "--move-to {0}/done",
+                       folder.path().string()));
+  CHECK(fs::exists(folder / "done/good/object/000.png"));
+  CHECK(fs::is_empty(folder / "in/object"));
   const std::string alone = fmt::format(
       "predict {0}/model {0}/data/wood/test/good/000.png --object-by folder", folder.path().string());
   // The score of an object of one image is that of the image.

@@ -7,6 +7,7 @@
 #include "dinomaly/base/framework.h"
 #include "dinomaly/data/layout.h"
 #include "dinomaly/image/image.h"
+#include "tests/dinomaly/drawn_scene.h"
 #include "tests/support.h"
 
 namespace dinomaly {
@@ -69,6 +70,23 @@ TEST_CASE("pairs: MVTec 3D-AD, as published and with prepared depth") {
   CHECK(one_line_with(input_error([&] { read_dataset(tree.root, {"bagle"}); }), "bagle"));
 }
 
+TEST_CASE("pairs: a depth map among point clouds is counted and named") {
+  const PairTree tree;
+  for (const char* id : {"0", "1", "2"}) {
+    tree.add({fmt::format("bagel/train/good/rgb/{}.png", id)});
+    DrawnScene(8, 8).write_cloud(tree.root / fmt::format("bagel/train/good/xyz/{}.tiff", id));
+  }
+  REQUIRE(read_dataset(tree.root).notes.size() == 1);
+  CHECK(contains(read_dataset(tree.root).notes[0], "point clouds are prepared"));
+  const fs::path second = tree.root / "bagel/train/good/xyz/1.tiff";
+  write_tiff(second, {.width = 1, .bits = 32, .format = SAMPLEFORMAT_IEEEFP},
+             {std::string("\0\0\x80\x3f", 4)});
+  REQUIRE(read_dataset(tree.root).notes.size() == 2);
+  CHECK(one_line_with(read_dataset(tree.root).notes[1],
+                      "1 of 3 depth files is a depth map, unlike the others"));
+  CHECK(contains(read_dataset(tree.root).notes[1], "xyz/1.tiff"));
+}
+
 TEST_CASE("pairs: Eyecandies; the mask says whether an object is good") {
   const PairTree tree;
   const auto candy = [&](const std::string& part, const std::string& id) {
@@ -93,17 +111,6 @@ TEST_CASE("pairs: Eyecandies; the mask says whether an object is good") {
   CHECK(one_line_with(tree.error(), "001_image_4.png: its partner"));
 }
 
-TEST_CASE("pairs: the depth of an image that stands in no data set") {
-  const PairTree tree;
-  CHECK(depth_beside(tree.root / "rgb/7.png") == tree.root / "xyz/7.tiff");
-  tree.add({"z/7.tiff"});
-  CHECK(depth_beside(tree.root / "rgb/7.png") == tree.root / "z/7.tiff");
-  CHECK(depth_beside(tree.root / "03_image_4.png") == tree.root / "03_depth.png");
-  CHECK(depth_beside(tree.root / "a.jpg") == tree.root / "a_depth.png");
-  tree.add({"a_depth.tiff"});
-  CHECK(depth_beside(tree.root / "a.jpg") == tree.root / "a_depth.tiff");
-}
-
 TEST_CASE("pairs: the object and sensor of an image that stands in no data set") {
   const auto member = [](const char* path) {
     const PairMember found = pair_member(path);
@@ -117,6 +124,11 @@ TEST_CASE("pairs: the object and sensor of an image that stands in no data set")
   CHECK(member("a/7.png") == "a/7");
   CHECK(member("Infrared/1.png") == "RGB/1 infrared");
   CHECK(member("_infrared.png") == "_infrared");
+  CHECK(member("set/infrared/7.png") == "set/RGB/7 infrared");
+  CHECK(member("set/rgb/7.png") == "set/RGB/7");
+  CHECK(member("a/7_Infrared.PNG") == "a/7 infrared");
+  CHECK(member("a/../a//7.png") == "a/7");
+  CHECK(member("./a/b/../7_infrared.png") == "a/7 infrared");
 }
 
 TEST_CASE("pairs: MulSen-AD; each sensor has its own label") {

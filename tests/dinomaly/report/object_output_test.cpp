@@ -86,6 +86,45 @@ TEST_CASE("object judge: the scores of a pair add up, and its verdict comes with
   CHECK(judge.verdicts().empty());
 }
 
+TEST_CASE("object judge: a second image of a sensor after the verdict is said once, not a second object") {
+  ObjectJudge judge(ObjectKind::pairs, 0.02, 1.2);
+  judge.add(image_at("a.png"), with_marks(1));
+  CHECK(judge.add(image_at("a_infrared.png"), with_marks(1)).value().score == 1);
+  const auto second = judge.add(image_at("a_infrared.tiff"), with_marks(1));
+  REQUIRE(second);
+  CHECK(second->repeated);
+  CHECK(second->incomplete);
+  CHECK(one_line_with(second->error, "a: a_infrared.png and a_infrared.tiff are both its infrared image"));
+  CHECK(judge.verdicts().empty());
+  judge.add(image_at("b_infrared.png"), with_marks(1));
+  judge.add(image_at("b_infrared.tiff"), with_marks(1));
+  REQUIRE(judge.verdicts().size() == 1);
+  CHECK(
+      contains(judge.verdicts()[0].error, "b_infrared.png and b_infrared.tiff are both its infrared image"));
+  CHECK(contains(to_text(judge.verdicts()[0]), "b  (two images of one sensor)"));
+}
+
+TEST_CASE("object judge: a watched pair whose files are gone may come once more") {
+  ObjectJudge judge(ObjectKind::pairs, 0.02, 1.2, true);
+  for (const char* ending : {".png", ".tiff"}) {
+    judge.add(image_at(fmt::format("a{}", ending).c_str()), with_marks(1));
+    CHECK(judge.add(image_at(fmt::format("a_infrared{}", ending).c_str()), with_marks(1)).value().score == 1);
+  }
+}
+
+TEST_CASE("object judge: ways to one file that differ in their dots are one") {
+  ObjectJudge pairs(ObjectKind::pairs, 0.02, 1.2);
+  pairs.add(image_at("in/../in/a.png"), with_marks(1));
+  const std::string whole = (std::filesystem::current_path() / "in/a_infrared.png").string();
+  CHECK(pairs.add(image_at(whole.c_str()), with_marks(1)));
+  ObjectJudge views(ObjectKind::views, 0.02, 1.2);
+  for (const char* path : {"in/a/1.png", "./in/a/2.png", "in/b/../a/3.png"})
+    views.add(image_at(path), with_marks(1));
+  REQUIRE(views.verdicts().size() == 1);
+  CHECK(views.verdicts()[0].name == "in/a");
+  CHECK(views.verdicts()[0].files.size() == 3);
+}
+
 TEST_CASE("object judge: a pair without one of its images, or with two of a sensor, has no verdict") {
   ObjectJudge judge(ObjectKind::pairs, 0.02, 1.2);
   judge.add(image_at("a.png"), with_marks(1));
@@ -98,7 +137,7 @@ TEST_CASE("object judge: a pair without one of its images, or with two of a sens
   judge.add(image_at("e.png"), with_marks(1));
   judge.add(image_at("e.jpg"), with_marks(1));
   CHECK(judge.add(image_at("e_infrared.png"), with_marks(0)).value().error ==
-        "e.png and e.jpg are both its RGB image");
+        "e: e.png and e.jpg are both its RGB image");
   const std::vector<ObjectVerdict> verdicts = judge.verdicts();
   REQUIRE(verdicts.size() == 2);
   CHECK(verdicts[0].incomplete);

@@ -1,0 +1,96 @@
+#include "dinomaly/cli/images_with_depth.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <system_error>
+
+#include "dinomaly/inference/watch.h"
+
+namespace dinomaly {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+std::string count_of(int64_t count, const char* one, const char* several) {
+  return fmt::format("{} {}", count, count == 1 ? one : several);
+}
+
+// Whether there is nothing left to wait for.
+bool has_partner(const fs::path& file) {
+  if (const auto companion = companion_by_name(file)) return companion->has_image;
+  const auto depth = depth_of(file);
+  return depth && is_whole(*depth);
+}
+
+Picture without_image(const fs::path& file, const Companion& companion) {
+  Picture picture(companion.image);
+  picture.fault =
+      fmt::format("{}: the {} of an image that is missing: {} (.png, .jpg, ...)", file.string(),
+                  companion.kind == CompanionKind::mask ? "mask" : "depth", companion.image.string());
+  return picture;
+}
+
+}  // namespace
+
+bool ImagesWithDepth::pass_over(const fs::path& file) {
+  const auto companion = companion_by_name(file);
+  if (!companion || !companion->has_image) return false;
+  ++counts_[companion->kind];
+  return true;
+}
+
+std::optional<Picture> ImagesWithDepth::take(const fs::path& file) {
+  if (pass_over(file)) return std::nullopt;
+  const auto companion = companion_by_name(file);
+  return companion ? without_image(file, *companion) : picture_with_depth(file);
+}
+
+std::optional<Picture> ImagesWithDepth::arrive(const fs::path& file) {
+  std::erase_if(waiting_, [&](const Waiting& other) { return other.file == file; });
+  if (has_partner(file)) return take(file);
+  waiting_.push_back({file, Clock::now() + wait_});
+  return std::nullopt;
+}
+
+std::optional<Picture> ImagesWithDepth::due() {
+  for (auto waiting = waiting_.begin(); waiting != waiting_.end();) {
+    const bool late = waiting->until <= Clock::now();
+    if (!late && !has_partner(waiting->file)) {
+      ++waiting;
+      continue;
+    }
+    const fs::path file = waiting->file;
+    waiting = waiting_.erase(waiting);
+    std::error_code ignored;
+    // A depth that moved away with its image needs none.
+    if (companion_by_name(file) && !fs::exists(file, ignored)) continue;
+    std::optional<Picture> picture = take(file);
+    if (picture && !picture->fault.empty())
+      picture->fault += fmt::format(" (waited {:.2g} seconds)", std::chrono::duration<double>(wait_).count());
+    if (picture) return picture;
+  }
+  return std::nullopt;
+}
+
+std::string ImagesWithDepth::passed_over() const {
+  std::string text;
+  const auto add = [&](CompanionKind kind, const char* one, const char* several) {
+    const auto found = counts_.find(kind);
+    if (found == counts_.end()) return;
+    text += (text.empty() ? "" : ", ") + count_of(found->second, one, several);
+  };
+  add(CompanionKind::depth, "depth file", "depth files");
+  add(CompanionKind::mask, "mask", "masks");
+  add(CompanionKind::rendering, "other rendering", "other renderings");
+  return text;
+}
+
+std::vector<fs::path> ImagesWithDepth::waiting() const {
+  std::vector<fs::path> files;
+  for (const Waiting& waiting : waiting_) files.push_back(waiting.file);
+  return files;
+}
+
+}  // namespace dinomaly
