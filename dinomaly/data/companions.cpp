@@ -25,8 +25,8 @@ struct CompanionPlace {
 
 const std::string candy_photograph = "_image_4";
 constexpr std::array depth_endings{".tiff", ".tif", ".png"};
-constexpr std::array picture_endings{".png",  ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".npy",
-                                     ".ppm",  ".pgm", ".pnm",  ".pbm", ".jpe",  ".jfif", ".dib", ""};
+constexpr std::array picture_endings{".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".npy",
+                                     ".ppm", ".pgm", ".pnm",  ".pbm", ".jpe",  ".jfif", ".dib", ""};
 constexpr std::array other_endings{".exr", ".pfm", ".mat", ".ply", ".pcd", ".yaml", ".json"};
 
 bool is_file(const fs::path& path) {
@@ -66,9 +66,8 @@ ImageName parted(const fs::path& image) {
 }
 
 // In which order depth is looked for; longer suffixes before those they end in.
-const std::vector<CompanionPlace> in_folders{{CompanionKind::depth, "z", ""},
-                                    {CompanionKind::depth, "xyz", ""},
-                                    {CompanionKind::mask, "gt", ""}};
+const std::vector<CompanionPlace> in_folders{
+    {CompanionKind::depth, "z", ""}, {CompanionKind::depth, "xyz", ""}, {CompanionKind::mask, "gt", ""}};
 const std::vector<CompanionPlace> depth_place{{CompanionKind::depth, "", "_depth"}};
 const std::vector<CompanionPlace> of_candies{
     {CompanionKind::mask, "", "_bumps_mask"},     {CompanionKind::mask, "", "_colors_mask"},
@@ -164,7 +163,7 @@ std::string missing_depth(const fs::path& image) {
 Picture picture_with_depth(const fs::path& image) {
   Picture picture(image);
   picture.depth = depth_of(image);
-  if (!picture.depth) picture.fault = missing_depth(image);
+  if (!picture.depth && is_file(image)) picture.fault = missing_depth(image);
   return picture;
 }
 

@@ -22,7 +22,7 @@ std::optional<std::filesystem::path> depth_of(const std::filesystem::path& image
 // One line: where depth_of() looks, and what is there that is not read as depth.
 std::string missing_depth(const std::filesystem::path& image);
 
-// With its depth, or with what is wrong: missing_depth().
+// With its depth, or with what is wrong: missing_depth(). Of an image that is missing itself its reader says so.
 Picture picture_with_depth(const std::filesystem::path& image);
 
 enum class CompanionKind { depth, mask, rendering };

@@ -57,7 +57,8 @@ TEST_CASE("predict with depth: what belongs to an image is passed over and count
   const Outcome outcome = run_well(folder, predict);
   CHECK(lines_of(outcome.out) == 3);
   CHECK_MESSAGE(outcome.error ==
-                    "dinomaly: passed over, because they belong to images: 3 depth files, 2 masks, 3 other renderings\n",
+                    "dinomaly: passed over, because they belong to images: 3 depth files, 2 masks, 3 other "
+                    "renderings\n",
                 outcome.error);
   const Outcome objects = run_well(folder, predict + " --object-by folder");
   CHECK_MESSAGE(lines_of(objects.out) == 6, objects.out);
@@ -69,17 +70,19 @@ TEST_CASE("predict with depth: what belongs to an image is passed over and count
   const Outcome wrong = run_dinomaly(folder, predict);
   CHECK(wrong.status == 2);
   CHECK(lines_of(wrong.out) == 2);
-  for (const char* line : {"xyz/7.tiff: the depth of an image that is missing", "gt/7.png: the mask of an image that is",
-                           "side/c_depth.tiff: the depth of an image that is missing",
-                           "side/b.png: its depth is missing: there is no b_depth.tiff", "(b_depth.npy is not read",
-                           "dinomaly: 4 of 6 files were not judged"})
+  for (const char* line :
+       {"xyz/7.tiff: the depth of an image that is missing", "gt/7.png: the mask of an image that is",
+        "side/c_depth.tiff: the depth of an image that is missing",
+        "side/b.png: its depth is missing: there is no b_depth.tiff", "(b_depth.npy is not read",
+        "dinomaly: 4 of 6 files were not judged"})
     CHECK_MESSAGE(contains(wrong.error, line), wrong.error);
 
   const std::string depth = (folder / "in/side/a_depth.tiff").string();
   check_refused(folder, fmt::format("predict {}/model {}", folder.path().string(), depth),
                 "no images: what is named belongs to images, which are to be named instead: 1: a_depth.tiff");
   write_file(folder / "names", depth + "\n");
-  const Outcome named = run_dinomaly(folder, fmt::format("predict {0}/model - <{0}/names", folder.path().string()));
+  const Outcome named =
+      run_dinomaly(folder, fmt::format("predict {0}/model - <{0}/names", folder.path().string()));
   CHECK(named.status == 2);
   CHECK(contains(named.error, "no images: what is named belongs to images"));
 }
@@ -89,7 +92,8 @@ TEST_CASE("predict with depth: a model of images alone takes each file for an im
   const auto model = small_model();
   save_model(folder / "model", *model, model->encoder().config());
   add_candy(folder / "in");
-  const Outcome outcome = run_dinomaly(folder, fmt::format("predict {0}/model {0}/in", folder.path().string()));
+  const Outcome outcome =
+      run_dinomaly(folder, fmt::format("predict {0}/model {0}/in", folder.path().string()));
   CHECK(outcome.status == 2);
   CHECK(lines_of(outcome.out) == 5);
   CHECK_FALSE(contains(outcome.error, "passed over"));
@@ -101,13 +105,15 @@ TEST_CASE("predict with depth: what belongs to an image moves with it; calibrate
   save_depth_model(folder);
   add_scene(folder / "in/a.png", folder / "in/a_depth.tiff");
   add_scene(folder / "in/bad/rgb/7.png", folder / "in/bad/xyz/7.tiff");
-  run_well(folder, fmt::format("predict {0}/model {0}/in --threshold 0 --move-to {0}/done", folder.path().string()));
+  run_well(folder,
+           fmt::format("predict {0}/model {0}/in --threshold 0 --move-to {0}/done", folder.path().string()));
   for (const char* name : {"a.png", "a_depth.tiff", "bad/rgb/7.png", "bad/xyz/7.tiff"}) {
     CHECK(fs::exists(folder / "done/anomalous" / name));
     CHECK_FALSE(fs::exists(folder / "in" / name));
   }
   // Where they went they are found again.
-  CHECK(lines_of(run_well(folder, fmt::format("predict {0}/model {0}/done", folder.path().string())).out) == 2);
+  CHECK(lines_of(run_well(folder, fmt::format("predict {0}/model {0}/done", folder.path().string())).out) ==
+        2);
   save_png(folder / "plain/a.png", DrawnScene(64, 64).rgb);
   check_refused(folder, fmt::format("calibrate {0}/model {0}/plain --split train", folder.path().string()),
                 "plain/a.png: no depth belongs to it");
@@ -141,7 +147,8 @@ TEST_CASE("watch with depth: an image waits for its depth, a depth for its image
   reader.join();
   std::map<std::string, std::string> found;  // what was wrong, or which depth
   for (const Picture& picture : pictures)
-    found[picture.path.filename().string()] = picture.depth ? picture.depth->filename().string() : picture.fault;
+    found[picture.path.filename().string()] =
+        picture.depth ? picture.depth->filename().string() : picture.fault;
   CHECK(pictures.size() == 5);
   CHECK(found["late.png"] == "late_depth.png");
   CHECK(found["early.png"] == "early_depth.png");
@@ -158,8 +165,10 @@ TEST_CASE("predict --watch --move-to with depth: nothing is left, and nothing is
   const TemporaryFolder folder;
   save_depth_model(folder);
   fs::create_directories(folder / "in");
-  Child child(folder, fmt::format("predict {0}/model --watch {0}/in --move-to {0}/done", folder.path().string()));
-  REQUIRE(wait_until([&] { return fs::exists(folder / "child.error") && contains(child.error(), "watching"); }));
+  Child child(folder,
+              fmt::format("predict {0}/model --watch {0}/in --move-to {0}/done", folder.path().string()));
+  REQUIRE(
+      wait_until([&] { return fs::exists(folder / "child.error") && contains(child.error(), "watching"); }));
   add_scene(folder / "made/a.png", folder / "made/a_depth.tiff");
   fs::rename(folder / "made/a.png", folder / "in/a.png");
   std::this_thread::sleep_for(std::chrono::milliseconds(500));
