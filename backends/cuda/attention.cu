@@ -20,9 +20,6 @@ namespace nabla {
 
 namespace {
 
-constexpr int threads = 256;
-constexpr unsigned warps = threads / 32;
-
 size_t forward_bytes(int tile, int64_t width) {
   return sizeof(float) * static_cast<size_t>(4 * tile * padded(width) + tile * (tile + 1) + 3 * tile);
 }
@@ -55,8 +52,8 @@ __device__ void online_softmax(float* scores, int rows, int keys, int stride, fl
 }
 
 template <class T>
-__global__ void forward_kernel(Heads<const T> q, Heads<const T> k, Heads<const T> v, float scale,
-                               Heads<T> out, float* logsumexp, int tile, int64_t tiles) {
+__global__ void attention_forward_kernel(Heads<const T> q, Heads<const T> k, Heads<const T> v, float scale,
+                                         Heads<T> out, float* logsumexp, int tile, int64_t tiles) {
   float* memory = shared_memory();
   const int width = static_cast<int>(q.width), stride = padded(width), score_stride = tile + 1;
   float *queries = memory, *keys = queries + tile * stride, *values = keys + tile * stride;
@@ -171,7 +168,7 @@ __device__ void rebuild(const BackwardTiles& t, int rows, int columns, int width
 
 // dk and dv: a block has one tile of keys and passes over all queries.
 template <class T>
-__global__ void key_kernel(BackwardHeads<T> x, int64_t tiles) {
+__global__ void attention_key_kernel(BackwardHeads<T> x, int64_t tiles) {
   float* memory = shared_memory();
   const int width = static_cast<int>(x.q.width);
   const BackwardTiles t(memory, x.tile, width);
@@ -207,7 +204,7 @@ __global__ void key_kernel(BackwardHeads<T> x, int64_t tiles) {
 
 // dq: a block has one tile of queries and passes over all keys.
 template <class T>
-__global__ void query_kernel(BackwardHeads<T> x, int64_t tiles) {
+__global__ void attention_query_kernel(BackwardHeads<T> x, int64_t tiles) {
   float* memory = shared_memory();
   const int width = static_cast<int>(x.q.width);
   const BackwardTiles t(memory, x.tile, width);
@@ -252,7 +249,7 @@ void CudaKernels::attention(const Tensor& q, const Tensor& k, const Tensor& v, d
   const int64_t tiles = ceil_divide(q.size(2), tile);
   visit_computed("attention", q.dtype(), [&]<class T>(T) {
     launch("attention", stream_, q.size(0) * q.size(1) * tiles, threads, forward_bytes(tile, width),
-           forward_kernel<T>, Heads<const T>(q), Heads<const T>(k), Heads<const T>(v),
+           attention_forward_kernel<T>, Heads<const T>(q), Heads<const T>(k), Heads<const T>(v),
            static_cast<float>(scale), Heads<T>(out), logsumexp.data<float>(), tile, tiles);
   });
 }
@@ -284,8 +281,8 @@ void CudaKernels::attention_backward(const Tensor& dout, const Tensor& q, const 
                              static_cast<float>(scale),
                              tile};
     const size_t bytes = backward_bytes(tile, width);
-    launch(op, stream_, heads * key_tiles, threads, bytes, key_kernel<T>, x, key_tiles);
-    launch(op, stream_, heads * query_tiles, threads, bytes, query_kernel<T>, x, query_tiles);
+    launch(op, stream_, heads * key_tiles, threads, bytes, attention_key_kernel<T>, x, key_tiles);
+    launch(op, stream_, heads * query_tiles, threads, bytes, attention_query_kernel<T>, x, query_tiles);
   });
 }
 

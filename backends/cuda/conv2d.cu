@@ -45,7 +45,8 @@ struct Geometry {
 
 // One thread per output. To tune: im2col and cuBLASLt; separable kernels (a blur) as two passes.
 template <class T>
-__global__ void forward_kernel(Geometry g, int64_t count, const T* x, const T* weight, const T* bias, T* y) {
+__global__ void conv2d_forward_kernel(Geometry g, int64_t count, const T* x, const T* weight, const T* bias,
+                                      T* y) {
   for (int64_t at = first_index(); at < count; at += index_step()) {
     const int64_t j = at % g.out_width, i = at / g.out_width % g.out_height;
     const int64_t plane = at / g.out_width / g.out_height;  // (b, group, o)
@@ -95,7 +96,7 @@ __global__ void data_kernel(Geometry g, int64_t count, const T* dy, const T* wei
 
 // One block per element of the weight: the sum over all images and positions. To tune: as above.
 template <class T>
-__global__ void weight_kernel(Geometry g, const T* dy, const T* x, T* dweight) {
+__global__ void conv2d_weight_kernel(Geometry g, const T* dy, const T* x, T* dweight) {
   const int64_t at = blockIdx.x;
   const int64_t v = at % g.kernel_x, u = at / g.kernel_x % g.kernel_y;
   const int64_t c = at / g.kernel_x / g.kernel_y % g.channels;
@@ -144,7 +145,7 @@ void CudaKernels::conv2d(const Tensor& x, const Tensor& weight, const Tensor& bi
   if (y.numel() == 0) return;
   if (x.numel() > 0 && weight.numel() > 0 && conv2d_as_matmul(x, weight, bias, args, y)) return;
   visit_computed("conv2d", x.dtype(), [&]<class T>(T) {
-    launch("conv2d", stream_, blocks_for(y.numel()), block_threads, 0, forward_kernel<T>,
+    launch("conv2d", stream_, blocks_for(y.numel()), block_threads, 0, conv2d_forward_kernel<T>,
            Geometry(x, weight, y, args), y.numel(), x.data<T>(), weight.data<T>(),
            bias.defined() ? bias.data<T>() : nullptr, y.data<T>());
   });
@@ -161,7 +162,7 @@ void CudaKernels::conv2d_backward_data(const Tensor& dy, const Tensor& weight, c
 void CudaKernels::conv2d_backward_weight(const Tensor& dy, const Tensor& x, const Conv2dArgs& args,
                                          const Tensor& dweight) {
   visit_computed("conv2d_backward_weight", x.dtype(), [&]<class T>(T) {
-    launch("conv2d_backward_weight", stream_, dweight.numel(), block_threads, 0, weight_kernel<T>,
+    launch("conv2d_backward_weight", stream_, dweight.numel(), block_threads, 0, conv2d_weight_kernel<T>,
            Geometry(x, dweight, dy, args), dy.data<T>(), x.data<T>(), dweight.data<T>());
   });
 }

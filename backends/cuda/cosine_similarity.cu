@@ -35,7 +35,7 @@ __device__ Cosine measure(const T* a, const T* b, int64_t n, double eps) {
 // One block per row. To tune: long rows (a whole image's features) by several blocks; short ones by a warp;
 // the distance, its mining threshold and the loss in one kernel.
 template <class T>
-__global__ void forward_kernel(const T* a, const T* b, int64_t n, double eps, T* out) {
+__global__ void cosine_similarity_forward_kernel(const T* a, const T* b, int64_t n, double eps, T* out) {
   const Cosine c = measure(a + blockIdx.x * n, b + blockIdx.x * n, n, eps);
   if (threadIdx.x == 0) store(out[blockIdx.x], static_cast<float>(c.value));
 }
@@ -60,7 +60,8 @@ __device__ void gradient(const T* own, const T* other, const CosineFactors& fact
 
 // One block per row; da or db may be null. To tune: the sums are those of the forward pass and could be kept.
 template <class T>
-__global__ void backward_kernel(const T* dout, const T* a, const T* b, int64_t n, double eps, T* da, T* db) {
+__global__ void cosine_similarity_backward_kernel(const T* dout, const T* a, const T* b, int64_t n,
+                                                  double eps, T* da, T* db) {
   const int64_t row = blockIdx.x;
   const T *x = a + row * n, *y = b + row * n;
   const Cosine c = measure(x, y, n, eps);
@@ -73,17 +74,17 @@ __global__ void backward_kernel(const T* dout, const T* a, const T* b, int64_t n
 
 void CudaKernels::cosine_similarity(const Tensor& a, const Tensor& b, double eps, const Tensor& out) {
   visit_computed("cosine_similarity", a.dtype(), [&]<class T>(T) {
-    launch("cosine_similarity", stream_, a.size(0), block_threads, 0, forward_kernel<T>, a.data<T>(),
-           b.data<T>(), a.size(1), eps, out.data<T>());
+    launch("cosine_similarity", stream_, a.size(0), block_threads, 0, cosine_similarity_forward_kernel<T>,
+           a.data<T>(), b.data<T>(), a.size(1), eps, out.data<T>());
   });
 }
 
 void CudaKernels::cosine_similarity_backward(const Tensor& dout, const Tensor& a, const Tensor& b, double eps,
                                              const Tensor& da, const Tensor& db) {
   visit_computed("cosine_similarity_backward", a.dtype(), [&]<class T>(T) {
-    launch("cosine_similarity_backward", stream_, a.size(0), block_threads, 0, backward_kernel<T>,
-           dout.data<T>(), a.data<T>(), b.data<T>(), a.size(1), eps, da.defined() ? da.data<T>() : nullptr,
-           db.defined() ? db.data<T>() : nullptr);
+    launch("cosine_similarity_backward", stream_, a.size(0), block_threads, 0,
+           cosine_similarity_backward_kernel<T>, dout.data<T>(), a.data<T>(), b.data<T>(), a.size(1), eps,
+           da.defined() ? da.data<T>() : nullptr, db.defined() ? db.data<T>() : nullptr);
   });
 }
 

@@ -16,8 +16,8 @@ namespace {
 
 // One block per row. To tune: one warp per row for few classes.
 template <class T>
-__global__ void forward_kernel(const T* logits, const int64_t* labels, int64_t classes, T* loss,
-                               T* probabilities) {
+__global__ void cross_entropy_forward_kernel(const T* logits, const int64_t* labels, int64_t classes, T* loss,
+                                             T* probabilities) {
   const int64_t row = blockIdx.x, label = labels[row];
   const T* x = logits + row * classes;
   T* p = probabilities + row * classes;
@@ -40,8 +40,8 @@ __global__ void forward_kernel(const T* logits, const int64_t* labels, int64_t c
 }
 
 template <class T>
-__global__ void backward_kernel(int64_t count, int64_t classes, const T* dloss, const T* probabilities,
-                                const int64_t* labels, T* dlogits) {
+__global__ void cross_entropy_backward_kernel(int64_t count, int64_t classes, const T* dloss,
+                                              const T* probabilities, const int64_t* labels, T* dlogits) {
   for (int64_t i = first_index(); i < count; i += index_step()) {
     const int64_t row = i / classes;
     const float target = i % classes == labels[row] ? 1.0f : 0.0f;
@@ -54,8 +54,8 @@ __global__ void backward_kernel(int64_t count, int64_t classes, const T* dloss, 
 void CudaKernels::cross_entropy(const Tensor& logits, const Tensor& labels, const Tensor& loss,
                                 const Tensor& probabilities) {
   visit_computed("cross_entropy", logits.dtype(), [&]<class T>(T) {
-    launch("cross_entropy", stream_, logits.size(0), block_threads, 0, forward_kernel<T>, logits.data<T>(),
-           labels.data<int64_t>(), logits.size(1), loss.data<T>(), probabilities.data<T>());
+    launch("cross_entropy", stream_, logits.size(0), block_threads, 0, cross_entropy_forward_kernel<T>,
+           logits.data<T>(), labels.data<int64_t>(), logits.size(1), loss.data<T>(), probabilities.data<T>());
   });
 }
 
@@ -63,7 +63,7 @@ void CudaKernels::cross_entropy_backward(const Tensor& dloss, const Tensor& prob
                                          const Tensor& labels, const Tensor& dlogits) {
   visit_computed("cross_entropy_backward", probabilities.dtype(), [&]<class T>(T) {
     launch("cross_entropy_backward", stream_, blocks_for(dlogits.numel()), block_threads, 0,
-           backward_kernel<T>, dlogits.numel(), probabilities.size(1), dloss.data<T>(),
+           cross_entropy_backward_kernel<T>, dlogits.numel(), probabilities.size(1), dloss.data<T>(),
            probabilities.data<T>(), labels.data<int64_t>(), dlogits.data<T>());
   });
 }

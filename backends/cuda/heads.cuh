@@ -8,6 +8,10 @@
 
 namespace nabla {
 
+// In a block of an attention kernel.
+constexpr int threads = 256;
+constexpr unsigned warps = threads / 32;
+
 // Passed to kernels by value; the tensor must outlive them on the stream.
 template <class T>
 struct Heads {

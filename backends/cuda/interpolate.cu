@@ -11,8 +11,8 @@ namespace {
 
 // One thread per output. To tune: the taps of rows and columns from a table, not computed for each output.
 template <class T>
-__global__ void forward_kernel(InterpolateAxis rows, InterpolateAxis columns, int64_t count, const T* x,
-                               T* y) {
+__global__ void interpolate_forward_kernel(InterpolateAxis rows, InterpolateAxis columns, int64_t count,
+                                           const T* x, T* y) {
   const int taps = interpolation_taps(rows.mode);
   for (int64_t at = first_index(); at < count; at += index_step()) {
     const InterpolationTaps across = interpolation_taps(columns, at % columns.n);
@@ -32,7 +32,7 @@ __global__ void forward_kernel(InterpolateAxis rows, InterpolateAxis columns, in
 }
 
 // weights (n, m), cleared before: what each output of the axis takes from each input.
-__global__ void weight_kernel(InterpolateAxis axis, float* weights) {
+__global__ void interpolate_weight_kernel(InterpolateAxis axis, float* weights) {
   const int taps = interpolation_taps(axis.mode);
   for (int64_t i = first_index(); i < axis.n; i += index_step()) {
     const InterpolationTaps found = interpolation_taps(axis, i);
@@ -44,8 +44,8 @@ __global__ void weight_kernel(InterpolateAxis axis, float* weights) {
 
 Tensor weight_matrix(const InterpolateAxis& axis, Device device, cudaStream_t stream) {
   const Tensor weights = Tensor::zeros({1, axis.n, axis.m}, Dtype::f32, device);
-  launch("interpolate_backward", stream, blocks_for(axis.n), block_threads, 0, weight_kernel, axis,
-         weights.data<float>());
+  launch("interpolate_backward", stream, blocks_for(axis.n), block_threads, 0, interpolate_weight_kernel,
+         axis, weights.data<float>());
   return weights;
 }
 
@@ -56,8 +56,8 @@ void CudaKernels::interpolate(const Tensor& x, const InterpolateArgs& args, cons
   const InterpolateAxis rows = InterpolateAxis::make(args, args.scale_y, x.size(1), y.size(1));
   const InterpolateAxis columns = InterpolateAxis::make(args, args.scale_x, x.size(2), y.size(2));
   visit_computed("interpolate", x.dtype(), [&]<class T>(T) {
-    launch("interpolate", stream_, blocks_for(y.numel()), block_threads, 0, forward_kernel<T>, rows, columns,
-           y.numel(), x.data<T>(), y.data<T>());
+    launch("interpolate", stream_, blocks_for(y.numel()), block_threads, 0, interpolate_forward_kernel<T>,
+           rows, columns, y.numel(), x.data<T>(), y.data<T>());
   });
 }
 

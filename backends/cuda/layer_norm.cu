@@ -54,8 +54,8 @@ __device__ RowMoments<float> measure(const T* x, int64_t width, double eps) {
 
 // One block per row. To tune: one warp per row and the row in registers; two sums in one reduction.
 template <class T>
-__global__ void forward_kernel(const T* in, const T* weight, const T* bias, int64_t width, double eps, T* out,
-                               float* means, float* rstds) {
+__global__ void layer_norm_forward_kernel(const T* in, const T* weight, const T* bias, int64_t width,
+                                          double eps, T* out, float* means, float* rstds) {
   const T* x = in + blockIdx.x * width;
   T* y = out + blockIdx.x * width;
   const RowMoments<float> m = measure(x, width, eps);
@@ -89,8 +89,8 @@ __device__ void backward_row(const T* dy, const T* x, const T* weight, const Row
 
 // dx; one block per row.
 template <class T>
-__global__ void backward_kernel(const T* gradient, const T* in, const T* weight, const float* means,
-                                const float* rstds, int64_t width, T* out) {
+__global__ void layer_norm_backward_kernel(const T* gradient, const T* in, const T* weight,
+                                           const float* means, const float* rstds, int64_t width, T* out) {
   const int64_t row = blockIdx.x;
   const RowMoments<float> m{means[2 * row], means[2 * row + 1], rstds[row]};
   const T *dy = gradient + row * width, *x = in + row * width;
@@ -101,7 +101,7 @@ __global__ void backward_kernel(const T* gradient, const T* in, const T* weight,
 }
 
 // partial (pieces, 2, width): the sums of dy * xhat and of dy over one piece's rows, one thread a column. To
-// tune: shares the reads of dy and x with backward_kernel.
+// tune: shares the reads of dy and x with layer_norm_backward_kernel.
 template <class T>
 __global__ void piece_kernel(const T* dy, const T* x, const float* means, const float* rstds, int64_t rows,
                              int64_t width, int64_t pieces, float* partial) {
@@ -138,8 +138,9 @@ __global__ void sum_kernel(const float* partial, int64_t pieces, int64_t width, 
 void CudaKernels::layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps,
                              const Tensor& y, const Tensor& mean, const Tensor& rstd) {
   visit_computed("layer_norm", x.dtype(), [&]<class T>(T) {
-    launch("layer_norm", stream_, x.size(0), row_threads, 0, forward_kernel<T>, x.data<T>(), weight.data<T>(),
-           bias.data<T>(), x.size(1), eps, y.data<T>(), mean.data<float>(), rstd.data<float>());
+    launch("layer_norm", stream_, x.size(0), row_threads, 0, layer_norm_forward_kernel<T>, x.data<T>(),
+           weight.data<T>(), bias.data<T>(), x.size(1), eps, y.data<T>(), mean.data<float>(),
+           rstd.data<float>());
   });
 }
 
@@ -149,8 +150,8 @@ void CudaKernels::layer_norm_backward(const Tensor& dy, const Tensor& x, const T
   const int64_t rows = x.size(0), width = x.size(1), pieces = ceil_divide(rows, piece);
   visit_computed("layer_norm_backward", x.dtype(), [&]<class T>(T) {
     const char* op = "layer_norm_backward";
-    launch(op, stream_, rows, row_threads, 0, backward_kernel<T>, dy.data<T>(), x.data<T>(), weight.data<T>(),
-           mean.data<float>(), rstd.data<float>(), width, dx.data<T>());
+    launch(op, stream_, rows, row_threads, 0, layer_norm_backward_kernel<T>, dy.data<T>(), x.data<T>(),
+           weight.data<T>(), mean.data<float>(), rstd.data<float>(), width, dx.data<T>());
     const Tensor partial = Tensor::empty({pieces, 2, width}, Dtype::f32, device());
     launch(op, stream_, blocks_for(pieces * width), block_threads, 0, piece_kernel<T>, dy.data<T>(),
            x.data<T>(), mean.data<float>(), rstd.data<float>(), rows, width, pieces, partial.data<float>());

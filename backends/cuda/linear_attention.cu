@@ -18,9 +18,6 @@ namespace nabla {
 
 namespace {
 
-constexpr int threads = 256;
-constexpr unsigned warps = threads / 32;
-
 struct Feature {
   __device__ float operator()(float x) const { return x > 0 ? x + 1 : vexp(x); }
 };
@@ -91,8 +88,8 @@ __device__ void row_dots(const float* a, const float* b, int rows, int width, in
 }
 
 template <class T>
-__global__ void forward_kernel(Heads<const T> q, const float* sums, const float* vectors, float eps,
-                               Heads<T> out, int tile, int64_t tiles) {
+__global__ void linear_attention_forward_kernel(Heads<const T> q, const float* sums, const float* vectors,
+                                                float eps, Heads<T> out, int tile, int64_t tiles) {
   float* memory = shared_memory();
   const int width = static_cast<int>(q.width), stride = padded(width);
   float *features = memory, *denominators = features + 3 * tile * stride;
@@ -113,9 +110,10 @@ __global__ void forward_kernel(Heads<const T> q, const float* sums, const float*
 
 // dq, and D and dD (heads, N) for the sums that follow.
 template <class T>
-__global__ void query_kernel(Heads<const T> dout, Heads<const T> q, const float* sums, const float* vectors,
-                             float eps, Heads<T> dq, float* denominator, float* ddenominator, int tile,
-                             int64_t tiles) {
+__global__ void linear_attention_query_kernel(Heads<const T> dout, Heads<const T> q, const float* sums,
+                                              const float* vectors, float eps, Heads<T> dq,
+                                              float* denominator, float* ddenominator, int tile,
+                                              int64_t tiles) {
   float* memory = shared_memory();
   const int width = static_cast<int>(q.width), stride = padded(width);
   float *features = memory, *gradient = features + tile * stride, *r = gradient + tile * stride;
@@ -148,8 +146,9 @@ __global__ void query_kernel(Heads<const T> dout, Heads<const T> q, const float*
 
 // dk and dv.
 template <class T>
-__global__ void key_kernel(Heads<const T> k, Heads<const T> v, const float* dsums, const float* dvectors,
-                           Heads<T> dk, Heads<T> dv, int tile, int64_t tiles) {
+__global__ void linear_attention_key_kernel(Heads<const T> k, Heads<const T> v, const float* dsums,
+                                            const float* dvectors, Heads<T> dk, Heads<T> dv, int tile,
+                                            int64_t tiles) {
   float* memory = shared_memory();
   const int width = static_cast<int>(k.width), stride = padded(width);
   float *features = memory, *values = features + tile * stride;
@@ -192,7 +191,7 @@ void CudaKernels::linear_attention(const Tensor& q, const Tensor& k, const Tenso
     launch(op, stream_, heads * row_blocks, threads, sums_bytes(tile, width), sums_kernel<T>,
            Heads<const T>(k), Heads<const T>(v), nullptr, nullptr, state.sums.data<float>(),
            state.vectors.data<float>(), tile, row_blocks);
-    launch(op, stream_, heads * tiles, threads, token_bytes(tile, width), forward_kernel<T>,
+    launch(op, stream_, heads * tiles, threads, token_bytes(tile, width), linear_attention_forward_kernel<T>,
            Heads<const T>(q), state.sums.data<float>(), state.vectors.data<float>(), static_cast<float>(eps),
            Heads<T>(out), tile, tiles);
   });
@@ -213,14 +212,15 @@ void CudaKernels::linear_attention_backward(const Tensor& dout, const Tensor& q,
     const Heads<const T> douts(dout), qs(q), ks(k), vs(v);
     launch(op, stream_, heads * row_blocks, threads, sums_bytes(tile, width), sums_kernel<T>, ks, vs, nullptr,
            nullptr, state.sums.data<float>(), state.vectors.data<float>(), tile, row_blocks);
-    launch(op, stream_, heads * tiles, threads, token_bytes(tile, width), query_kernel<T>, douts, qs,
-           state.sums.data<float>(), state.vectors.data<float>(), static_cast<float>(eps), Heads<T>(dq),
-           denominator.data<float>(), ddenominator.data<float>(), tile, tiles);
+    launch(op, stream_, heads * tiles, threads, token_bytes(tile, width), linear_attention_query_kernel<T>,
+           douts, qs, state.sums.data<float>(), state.vectors.data<float>(), static_cast<float>(eps),
+           Heads<T>(dq), denominator.data<float>(), ddenominator.data<float>(), tile, tiles);
     launch(op, stream_, heads * row_blocks, threads, sums_bytes(tile, width), sums_kernel<T>, qs, douts,
            denominator.data<float>(), ddenominator.data<float>(), dstate.sums.data<float>(),
            dstate.vectors.data<float>(), tile, row_blocks);
-    launch(op, stream_, heads * tiles, threads, token_bytes(tile, width), key_kernel<T>, ks, vs,
-           dstate.sums.data<float>(), dstate.vectors.data<float>(), Heads<T>(dk), Heads<T>(dv), tile, tiles);
+    launch(op, stream_, heads * tiles, threads, token_bytes(tile, width), linear_attention_key_kernel<T>, ks,
+           vs, dstate.sums.data<float>(), dstate.vectors.data<float>(), Heads<T>(dk), Heads<T>(dv), tile,
+           tiles);
   });
 }
 

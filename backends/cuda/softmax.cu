@@ -14,7 +14,7 @@ namespace {
 
 // One block per row. To tune: one warp per row for short ones; the row in registers, so that x is read once.
 template <class T>
-__global__ void forward_kernel(const T* in, int64_t n, bool logarithm, T* out) {
+__global__ void softmax_forward_kernel(const T* in, int64_t n, bool logarithm, T* out) {
   const T* x = in + blockIdx.x * n;
   T* y = out + blockIdx.x * n;
   float largest = -std::numeric_limits<float>::infinity();
@@ -34,7 +34,8 @@ __global__ void forward_kernel(const T* in, int64_t n, bool logarithm, T* out) {
 
 // One block per row. To tune: as above.
 template <class T>
-__global__ void backward_kernel(const T* gradient, const T* value, int64_t n, bool logarithm, T* out) {
+__global__ void softmax_backward_kernel(const T* gradient, const T* value, int64_t n, bool logarithm,
+                                        T* out) {
   const T *dy = gradient + blockIdx.x * n, *y = value + blockIdx.x * n;
   T* dx = out + blockIdx.x * n;
   float sum = 0;
@@ -52,14 +53,14 @@ __global__ void backward_kernel(const T* gradient, const T* value, int64_t n, bo
 
 void CudaKernels::softmax(const Tensor& x, bool logarithm, const Tensor& y) {
   visit_computed("softmax", x.dtype(), [&]<class T>(T) {
-    launch("softmax", stream_, x.size(0), block_threads, 0, forward_kernel<T>, x.data<T>(), x.size(1),
+    launch("softmax", stream_, x.size(0), block_threads, 0, softmax_forward_kernel<T>, x.data<T>(), x.size(1),
            logarithm, y.data<T>());
   });
 }
 
 void CudaKernels::softmax_backward(const Tensor& dy, const Tensor& y, bool logarithm, const Tensor& dx) {
   visit_computed("softmax_backward", y.dtype(), [&]<class T>(T) {
-    launch("softmax_backward", stream_, y.size(0), block_threads, 0, backward_kernel<T>, dy.data<T>(),
+    launch("softmax_backward", stream_, y.size(0), block_threads, 0, softmax_backward_kernel<T>, dy.data<T>(),
            y.data<T>(), y.size(1), logarithm, dx.data<T>());
   });
 }

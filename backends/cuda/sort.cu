@@ -45,8 +45,8 @@ __device__ uint64_t order_key(T value, bool descending) {
 
 // Narrow: (row, key); wide: key.
 template <class T>
-__global__ void key_kernel(int64_t count, int64_t width, bool descending, const T* x, uint64_t* keys,
-                           uint32_t* places) {
+__global__ void sort_key_kernel(int64_t count, int64_t width, bool descending, const T* x, uint64_t* keys,
+                                uint32_t* places) {
   for (int64_t i = first_index(); i < count; i += index_step()) {
     const uint64_t row = static_cast<uint64_t>(i / width);
     keys[i] = order_key(x[i], descending) | (is_narrow<T> ? row << 32 : 0);
@@ -112,7 +112,7 @@ Buffers sorted_places(const Tensor& x, bool descending, cudaStream_t stream) {
   const int64_t rows = x.size(0), width = x.size(1), count = x.numel();
   check(count <= std::numeric_limits<int32_t>::max(), "sort: {} elements are too many for a GPU", count);
   Buffers buffers(count, x.device());
-  launch("sort", stream, blocks_for(count), block_threads, 0, key_kernel<T>, count, width, descending,
+  launch("sort", stream, blocks_for(count), block_threads, 0, sort_key_kernel<T>, count, width, descending,
          static_cast<const T*>(x.data<T>()), buffers.key(), buffers.place());
   const int row_bits = static_cast<int>(std::bit_width(static_cast<uint64_t>(rows - 1)));
   radix_sort(buffers, count, is_narrow<T> ? 32 + row_bits : 64, stream);

@@ -8,6 +8,7 @@
 #include "dinomaly/base/program.h"
 #include "dinomaly/cli/commands.h"
 #include "dinomaly/cli/parse_flags.h"
+#include "dinomaly/cli/stop_signal.h"
 #include "tensor/backend.h"
 #include "tensor/error.h"
 
@@ -26,6 +27,7 @@ static void check_command(const CLI::App& app, int argc, char** argv) {
 
 int main(int argc, char** argv) {
   return run_program("dinomaly", [&] {
+    StopSignal::start_waiting();
     CLI::App app{"Multi-class unsupervised anomaly detection (Dinomaly, CVPR 2025)", "dinomaly"};
     app.set_version_flag("--version", DINOMALY_VERSION, "Print the version and exit");
     app.footer(

@@ -51,6 +51,7 @@ class Child {
     }
     return status_;
   }
+  pid_t pid() const { return pid_; }
   std::string out() const { return read_file(out_, 1 << 20); }
   std::string error() const { return read_file(error_, 1 << 20); }
 

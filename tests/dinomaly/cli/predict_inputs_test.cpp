@@ -77,9 +77,12 @@ TEST_CASE("image files: names and folders") {
     ImageSource stopped({"a.png", "b.png"}, "");
     const StopSignal signals;
     CHECK(stopped.next({})->path == "a.png");
-    raise(SIGINT);
+    CHECK(StopSignal::note(SIGINT));
+    CHECK_FALSE(StopSignal::note(SIGINT));  // a second one does what it does without a listener
+    CHECK(StopSignal::number() == SIGINT);
     CHECK_FALSE(stopped.next({}));
   }
+  CHECK_FALSE(StopSignal::note(SIGTERM));
 }
 
 TEST_CASE("predict: what is no image, damaged or of a format that is not read is named, counted, status 2") {
