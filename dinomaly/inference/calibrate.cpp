@@ -103,7 +103,10 @@ std::string image_fingerprint(const std::filesystem::path& image) {
   return sha256_of(read_file(image, largest)).substr(0, digits);
 }
 
-int64_t images_needed(double rate) { return static_cast<int64_t>(std::ceil(1 / rate - 1 - 1e-9)); }
+int64_t images_needed(double rate) {
+  constexpr double most = 1e15;  // a rate of 1e-300 needs more than an integer holds
+  return static_cast<int64_t>(std::min(std::ceil(1 / rate - 1 - 1e-9), most));
+}
 
 double promised_rate(int64_t count, double rate) {
   const double total = static_cast<double>(count + 1);

@@ -30,11 +30,21 @@ ObjectKind objects_from(const json& value, const std::string& source) {
   fail_input("{}: 'objects' of its calibration is not none, views or pairs", source);
 }
 
+// Scores are f32: above a number that is infinite as such, none would ever be.
 double number(const json& value, const char* name, const std::string& source) {
-  check_input(value.is_object() && value.contains(name) && value[name].is_number() &&
-                  std::isfinite(value[name].get<double>()),
+  check_input(value.is_object() && value.contains(name) && value[name].is_number(),
               "{}: its calibration has no number '{}'", source, name);
-  return value[name].get<double>();
+  const double found = value[name].get<double>();
+  check_input(std::isfinite(static_cast<float>(found)),
+              "{}: '{}' of its calibration is {}, too large a number", source, name, found);
+  return found;
+}
+
+double share(const json& value, const char* name, const std::string& source) {
+  const double found = number(value, name, source);
+  check_input(found >= 0 && found <= 1, "{}: '{}' of its calibration is {}, not between 0 and 1", source,
+              name, found);
+  return found;
 }
 
 Thresholds thresholds_from(const json& value, const std::string& source) {
@@ -122,8 +132,8 @@ Calibration Calibration::from_json(const json& value, const std::string& source)
   const json method = part("method"), own = part("categories"), colours = part("colours");
   check_input(method.is_string() && own.is_object(), "{}: its calibration is malformed", source);
   result.method = parse_calibration_method(method.get<std::string>());
-  result.false_alarm_rate = number(value, "false_alarm_rate", source);
-  result.promised_rate = number(value, "promised_rate", source);
+  result.false_alarm_rate = share(value, "false_alarm_rate", source);
+  result.promised_rate = share(value, "promised_rate", source);
   result.good_images = images("good_images", "good_pictures");
   result.anomalous_images = images("anomalous_images", "anomalous_pictures");
   result.objects = objects_from(value, source);

@@ -65,10 +65,12 @@ void check_crop(const ImageConfig& image, int64_t patch) {
               image.crop_w, patch, nearest);
 }
 
+// What the model computes in f32 must be a number there.
 void check_numbers(const Config& c) {
   for_each_field(c, [](const char* name, const auto& field) {
     if constexpr (std::is_same_v<decltype(field), const double&>)
-      check_input(std::isfinite(field), "{}: {} is not a number", name, field);
+      check_input(std::isfinite(static_cast<float>(field)), "{}: {} is no finite number of 32 bits", name,
+                  field);
   });
 }
 

@@ -134,7 +134,7 @@ std::string measured_on(const HtmlReportInput& input, const std::vector<bool>& u
         "out {} images that may be among them. Calibrating again stores which they are.",
         count);
   }
-  if (count == 0) return "The rates are measured on images that the threshold was not found on.";
+  if (count == 0) return "None of these files is one that the threshold was found on.";
   return fmt::format("The threshold was found on {} of these images: the rates at it leave them out.", count);
 }
 
@@ -193,7 +193,7 @@ json report_data(const HtmlReportInput& input) {
           {"model", input.model},
           {"preset", name_of(input.config.preset)},
           {"about", report_about(input)},
-          {"verdict", report_verdict(input, threshold, pooled.scores, pooled.labels)},
+          {"verdict", report_verdict(input, threshold, pooled.scores, pooled.labels, used)},
           {"metrics", metrics(input.results, all_labels)},
           {"inspected", inspected_area(input.config.image)},
           {"all", curves(pooled.scores, pooled.labels, all_counts)},

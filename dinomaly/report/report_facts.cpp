@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -41,16 +42,62 @@ struct Outcomes {
   int64_t good = 0, anomalous = 0, alarms = 0, found = 0;
 };
 
+// Of the images that are not `used`.
 Outcomes count_outcomes(double threshold, const std::vector<float>& scores,
-                        const std::vector<uint8_t>& labels) {
+                        const std::vector<uint8_t>& labels, const std::vector<bool>& used) {
   Outcomes result;
   for (size_t i = 0; i < scores.size(); ++i) {
+    if (used[i]) continue;
     const bool above = scores[i] > threshold;
     ++(labels[i] ? result.anomalous : result.good);
     result.found += labels[i] && above;
     result.alarms += !labels[i] && above;
   }
   return result;
+}
+
+std::string found_part(const Outcomes& n) {
+  return fmt::format("finds {} of {} ({})", n.found,
+                     counted(n.anomalous, "anomalous image", "anomalous images"),
+                     percent(static_cast<double>(n.found) / static_cast<double>(n.anomalous)));
+}
+
+std::string alarms_part(const Outcomes& n) {
+  return fmt::format("calls {} of {} anomalous by mistake ({})", n.alarms,
+                     counted(n.good, "good image", "good images"),
+                     percent(static_cast<double>(n.alarms) / static_cast<double>(n.good)));
+}
+
+// Two clauses as one, where either may be empty.
+std::string joined(const std::string& a, const std::string& b) {
+  return a + (a.empty() || b.empty() ? "" : " and ") + b;
+}
+
+// What images that the threshold was not found on say of it.
+void add_rates(json& sentences, double threshold, const Outcomes& n) {
+  if (n.anomalous + n.good > 0) {
+    sentences.push_back(
+        fmt::format("At the threshold {:.4g} the model {}.", threshold,
+                    joined(n.anomalous > 0 ? found_part(n) : "", n.good > 0 ? alarms_part(n) : "")));
+    const ShareInterval found = share_interval(n.found, n.anomalous),
+                        alarms = share_interval(n.alarms, n.good);
+    const std::string finds = fmt::format("finds {} to {} of the anomalous", percent(found.low),
+                                          percent(found.high)),
+                      alarm = fmt::format("raises a false alarm on {} to {} of the good", percent(alarms.low),
+                                          percent(alarms.high));
+    sentences.push_back(
+        fmt::format("So many images allow this conclusion, with 95 % confidence: on images like these it {}.",
+                    joined(n.anomalous > 0 ? finds : "", n.good > 0 ? alarm : "")));
+  }
+  constexpr int64_t few = 20;
+  const auto lacking = [&](int64_t count, const std::string& kind) {
+    if (count == 0) return "no " + kind;
+    return count < few ? fmt::format("fewer than {} {}", few, kind) : "";
+  };
+  const std::string lacks = joined(lacking(n.good, "good"), lacking(n.anomalous, "anomalous"));
+  if (!lacks.empty())
+    sentences.push_back(fmt::format(
+        "There are {} images that the threshold was not found on: take this as a first impression.", lacks));
 }
 
 }  // namespace
@@ -87,44 +134,32 @@ json report_about(const HtmlReportInput& input) {
 }
 
 json report_verdict(const HtmlReportInput& input, double threshold, const std::vector<float>& scores,
-                    const std::vector<uint8_t>& labels) {
-  const Outcomes n = count_outcomes(threshold, scores, labels);
+                    const std::vector<uint8_t>& labels, const std::vector<bool>& used) {
   const double auroc = roc_auc(scores, labels);
-  const ShareInterval found = share_interval(n.found, n.anomalous), alarms = share_interval(n.alarms, n.good);
   json sentences = json::array();
-  sentences.push_back(fmt::format(
-      "At the threshold {:.4g} the model finds {} of {} ({}) and calls {} of {} anomalous by mistake ({}).",
-      threshold, n.found, counted(n.anomalous, "anomalous image", "anomalous images"),
-      percent(static_cast<double>(n.found) / static_cast<double>(n.anomalous)), n.alarms,
-      counted(n.good, "good image", "good images"),
-      percent(static_cast<double>(n.alarms) / static_cast<double>(n.good))));
+  if (!input.calibration) {
+    const std::vector<bool> none(scores.size());
+    const Outcomes n = count_outcomes(threshold, scores, labels, none);
+    sentences.push_back(fmt::format(
+        "At the threshold {:.4g}, which was chosen as the best for these very images, the model {} and {}.",
+        threshold, found_part(n), alarms_part(n)));
+    sentences.push_back(
+        "The model is not calibrated: on other images that threshold will do worse. Calibrate it with good "
+        "images "
+        "(dinomaly calibrate).");
+  } else {
+    add_rates(sentences, threshold, count_outcomes(threshold, scores, labels, used));
+    const int64_t left_out = std::count(used.begin(), used.end(), true);
+    if (left_out > 0)
+      sentences.push_back(
+          fmt::format("The threshold was found on {} of the images here: they say nothing of it and are "
+                      "left out of these numbers.",
+                      left_out));
+  }
   sentences.push_back(fmt::format(
       "Whatever the threshold, its scores separate good from anomalous images {} (I-AUROC {:.3f} over all "
       "images; 1 is perfect, 0.5 is chance).",
       separation(auroc), auroc));
-  sentences.push_back(fmt::format(
-      "So many images allow this conclusion, with 95 % confidence: on images like these it finds {} to {} of "
-      "the anomalous and raises a false alarm on {} to {} of the good.",
-      percent(found.low), percent(found.high), percent(alarms.low), percent(alarms.high)));
-  if (input.calibration && input.calibration->good_images > 0) {
-    sentences.push_back(
-        fmt::format("The threshold was found on {}; where those are among the images here, the false alarms "
-                    "are no test of it.",
-                    counted(input.calibration->good_images, "good image", "good images")));
-  }
-  if (!input.calibration) {
-    sentences.push_back(
-        "The model is not calibrated: the threshold was chosen as the best for these very images, and on "
-        "others it will do worse. Calibrate it with good images (dinomaly calibrate).");
-  }
-  constexpr int64_t few = 20;
-  if (n.good < few || n.anomalous < few) {
-    sentences.push_back(fmt::format("There are fewer than {} {} images: take this as a first impression.",
-                                    few,
-                                    n.good < few && n.anomalous < few ? "good and fewer than 20 anomalous"
-                                    : n.good < few                    ? "good"
-                                                                      : "anomalous"));
-  }
   return sentences;
 }
 

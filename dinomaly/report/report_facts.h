@@ -16,9 +16,11 @@ std::string inspected_area(const ImageConfig& image);
 // [[name, text], ...]: program, model, encoder, data, sizes, inspected area, training, precision.
 nlohmann::json report_about(const HtmlReportInput& input);
 
-// Sentences: how many of the images are judged rightly at the threshold, how well scores separate them at all, and
-// how far so many images can be trusted.
+// Sentences: how many of the images are judged rightly at the threshold, how far so many images can be trusted, and how
+// well scores separate them at all. `used`: of each image, whether the threshold was found on it; of a calibrated model
+// these are in no rate.
 nlohmann::json report_verdict(const HtmlReportInput& input, double threshold,
-                              const std::vector<float>& scores, const std::vector<uint8_t>& labels);
+                              const std::vector<float>& scores, const std::vector<uint8_t>& labels,
+                              const std::vector<bool>& used);
 
 }  // namespace dinomaly

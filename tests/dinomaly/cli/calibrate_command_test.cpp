@@ -128,6 +128,8 @@ TEST_CASE("calibrate: too few good images for the rate do not replace thresholds
     CHECK(promised_rate(needed, rate) <= rate * (1 + 1e-9));
     CHECK(promised_rate(needed - 1, rate) > rate);
   }
+  for (const char* rate : {"1e-12", "1e-19", "1e-300", "1e-320"})
+    check_refused(folder, call + " --false-alarm-rate " + rate, "8 good images cannot promise");
 }
 
 TEST_CASE("calibrate: images of defects are not taken for good ones") {

@@ -89,6 +89,42 @@ TEST_CASE("not finite: encoders of other programs, with what stands beside the b
   CHECK_FALSE(fs::exists(folder / "out"));
 }
 
+// What is finite in 64 bits and not in 32: above such a threshold there is no score.
+TEST_CASE("not finite: a threshold or a setting that is too large for 32 bits is refused by its name") {
+  const TemporaryFolder folder;
+  make_small_project(folder);
+  const std::string data = (folder / "data").string(), model = (folder / "model").string();
+  run_well(folder, "calibrate " + model + " " + data + " --false-alarm-rate 0.2");
+  const SafeTensors file = SafeTensors::load(model);
+  NamedTensors tensors;
+  for (const std::string& name : file.names()) tensors.emplace_back(name, file.get(name).clone());
+  const auto with = [&](const char* part, const std::string& pointer, double value) {
+    auto metadata = file.metadata();
+    nlohmann::json json = nlohmann::json::parse(metadata.at(part));
+    json[nlohmann::json::json_pointer(pointer)] = value;
+    metadata[part] = json.dump();
+    save_safetensors(folder / "spoilt", tensors, metadata);
+  };
+  const std::string spoilt = (folder / "spoilt").string();
+  const std::string commands[] = {"predict " + spoilt + " " + data + "/wood/test/good --fail-on-anomaly",
+                                  "eval " + spoilt + " " + data,
+                                  "report " + spoilt + " " + data + " --out " + (folder / "out").string()};
+  for (const char* pointer :
+       {"/thresholds/image", "/thresholds/pixel", "/colours/high", "/false_alarm_rate"}) {
+    with("calibration", pointer, 1e39);
+    for (const std::string& command : commands) check_refused(folder, command, "of its calibration is 1e+39");
+  }
+  with("calibration", "/promised_rate", -0.5);
+  check_refused(folder, commands[0], "'promised_rate' of its calibration is -0.5, not between 0 and 1");
+  for (const char* name : {"blur_sigma", "decoder_norm_eps", "linear_attention_eps", "adam_eps"}) {
+    with("config", std::string("/") + name, 1e39);
+    check_refused(folder, commands[0], std::string(name) + ": 1e+39 is no finite number of 32 bits");
+  }
+  make_training_inputs(folder);
+  check_refused(folder, small_run(folder, "run") + "--iterations 1 --set decoder_norm_eps=1e39",
+                "decoder_norm_eps: 1e+39 is no finite number of 32 bits");
+}
+
 // A model whose weights are finite, but which multiplies what is brighter than black by 1e39.
 TEST_CASE("not finite: an image whose map overflows is named and counted, the others are judged") {
   const TemporaryFolder folder;

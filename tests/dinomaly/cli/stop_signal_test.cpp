@@ -20,7 +20,8 @@ std::map<std::string, uint64_t> blocked_signals(pid_t process) {
   for (const auto& thread : fs::directory_iterator(fmt::format("/proc/{}/task", process), error)) {
     std::ifstream status(thread.path() / "status");
     for (std::string line; std::getline(status, line);) {
-      if (line.starts_with("SigBlk:")) masks[thread.path().filename()] = std::stoull(line.substr(7), nullptr, 16);
+      if (line.starts_with("SigBlk:"))
+        masks[thread.path().filename()] = std::stoull(line.substr(7), nullptr, 16);
     }
   }
   return masks;
@@ -43,7 +44,8 @@ TEST_CASE("signals: no thread that computes is interrupted; one waits, and a run
   REQUIRE(masks.size() >= 2);  // it computes, and it waits
   CHECK(has_both(masks.at(std::to_string(child.pid()))));
   // While it waits for them, a thread does not block them.
-  CHECK(std::count_if(masks.begin(), masks.end(), [](const auto& thread) { return !has_both(thread.second); }) <= 1);
+  CHECK(std::count_if(masks.begin(), masks.end(),
+                      [](const auto& thread) { return !has_both(thread.second); }) <= 1);
   CHECK(WEXITSTATUS(child.end_with(SIGTERM)) == 128 + SIGTERM);
   CHECK(contains(child.out(), "no work is lost"));
 }
@@ -54,8 +56,9 @@ TEST_CASE("signals: a command that listens to none ends of it") {
     const std::string name = std::to_string(signal);
     Child child(folder, fmt::format("make-dataset {}/{} --train 5000", folder.path().string(), name));
     REQUIRE(wait_until([&] {
-      return std::any_of(fs::directory_iterator(folder.path()), fs::directory_iterator(),
-                         [&](const auto& entry) { return contains(entry.path().filename().string(), "." + name + "."); });
+      return std::any_of(
+          fs::directory_iterator(folder.path()), fs::directory_iterator(),
+          [&](const auto& entry) { return contains(entry.path().filename().string(), "." + name + "."); });
     }));
     const int status = child.end_with(signal);
     CHECK(WIFSIGNALED(status));

@@ -102,19 +102,41 @@ TEST_CASE("report: the verdict says in words what the counts are and how far the
   HtmlReportInput input;
   const std::vector<float> scores{0.1f, 0.2f, 0.3f, 0.4f, 0.5f, 0.6f};
   const std::vector<uint8_t> labels{0, 0, 1, 0, 1, 1};
-  const json verdict = report_verdict(input, 0.35, scores, labels);
-  const std::string text = verdict.dump();
+  const auto said = [&](const std::vector<bool>& used) {
+    return report_verdict(input, 0.35, scores, labels, used).dump();
+  };
+  const std::string best = said(std::vector<bool>(6, true));  // of these very images
   CHECK_MESSAGE(
-      contains(text,
+      contains(best,
+               "for these very images, the model finds 2 of 3 anomalous images (67 %) and calls 1 of 3 "
+               "good images anomalous by mistake (33 %)."),
+      best);
+  CHECK(contains(best, "not calibrated"));
+  CHECK_FALSE(contains(best, "95 % confidence"));
+  CHECK(contains(best, "moderately (I-AUROC 0.889"));
+  input.calibration.emplace();
+  const std::string others = said(std::vector<bool>(6));
+  CHECK_MESSAGE(
+      contains(others,
                "At the threshold 0.35 the model finds 2 of 3 anomalous images (67 %) and calls 1 of 3 "
                "good images anomalous by mistake (33 %)."),
-      text);
-  CHECK(contains(text, "moderately (I-AUROC 0.889"));
-  CHECK(contains(text, "95 % confidence"));
-  CHECK(contains(text, "not calibrated"));
-  CHECK(contains(text, "fewer than 20 good and fewer than 20 anomalous images"));
-  input.calibration.emplace();
-  CHECK_FALSE(contains(report_verdict(input, 0.35, scores, labels).dump(), "not calibrated"));
+      others);
+  CHECK(contains(others, "95 % confidence"));
+  CHECK(contains(others, "fewer than 20 good and fewer than 20 anomalous images"));
+  CHECK_FALSE(contains(others, "left out"));
+  CHECK_FALSE(contains(others, "not calibrated"));
+  // The good ones were used: nothing is said of false alarms.
+  const std::string good_used = said({true, true, false, true, false, false});
+  CHECK_MESSAGE(contains(good_used, "the model finds 2 of 3 anomalous images (67 %)."), good_used);
+  CHECK_FALSE(contains(good_used, "by mistake"));
+  CHECK_FALSE(contains(good_used, "false alarm"));
+  CHECK(contains(good_used,
+                 "There are no good and fewer than 20 anomalous images that the threshold was not found on"));
+  CHECK(contains(good_used, "found on 3 of the images here"));
+  const std::string one_left = said({true, true, true, false, true, true});
+  CHECK_MESSAGE(contains(one_left, "the model calls 1 of 1 good image anomalous by mistake (100 %)."),
+                one_left);
+  CHECK_FALSE(contains(said(std::vector<bool>(6, true)), "At the threshold"));  // nothing is left to measure
 }
 
 TEST_CASE("report: it says when, with what, of which images and which part of them it was made") {
@@ -189,7 +211,7 @@ TEST_CASE("report: at its threshold no rate is measured on the images it was fou
   CHECK(contains(measured(report_data_of(folder)), "found on 8 of these images"));
   REQUIRE(run_dinomaly(folder, calibrate + "--split train --force").status == 0);
   CHECK(used_in(report_data_of(folder)) == std::pair(0, 0));
-  CHECK(contains(measured(report_data_of(folder)), "was not found on"));
+  CHECK(contains(measured(report_data_of(folder)), "None of these files"));
   REQUIRE(run_dinomaly(folder, calibrate + "--method f1").status == 0);
   CHECK(used_in(report_data_of(folder)) == std::pair(8, 6));
 }
