@@ -26,7 +26,7 @@ void check_sizes(size_t map_pixels, size_t mask_pixels, int64_t count, int64_t h
         height, width);
 }
 
-void check_finite(std::span<const float> values) {
+void check_values(std::span<const float> values) {
   const auto bad =
       std::find_if_not(values.begin(), values.end(), [](float value) { return std::isfinite(value); });
   check_input(bad == values.end(), "aupro: the map holds {}", bad == values.end() ? 0.0f : *bad);
@@ -79,7 +79,7 @@ void count_image(std::span<const float> map, std::span<const uint8_t> mask, int6
 double aupro_paper(std::span<const float> maps, std::span<const uint8_t> masks, int64_t count, int64_t height,
                    int64_t width) {
   check_sizes(maps.size(), masks.size(), count, height, width);
-  check_finite(maps);
+  check_values(maps);
   check_input(!maps.empty(), "aupro: no maps");
   const auto [low, high] = std::minmax_element(maps.begin(), maps.end());
   const PaperThresholds thresholds(*low, *high);
@@ -110,7 +110,7 @@ double aupro_paper(std::span<const float> maps, std::span<const uint8_t> masks, 
 void OfficialAupro::add(std::span<const float> map, std::span<const uint8_t> mask, int64_t height,
                         int64_t width) {
   check_sizes(map.size(), mask.size(), 1, height, width);
-  check_finite(map);
+  check_values(map);
   const Regions regions = connected_components(mask, height, width);
   const size_t first_region = region_sizes_.size();
   check(first_region + regions.sizes.size() <= std::numeric_limits<uint32_t>::max(),

@@ -14,15 +14,15 @@ namespace dinomaly {
 
 namespace {
 
-double squared_distance(const Point& a, const Point& b) {
+double squared_distance(const Point3& a, const Point3& b) {
   double sum = 0;
   for (size_t i = 0; i < 3; ++i) sum += (double{a[i]} - b[i]) * (double{a[i]} - b[i]);
   return sum;
 }
 
 struct Bounds {
-  explicit Bounds(std::span<const Point> points) {
-    for (const Point& point : points) {
+  explicit Bounds(std::span<const Point3> points) {
+    for (const Point3& point : points) {
       for (size_t i = 0; i < 3; ++i)
         low[i] = std::min(low[i], point[i]), high[i] = std::max(high[i], point[i]);
     }
@@ -35,17 +35,17 @@ struct Bounds {
   float length() const { return high[longest()] - low[longest()]; }
 
   static constexpr float infinite = std::numeric_limits<float>::infinity();
-  Point low{infinite, infinite, infinite}, high{-infinite, -infinite, -infinite};
+  Point3 low{infinite, infinite, infinite}, high{-infinite, -infinite, -infinite};
 };
 
 // Whether any point of `a` and any of `b` are nearer than the root of `limit`. Halves them until their bounds decide it:
 // all pairs of two large sets would be too many. Reorders the points.
-bool any_near(std::span<Point> a, std::span<Point> b, double limit) {
+bool any_near(std::span<Point3> a, std::span<Point3> b, double limit) {
   constexpr size_t few = 1024;
   if (a.empty() || b.empty()) return false;
   if (a.size() * b.size() <= few) {
-    return std::any_of(a.begin(), a.end(), [&](const Point& p) {
-      return std::any_of(b.begin(), b.end(), [&](const Point& q) { return squared_distance(p, q) < limit; });
+    return std::any_of(a.begin(), a.end(), [&](const Point3& p) {
+      return std::any_of(b.begin(), b.end(), [&](const Point3& q) { return squared_distance(p, q) < limit; });
     });
   }
   const Bounds of_a(a), of_b(b);
@@ -61,14 +61,14 @@ bool any_near(std::span<Point> a, std::span<Point> b, double limit) {
   if (of_a.length() < of_b.length()) return any_near(b, a, limit);
   const size_t axis = of_a.longest(), half = a.size() / 2;
   std::nth_element(a.begin(), a.begin() + static_cast<std::ptrdiff_t>(half), a.end(),
-                   [axis](const Point& p, const Point& q) { return p[axis] < q[axis]; });
+                   [axis](const Point3& p, const Point3& q) { return p[axis] < q[axis]; });
   return any_near(a.first(half), b, limit) || any_near(a.subspan(half), b, limit);
 }
 
 // Space in cubes whose points are all near each other (Gunawan, 2013): most need not be compared.
 class Cubes {
  public:
-  Cubes(const std::vector<Point>& points, double radius, int64_t least)
+  Cubes(const std::vector<Point3>& points, double radius, int64_t least)
       : points_(points), limit_(radius * radius), side_(radius / std::sqrt(3.0) * 0.9999), least_(least) {
     sort_points();
     find_core_points();
@@ -103,7 +103,7 @@ class Cubes {
   struct Cube {
     uint64_t key = 0;
     std::vector<size_t> points = {};
-    std::vector<Point> core = {};
+    std::vector<Point3> core = {};
   };
   static constexpr int bits = 21;  // of each coordinate of a key
   static constexpr int64_t middle = int64_t{1} << (bits - 1);
@@ -185,12 +185,12 @@ class Cubes {
     }
   }
 
-  bool near_any_core(const Point& point, const Cube& cube) const {
+  bool near_any_core(const Point3& point, const Cube& cube) const {
     return std::any_of(cube.core.begin(), cube.core.end(),
-                       [&](const Point& core) { return squared_distance(point, core) < limit_; });
+                       [&](const Point3& core) { return squared_distance(point, core) < limit_; });
   }
 
-  const std::vector<Point>& points_;
+  const std::vector<Point3>& points_;
   double limit_, side_;
   int64_t least_;
   std::vector<Cube> cubes_;
@@ -201,7 +201,7 @@ class Cubes {
 
 }  // namespace
 
-std::vector<int32_t> dbscan(const std::vector<Point>& points, double radius, int64_t least) {
+std::vector<int32_t> dbscan(const std::vector<Point3>& points, double radius, int64_t least) {
   check(radius > 0 && least > 0, "dbscan: a radius of {} and {} points", radius, least);
   return Cubes(points, radius, least).labels();
 }

@@ -26,7 +26,7 @@ constexpr int planes_tried = 1000, passes = 3;
 constexpr float farthest = 3000;
 static_assert(farthest <= farthest_in_radii * cluster_radius);
 
-bool is_point(const Point& point) { return point[2] > 0; }
+bool is_point(const Point3& point) { return point[2] > 0; }
 
 bool in_border(const PointCloud& cloud, int64_t x, int64_t y) {
   return x < border || y < border || x >= cloud.width - border || y >= cloud.height - border;
@@ -56,13 +56,13 @@ struct Plane {
   double distance(const Eigen::Vector3d& point) const { return std::abs(normal.dot(point) + offset); }
 };
 
-Eigen::Vector3d vector_of(const Point& point) { return {point[0], point[1], point[2]}; }
+Eigen::Vector3d vector_of(const Point3& point) { return {point[0], point[1], point[2]}; }
 
 Points border_points(const PointCloud& cloud, const std::string& name) {
   Points points;
   for (int64_t y = 0; y < cloud.height; ++y) {
     for (int64_t x = 0; x < cloud.width; ++x) {
-      const Point& point = cloud.points[static_cast<size_t>(y * cloud.width + x)];
+      const Point3& point = cloud.points[static_cast<size_t>(y * cloud.width + x)];
       if (in_border(cloud, x, y) && is_point(point)) points.push_back(vector_of(point));
     }
   }
@@ -114,14 +114,14 @@ void remove_point(PointCloud& cloud, Image& rgb, size_t i) {
 void remove_plane(PointCloud& cloud, Image& rgb, const std::string& name) {
   const Plane plane = plane_under_object(border_points(cloud, name), name);
   for (size_t i = 0; i < cloud.points.size(); ++i) {
-    const Point& point = cloud.points[i];
+    const Point3& point = cloud.points[i];
     if (is_point(point) && plane.distance(vector_of(point)) < on_plane) remove_point(cloud, rgb, i);
   }
 }
 
 void keep_largest_cluster(PointCloud& cloud, Image& rgb, const std::string& name) {
   std::vector<size_t> places;
-  std::vector<Point> points;
+  std::vector<Point3> points;
   for (size_t i = 0; i < cloud.points.size(); ++i) {
     if (is_point(cloud.points[i])) places.push_back(i), points.push_back(cloud.points[i]);
   }
@@ -196,7 +196,7 @@ PointCloud load_point_cloud(const fs::path& path) {
   for (int64_t y = 0; y < cloud.height; ++y) {
     const uint8_t* row = file.next();
     for (int64_t x = 0; x < cloud.width; ++x) {
-      Point point;
+      Point3 point;
       std::memcpy(point.data(), row + static_cast<size_t>(x) * sizeof point, sizeof point);
       for (const float value : point)
         check_input(std::abs(value) <= farthest, "{}: the point at ({}, {}) is not finite, or beyond {} m",

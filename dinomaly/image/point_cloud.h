@@ -16,7 +16,7 @@ namespace dinomaly {
 // Rows from the top; x, y, z in metres, z from the sensor on. z <= 0: there is no point.
 struct PointCloud {
   int64_t width = 0, height = 0;
-  std::vector<Point> points;
+  std::vector<Point3> points;
 };
 
 // Whether the file is a TIFF of three floats a pixel; false for whatever cannot be read.

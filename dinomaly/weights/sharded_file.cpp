@@ -19,7 +19,7 @@ using Map = std::map<std::string, std::string>;
 constexpr uint64_t largest_index = 16 << 20;
 
 // Parses with a bound on depth and without repeated keys, of which the parser would keep the last.
-json parse(const std::string& text, const std::string& source) {
+json parse_index(const std::string& text, const std::string& source) {
   std::vector<std::set<std::string>> keys;
   const auto listen = [&](int depth, json::parse_event_t event, json& parsed) {
     constexpr int deepest = 4;
@@ -48,7 +48,7 @@ bool is_plain_name(const std::string& name) {
 
 Map read_weight_map(const std::filesystem::path& index) {
   const std::string source = index.string();
-  const json document = parse(read_file(index, largest_index), source);
+  const json document = parse_index(read_file(index, largest_index), source);
   check_input(document.is_object() && document.contains("weight_map") && document["weight_map"].is_object(),
               "{}: no 'weight_map' in it: not the index of a sharded safetensors file", source);
   Map shards;

@@ -28,7 +28,7 @@ struct DrawnScene {
     }
     for (uint8_t& pixel : rgb.pixels) pixel = static_cast<uint8_t>(100 + generator.below(100));
   }
-  Point& at(int64_t x, int64_t y) { return cloud.points[static_cast<size_t>(y * cloud.width + x)]; }
+  Point3& at(int64_t x, int64_t y) { return cloud.points[static_cast<size_t>(y * cloud.width + x)]; }
   // Everything in the box is at one depth.
   void put(const Box& box, float z) {
     for (int64_t y = box.y; y < box.y + box.height; ++y) {
@@ -37,7 +37,7 @@ struct DrawnScene {
   }
   void write_cloud(const std::filesystem::path& path) const {
     std::filesystem::create_directories(path.parent_path());
-    std::string bytes(cloud.points.size() * sizeof(Point), '\0');
+    std::string bytes(cloud.points.size() * sizeof(Point3), '\0');
     std::memcpy(bytes.data(), cloud.points.data(), bytes.size());
     write_tiff(path,
                {.width = static_cast<int>(cloud.width),

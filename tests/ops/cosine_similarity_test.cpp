@@ -20,8 +20,6 @@ OpCase cosine_case{
 // Row 0 of a is shorter than eps. Torch differentiates the norm there as if it were not clamped.
 OpCase cosine_tiny{"cosine_similarity.tiny", {{2, 3}, {2, 3}}, cosine, {.finite_differences = false}};
 
-double largest_in(const Tensor& x) { return relative_error(x, Tensor::zeros(x.shape(), Dtype::f64)); }
-
 }  // namespace
 
 TEST_CASE("rows of zeros have similarity 0 and finite gradients") {

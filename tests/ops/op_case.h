@@ -82,5 +82,7 @@ std::vector<Tensor> converted(const std::vector<Tensor>& tensors, Dtype dtype, D
 // max |actual - expected| / max |expected|; absolute where all expected are 0, infinite for other
 // shapes or NaN.
 double relative_error(const Tensor& actual, const Tensor& expected);
+// The largest absolute value; infinite for NaN.
+inline double largest_in(const Tensor& x) { return relative_error(x, Tensor::zeros(x.shape(), Dtype::f64)); }
 
 }  // namespace nabla

@@ -90,8 +90,6 @@ Complaints differences(const std::string& about, const OpFunction& function,
   return {};
 }
 
-double largest_in(const Tensor& x) { return relative_error(x, Tensor::zeros(x.shape(), Dtype::f64)); }
-
 // The case's own inputs first, then random ones of its further shapes.
 std::vector<std::vector<Tensor>> all_inputs(const OpCase& test) {
   std::vector<std::vector<Tensor>> result{case_inputs(test)};

@@ -16,13 +16,13 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr int side = 64;
+constexpr int image_side = 64;
 
 // A smooth pattern in each of five channels, a little different in each image; a defect is a square of the fifth.
 Image five_channels(int seed, bool defect) {
-  Image image(side, side, 5);
-  for (int y = 0; y < side; ++y) {
-    for (int x = 0; x < side; ++x) {
+  Image image(image_side, image_side, 5);
+  for (int y = 0; y < image_side; ++y) {
+    for (int x = 0; x < image_side; ++x) {
       for (int c = 0; c < 5; ++c) {
         const double wave =
             std::sin(0.3 * x + c) + std::cos(0.2 * y - c) + 0.05 * ((seed * 7 + x + 3 * y) % 5);
@@ -42,7 +42,11 @@ void save_five(const fs::path& path, const Image& image) {
     return;
   }
   write_tiff(path,
-             {.width = side, .height = side, .samples = 5, .compression = COMPRESSION_LZW, .apart = true},
+             {.width = image_side,
+              .height = image_side,
+              .samples = 5,
+              .compression = COMPRESSION_LZW,
+              .apart = true},
              {text_of(image.pixels)});
 }
 
@@ -52,7 +56,7 @@ void make_five(const TemporaryFolder& folder) {
   const char* const extensions[] = {".tif", ".npy"};
   for (int i = 0; i < 6; ++i)
     save_five(part / fmt::format("train/good/{}{}", i, extensions[i % 2]), five_channels(i, false));
-  Image mask(side, side, 1);
+  Image mask(image_side, image_side, 1);
   for (int y = 18; y < 42; ++y) std::fill_n(mask.at(20, y), 24, uint8_t{255});
   for (int i = 0; i < 3; ++i) {
     save_five(part / fmt::format("test/good/{}{}", i, extensions[i % 2]), five_channels(10 + i, false));
@@ -109,7 +113,7 @@ TEST_CASE("channels: a defect of the fifth channel alone is found; what is store
     CHECK(load_tiff_map(folder / fmt::format("maps/part/test/{}/{}.tiff", kind, name)).to_vector<float>() ==
           load_tiff_map(line.at("map").get<std::string>()).to_vector<float>());
     const Image overlay = load_image_rgb(line.at("overlay").get<std::string>());
-    CHECK((overlay.width == side && overlay.height == side));
+    CHECK((overlay.width == image_side && overlay.height == image_side));
   }
   const Outcome piped =
       run_dinomaly(folder, fmt::format("predict {} - --json --area crop --threshold 1", model),
@@ -150,7 +154,7 @@ TEST_CASE("channels: a defect of the fifth channel alone is found; what is store
       "timm.safetensors: the encoder takes images of 5 channels, not of 4");
 
   // Files that do not fit the model.
-  save_png(folder / "rgb.png", Image(side, side, 3));
+  save_png(folder / "rgb.png", Image(image_side, image_side, 3));
   const Outcome refused = run_dinomaly(folder, "predict " + model + " " + (folder / "rgb.png").string());
   CHECK(refused.status == 2);
   CHECK_MESSAGE(contains(refused.error, "rgb.png: 3 channels, but 5 are expected"), refused.error);

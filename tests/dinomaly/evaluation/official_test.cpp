@@ -15,15 +15,15 @@ using namespace dinomaly;
 
 namespace {
 
-constexpr int64_t side = 16;
+constexpr int64_t map_side = 16;
 
 // Two good images and two with a square defect.
 Category make_category(const TemporaryFolder& folder) {
   for (const char* file : {"part/train/good/0.png", "part/test/good/0.png", "part/test/good/1.png",
                            "part/test/hole/0.png", "part/test/hole/1.png"}) {
-    save_png(folder / file, Image(side, side, 3));
+    save_png(folder / file, Image(map_side, map_side, 3));
   }
-  Image mask(side, side, 1);
+  Image mask(map_side, map_side, 1);
   for (int64_t y = 4; y < 8; ++y) std::fill(mask.at(4, y), mask.at(8, y), uint8_t{255});
   for (const char* id : {"0", "1"})
     save_png(folder / ("part/ground_truth/hole/" + std::string(id) + "_mask.png"), mask);
@@ -34,7 +34,7 @@ Category make_category(const TemporaryFolder& folder) {
 void save_maps(const TemporaryFolder& folder, float inside, float outside) {
   for (const char* defect : {"good", "hole"}) {
     for (const char* id : {"0", "1"}) {
-      const Tensor map = Tensor::full({side, side}, outside);
+      const Tensor map = Tensor::full({map_side, map_side}, outside);
       if (std::string(defect) == "hole") map.slice(0, 4, 8).slice(1, 4, 8).fill(inside);
       save_tiff_map(folder / ("maps/part/test/" + std::string(defect) + "/" + id + ".tiff"), map);
     }
@@ -86,8 +86,8 @@ TEST_CASE("official mode names the map that is missing, cut short, not a TIFF or
     write_file(path, whole.substr(0, length));
     CHECK_THROWS_AS(load_tiff_map(path), InputError);
   }
-  save_tiff_map(path, Tensor::full({side, side + 1}, 1));
+  save_tiff_map(path, Tensor::full({map_side, map_side + 1}, 1));
   fails_with("1_mask.png");
-  save_tiff_map(path, Tensor::full({side, side}, NAN));
+  save_tiff_map(path, Tensor::full({map_side, map_side}, NAN));
   fails_with("not finite");
 }

@@ -16,7 +16,7 @@ namespace dinomaly {
 
 namespace {
 
-std::vector<size_t> near(const std::vector<Point>& points, size_t i, double radius) {
+std::vector<size_t> near(const std::vector<Point3>& points, size_t i, double radius) {
   std::vector<size_t> result;
   for (size_t j = 0; j < points.size(); ++j) {
     double sum = 0;
@@ -27,7 +27,7 @@ std::vector<size_t> near(const std::vector<Point>& points, size_t i, double radi
   return result;
 }
 
-std::vector<int32_t> textbook(const std::vector<Point>& points, double radius, size_t least) {
+std::vector<int32_t> textbook(const std::vector<Point3>& points, double radius, size_t least) {
   constexpr int32_t unseen = -2;
   std::vector<int32_t> labels(points.size(), unseen);
   int32_t cluster = 0;
@@ -53,10 +53,10 @@ std::vector<int32_t> textbook(const std::vector<Point>& points, double radius, s
   return labels;
 }
 
-std::vector<Point> random_points(int64_t count, double extent, uint64_t seed) {
+std::vector<Point3> random_points(int64_t count, double extent, uint64_t seed) {
   Generator generator(seed);
-  std::vector<Point> points(static_cast<size_t>(count));
-  for (Point& point : points) {
+  std::vector<Point3> points(static_cast<size_t>(count));
+  for (Point3& point : points) {
     for (float& value : point) value = static_cast<float>(extent * (generator.uniform() - 0.5));
   }
   return points;
@@ -68,7 +68,7 @@ TEST_CASE("clusters: those of the textbook, with their numbers, at all densities
   bool several = false, noise = false, touching = false;
   for (uint64_t seed = 0; seed < 24; ++seed) {
     const double extent = 3 + static_cast<double>(seed % 12);
-    const std::vector<Point> points = random_points(400, extent, seed);
+    const std::vector<Point3> points = random_points(400, extent, seed);
     std::vector<std::vector<size_t>> neighbours;
     for (size_t i = 0; i < points.size(); ++i) neighbours.push_back(near(points, i, 1));
     for (const int64_t least : {1, 4, 9}) {
@@ -94,7 +94,7 @@ TEST_CASE("clusters: near is less than the radius, to the last bit, also of many
   CHECK(two(std::nextafter(1.0f, 0.0f)) == std::vector<int32_t>{0, 0});
   // Two balls with thousands of points in cubes beside each other, whose nearest points are just near, or just not.
   for (const float gap : {0.999f, 1.001f}) {
-    std::vector<Point> points = random_points(8000, 0.2, 5);
+    std::vector<Point3> points = random_points(8000, 0.2, 5);
     for (size_t i = 0; i < points.size(); ++i) points[i][0] += i % 2 == 0 ? -0.2f : 0.2f + gap;
     points.push_back({0, 0, 0});
     points.push_back({gap, 0, 0});
@@ -105,7 +105,7 @@ TEST_CASE("clusters: near is less than the radius, to the last bit, also of many
 }
 
 TEST_CASE("clusters: many points in one place, none at all, and places beyond the limit") {
-  CHECK(dbscan(std::vector<Point>(100000, Point{1, 2, 3}), 0.5, 30) == std::vector<int32_t>(100000, 0));
+  CHECK(dbscan(std::vector<Point3>(100000, Point3{1, 2, 3}), 0.5, 30) == std::vector<int32_t>(100000, 0));
   CHECK(dbscan({}, 1, 1).empty());
   const auto far = static_cast<float>(farthest_in_radii);
   CHECK(dbscan({{far, -far, far}, {-far, far, -far}}, 1, 1) == std::vector<int32_t>{0, 1});

@@ -16,14 +16,14 @@ namespace dinomaly {
 
 namespace {
 
-using Colour = std::array<uint8_t, 3>;
+using Rgb = std::array<uint8_t, 3>;
 
 template <class T>
 std::string packed(const std::vector<T>& values) {
   return {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T)};
 }
 
-Colour colour_at(const Image& image, int64_t x, int64_t y = 0) {
+Rgb colour_at(const Image& image, int64_t x, int64_t y = 0) {
   return {image.at(x, y)[0], image.at(x, y)[1], image.at(x, y)[2]};
 }
 
@@ -32,21 +32,21 @@ constexpr TiffFormat floats{.width = 2, .height = 1, .bits = 32, .format = SAMPL
 }  // namespace
 
 TEST_CASE("depth picture: the colour table goes from black over red and yellow to white") {
-  CHECK(hot_colour(0) == Colour{0, 0, 0});
-  CHECK(hot_colour(255) == Colour{255, 255, 255});
+  CHECK(hot_colour(0) == Rgb{0, 0, 0});
+  CHECK(hot_colour(255) == Rgb{255, 255, 255});
   // Level 85 is knot 21: t = 1/3, R = 5/6, the others not begun.
-  CHECK(hot_colour(85) == Colour{213, 0, 0});  // 212.5
+  CHECK(hot_colour(85) == Rgb{213, 0, 0});  // 212.5
   // Level 170 is knot 42: t = 2/3, G = 2/3.
-  CHECK(hot_colour(170) == Colour{255, 170, 0});
+  CHECK(hot_colour(170) == Rgb{255, 170, 0});
   // Level 51: t = 0.2, between knots 12 and 13, where R is linear: 255 / 2.
-  CHECK(hot_colour(51) == Colour{128, 0, 0});  // 127.5
+  CHECK(hot_colour(51) == Rgb{128, 0, 0});  // 127.5
   // Level 102 is at 25.2, where R bends: 0.8 * 2.5 * 25 / 63 + 0.2 * 1.
   CHECK(hot_colour(102)[0] == 253);
   // Level 204 is at 50.4, where G ends, 0.6 * (2.5 * 50 / 63 - 1) + 0.4, and B begins, 0.4 * (5 * 51 / 63 - 4).
-  CHECK(hot_colour(204) == Colour{255, 253, 5});
+  CHECK(hot_colour(204) == Rgb{255, 253, 5});
   for (int level = 1; level < 256; ++level) {
-    const Colour below = hot_colour(static_cast<uint8_t>(level - 1)),
-                 here = hot_colour(static_cast<uint8_t>(level));
+    const Rgb below = hot_colour(static_cast<uint8_t>(level - 1)),
+              here = hot_colour(static_cast<uint8_t>(level));
     for (size_t c = 0; c < 3; ++c) CHECK(here[c] >= below[c]);
   }
 }
@@ -57,15 +57,15 @@ TEST_CASE("depth picture: the nearest is brightest, the farthest a fifth, the ba
   CHECK(colour_at(picture, 0) == hot_colour(255));  // v = 1
   CHECK(colour_at(picture, 1) == hot_colour(50));   // int(255 * (1 - 0.8f)) = int(50.99)
   CHECK(colour_at(picture, 2) == hot_colour(153));  // v = 0.6 in f32: 153.0000015
-  CHECK(colour_at(picture, 3) == Colour{0, 0, 0});
-  CHECK(colour_at(picture, 4) == Colour{0, 0, 0});
+  CHECK(colour_at(picture, 3) == Rgb{0, 0, 0});
+  CHECK(colour_at(picture, 4) == Rgb{0, 0, 0});
   CHECK(colour_at(depth_picture({2, 1, {7.0f, 7.0f}}), 1) == hot_colour(255));
   Image rgb(5, 1, 3);
   rgb.pixels.assign(15, 9);
   blacken_background(rgb, depth);
-  CHECK(colour_at(rgb, 2) == Colour{9, 9, 9});
-  CHECK(colour_at(rgb, 3) == Colour{0, 0, 0});
-  CHECK(colour_at(rgb, 4) == Colour{0, 0, 0});
+  CHECK(colour_at(rgb, 2) == Rgb{9, 9, 9});
+  CHECK(colour_at(rgb, 3) == Rgb{0, 0, 0});
+  CHECK(colour_at(rgb, 4) == Rgb{0, 0, 0});
 }
 
 TEST_CASE("depth picture: z from floats and from integers") {

@@ -132,15 +132,15 @@ TEST_CASE("point cloud: a scene without an object, or without a plane, is one cl
   CHECK(one_line_with(error_of(drawn), "a.tiff: there is no object"));
   DrawnScene millimetres(100, 100);
   millimetres.put({30, 30, 40, 40}, 0.55f);
-  for (Point& point : millimetres.cloud.points) {
+  for (Point3& point : millimetres.cloud.points) {
     for (float& value : point) value *= 1000;
   }
   CHECK(one_line_with(error_of(millimetres), "metres?"));
   DrawnScene empty(100, 100);
-  std::fill(empty.cloud.points.begin(), empty.cloud.points.end(), Point{0, 0, -1});
+  std::fill(empty.cloud.points.begin(), empty.cloud.points.end(), Point3{0, 0, -1});
   CHECK(one_line_with(error_of(empty),
                       "a.tiff: the plane under the object is not to be found: of its border of 10"));
-  std::fill(empty.cloud.points.begin(), empty.cloud.points.end(), Point{1, 1, 1});
+  std::fill(empty.cloud.points.begin(), empty.cloud.points.end(), Point3{1, 1, 1});
   CHECK(one_line_with(error_of(empty), "are no plane"));
   empty.rgb = Image(99, 100, 3);
   CHECK(one_line_with(error_of(empty), "a.tiff: the depth is 100 x 100, its image 99 x 100"));

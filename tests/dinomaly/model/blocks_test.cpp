@@ -33,7 +33,7 @@ Variable small_input(double scale) {
 }
 
 // (B, N, 3 D) -> q, k or v as (B, heads, N, D / heads).
-Variable part(const Variable& qkv, int64_t index) {
+Variable packed_part(const Variable& qkv, int64_t index) {
   const Variable own = slice(qkv, 2, index * block_width, (index + 1) * block_width);
   return transpose(reshape(own, {own.size(0), own.size(1), block_heads, block_width / block_heads}), 1, 2);
 }
@@ -57,8 +57,8 @@ TEST_CASE("decoder block: eps of the norms and of the linear attention are the o
     const Variable x = small_input(1e-4);
     const Variable normed = layer_norm(x, w.at("norm1.weight"), w.at("norm1.bias"), norm_eps);
     const Variable qkv = linear(normed, w.at("attn.qkv.weight"), w.at("attn.qkv.bias"));
-    const Variable attended =
-        joined(linear_attention(part(qkv, 0), part(qkv, 1), part(qkv, 2), attention_eps));
+    const Variable attended = joined(
+        linear_attention(packed_part(qkv, 0), packed_part(qkv, 1), packed_part(qkv, 2), attention_eps));
     const Variable middle = x + linear(attended, w.at("attn.proj.weight"), w.at("attn.proj.bias"));
     const Variable second = layer_norm(middle, w.at("norm2.weight"), w.at("norm2.bias"), norm_eps);
     const Variable hidden = gelu(linear(second, w.at("mlp.fc1.weight"), w.at("mlp.fc1.bias")));
@@ -112,8 +112,8 @@ TEST_CASE("encoder block: eps 1e-6, scale 1 / sqrt(head width), exact GELU, Laye
     const Variable normed = layer_norm(x, w.at("norm1.weight"), w.at("norm1.bias"), 1e-6);
     const Variable qkv = linear(normed, w.at("attn.qkv.weight"), w.at("attn.qkv.bias"));
     const double scale = 1 / std::sqrt(static_cast<double>(block_width) / block_heads);
-    const Variable scores = matmul(part(qkv, 0), transpose(part(qkv, 1), 2, 3)) * scale;
-    const Variable attended = joined(matmul(softmax(scores), part(qkv, 2)));
+    const Variable scores = matmul(packed_part(qkv, 0), transpose(packed_part(qkv, 1), 2, 3)) * scale;
+    const Variable attended = joined(matmul(softmax(scores), packed_part(qkv, 2)));
     const Variable middle =
         x + scaled(linear(attended, w.at("attn.proj.weight"), w.at("attn.proj.bias")), "ls1.gamma");
     const Variable second = layer_norm(middle, w.at("norm2.weight"), w.at("norm2.bias"), 1e-6);

@@ -21,12 +21,12 @@ struct Package {
 };
 const Package packages[] = {{"timm", Naming::timm}, {"transformers", Naming::transformers}};
 const std::string feed_forwards[] = {"gelu", "swiglu"};
-constexpr int64_t heads = 2;
+constexpr int64_t tiny_heads = 2;
 
 // The shape that dinov3_packages.py builds. Every tensor is drawn but the biases of the keys, which neither package has.
 EncoderWeights drawn_encoder(const std::string& feed_forward) {
   EncoderConfig shape;
-  shape.width = 32, shape.heads = heads, shape.depth = 3, shape.patch = 16, shape.registers = 4;
+  shape.width = 32, shape.heads = tiny_heads, shape.depth = 3, shape.patch = 16, shape.registers = 4;
   shape.rotary = true, shape.cls_in_position_table = false, shape.norm_eps = 1e-5, shape.layer_scale = true;
   if (feed_forward == "swiglu") shape.ffn = EncoderConfig::Ffn::swiglu_fused;
   shape.hidden = feed_forward == "swiglu" ? 48 : 128;
@@ -100,7 +100,7 @@ TEST_CASE("DINOv3 encoders saved by timm and transformers are read here, and com
       CAPTURE(package);
       CAPTURE(feed_forward);
       if (!run("save", package, feed_forward, file, io)) break;
-      const EncoderWeights weights = load_encoder(tensors_of(SafeTensors::load(file)), package, heads);
+      const EncoderWeights weights = load_encoder(tensors_of(SafeTensors::load(file)), package, tiny_heads);
       CHECK(weights.config == drawn_encoder(feed_forward).config);
       check_blocks(weights, SafeTensors::load(io));
     }
