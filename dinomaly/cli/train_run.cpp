@@ -43,11 +43,19 @@ TrainRun::TrainRun(const TrainOptions& options, const EncoderWeights& encoder,
 
 TrainRun::~TrainRun() = default;
 
+// Where all checkpoints are damaged, an earlier run's work is at stake.
+static void check_undamaged(const fs::path& out, const std::optional<Checkpoint>& latest) {
+  check_input(latest || !CheckpointFolder(out / "checkpoints").holds_any(),
+              "{}: all checkpoints here are damaged; --force instead of --resume starts over",
+              (out / "checkpoints").string());
+}
+
 // The state that --resume goes on from.
 std::optional<Checkpoint> TrainRun::earlier_state() const {
   if (!options_.resume) return std::nullopt;
   std::optional<Checkpoint> saved = checkpoints_.latest();
   if (saved) check_same_run(*identity_, *saved);
+  check_undamaged(out_, saved);
   check_input(saved || !options_.finish, "--finish: there is no checkpoint in {} to make a model of",
               out_.string());
   return saved;
@@ -62,6 +70,7 @@ void TrainRun::check_free(const fs::path& out) {
       "with more --iterations trains it further",
       model.string());
   const std::optional<Checkpoint> saved = CheckpointFolder(out / "checkpoints").latest();
+  check_undamaged(out, saved);
   if (!saved) return;
   fail_input("{}: an earlier run stopped here at iteration {}; --resume continues it, --force starts over",
              saved->path.string(), saved->iteration);

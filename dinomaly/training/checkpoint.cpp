@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <iterator>
 #include <system_error>
 #include <vector>
 
@@ -103,7 +104,8 @@ std::optional<Checkpoint> CheckpointFolder::latest() const {
     try {
       saved = load(it->first, it->second);
     } catch (const InputError& error) {
-      fmt::print(stderr, "damaged checkpoint: {}; using the previous one\n", error.what());
+      fmt::print(stderr, "damaged checkpoint: {}{}\n", error.what(),
+                 std::next(it) == known.rend() ? "" : "; using the previous one");
       continue;
     }
     // Not damaged: the run had diverged, and would do so again.

@@ -36,6 +36,9 @@ class CheckpointFolder {
   // InputError naming file and tensor where it is not finite.
   std::optional<Checkpoint> latest() const;
 
+  // Whether there is any checkpoint, be it damaged.
+  bool holds_any() const { return !files().empty(); }
+
   // Removes all checkpoints, and files that killed programs left.
   void clear() const;
 

@@ -230,9 +230,21 @@ TEST_CASE("resume: a damaged checkpoint is reported and the previous one used") 
   }
   write_file(last, flipped(900));
   write_file(before, "torn");
-  const Outcome outcome = run_well(folder, flags + " --resume");
-  CHECK(contains(outcome.error, "00000004.safetensors"));
-  CHECK(contains(outcome.out, "starting at iteration 0"));
+  // Without any whole one nothing is trained and nothing removed, unless --force says so.
+  fs::remove(folder / "out/model.safetensors");
+  for (const char* resume : {" --resume", ""}) {
+    CAPTURE(resume);
+    const Outcome outcome = run_dinomaly(folder, flags + resume);
+    CHECK(outcome.status == 2);
+    CHECK(contains(outcome.error, "00000006.safetensors"));
+    CHECK(contains(outcome.error, "00000004.safetensors"));
+    CHECK_MESSAGE(outcome.error.ends_with(
+                      "all checkpoints here are damaged; --force instead of --resume starts over\n"),
+                  outcome.error);
+    CHECK(bytes_of(last) == flipped(900));
+    CHECK(bytes_of(before) == "torn");
+  }
+  run_well(folder, flags + " --force");
   CHECK(bytes_of(folder / "out/model.safetensors") == model);
 }
 
