@@ -23,16 +23,30 @@ namespace {
 constexpr size_t longest_line = 1 << 16;
 constexpr int poll_milliseconds = 100;
 
+void warn_of_watch(const std::string& line) { fmt::print(stderr, "dinomaly: --watch: {}\n", one_line(line)); }
+
 }  // namespace
+
+// The next line that has come whole.
+std::optional<std::string> InputLines::take() {
+  if (!end_ && buffer_.find('\0') != std::string::npos) end_ = '\0';
+  const size_t end = buffer_.find(end_.value_or('\n'));
+  if (end == std::string::npos && (!ended_ || buffer_.empty())) return std::nullopt;
+  if (!end_) end_ = '\n';
+  std::string line = buffer_.substr(0, end);
+  buffer_.erase(0, end == std::string::npos ? end : end + 1);
+  if (*end_ == '\0') return line;
+  check_input(
+      line.find('\0') == std::string::npos,
+      "standard input: a NUL after lines; names end in NUL (find -print0) or in a new line, not in both");
+  if (line.ends_with('\r')) line.pop_back();
+  return line;
+}
 
 std::optional<std::string> InputLines::next(std::stop_token stop) {
   while (!stop.stop_requested() && StopSignal::number() == 0) {
-    const size_t end = buffer_.find('\n');
-    if (end != std::string::npos || (ended_ && !buffer_.empty())) {
-      std::string line = buffer_.substr(0, end);
-      buffer_.erase(0, end == std::string::npos ? end : end + 1);
-      if (line.ends_with('\r')) line.pop_back();
-      if (!line.empty()) return line;
+    if (const std::optional<std::string> line = take()) {
+      if (!line->empty()) return line;
       continue;
     }
     if (ended_) return std::nullopt;
@@ -132,9 +146,7 @@ std::optional<Picture> ImageSource::next_arrived(std::stop_token stop) {
       if (StopSignal::number() == 0 && with_depth_) due = with_depth_->due();
       return due || StopSignal::number() != 0;
     };
-    const std::optional<fs::path> path = watch_->next(stop, ended, [](const std::string& line) {
-      fmt::print(stderr, "dinomaly: --watch: {}\n", one_line(line));
-    });
+    const std::optional<fs::path> path = watch_->next(stop, ended, warn_of_watch);
     if (due || !path) return due;
     if (is_own_result(*path))
       ++own_results_;
@@ -149,6 +161,10 @@ std::optional<Picture> ImageSource::next(std::stop_token stop) {
     if (auto picture = picture_of(*path)) return picture;
   }
   return next_arrived(stop);
+}
+
+std::vector<fs::path> ImageSource::unfinished() {
+  return watch_ ? watch_->take_unfinished(warn_of_watch) : std::vector<fs::path>();
 }
 
 int64_t ImageSource::other_count() const {

@@ -16,14 +16,17 @@
 
 namespace dinomaly {
 
-// The lines of standard input, as they come.
+// The lines of standard input, as they come; or its names that end in NUL (find -print0), where a NUL is among the
+// first bytes that come.
 class InputLines {
  public:
   // Waits for the next line that is not empty; none at the end or once `stop` is requested. Throws InputError
-  // for a line of more than 64 KiB.
+  // for a line of more than 64 KiB, and for a NUL after lines.
   std::optional<std::string> next(std::stop_token stop);
 
  private:
+  std::optional<std::string> take();
+  std::optional<char> end_;  // '\n' or '\0'; none: nothing has come
   std::string buffer_;
   bool ended_ = false;
 };
@@ -49,6 +52,13 @@ class ImageSource {
   // names of theirs. To be called once next() has returned none.
   int64_t other_count() const;
   std::string other_names() const;
+  // Files that came into the watched folder and were not whole, or not looked at, when next() returned none. To be
+  // called before other_count().
+  std::vector<std::filesystem::path> unfinished();
+  // Links to folders in the watched one, which are not watched.
+  std::vector<std::filesystem::path> unwatched_links() const {
+    return watch_ ? watch_->links() : std::vector<std::filesystem::path>();
+  }
   // How many results of this program were passed over that were named, as files or on standard input, or came into
   // the watched folder.
   int64_t own_results() const { return own_results_; }

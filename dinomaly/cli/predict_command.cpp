@@ -137,7 +137,8 @@ void check_folders(const PredictFlags& options) {
 }
 
 // Says what of the files was not judged, so that none is missed silently; whether there is any.
-bool report_not_judged(const ImageSource& source, const PredictionWriter& writer, bool watched) {
+bool report_not_judged(ImageSource& source, const PredictionWriter& writer, bool watched) {
+  const std::vector<std::filesystem::path> unfinished = source.unfinished();
   if (source.own_results() > 0)
     fmt::print(stderr, "dinomaly: {} of this program passed over\n",
                source.own_results() == 1 ? "1 result" : fmt::format("{} results", source.own_results()));
@@ -150,11 +151,15 @@ bool report_not_judged(const ImageSource& source, const PredictionWriter& writer
   if (!waiting.empty())
     fmt::print(stderr, "dinomaly: not judged, since depth or image had not come yet: {}\n",
                count_and_names(waiting));
+  if (!unfinished.empty())
+    fmt::print(stderr, "dinomaly: not judged, since they had only just come or were not whole: {}\n",
+               count_and_names(unfinished));
   check_input(writer.images() > 0 || companions.empty() || watched,
               "no images: what is named belongs to images, which are to be named instead");
-  const int64_t missed = writer.damaged() + others;
+  const int64_t not_taken = others + static_cast<int64_t>(unfinished.size());
+  const int64_t missed = writer.damaged() + not_taken;
   if (missed > 0)
-    fmt::print(stderr, "dinomaly: {} of {} files {} not judged\n", missed, writer.images() + others,
+    fmt::print(stderr, "dinomaly: {} of {} files {} not judged\n", missed, writer.images() + not_taken,
                missed == 1 ? "was" : "were");
   return missed > 0;
 }
@@ -187,6 +192,9 @@ int run_predict(const PredictFlags& options) {
   const StopSignal signals;  // what is being judged and written is finished
   if (!options.watched.empty())
     fmt::print(stderr, "dinomaly: watching {}; Ctrl-C ends it\n", options.watched);
+  if (const std::vector<std::filesystem::path> links = source.unwatched_links(); !links.empty())
+    fmt::print(stderr, "dinomaly: --watch: links to folders, which are not watched: {}\n",
+               count_and_names(links));
   Progress progress("predict", source.total());
   PredictionWriter writer(
       {options.json  ? PredictionWriter::Lines::json
@@ -229,9 +237,9 @@ void add_predict(CLI::App& app, Work& work) {
       "  dinomaly predict model.safetensors sheet.png --tile 512 --overlap 128 --out results\n"
       "  dinomaly predict model.safetensors --watch incoming --out results --move-to judged --csv >> "
       "verdicts.csv\n"
-      "PNG, JPEG, TIFF, WebP, BMP, PNM and NPY files are read, whatever their names. Folders are searched "
-      "with "
-      "those below and linked ones. Every other file is named at the end, but for hidden and system files "
+      "PNG, JPEG, TIFF, WebP, BMP, PNM and NPY files are read, whatever their names. Folders named among "
+      "IMAGES are searched with those below and linked ones. Every other file is named at the end, but for "
+      "hidden and system files "
       "and this program's own results.\n"
       "A model trained on images with depth reads that of ID.png from ID_depth.tiff, .tif or .png beside it, "
       "that of rgb/ID.png also from z/ID.tiff or xyz/ID.tiff (.tif, .png). Depth and mask files of images "
@@ -246,10 +254,13 @@ void add_predict(CLI::App& app, Work& work) {
       "larger ones than that are read in strips, 4 bytes of memory per pixel for the map and 5 more for "
       "regions, and their overlays are drawn smaller.");
   add_detector_flags(*command, options->detector);
-  command->add_option("IMAGES", options->inputs, "files, folders, or - for paths on standard input");
-  command->add_option("--watch", options->watched,
-                      "judge images as they arrive in this folder and those below it, until Ctrl-C; to judge "
-                      "those already in it, also name it among IMAGES");
+  command->add_option("IMAGES", options->inputs,
+                      "files, folders, or - for paths on standard input (lines, or names that end in NUL as "
+                      "find -print0 writes them)");
+  command->add_option(
+      "--watch", options->watched,
+      "judge images as they arrive in this folder and those below it (not in linked ones), until "
+      "Ctrl-C; to judge those already in it, also name it among IMAGES");
   command->add_option("--out", options->out, "folder for overlays and maps");
   command
       ->add_option("--map-format", options->maps,
@@ -257,7 +268,8 @@ void add_predict(CLI::App& app, Work& work) {
       ->capture_default_str();
   command->add_flag("--no-overlay", options->no_overlay, "write no overlays");
   command->add_flag("--json", options->json, "JSON Lines, one object per image, instead of text");
-  command->add_flag("--csv", options->csv, "CSV with a header, one line per image, instead of text");
+  command->add_flag("--csv", options->csv,
+                    "CSV with a header, one line per image, instead of text: " + csv_header());
   command->add_option(
       "--move-to", options->moved_to,
       "move each image, once its verdict is out, to DIR/good or DIR/anomalous (without a threshold: to "

@@ -31,6 +31,10 @@ constexpr uint32_t watched_events =
 
 bool is_hidden(const std::string& name) { return name.starts_with('.'); }
 
+void warn_of_link(const std::filesystem::path& link, const FolderWatch::Warn& warn) {
+  if (warn) warn(fmt::format("{} is a link to a folder, which is not watched", link.string()));
+}
+
 }  // namespace
 
 bool is_whole(const std::filesystem::path& path) {
@@ -46,7 +50,7 @@ FolderWatch::FolderWatch(const std::filesystem::path& folder) : folder_(folder) 
   std::error_code error;
   check_input(std::filesystem::is_directory(folder, error), "--watch: {} is not a folder", folder.string());
   descriptor_ = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-  const std::string why = descriptor_ < 0 ? std::strerror(errno) : watch(folder, false);
+  const std::string why = descriptor_ < 0 ? std::strerror(errno) : watch(folder, false, {});
   if (!why.empty()) {
     if (descriptor_ >= 0) close(descriptor_);
     fail_input("--watch: {}", why);
@@ -60,7 +64,7 @@ void FolderWatch::arrived(const std::filesystem::path& path) {
   arrivals_.push_back({path, 0, Clock::now()});
 }
 
-std::string FolderWatch::watch(const std::filesystem::path& folder, bool report) {
+std::string FolderWatch::watch(const std::filesystem::path& folder, bool report, const Warn& warn) {
   // First: what comes while the folder is listed is reported twice rather than not at all.
   const int number = inotify_add_watch(descriptor_, folder.c_str(), watched_events);
   if (number < 0) return fmt::format("{} cannot be watched: {}", folder.string(), std::strerror(errno));
@@ -71,7 +75,10 @@ std::string FolderWatch::watch(const std::filesystem::path& folder, bool report)
     std::error_code ignored;
     const bool link = it->is_symlink(ignored), hidden = is_hidden(it->path().filename().string());
     if (it->is_directory(ignored) && !link && !hidden) {
-      if (const std::string why = watch(it->path(), report); !why.empty()) return why;
+      if (const std::string why = watch(it->path(), report, warn); !why.empty()) return why;
+    } else if (it->is_directory(ignored)) {
+      if (!hidden && report) warn_of_link(it->path(), warn);
+      if (!hidden && !report) links_.push_back(it->path());
     } else if (report && !is_passed_over_name(it->path())) {
       arrived(it->path());
     }
@@ -103,13 +110,15 @@ void FolderWatch::take_event(const inotify_event& event, const Warn& warn) {
   }
   if (event.len == 0) return;
   const std::filesystem::path path = found->second / event.name;
-  if ((event.mask & IN_ISDIR) == 0) {
+  std::error_code ignored;
+  if ((event.mask & IN_ISDIR) == 0 && std::filesystem::is_directory(path, ignored)) {
+    if ((event.mask & (IN_CREATE | IN_MOVED_TO)) != 0 && !is_hidden(event.name)) warn_of_link(path, warn);
+  } else if ((event.mask & IN_ISDIR) == 0) {
     if ((event.mask & (IN_CLOSE_WRITE | IN_MOVED_TO)) != 0 && !is_passed_over_name(path)) arrived(path);
   } else if ((event.mask & IN_MOVED_FROM) != 0) {
     forget(path);
   } else if ((event.mask & (IN_CREATE | IN_MOVED_TO)) != 0 && !is_hidden(event.name)) {
-    std::error_code ignored;
-    const std::string why = watch(path, true);
+    const std::string why = watch(path, true, warn);
     if (!why.empty() && std::filesystem::exists(path, ignored) && warn) warn(why);
   }
 }
@@ -177,6 +186,24 @@ std::optional<std::filesystem::path> FolderWatch::next(std::stop_token stop,
     poll(&waiting, 1, poll_milliseconds);
   }
   return std::nullopt;
+}
+
+std::vector<std::filesystem::path> FolderWatch::take_unfinished(const Warn& warn) {
+  read_events(warn);
+  std::vector<std::filesystem::path> unfinished;
+  for (const Arrival& arrival : arrivals_) {
+    std::error_code ignored;
+    const Content content = content_of(arrival.path);
+    const bool known = std::find(taken_.begin(), taken_.end(), content) != taken_.end();
+    if (known || !std::filesystem::is_regular_file(arrival.path, ignored)) continue;
+    const FileKind kind = kind_of(arrival.path);
+    if (kind == FileKind::other)
+      add_other(arrival.path, warn);
+    else if (kind != FileKind::passed_over)
+      unfinished.push_back(arrival.path);
+  }
+  arrivals_.clear();
+  return unfinished;
 }
 
 }  // namespace dinomaly

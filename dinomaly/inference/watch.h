@@ -23,9 +23,10 @@ bool is_whole(const std::filesystem::path& path);
 
 class FolderWatch {
  public:
+  using Warn = std::function<void(const std::string&)>;
   // Watches the folder and those below it, also those that come later, from now on; what is in them already is not
-  // reported, but what a folder brings along that comes later is. Hidden folders and links to folders are left out, as
-  // list_images() does. Throws InputError naming the folder.
+  // reported, but what a folder brings along that comes later is. Hidden folders and links to folders are left
+  // out. Throws InputError naming the folder.
   explicit FolderWatch(const std::filesystem::path& folder);
   ~FolderWatch();
   FolderWatch(const FolderWatch&) = delete;
@@ -35,10 +36,15 @@ class FolderWatch {
   // `stop` or `ended` says so. A file that is not whole yet is looked at again five times within six seconds,
   // and after that returned as it is. So is one that is not named as an image is, which may be about to be renamed;
   // after that its first bytes decide whether it is one. Throws InputError if the folder goes away. `warn` is called
-  // with a line where images will be missed: more came than the system could report, a new folder cannot be watched,
-  // files of one more extension are no images.
+  // with a line where images will be missed: more came than the system could report, a new folder cannot be watched, a
+  // link to a folder came, files of one more extension are no images.
   std::optional<std::filesystem::path> next(std::stop_token stop, const std::function<bool()>& ended,
-                                            const std::function<void(const std::string&)>& warn = {});
+                                            const Warn& warn = {});
+  // What came and was not returned when next() ended: not whole yet, or not looked at; what is no image counts among
+  // the others from then on.
+  std::vector<std::filesystem::path> take_unfinished(const Warn& warn = {});
+  // Links to folders, which lead to folders that are not watched: those found by the constructor.
+  const std::vector<std::filesystem::path>& links() const { return links_; }
   // What came and was no image. The names are those of the first ten.
   int64_t other_count() const { return other_count_; }
   const std::vector<std::filesystem::path>& first_others() const { return first_others_; }
@@ -58,9 +64,8 @@ class FolderWatch {
     bool operator==(const Content&) const = default;
   };
   static Content content_of(const std::filesystem::path& path);
-  using Warn = std::function<void(const std::string&)>;
   // Empty, or why the folder cannot be watched. `report`: images that are in it have arrived.
-  std::string watch(const std::filesystem::path& folder, bool report);
+  std::string watch(const std::filesystem::path& folder, bool report, const Warn& warn);
   void forget(const std::filesystem::path& folder);
   void read_events(const Warn& warn);
   void take_event(const inotify_event& event, const Warn& warn);
@@ -73,6 +78,7 @@ class FolderWatch {
   int root_ = -1;                                 // of folder_, in folders_
   std::map<int, std::filesystem::path> folders_;  // by inotify's number
   std::deque<Arrival> arrivals_;
+  std::vector<std::filesystem::path> links_;
   std::deque<Content> taken_;  // the last ones that were returned
   int64_t other_count_ = 0;
   std::vector<std::filesystem::path> first_others_;

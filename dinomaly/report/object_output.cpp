@@ -133,10 +133,10 @@ json to_json(const ObjectVerdict& verdict) {
 
 std::string to_csv(const ObjectVerdict& verdict) {
   const std::string name = csv_field(verdict.name.string());
-  if (!verdict.error.empty()) return fmt::format("{},,,,,,,,,{}", name, csv_field(verdict.error));
+  if (!verdict.error.empty()) return fmt::format("{},,,,,,,,,{},,,,,", name, csv_field(verdict.error));
   const std::string threshold = verdict.threshold ? fmt::format("{}", short_number(*verdict.threshold)) : "";
   const char* decision = !verdict.threshold ? "" : verdict.anomalous ? "true" : "false";
-  return fmt::format("{},,,{},{},{},,,,", name, short_number(verdict.score), threshold, decision);
+  return fmt::format("{},,,{},{},{},,,,,,,,,", name, short_number(verdict.score), threshold, decision);
 }
 
 std::string to_text(const ObjectVerdict& verdict) {

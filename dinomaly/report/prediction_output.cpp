@@ -1,5 +1,7 @@
 #include "dinomaly/report/prediction_output.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -31,6 +33,16 @@ fs::path with_suffix(const fs::path& folder, const fs::path& name, const char* s
 }
 
 bool whole(const Verdict& verdict) { return verdict.inspected == Box{0, 0, verdict.width, verdict.height}; }
+
+std::string area_of(const Verdict& verdict) { return name_of(whole(verdict) ? Area::whole : Area::crop); }
+
+// Which thresholds spoke; the two need not agree.
+std::vector<std::string> exceeded_by(const Verdict& verdict) {
+  std::vector<std::string> names;
+  if (verdict.anomalous) names.emplace_back("image");
+  if (!verdict.regions.empty()) names.emplace_back("pixel");
+  return names;
+}
 
 // The overlay as a PNG. Of an image that was read in strips there is only a smaller one, to which the map is shrunk.
 std::string overlay_of(const Image& rgb, const Prediction& prediction, int64_t smallest,
@@ -120,23 +132,21 @@ json to_json(const Verdict& verdict) {
   if (!verdict.error.empty()) return {{"image", verdict.path.string()}, {"error", verdict.error}};
   json regions = json::array();
   for (const Region& region : verdict.regions) regions.push_back(to_json(region));
-  json exceeded = json::array(), warnings = json::array();
-  if (verdict.anomalous) exceeded.push_back("image");
-  if (!verdict.regions.empty()) exceeded.push_back("pixel");
+  json warnings = json::array();
   for (const ImageWarning& warning : verdict.warnings)
     warnings.push_back({{"kind", warning.kind}, {"text", warning.text}});
   const Box& box = verdict.inspected;
   json result = {{"image", verdict.path.string()},
                  {"width", verdict.width},
                  {"height", verdict.height},
-                 {"area", name_of(whole(verdict) ? Area::whole : Area::crop)},
+                 {"area", area_of(verdict)},
                  {"inspected", {box.x, box.y, box.width, box.height}},
                  {"score", short_number(verdict.score)},
                  {"threshold", verdict.threshold ? json(short_number(*verdict.threshold)) : json(nullptr)},
                  {"anomalous", verdict.threshold ? json(verdict.anomalous) : json(nullptr)},
                  {"pixel_threshold",
                   verdict.pixel_threshold ? json(short_number(*verdict.pixel_threshold)) : json(nullptr)},
-                 {"exceeded", exceeded},
+                 {"exceeded", exceeded_by(verdict)},
                  {"regions", regions},
                  {"warnings", warnings}};
   if (!verdict.overlay.empty()) result["overlay"] = verdict.overlay.string();
@@ -144,18 +154,29 @@ json to_json(const Verdict& verdict) {
   return result;
 }
 
-std::string csv_header() { return "image,width,height,score,threshold,anomalous,regions,overlay,map,error"; }
+std::string csv_header() {
+  return "image,width,height,score,threshold,anomalous,regions,overlay,map,error,area,inspected,pixel_"
+         "threshold,"
+         "exceeded,warnings";
+}
 
 std::string to_csv(const Verdict& verdict) {
   const std::string image = csv_field(verdict.path.string());
-  if (!verdict.error.empty()) return fmt::format("{},,,,,,,,,{}", image, csv_field(verdict.error));
-  return fmt::format(
-      "{},{},{},{},{},{},{},{},{},", image, verdict.width, verdict.height, short_number(verdict.score),
-      verdict.threshold ? fmt::format("{}", short_number(*verdict.threshold)) : "",
-      !verdict.threshold  ? ""
-      : verdict.anomalous ? "true"
-                          : "false",
-      verdict.regions.size(), csv_field(verdict.overlay.string()), csv_field(verdict.map.string()));
+  if (!verdict.error.empty()) return fmt::format("{},,,,,,,,,{},,,,,", image, csv_field(verdict.error));
+  const Box& box = verdict.inspected;
+  std::vector<std::string> warnings;
+  for (const ImageWarning& warning : verdict.warnings) warnings.push_back(warning.text);
+  return fmt::format("{},{},{},{},{},{},{},{},{},,{},{} {} {} {},{},{},{}", image, verdict.width,
+                     verdict.height, short_number(verdict.score),
+                     verdict.threshold ? fmt::format("{}", short_number(*verdict.threshold)) : "",
+                     !verdict.threshold  ? ""
+                     : verdict.anomalous ? "true"
+                                         : "false",
+                     verdict.regions.size(), csv_field(verdict.overlay.string()),
+                     csv_field(verdict.map.string()), area_of(verdict), box.x, box.y, box.width, box.height,
+                     verdict.pixel_threshold ? fmt::format("{}", short_number(*verdict.pixel_threshold)) : "",
+                     fmt::join(exceeded_by(verdict), " "),
+                     csv_field(fmt::format("{}", fmt::join(warnings, "; "))));
 }
 
 std::string to_text(const Verdict& verdict) {

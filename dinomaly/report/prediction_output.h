@@ -56,8 +56,9 @@ Verdict write_prediction(const InputImage& image, const Prediction& prediction,
 // threshold, it and "anomalous" are null. "area": "whole" or "crop". "exceeded": "image" where the score is
 // above its threshold, "pixel" where a region of the map is above its own; the two need not agree.
 nlohmann::json to_json(const Verdict& verdict);
-// "image,width,height,score,threshold,anomalous,regions,overlay,map,error", and a line of it, `regions` being their
-// number. What to_json() leaves out or has as null is empty.
+// "image,width,height,score,threshold,anomalous,regions,overlay,map,error,area,inspected,pixel_threshold,exceeded,
+// warnings", and a line of it, `regions` being their number, `inspected` "x y width height", `exceeded` "image",
+// "pixel" or "image pixel", `warnings` their texts with "; " between them. What to_json() leaves out or has as null is empty.
 std::string csv_header();
 std::string to_csv(const Verdict& verdict);
 // "anomalous  0.123456  path  (2 regions)". Where the two thresholds disagree it says which one spoke, and what

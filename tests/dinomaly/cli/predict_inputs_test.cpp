@@ -121,6 +121,27 @@ TEST_CASE("predict: standard input that names nothing is no success") {
   check_refused(folder, fmt::format("predict {0}/model - <{0}/blank", folder.path().string()), "is empty");
 }
 
+TEST_CASE("predict: names on standard input end in NUL as well as in a new line, and none is lost") {
+  const TemporaryFolder folder;
+  make_small_project(folder);
+  const std::string image = bytes_of(folder / "data/wood/test/good/000.png");
+  for (const char* name : {"in/a.png", "in/two\nlines.png", "in/ends.png\r", "in/d.png"})
+    write_file(folder / name, image);
+  const std::string at = folder.path().string(), call = "predict " + at + "/model - --json";
+  const Outcome found = run_dinomaly(folder, call, "find " + at + "/in -type f -print0 | ");
+  CHECK_MESSAGE(found.status == 0, found.error);
+  CHECK(count_lines(found.out) == 4);
+  CHECK(contains(found.out, "two\\nlines.png"));
+  CHECK(count_lines(
+            run_dinomaly(folder, call, "printf '%s\\0%s' " + at + "/in/a.png " + at + "/in/d.png | ").out) ==
+        2);
+  // Both kinds of ends, the second of which comes later.
+  const Outcome mixed =
+      run_dinomaly(folder, call, "(echo " + at + "/in/a.png; sleep 2; printf 'b.png\\0c.png\\n') | ");
+  CHECK(mixed.status == 2);
+  CHECK_MESSAGE(contains(mixed.error, "standard input: a NUL after lines"), mixed.error);
+}
+
 TEST_CASE("predict: a second run does not judge the first one's results, with --out inside the input") {
   const TemporaryFolder folder;
   make_small_project(folder);

@@ -125,6 +125,33 @@ TEST_CASE("predict --watch: whole, moved and half-written images; ends on a sign
   CHECK(fs::exists(folder / "out/slow_overlay.png"));
 }
 
+TEST_CASE("predict --watch: what had come but was not whole at the end, and linked folders, are named") {
+  const TemporaryFolder folder;
+  make_small_project(folder);
+  fs::create_directories(folder / "in/.hidden");
+  fs::create_directories(folder / "elsewhere");
+  fs::create_directory_symlink(folder / "elsewhere", folder / "in/linked");
+  Child child(folder, fmt::format("predict {0}/model --watch {0}/in", folder.path().string()));
+  REQUIRE(
+      wait_until([&] { return fs::exists(folder / "child.error") && contains(child.error(), "watching"); }));
+  CHECK(wait_until(
+      [&] { return contains(child.error(), "links to folders, which are not watched: 1: linked"); }));
+  fs::create_directory_symlink(folder / "elsewhere", folder / "in/later");
+  CHECK(wait_until(
+      [&] { return contains(child.error(), "later is a link to a folder, which is not watched"); }));
+  const std::string image = bytes_of(folder / "data/wood/test/good/000.png");
+  write_file(folder / "in/whole.png", image);
+  CHECK(wait_until([&] { return lines_in(child.out()).size() == 1; }));
+  { std::ofstream(folder / "in/empty.png"); }
+  { std::ofstream(folder / "in/torn.jpg") << encode_jpeg(Image(64, 64, 3), 90).substr(0, 200); }
+  { std::ofstream(folder / "in/notes.txt") << "no image"; }
+  CHECK(WEXITSTATUS(child.end_with(SIGINT)) == 0);
+  for (const char* name : {"empty.png", "torn.jpg"})
+    CHECK_MESSAGE(contains(child.error(), name), child.error());
+  CHECK(contains(child.error(), "not judged, since they had only just come or were not whole: 2: "));
+  CHECK_MESSAGE(contains(child.error(), "3 of 4 files were not judged"), child.error());
+}
+
 TEST_CASE("predict --watch: what is mistyped, or would be watched in turn, is refused") {
   const TemporaryFolder folder;
   make_small_project(folder);
@@ -236,7 +263,8 @@ TEST_CASE("predict --csv: a header, a line for each image, names in quotes, erro
                                  json = lines_in(run_dinomaly(folder, call + "--json").out);
   REQUIRE(lines.size() == 4);
   const double score = nlohmann::json::parse(json[0]).at("score").get<double>();
-  CHECK(lines[1] == fmt::format("{}/in/plain.png,64,64,{},,,0,,,", folder.path().string(), score));
+  CHECK(lines[1] ==
+        fmt::format("{}/in/plain.png,64,64,{},,,0,,,,whole,0 0 64 64,,,", folder.path().string(), score));
   CHECK(lines[2].starts_with(folder.path().string() + "/in/torn.png,,,,,,,,,"));
   CHECK(contains(lines[2], "cut short"));
   CHECK(

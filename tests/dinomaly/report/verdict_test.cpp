@@ -80,3 +80,24 @@ TEST_CASE("predict: an overlay says which pixels were looked at") {
                        (folder / "out").string());
   CHECK(contains(bytes_of(folder / "out/000_overlay.png"), std::string("tEXtInspected\0whole image", 25)));
 }
+
+TEST_CASE("a verdict's line of CSV says what JSON says: area, which threshold spoke, warnings") {
+  Verdict verdict;
+  verdict.path = "a.png";
+  verdict.width = verdict.height = 64;
+  verdict.inspected = {4, 6, 56, 50};
+  verdict.score = 0.7f, verdict.threshold = 0.5, verdict.pixel_threshold = 0.6;
+  verdict.anomalous = true;
+  verdict.regions.resize(2);
+  verdict.warnings = {{"smaller", "smaller, by half"}, {"grey", "grey"}};
+  CHECK(csv_header() ==
+        "image,width,height,score,threshold,anomalous,regions,overlay,map,error,area,inspected,pixel_"
+        "threshold,exceeded,"
+        "warnings");
+  CHECK(to_csv(verdict) ==
+        "a.png,64,64,0.7,0.5,true,2,,,,crop,4 6 56 50,0.6,image pixel,\"smaller, by half; grey\"");
+  verdict.anomalous = false, verdict.inspected = {0, 0, 64, 64}, verdict.warnings.clear();
+  CHECK(to_csv(verdict) == "a.png,64,64,0.7,0.5,false,2,,,,whole,0 0 64 64,0.6,pixel,");
+  verdict.error = "torn";
+  CHECK(to_csv(verdict) == "a.png,,,,,,,,,torn,,,,,");
+}
