@@ -79,13 +79,15 @@ void make_folder(const std::filesystem::path& path) {
 
 void prepare_target(const fs::path& path) {
   check_input(path != "-", "'-': this cannot go to standard output; name a file (./- for one of that name)");
-  const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
   std::error_code error;
+  check_input(!fs::is_directory(path, error), "{}: is a folder", path.string());
+  const OutputPlace place = output_place(path);
+  if (!place.replaced) return;
+  const fs::path folder = place.file.has_parent_path() ? place.file.parent_path() : fs::path(".");
   fs::create_directories(folder, error);
   check_input(!error && fs::is_directory(folder, error), "{}: cannot make its folder: {}", path.string(),
               error ? error.message() : "it is a file");
   check_input(access(folder.c_str(), W_OK) == 0, "{}: cannot write into its folder", path.string());
-  check_input(!fs::is_directory(path, error), "{}: is a folder", path.string());
 }
 
 bool is_folder(const fs::path& path) {

@@ -12,8 +12,8 @@ namespace dinomaly {
 // a pipe), not readable or larger than `max_bytes`.
 std::string read_file(const std::filesystem::path& path, uint64_t max_bytes);
 
-// Writes `path` whole or not at all (AtomicFile); missing folders are made. Throws InputError
-// naming the file.
+// Writes `path` whole or not at all (AtomicFile), a device or pipe directly; missing folders are made. Throws
+// InputError naming the file.
 void write_file(const std::filesystem::path& path, std::string_view bytes);
 
 // Makes the folder and its parents if they are missing. Throws InputError naming it if that is impossible or
@@ -29,8 +29,8 @@ void remove_temporaries(const std::filesystem::path& folder);
 std::filesystem::path temporary_name(const std::filesystem::path& path);
 
 // Checks, before long work starts, that its result can be written to `path`; makes the folder if it is
-// missing. Throws InputError naming the file if the folder cannot be made or written to, or if `path`
-// is a folder or "-".
+// missing. Throws InputError naming the file if the folder cannot be made or written to, if `path`
+// is a folder or "-", or if it may not be replaced (output_place()).
 void prepare_target(const std::filesystem::path& path);
 
 // False also if its status cannot be read.

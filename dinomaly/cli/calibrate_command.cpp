@@ -7,7 +7,6 @@
 #include <nlohmann/json.hpp>
 #include <system_error>
 
-#include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
 #include "dinomaly/base/json_text.h"
 #include "dinomaly/base/progress.h"
@@ -199,6 +198,15 @@ void check_fits(const Config& config, const std::vector<Sample>& samples) {
         sample.image.string());
 }
 
+// MODEL itself is what a model of this program is calibrated in.
+void check_output(const CalibrateFlags& options, const Dataset& dataset, bool own, const std::string& out) {
+  CommandFiles files;
+  if (!own) files.reads_weights(options.detector.model);
+  if (!options.detector.encoder.empty()) files.reads_weights(options.detector.encoder);
+  files.reads_data(options.data.data, dataset);
+  files.writes(options.out.empty() ? "MODEL" : "--out", out);
+}
+
 int run_calibrate(CalibrateFlags& options) {
   options.calibration.method = parse_calibration_method(options.method);
   const double rate = options.calibration.false_alarm_rate;
@@ -215,8 +223,7 @@ int run_calibrate(CalibrateFlags& options) {
   check_input(own || !options.out.empty(),
               "{}: not a file of this program; name the file to write with --out", options.detector.model);
   const std::string out = options.out.empty() ? options.detector.model : options.out;
-
-  prepare_target(out);
+  check_output(options, dataset, own, out);
   const bool replaces = replaces_thresholds(options, detector, out);
   check_enough(options, used, replaces);
   const Calibration calibration = find(options, detector, all, used, replaces);

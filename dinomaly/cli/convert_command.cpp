@@ -2,8 +2,8 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 
-#include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
+#include "dinomaly/cli/command_files.h"
 #include "dinomaly/cli/commands.h"
 #include "dinomaly/model/detector_weights.h"
 #include "dinomaly/weights/encoder_naming.h"
@@ -38,6 +38,9 @@ void add_convert(CLI::App& app, Work& work) {
                   "{}: only safetensors files are written, not pickles; name it NAME.safetensors",
                   options->out.string());
       check_input(options->heads >= 0, "--heads: {} is negative", options->heads);
+      CommandFiles files;
+      files.reads_weights(options->in);
+      files.writes("OUT", options->out);
       const EncoderWeights weights =
           load_encoder(load_weights_file(options->in), heads_or_any(options->heads));
       const NamedTensors named = named_as(weights, naming);
@@ -49,7 +52,6 @@ void add_convert(CLI::App& app, Work& work) {
             "features will differ by about 5e-4\n",
             options->in.string(), options->names);
       }
-      prepare_target(options->out);
       save_safetensors(options->out, named, {{"format", "pt"}});
       fmt::print("{}: {} tensors with the names of {}\n", options->out.string(), named.size(),
                  options->names);

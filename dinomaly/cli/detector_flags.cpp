@@ -30,6 +30,13 @@ void add_detector_flags(CLI::App& command, DetectorFlags& flags) {
   add_device_flags(command, flags.device);
 }
 
+CommandFiles files_read(const DetectorFlags& flags) {
+  CommandFiles files;
+  files.reads_weights(flags.model);
+  if (!flags.encoder.empty()) files.reads_weights(flags.encoder);
+  return files;
+}
+
 Detector open_detector(const DetectorFlags& flags) {
   const Device device = open_device(flags.device);
   if (flags.threads > 0) omp_set_num_threads(flags.threads);

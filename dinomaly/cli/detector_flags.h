@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "dinomaly/cli/command_files.h"
 #include "dinomaly/data/dataset.h"
 #include "dinomaly/model/model_file.h"
 
@@ -22,6 +23,9 @@ struct DetectorFlags {
 
 // MODEL, --encoder, --heads, --batch, --threads, --device, --deterministic.
 void add_detector_flags(CLI::App& command, DetectorFlags& flags);
+
+// The files of MODEL and --encoder. Throws InputError.
+CommandFiles files_read(const DetectorFlags& flags);
 
 // Loads the model onto the device and sets the number of threads. Throws InputError.
 Detector open_detector(const DetectorFlags& flags);

@@ -6,12 +6,15 @@
 #include <system_error>
 
 #include "dinomaly/base/files.h"
+#include "dinomaly/base/folder_lock.h"
 #include "dinomaly/base/json_text.h"
 #include "dinomaly/base/progress.h"
+#include "dinomaly/cli/command_files.h"
 #include "dinomaly/cli/commands.h"
 #include "dinomaly/cli/detector_flags.h"
 #include "dinomaly/evaluation/evaluate.h"
 #include "dinomaly/evaluation/evaluate_official.h"
+#include "dinomaly/image/image_files.h"
 #include "dinomaly/image/result_mark.h"
 #include "dinomaly/image/tiff_map.h"
 #include "dinomaly/inference/for_each_prediction.h"
@@ -97,6 +100,30 @@ MetricsTable evaluate_maps(const EvalFlags& options, const Dataset& dataset) {
   return table;
 }
 
+void check_outputs(CommandFiles& files, const EvalFlags& options) {
+  for (const auto& [flag, file] : {std::pair{"--json", &options.json}, {"--csv", &options.csv}}) {
+    if (!file->empty() && *file != "-") files.check_output(flag, *file);
+  }
+}
+
+// The same where the data are known, with the maps that are read and written.
+void check_outputs(CommandFiles& files, const EvalFlags& options, const Dataset& dataset, bool judges_maps) {
+  files.reads_data(options.data.data, dataset);
+  for (const Category& category : dataset.categories) {
+    for (const Sample& sample : category.test) {
+      if (judges_maps) files.reads(map_path(options.detector.model, sample));
+      if (options.maps.empty()) continue;
+      const std::filesystem::path map = map_path(options.maps, sample);
+      files.check_output("--export-maps", map);
+      check_result_place(map);
+    }
+  }
+  check_outputs(files, options);
+  for (const std::string& file : {options.json, options.csv}) {
+    if (!file.empty() && file != "-") prepare_target(file);
+  }
+}
+
 int run_eval(const EvalFlags& options) {
   check_input(options.protocol == "paper" || options.protocol == "official",
               "--protocol: '{}' is not one of paper, official", options.protocol);
@@ -110,14 +137,15 @@ int run_eval(const EvalFlags& options) {
   const bool judges_maps = std::filesystem::is_directory(options.detector.model, ignored);
   check_input(!judges_maps || options.maps.empty(), "--export-maps: {} already holds maps",
               options.detector.model);
+  CommandFiles files = judges_maps ? CommandFiles() : files_read(options.detector);
+  check_outputs(files, options);
   std::optional<Detector> detector;
   if (!judges_maps) detector = open_detector(options.detector);
   const PixelRules pixels = detector ? detector->model->config().image.pixels : PixelRules{};
   const Dataset dataset = open_labelled_data(options.data, pixels, inspection.tiling);
-  if (!options.maps.empty()) make_folder(options.maps);
-  for (const std::string& file : {options.json, options.csv}) {
-    if (!file.empty() && file != "-") prepare_target(file);
-  }
+  std::optional<FolderLock> lock;
+  if (!options.maps.empty()) lock.emplace(options.maps);
+  check_outputs(files, options, dataset, judges_maps);
   const MetricsTable table =
       detector ? evaluate_model(options, *detector, dataset) : evaluate_maps(options, dataset);
   const auto write = [](const std::string& file, const std::string& text) {

@@ -2,8 +2,8 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 
-#include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
+#include "dinomaly/cli/command_files.h"
 #include "dinomaly/cli/commands.h"
 #include "dinomaly/model/detector_export.h"
 #include "tensor/error.h"
@@ -32,10 +32,13 @@ void add_export(CLI::App& app, Work& work) {
       ->check(CLI::NonNegativeNumber);
   command->callback([options, &work] {
     work = [options] {
+      CommandFiles files;
+      files.reads_weights(options->model);
+      if (options->encoder) files.reads_weights(*options->encoder);
+      files.writes("--out", options->out);
       const Detector detector = load_detector(options->model, options->encoder, options->heads);
       const DetectorKind target =
           options->target == "authors" ? DetectorKind::authors : DetectorKind::anomalib;
-      prepare_target(options->out);
       export_detector(options->out, detector, target);
       fmt::print("{}: written with the names of {}\n", options->out.string(), options->target);
       return 0;

@@ -8,6 +8,7 @@
 
 #include "dinomaly/base/did_you_mean.h"
 #include "dinomaly/base/files.h"
+#include "dinomaly/base/folder_lock.h"
 #include "dinomaly/base/framework.h"
 #include "dinomaly/base/program.h"
 #include "dinomaly/base/progress.h"
@@ -179,6 +180,8 @@ int run_predict(const PredictFlags& options) {
   ImageSource source(options.inputs, options.watched);
   check_input(!options.json || !options.csv, "--json and --csv: only one can be meant");
   check_folders(options);
+  std::optional<FolderLock> lock;
+  if (!options.out.empty()) lock.emplace(options.out);
   const Detector detector = open_detector(options.detector);
   // The inspection asked for, otherwise that of the calibration: its thresholds hold for no other.
   const Inspection inspection = inspection_of(

@@ -8,6 +8,7 @@
 
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/progress.h"
+#include "dinomaly/cli/command_files.h"
 #include "dinomaly/cli/commands.h"
 #include "dinomaly/cli/detector_flags.h"
 #include "dinomaly/report/html_report.h"
@@ -74,8 +75,13 @@ int run_report(const ReportFlags& options) {
   input.date = now();
   input.version = DINOMALY_VERSION;
   input.data = options.data.data;
+  CommandFiles files = files_read(options.detector);
+  files.reads(log_of(options));
+  const bool to_output = options.out == "-";
+  if (!to_output) files.check_output("--out", options.out);
   const Detector detector = open_detector(options.detector);
   input.dataset = open_labelled_data(options.data, detector.model->config().image.pixels);
+  files.reads_data(options.data.data, input.dataset);
   if (const std::filesystem::path log = log_of(options); !log.empty()) input.loss = read_loss_curve(log);
   const Inspection inspection = inspection_of(options, detector.calibration);
   input.calibration = detector.calibration;
@@ -86,8 +92,7 @@ int run_report(const ReportFlags& options) {
   input.model = std::filesystem::path(options.detector.model).filename().string();
   input.title = options.title.empty() ? "Anomaly detection report" : options.title;
   input.images = options.images;
-  const bool to_output = options.out == "-";
-  if (!to_output) prepare_target(options.out);
+  if (!to_output) files.writes("--out", options.out);
   int64_t total = 0;
   for (const Category& category : input.dataset.categories) {
     total += static_cast<int64_t>(category.test.size());

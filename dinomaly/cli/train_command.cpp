@@ -3,10 +3,12 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/folder_lock.h"
 #include "dinomaly/base/json_text.h"
+#include "dinomaly/cli/command_files.h"
 #include "dinomaly/cli/commands.h"
 #include "dinomaly/cli/train_flags.h"
 #include "dinomaly/cli/train_run.h"
@@ -34,6 +36,18 @@ std::vector<Part> parts_of(const Dataset& dataset, const TrainOptions& options) 
   return parts;
 }
 
+// Results over what the run reads, or over files that may not be replaced, are refused before it, not after it.
+void check_results(const TrainOptions& options, const Dataset& dataset, const std::vector<Part>& parts) {
+  CommandFiles files;
+  if (options.encoder) files.reads_weights(*options.encoder);
+  files.reads_data(options.data.value_or(""), dataset);
+  std::set<std::filesystem::path> folders{options.out};
+  for (const Part& part : parts) folders.insert(part.out);
+  for (const std::filesystem::path& folder : folders) {
+    for (const char* name : TrainRun::result_names) files.check_output("--out", folder / name);
+  }
+}
+
 int train(TrainOptions options) {
   const bool unused = is_unused_folder(options.out);
   const EncoderWeights encoder = open_encoder(options);
@@ -50,6 +64,7 @@ int train(TrainOptions options) {
   if (!options.resume && !options.force) {
     for (const Part& part : parts) TrainRun::check_free(part.out);
   }
+  check_results(options, dataset, parts);
   std::vector<CategoryResult> all;
   RunSeconds total;
   for (const Part& part : parts) {

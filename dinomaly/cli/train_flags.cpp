@@ -1,6 +1,7 @@
 #include "dinomaly/cli/train_flags.h"
 
 #include <CLI/CLI.hpp>
+#include <system_error>
 
 #include "dinomaly/cli/device_flag.h"
 #include "dinomaly/data/layout.h"
@@ -144,6 +145,11 @@ TrainOptions TrainFlags::options() const {
   options.apply(texts);
   for (const auto& copy : given_fields_) copy(options);
   if (!options.keep_best.empty()) metric_value({}, options.keep_best);
+  const std::filesystem::path own = options.out / "config.json";
+  std::error_code ignored;
+  check_input(options.resume || texts.file.empty() || !std::filesystem::equivalent(texts.file, own, ignored),
+              "--config: {} would be replaced by all options of this run; use another --out, or --resume",
+              texts.file);
   options.prepare();
   return options;
 }

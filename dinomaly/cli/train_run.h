@@ -1,6 +1,7 @@
 // From a data set and an encoder to a trained detector in a folder.
 #pragma once
 
+#include <array>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
@@ -23,6 +24,9 @@ namespace dinomaly {
 class TrainRun {
  public:
   static constexpr const char* model_name = "model.safetensors";  // in `out`
+  // What a run writes there.
+  static constexpr std::array result_names{"config.json", "log.csv", "validation.csv", model_name,
+                                           "metrics.json"};
 
   // `data`: what this model is trained on; `out`: its folder. `encoder_hash`: encoder_sha256 of the encoder.
   TrainRun(const TrainOptions& options, const EncoderWeights& encoder, const std::string& encoder_hash,

@@ -4,6 +4,7 @@
 
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
+#include "dinomaly/image/image_files.h"
 #include "dinomaly/image/pixel_rows.h"
 #include "dinomaly/image/result_mark.h"
 #include "tensor/error.h"
@@ -77,6 +78,7 @@ std::string encode_jpeg(const Image& image, int quality) {
 void save_png(const std::filesystem::path& path, const Image& image) { write_file(path, encode_png(image)); }
 
 void save_result_png(const std::filesystem::path& path, const Image& image) {
+  check_result_place(path);
   write_file(path, with_result_mark(encode_png(image)));
 }
 

@@ -80,6 +80,13 @@ bool is_own_result(const fs::path& file) {
   return !head.empty() && is_result(file, head);
 }
 
+void check_result_place(const fs::path& file) {
+  std::error_code ignored;
+  check_input(!fs::exists(file, ignored) || is_own_result(file),
+              "{}: exists and is no result of this program, which therefore does not replace it",
+              file.string());
+}
+
 std::string foreign_format_of(const fs::path& file) { return foreign_format(head_of(file), file); }
 
 FileKind kind_of(const fs::path& file, bool among_results) {

@@ -33,6 +33,10 @@ bool is_image_name(const std::filesystem::path& path);
 // An existing file that this program has written as a result.
 bool is_own_result(const std::filesystem::path& file);
 
+// Throws InputError naming the file where a result is to be written to the name of an existing file that is none,
+// such as an image that lies in the folder for results.
+void check_result_place(const std::filesystem::path& file);
+
 // Throws InputError naming a link whose file is missing: skipping it would silently shrink the data.
 void check_no_dead_link(const std::filesystem::path& path);
 

@@ -4,6 +4,7 @@
 
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
+#include "dinomaly/image/image_files.h"
 #include "tensor/error.h"
 
 namespace dinomaly {
@@ -24,6 +25,7 @@ void save_npy_map(const std::filesystem::path& path, const Tensor& map) {
   bytes += header;
   const Tensor dense = map.contiguous();
   bytes.append(reinterpret_cast<const char*>(dense.data<float>()), dense.bytes());
+  check_result_place(path);
   write_file(path, bytes);
 }
 

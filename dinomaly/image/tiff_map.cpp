@@ -6,8 +6,10 @@
 #include <vector>
 
 #include "dinomaly/base/files.h"
+#include "dinomaly/image/image_files.h"
 #include "dinomaly/image/result_mark.h"
 #include "dinomaly/image/tiff_file.h"
+#include "tensor/io/atomic_file.h"
 
 namespace dinomaly {
 
@@ -51,7 +53,8 @@ void save_tiff_map(const std::filesystem::path& path, const Tensor& map) {
         map.shape(), map.dtype());
   if (path.has_parent_path()) make_folder(path.parent_path());
   const Tensor dense = map.contiguous();
-  const std::filesystem::path temporary = temporary_name(path);
+  check_result_place(path);
+  const std::filesystem::path target = output_place(path).file, temporary = temporary_name(target);
   bool ok = false;
   if (const TiffFile::Handle file = TiffFile::open(temporary, "w")) {
     const uint32_t width = static_cast<uint32_t>(map.size(1)), height = static_cast<uint32_t>(map.size(0));
@@ -72,7 +75,7 @@ void save_tiff_map(const std::filesystem::path& path, const Tensor& map) {
     ok = ok && TIFFFlush(file.get()) == 1;
   }
   std::error_code error;
-  if (ok) std::filesystem::rename(temporary, path, error);
+  if (ok) std::filesystem::rename(temporary, target, error);
   if (!ok || error) {
     std::error_code ignored;
     std::filesystem::remove(temporary, ignored);

@@ -9,6 +9,7 @@
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
 #include "dinomaly/base/json_text.h"
+#include "dinomaly/image/image_files.h"
 #include "dinomaly/image/npy_map.h"
 #include "dinomaly/image/png_text.h"
 #include "dinomaly/image/result_mark.h"
@@ -116,6 +117,7 @@ Verdict write_prediction(const InputImage& image, const Prediction& prediction, 
   };
   if (options.overlays) {
     write(verdict.overlay, with_suffix(options.folder, name, "_overlay.png"), [&](const fs::path& path) {
+      check_result_place(path);
       write_file(path, overlay_of(image.rgb, prediction, smallest, options, inspected_text(verdict)));
     });
   }

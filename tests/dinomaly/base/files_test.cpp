@@ -1,7 +1,10 @@
 #include "dinomaly/base/files.h"
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include "dinomaly/base/framework.h"
 #include "tests/support.h"
@@ -48,6 +51,50 @@ TEST_CASE("files: a write that fails leaves nothing behind") {
   CHECK(one_line_with(input_error([&] { write_file(folder / "file/below", "bytes"); }), "below"));
   CHECK(count_entries(folder.path()) == 2);
   CHECK(count_entries(folder / "taken") == 1);
+}
+
+TEST_CASE("files: a link stays and leads to the new bytes, which keep the old ones' permissions") {
+  const TemporaryFolder folder;
+  write_file(folder / "there/file", "old");
+  fs::permissions(folder / "there/file", fs::perms::owner_read | fs::perms::owner_write);
+  fs::create_symlink("there/file", folder / "link");
+  fs::create_symlink("link", folder / "second");
+  write_file(folder / "second", "new");
+  CHECK(fs::is_symlink(folder / "second"));
+  CHECK(fs::is_symlink(folder / "link"));
+  CHECK(read_file(folder / "there/file", 10) == "new");
+  CHECK(fs::status(folder / "there/file").permissions() == (fs::perms::owner_read | fs::perms::owner_write));
+  fs::create_symlink("there/later", folder / "dangling");
+  write_file(folder / "dangling", "made");
+  CHECK(read_file(folder / "there/later", 10) == "made");
+  fs::create_symlink("loop", folder / "loop");
+  CHECK(one_line_with(input_error([&] { write_file(folder / "loop", "x"); }), "links lead nowhere"));
+}
+
+TEST_CASE("files: what may not be replaced or cannot be is refused before and at the writing") {
+  const TemporaryFolder folder;
+  write_file(folder / "file", "kept");
+  fs::permissions(folder / "file", fs::perms::owner_read | fs::perms::group_read);
+  fs::create_symlink("file", folder / "link");
+  for (const char* name : {"file", "link"}) {
+    CHECK(one_line_with(input_error([&] { write_file(folder / name, "x"); }), "read-only"));
+    CHECK(one_line_with(input_error([&] { prepare_target(folder / name); }), "read-only"));
+  }
+  CHECK(read_file(folder / "file", 10) == "kept");
+  REQUIRE(mkfifo((folder / "pipe").c_str(), 0600) == 0);
+  const int reader = open((folder / "pipe").c_str(), O_RDONLY | O_NONBLOCK);
+  prepare_target(folder / "pipe");
+  write_file(folder / "pipe", "bytes");
+  char received[6] = {};
+  CHECK(read(reader, received, 5) == 5);
+  close(reader);
+  CHECK(std::string(received) == "bytes");
+  CHECK(fs::is_fifo(folder / "pipe"));
+  // A device that takes nothing, /dev/full by another name.
+  if (mknod((folder / "full").c_str(), S_IFCHR | 0600, makedev(1, 7)) != 0)
+    return skip("no right to make a device");
+  CHECK(one_line_with(input_error([&] { write_file(folder / "full", "x"); }), "No space left"));
+  CHECK(fs::is_character_file(folder / "full"));
 }
 
 TEST_CASE("files: temporary names differ and stay in the folder") {
