@@ -2,11 +2,16 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
+
+#include "dinomaly/base/framework.h"
+#include "tensor/error.h"
+#include "tensor/io/printable.h"
 
 namespace dinomaly {
 
@@ -31,6 +36,18 @@ nlohmann::json short_numbers(nlohmann::json value, int digits) {
 
 std::string utf8(const std::string& text) {
   return nlohmann::json::parse(json_text(text)).get<std::string>();
+}
+
+nlohmann::json parse_json(const std::string& text, const std::string& what) {
+  try {
+    return nlohmann::json::parse(text);
+  } catch (const nlohmann::json::parse_error& error) {
+    constexpr size_t shown = 40;
+    const size_t end = std::min(error.byte, text.size()), begin = end > shown ? end - shown : 0;
+    fail_input("{} is not JSON from here on: {}", what, printable(text.substr(begin, end - begin)));
+  } catch (const nlohmann::json::out_of_range&) {
+    fail_input("{} holds a number that is too large", what);
+  }
 }
 
 }  // namespace dinomaly

@@ -9,6 +9,9 @@ namespace dinomaly {
 // Names come from file systems and need not be UTF-8; invalid bytes become U+FFFD. indent -1: on one line.
 std::string json_text(const nlohmann::json& value, int indent = -1);
 
+// The value of a JSON text. `what` names it in the InputError: it also shows where the text stops being JSON.
+nlohmann::json parse_json(const std::string& text, const std::string& what);
+
 // Numbers as people read them: an f32 with the fewest digits that are this f32 (0.7, not 0.699999988079071), other
 // doubles with at most `digits` significant ones. The default changes no value but those of f32.
 inline constexpr int printed_digits = 9;  // for what nothing is computed from

@@ -61,6 +61,7 @@ void rewrite(const std::filesystem::path& from, const std::filesystem::path& to,
   const SafeTensors file = SafeTensors::load(from);
   std::map<std::string, std::string> metadata = file.metadata();
   metadata["calibration"] = calibration.to_text();
+  metadata["calibration_of"] = judging_hash(metadata);
   NamedTensors tensors;
   for (const std::string& name : file.names()) tensors.emplace_back(name, file.get(name));
   save_safetensors(to, tensors, metadata);

@@ -157,7 +157,6 @@ std::vector<Category> assemble(std::vector<ListedSample> rows, const std::vector
   for (const std::string& name : chosen_categories(known, asked, source)) {
     Category& category = found[name];
     category.name = name;
-    check_input(!category.train.empty(), "{}: no normal training images of category '{}'", source, name);
     put_in_order(category.train, source);
     put_in_order(category.test, source);
     result.push_back(std::move(category));

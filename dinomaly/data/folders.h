@@ -51,7 +51,7 @@ struct ListedSample {
 
 // Builds categories from rows in any order: names are checked, samples sorted, and ids that files of
 // different folders share are made unique by their folders' names. Throws InputError naming `source` for a
-// training image that is anomalous, and for a category without training images.
+// training image that is anomalous. A category may have test images alone.
 std::vector<Category> assemble(std::vector<ListedSample> rows, const std::vector<std::string>& asked,
                                const std::string& source);
 

@@ -44,8 +44,10 @@ bool any_category(const fs::path& root, const std::function<bool(const fs::path&
   return std::any_of(names.begin(), names.end(), [&](const std::string& name) { return fits(root / name); });
 }
 
+// Normal images to train on or, where nothing is for training, to be judged.
 bool has_train(const fs::path& folder, const char* good) {
-  return is_folder(entry_named(entry_named(folder, "train"), good));
+  const fs::path train = entry_named(folder, "train");
+  return is_folder(entry_named(is_folder(train) ? train : entry_named(folder, "test"), good));
 }
 bool has_good(const fs::path& folder) { return has_train(folder, "good"); }
 bool has_ok(const fs::path& folder) { return has_train(folder, "ok"); }

@@ -1,9 +1,14 @@
 #include "dinomaly/data/listed.h"
 
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <system_error>
 
+#include "dinomaly/base/did_you_mean.h"
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
 #include "dinomaly/data/csv.h"
@@ -103,6 +108,37 @@ void read_real_iad_part(const json& document, const char* part, const fs::path& 
   }
 }
 
+// A misspelt column would be passed over, and all of its images be good.
+void check_columns(const CsvTable& table, const fs::path& file) {
+  const std::vector<std::string> known{"path", "label", "mask", "category", "split"};
+  for (const auto& [name, index] : table.columns) {
+    const std::string meant = did_you_mean(name, known);
+    check_input(std::find(known.begin(), known.end(), name) != known.end() || meant.empty(),
+                "{}: column '{}' is not known{}", file.string(), printable(name), meant);
+  }
+  check_input(table.has("path"), "{}: no column 'path'", file.string());
+}
+
+// A label may be any name of a defect, so one that means something else can only be told.
+void note_defect_names(const CsvTable& table, const fs::path& file, Notes& notes) {
+  std::map<std::string, size_t> first;
+  for (size_t i = 0; i < table.rows.size(); ++i) {
+    const std::string& label = table.get(i, "label");
+    if (const std::string defect = defect_of(label); defect == label && defect != "good" && defect != "bad")
+      first.try_emplace(label, i);
+  }
+  std::vector<std::string> names;
+  for (const auto& [label, row] : first)
+    names.push_back(fmt::format("'{}' (row {})", printable(label), row + 2));
+  constexpr size_t shown = 5;
+  const size_t others = names.size() - std::min(names.size(), shown);
+  names.resize(names.size() - others);
+  if (!names.empty())
+    notes.push_back(fmt::format("{}: column 'label': taken as names of defects: {}{}", file.string(),
+                                fmt::join(names, ", "),
+                                others > 0 ? fmt::format(" and {} more", others) : ""));
+}
+
 }  // namespace
 
 Dataset read_visa_raw(const fs::path& root, const std::vector<std::string>& categories) {
@@ -148,12 +184,13 @@ Dataset read_real_iad(const fs::path& root, const std::vector<std::string>& cate
 
 Dataset read_csv_dataset(const fs::path& file, const std::vector<std::string>& categories) {
   const CsvTable table = read_csv(file);
-  check_input(table.has("path"), "{}: no column 'path'", file.string());
+  check_columns(table, file);
   const fs::path folder = file.parent_path();
   const bool splits = table.has("split");
   std::vector<ListedSample> rows;
   for (size_t i = 0; i < table.rows.size(); ++i) {
-    const std::string source = row_source(file, i), defect = defect_of(table.get(i, "label"));
+    const std::string source = row_source(file, i);
+    const std::string defect = defect_of(table.get(i, "label"));
     std::string category = table.get(i, "category");
     if (category.empty()) category = file.stem().string();
     ListedSample row = listed(category, defect, listed_file(folder, table.get(i, "path"), source, false),
@@ -165,6 +202,7 @@ Dataset read_csv_dataset(const fs::path& file, const std::vector<std::string>& c
     rows.push_back(std::move(row));
   }
   Dataset dataset{.root = file, .categories = assemble(std::move(rows), categories, file.string())};
+  note_defect_names(table, file, dataset.notes);
   if (splits) return dataset;
   for (Category& category : dataset.categories) {
     const int64_t held = hold_out_good(category);

@@ -82,10 +82,12 @@ void read_defect(const fs::path& root, const std::string& category, const std::s
 Category read_mvtec_category(const fs::path& folder, const std::string& name, Notes& notes,
                              const FolderNames& names) {
   const fs::path train = entry_named(folder, "train");
-  Category category{
-      .name = name, .train = read_train(entry_named(train, names.good), name, notes), .test = {}};
-  note_unused(train, names.good, notes);
   const fs::path test = entry_named(folder, "test");
+  Category category{.name = name, .train = {}, .test = {}};
+  if (is_folder(train) || !is_folder(test)) {  // to be judged, test images are enough
+    category.train = read_train(entry_named(train, names.good), name, notes);
+    note_unused(train, names.good, notes);
+  }
   if (!is_folder(test)) return category;
   const std::set<std::string> defects = folders_of(test);
   const auto beside = images_of(test, notes);
@@ -111,7 +113,8 @@ Dataset read_mvtec(const fs::path& root, const std::vector<std::string>& categor
     // There may be other folders (notes, licences) beside the categories.
     std::vector<fs::path> others;
     for (const std::string& name : folders_of(root)) {
-      if (is_folder(entry_named(root / name, "train")))
+      if (is_folder(entry_named(root / name, "train")) ||
+          is_folder(entry_named(entry_named(root / name, "test"), names.good)))
         chosen.push_back(name);
       else if (!is_result_folder(root / name))
         others.push_back(name);

@@ -24,9 +24,11 @@ int orientation_of(std::string_view block) {
   for (size_t i = 0; i < entries; ++i) {
     const size_t entry = directory + 2 + 12 * i;
     if (entry + 12 > block.size()) return 1;
-    constexpr uint32_t orientation_tag = 274, short_integer = 3;
-    if (word(entry) != orientation_tag || word(entry + 2) != short_integer) continue;
-    const uint32_t value = word(entry + 8);
+    constexpr uint32_t orientation_tag = 274, short_integer = 3, long_integer = 4;
+    const uint32_t type = word(entry + 2);
+    if (word(entry) != orientation_tag || (type != short_integer && type != long_integer)) continue;
+    const uint32_t whole = little ? exif.little32(entry + 8) : exif.big32(entry + 8);
+    const uint32_t value = type == long_integer ? whole : word(entry + 8);
     return value >= 1 && value <= 8 ? static_cast<int>(value) : 1;
   }
   return 1;

@@ -3,6 +3,7 @@
 #include <webp/decode.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <limits>
 
 #include "dinomaly/base/framework.h"
@@ -37,6 +38,7 @@ std::unique_ptr<PixelRows> decode_by_stb(const ImageFile& file, std::string_view
   int width = 0, height = 0, channels = 0;
   const bool known = stbi_info_from_memory(data, size, &width, &height, &channels) != 0;
   check_input(known, "{}: cannot decode the image: {}", file.path.string(), stbi_failure_reason());
+  height = std::abs(height);  // negative: a BMP whose first row is the top one
   file.check_size(width, height);
   WholeRows::Pixels pixels(stbi_load_from_memory(data, size, &width, &height, &channels, 0), stbi_image_free);
   check_input(pixels != nullptr, "{}: cannot decode the image: {}", file.path.string(),
@@ -90,7 +92,9 @@ class PnmRows : public PixelRows {
   const uint8_t* next() override {
     const int64_t count = layout_.width * layout_.channels, white = layout_.bits == 16 ? 65535 : 255;
     for (int64_t i = 0; i < count; ++i) {
-      const int64_t value = std::min(header_.binary ? binary(i) : text(), header_.largest);
+      const int64_t value = header_.binary ? binary(i) : text();
+      check_input(value <= header_.largest, "{}: a value is {}, but its header says that the largest is {}",
+                  reader_.name(), value, header_.largest);
       const int64_t scaled = (value * white + header_.largest / 2) / header_.largest;
       if (layout_.bits == 16)
         reinterpret_cast<uint16_t*>(row_.data())[i] = static_cast<uint16_t>(scaled);

@@ -7,6 +7,7 @@
 #include "dinomaly/base/framework.h"
 #include "dinomaly/base/json_text.h"
 #include "tensor/error.h"
+#include "tensor/io/printable.h"
 
 namespace dinomaly {
 
@@ -47,17 +48,44 @@ double share(const json& value, const char* name, const std::string& source) {
   return found;
 }
 
-Thresholds thresholds_from(const json& value, const std::string& source) {
-  Thresholds result{number(value, "image", source), number(value, "pixel", source)};
-  if (value.contains("object")) result.object = number(value, "object", source);
-  return result;
+// What stands in the file, for messages.
+std::string as_found(const json& value) {
+  constexpr size_t shown = 60;
+  return printable(json_text(value).substr(0, shown));
+}
+
+CalibrationMethod method_from(const json& value, const std::string& source) {
+  for (const CalibrationMethod method : {CalibrationMethod::good, CalibrationMethod::f1}) {
+    if (value == name_of(method)) return method;
+  }
+  fail_input("{}: 'method' of its calibration is {}, neither good nor f1", source, as_found(value));
 }
 
 // Before models knew of areas, they were calibrated on the centre crop.
 Area area_from(const json& value, const Tiling& tiling, const std::string& source) {
   if (!value.contains("area")) return tiling.on() ? Area::whole : Area::crop;
-  check_input(value["area"].is_string(), "{}: 'area' of its calibration is no name", source);
-  return parse_area(value["area"].get<std::string>());
+  for (const Area area : {Area::whole, Area::crop}) {
+    if (value["area"] == name_of(area)) return area;
+  }
+  fail_input("{}: 'area' of its calibration is {}, neither whole nor crop", source, as_found(value["area"]));
+}
+
+// The same rules as for flags, but nobody has given any.
+Inspection inspection_from(const json& value, const Tiling& tiling, const std::string& source) {
+  const Inspection result{tiling, area_from(value, tiling, source)};
+  try {
+    validate(result);
+  } catch (const InputError&) {
+    fail_input("{}: 'tile' {}, 'overlap' {} and 'area' {} of its calibration do not go together", source,
+               tiling.size, tiling.overlap, name_of(result.area));
+  }
+  return result;
+}
+
+Thresholds thresholds_from(const json& value, const std::string& source) {
+  Thresholds result{number(value, "image", source), number(value, "pixel", source)};
+  if (value.contains("object")) result.object = number(value, "object", source);
+  return result;
 }
 
 std::vector<std::string> images_from(const json& value, const std::string& source) {
@@ -130,17 +158,15 @@ Calibration Calibration::from_json(const json& value, const std::string& source)
   };
   Calibration result;
   const json method = part("method"), own = part("categories"), colours = part("colours");
-  check_input(method.is_string() && own.is_object(), "{}: its calibration is malformed", source);
-  result.method = parse_calibration_method(method.get<std::string>());
+  check_input(own.is_object(), "{}: 'categories' of its calibration is no JSON object", source);
+  result.method = method_from(method, source);
   result.false_alarm_rate = share(value, "false_alarm_rate", source);
   result.promised_rate = share(value, "promised_rate", source);
   result.good_images = images("good_images", "good_pictures");
   result.anomalous_images = images("anomalous_images", "anomalous_pictures");
   result.objects = objects_from(value, source);
   if (result.objects != ObjectKind::none) result.good_objects = whole("good_objects");
-  result.inspection.tiling = {whole("tile"), whole("overlap")};
-  result.inspection.area = area_from(value, result.inspection.tiling, source);
-  validate(result.inspection);
+  result.inspection = inspection_from(value, {whole("tile"), whole("overlap")}, source);
   result.colours = {number(colours, "low", source), number(colours, "high", source)};
   check_input(result.colours.low < result.colours.high, "{}: the colour scale of its calibration is empty",
               source);
@@ -155,9 +181,7 @@ Calibration Calibration::from_json(const json& value, const std::string& source)
 std::string Calibration::to_text() const { return json_text(to_json()); }
 
 Calibration Calibration::from_text(const std::string& text, const std::string& source) {
-  const json value = json::parse(text, nullptr, false);
-  check_input(!value.is_discarded(), "{}: its calibration is not JSON", source);
-  return from_json(value, source);
+  return from_json(parse_json(text, source + ": its calibration"), source);
 }
 
 }  // namespace dinomaly

@@ -87,7 +87,10 @@ void export_detector(const std::filesystem::path& path, const Detector& detector
       {"config", config.to_json().dump()},
       {"heads", std::to_string(detector.model->encoder().config().heads)},
       {"format", "pt"}};
-  if (detector.calibration) metadata["calibration"] = detector.calibration->to_text();
+  if (detector.calibration) {
+    metadata["calibration"] = detector.calibration->to_text();
+    metadata["calibration_of"] = judging_hash(metadata);
+  }
   save_safetensors(
       path, target == DetectorKind::authors ? as_authors(*detector.model) : as_anomalib(*detector.model),
       metadata);

@@ -1,12 +1,18 @@
 #include "dinomaly/model/detector_weights.h"
 
+#include <fmt/ranges.h>
+
+#include <algorithm>
 #include <charconv>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string_view>
 #include <system_error>
 
+#include "dinomaly/base/did_you_mean.h"
 #include "dinomaly/base/framework.h"
+#include "dinomaly/base/json_text.h"
+#include "dinomaly/base/sha256.h"
 #include "dinomaly/weights/encoder_choice.h"
 #include "dinomaly/weights/key_report.h"
 #include "tensor/io/printable.h"
@@ -66,16 +72,39 @@ void split(const WeightsFile& file, const std::string& prefix, DetectorWeights& 
   }
 }
 
+// Options are checked by rules that know no file.
+template <class Function>
+void named_in(const std::string& source, const Function& function) {
+  try {
+    function();
+  } catch (const InputError& error) {
+    fail_input("{}: its config: {}", source, error.what());
+  }
+}
+
+// What says how the file is to be read may be neither misspelt nor lost: other options would take its place.
+void check_saved_as(const WeightsFile& file, const std::string& saved_as) {
+  const std::string name = own_kind;
+  const std::vector<std::string> known{name, name + "-" + name_of(DetectorKind::authors),
+                                       name + "-" + name_of(DetectorKind::anomalib)};
+  const bool ours = file.metadata.contains("config") && file.metadata.contains("heads");
+  check_input(!saved_as.empty() || !ours, "{}: its metadata has no 'kind'", file.source());
+  check_input(saved_as.empty() || std::find(known.begin(), known.end(), saved_as) != known.end(),
+              "{}: the 'kind' of its metadata is '{}', none of {}{}", file.source(), printable(saved_as),
+              fmt::join(known, ", "), did_you_mean(saved_as, known));
+}
+
 void read_own(const WeightsFile& file, DetectorWeights& result) {
   const auto text = [&](const char* key) {
     const auto found = file.metadata.find(key);
     check_input(found != file.metadata.end(), "{}: its metadata has no '{}'", file.source(), key);
     return found->second;
   };
-  const json config = json::parse(text("config"), nullptr, false);
+  const json config = parse_json(text("config"), file.source() + ": the 'config' of its metadata");
   check_input(config.is_object() && config.contains("preset") && config["preset"].is_string(),
               "{}: the 'config' of its metadata is not a JSON object with a preset", file.source());
-  result.config = Config::with_preset(parse_preset(config["preset"].get<std::string>()));
+  named_in(file.source(),
+           [&] { result.config = Config::with_preset(parse_preset(config["preset"].get<std::string>())); });
   result.config.update_from_json(with_old_options(config), file.source());
   const std::string heads = text("heads");
   const auto [end, error] = std::from_chars(heads.data(), heads.data() + heads.size(), result.heads);
@@ -149,6 +178,7 @@ DetectorWeights read_detector(const WeightsFile& file) {
   const std::string prefix = *prefixes.begin();
   const auto found = file.metadata.find("kind");
   const std::string saved_as = found == file.metadata.end() ? "" : found->second;
+  check_saved_as(file, saved_as);
   result.kind = prefix.empty() ? DetectorKind::authors : DetectorKind::anomalib;
   if (saved_as == own_kind) result.kind = DetectorKind::own;
   if (saved_as.starts_with(own_kind))
@@ -198,6 +228,26 @@ void check_trained(const DetectorWeights& weights, int64_t width, const std::str
                 fmt::format("not a whole Dinomaly ({} preset) for an encoder of width {}",
                             name_of(config.preset), width),
                 {}, weights.extra);
+}
+
+void complete_config(DetectorWeights& weights, const EncoderConfig& encoder, const std::string& source) {
+  named_in(source, [&] { weights.config.complete(encoder.depth, encoder.patch, encoder.channels); });
+}
+
+std::string judging_hash(const std::map<std::string, std::string>& metadata) {
+  return sha256_of(metadata.at("config") + "\n" + metadata.at("heads")).substr(0, 16);
+}
+
+std::optional<Calibration> stored_calibration(const std::map<std::string, std::string>& metadata,
+                                              const std::string& source) {
+  const auto text = metadata.find("calibration"), hash = metadata.find("calibration_of");
+  if (text == metadata.end()) return std::nullopt;
+  Calibration result = Calibration::from_text(text->second, source);
+  const bool told = hash != metadata.end() && metadata.contains("config") && metadata.contains("heads");
+  check_input(!told || hash->second == judging_hash(metadata),
+              "{}: its thresholds were found with another 'config' or 'heads' than its metadata has now",
+              source);
+  return result;
 }
 
 void check_channels(const DetectorWeights& weights, int64_t channels, const std::string& source) {

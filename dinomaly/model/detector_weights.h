@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "dinomaly/model/calibration.h"
 #include "dinomaly/model/config.h"
 #include "dinomaly/weights/encoder_weights.h"
 #include "dinomaly/weights/weights_file.h"
@@ -48,6 +49,18 @@ void check_trained(const DetectorWeights& weights, int64_t width, const std::str
 
 // Throws InputError naming both numbers where the options say another number of channels than the encoder takes.
 void check_channels(const DetectorWeights& weights, int64_t channels, const std::string& source);
+
+// Config::complete(), whose InputError then names `source`.
+void complete_config(DetectorWeights& weights, const EncoderConfig& encoder, const std::string& source);
+
+// Of the metadata "config" and "heads", without which scores mean something else: "calibration_of" stands beside the
+// thresholds that were found with them.
+std::string judging_hash(const std::map<std::string, std::string>& metadata);
+
+// The metadata "calibration", if any. Throws InputError naming `source` where it is malformed, or where
+// "calibration_of" (which earlier versions did not write) is not the hash of the rest.
+std::optional<Calibration> stored_calibration(const std::map<std::string, std::string>& metadata,
+                                              const std::string& source);
 
 std::string name_of(DetectorKind kind);  // "dinomaly.cpp", "authors", "anomalib"
 

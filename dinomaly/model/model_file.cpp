@@ -59,7 +59,10 @@ void save_model(const std::filesystem::path& path, const Dinomaly& model, const 
                     {"config", json_text(model.config().to_json())},
                     {"heads", std::to_string(encoder.heads)}};
   if (!options.encoder_name.empty()) metadata["encoder"] = options.encoder_name;
-  if (options.calibration) metadata["calibration"] = options.calibration->to_text();
+  if (options.calibration) {
+    metadata["calibration"] = options.calibration->to_text();
+    metadata["calibration_of"] = judging_hash(metadata);
+  }
   if (options.training_images) metadata["training_images"] = json_text(options.training_images->to_json());
   NamedTensors tensors = model.state_dict();
   if (options.slim) {
@@ -75,17 +78,16 @@ void save_model(const std::filesystem::path& path, const Dinomaly& model, const 
 Detector load_detector(const std::filesystem::path& path, const std::optional<std::filesystem::path>& encoder,
                        int64_t heads) {
   const WeightsFile file = load_weights_file(path);
-  const DetectorWeights weights = read_detector(file);
+  DetectorWeights weights = read_detector(file);
   const EncoderWeights frozen = encoder_of(file, weights, encoder, heads > 0 ? heads : weights.heads);
   check_trained(weights, frozen.config.width, file.source());
   check_channels(weights, frozen.config.channels, file.source());
+  complete_config(weights, frozen.config, file.source());
 
   Detector result;
   result.kind = weights.kind;
   result.metadata = file.metadata;
-  if (const auto text = file.metadata.find("calibration"); text != file.metadata.end()) {
-    result.calibration = Calibration::from_text(text->second, file.source());
-  }
+  result.calibration = stored_calibration(file.metadata, file.source());
   if (const auto text = file.metadata.find("training_images"); text != file.metadata.end()) {
     result.training_images = TrainingImages::from_text(text->second, file.source());
   }

@@ -24,7 +24,7 @@ struct ModelFileOptions {
 // One safetensors file: encoder.*, bottleneck.* and decoder.* under the authors' names. Its metadata: "kind"
 // = "dinomaly", "config" (Config::to_json: the preset and every option, preprocessing included), "heads",
 // "encoder" (a file name), "encoder_sha256" and "encoder_dtype" (encoder_hash.h; slim files), "calibration"
-// and "training_images" (JSON). Written whole or not at all. Throws InputError naming a tensor that is not finite.
+// (JSON), "calibration_of" (judging_hash()) and "training_images" (JSON). Written whole or not at all. Throws InputError naming a tensor that is not finite.
 void save_model(const std::filesystem::path& path, const Dinomaly& model, const EncoderConfig& encoder,
                 const ModelFileOptions& options = {});
 

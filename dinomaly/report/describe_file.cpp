@@ -63,7 +63,7 @@ void describe_detector(const WeightsFile& file, int64_t heads, json& result) {
         load_encoder(weights.encoder, file.source(), heads_or_any(heads), weights.skipped_encoder);
     check_trained(weights, encoder.config.width, file.source());
     check_channels(weights, encoder.config.channels, file.source());
-    weights.config.complete(encoder.config.depth, encoder.config.patch, encoder.config.channels);
+    complete_config(weights, encoder.config, file.source());
     result["encoder"] = describe_encoder(encoder, heads);
   }
   if (const auto name = file.metadata.find("encoder"); name != file.metadata.end())
@@ -73,9 +73,8 @@ void describe_detector(const WeightsFile& file, int64_t heads, json& result) {
                         {"preset", name_of(weights.config.preset)},
                         {"slim", slim},
                         {"config", weights.config.to_json()}};
-  if (const auto text = file.metadata.find("calibration"); text != file.metadata.end()) {
-    result["calibration"] = Calibration::from_text(text->second, file.source()).summary();
-  }
+  if (const auto calibration = stored_calibration(file.metadata, file.source()))
+    result["calibration"] = calibration->summary();
   if (const auto text = file.metadata.find("training_images"); text != file.metadata.end()) {
     result["training_images"] = TrainingImages::from_text(text->second, file.source()).to_json();
   }

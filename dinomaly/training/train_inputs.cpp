@@ -77,6 +77,9 @@ Dataset open_dataset(const TrainOptions& options) {
     make_dataset(root, drawn);
   }
   Dataset dataset = read_dataset(root, options.categories, parse_layout(options.layout));
+  for (const Category& category : dataset.categories)
+    check_input(!category.train.empty(), "{}: no normal training images of category '{}'", root.string(),
+                category.name);
   if (options.calibrate == "good") keep_back_good(dataset);
   if (options.shots > 0) draw_shots(options, dataset);
   fmt::print("{}: {}\n", root.string(), dataset.layout);

@@ -163,7 +163,7 @@ TEST_CASE("layout: a CSV with every column") {
              "d.png,rust,d_mask.png,nut,test\n");
   const Dataset dataset = read_dataset(tree.root / "list.csv");
   CHECK(dataset.layout == "a CSV list");
-  CHECK(dataset.notes.empty());
+  CHECK(dataset.notes.size() == 1);  // that rust is a defect
   CHECK(dataset.categories.at(0).name == "nut");
   CHECK(summary(dataset.categories[0].train) == "good/a");
   CHECK(summary(dataset.categories[0].test) == "good/b,c rust/d+");
@@ -196,7 +196,29 @@ TEST_CASE(
   CHECK(one_line_with(error("path,category\n0.png,../out\n"), "not a valid name for a category"));
   CHECK(one_line_with(error("path,split\n0.png,both\n"), "neither train nor test"));
   CHECK(one_line_with(error("path,label,split\n0.png,rust,train\n"), "anomalous"));
-  CHECK(one_line_with(error("path,label\nx.png,1\n"), "no normal training images"));
+  CHECK(one_line_with(error("path,lable\nx.png,1\n"), "column 'lable' is not known; did you mean 'label'?"));
+  CHECK(error("path,label,camera\n0.png,0,3\n").empty());
+
+  CHECK(error("path,label,split\n0.png,0,test\nx.png,maybe,test\n").empty());  // eval trains on nothing
+  const Dataset judged = read_dataset(list);
+  CHECK(judged.categories.at(0).train.empty());
+  CHECK(summary(judged.categories[0].test) == "good/0 maybe/x");
+  REQUIRE(judged.notes.size() == 1);
+  CHECK(
+      one_line_with(judged.notes[0], "list.csv: column 'label': taken as names of defects: 'maybe' (row 3)"));
+}
+
+TEST_CASE("layout: folders of test images alone can be judged") {
+  Tree tree;
+  tree.add({"nut/test/good/0.png", "nut/test/rust/1.png", "nut/ground_truth/rust/1_mask.png"});
+  const auto check = [](const Dataset& dataset) {
+    CHECK(dataset.layout == "MVTec AD (or MPDD)");
+    REQUIRE(dataset.categories.size() == 1);
+    CHECK(dataset.categories[0].train.empty());
+    CHECK(summary(dataset.categories[0].test) == "good/0 rust/1+");
+  };
+  check(read_dataset(tree.root));
+  check(read_dataset(tree.root / "nut"));
 }
 
 TEST_CASE("layout: plain folders") {

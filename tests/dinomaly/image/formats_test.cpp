@@ -8,6 +8,7 @@
 #include "dinomaly/base/framework.h"
 #include "dinomaly/image/image.h"
 #include "dinomaly/image/image_format.h"
+#include "dinomaly/image/pixel_rows.h"
 #include "dinomaly/image/tiff_map.h"
 #include "tests/dinomaly/image_writers.h"
 #include "tests/support.h"
@@ -238,6 +239,33 @@ TEST_CASE("formats: 16 bits are scaled by the bit depth, and what states its ran
   write_tiff(folder / "b.tif", {.width = 3, .bits = 12}, {std::string("\x0F\xF0\x80\xFF\xF0", 5)});
   CHECK(grey("b.tif", 12) == Pixels{15, 8, 255});
   CHECK(grey("b.tif", 16) == Pixels{15, 8, 255});
+}
+
+TEST_CASE("formats: a BMP whose first row is the top one is the same image, in tiles, too") {
+  const TemporaryFolder folder;
+  const auto bmp = [](int32_t height, const std::string& rows) {
+    return "BM" + little32(54 + 16) + little32(0) + little32(54) + little32(40) + little32(2) +
+           little32(static_cast<uint32_t>(height)) + std::string("\x01\0\x18\0", 4) + std::string(24, '\0') +
+           rows;
+  };
+  const std::string first("\x01\x02\x03\x04\x05\x06\0\0", 8), second("\x07\x08\x09\x0a\x0b\x0c\0\0", 8);
+  write_file(folder / "up.bmp", bmp(2, second + first));
+  write_file(folder / "down.bmp", bmp(-2, first + second));
+  const std::vector<uint8_t> expected{3, 2, 1, 6, 5, 4, 9, 8, 7, 12, 11, 10};
+  for (const char* name : {"up.bmp", "down.bmp"}) {
+    CAPTURE(name);
+    CHECK(load_image_rgb(folder / name).pixels == expected);
+    const auto rows = open_pixels(folder / name);
+    CHECK(rows->layout().height == 2);
+    CHECK(rows->next()[0] == 3);
+    CHECK(rows->next()[0] == 9);
+  }
+}
+
+TEST_CASE("formats: a PNM's value above the largest of its header is refused") {
+  const TemporaryFolder folder;
+  CHECK(one_line_with(error_of(folder / "a.pgm", "P5 2 1 100 \x32\x65"), "a.pgm: a value is 101"));
+  CHECK(one_line_with(error_of(folder / "a.pgm", "P2 2 1 10 5 11"), "a.pgm: a value is 11"));
 }
 
 }  // namespace dinomaly

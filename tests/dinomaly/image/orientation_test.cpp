@@ -78,6 +78,23 @@ TEST_CASE("orientation: all eight, of PNG, TIFF, WebP and JPEG; pixels as stored
   }
 }
 
+TEST_CASE("orientation: the tag may be a LONG") {
+  const TemporaryFolder folder;
+  const std::string plain = encode_jpeg(grey_image(all_stored[0]), 95);
+  write_file(folder / "plain.jpg", plain);
+  const Image expected = turned(load_image_rgb(folder / "plain.jpg"), 6);
+  for (const bool little : {true, false}) {
+    std::string file = jpeg_with_exif(plain, 6, little);
+    const size_t tag =
+        file.find(little ? std::string("\x12\x01\x03\0", 4) : std::string("\x01\x12\0\x03", 4));
+    REQUIRE(tag != std::string::npos);
+    file[tag + (little ? 2 : 3)] = 4;
+    file.replace(tag + 8, 4, little ? std::string("\6\0\0\0", 4) : std::string("\0\0\0\6", 4));
+    write_file(folder / "a.jpg", file);
+    CHECK(load_image_rgb(folder / "a.jpg") == expected);
+  }
+}
+
 TEST_CASE("orientation: what makes no sense leaves the image upright") {
   const TemporaryFolder folder;
   const std::string plain = encode_jpeg(grey_image(all_stored[0]), 95);

@@ -123,4 +123,65 @@ TEST_CASE("detectors that are not whole are refused, naming what is wrong") {
   refuses([](auto&, auto& m) { m["heads"] = std::string("1e9"); }, "'1e9'");
   refuses([](auto&, auto& m) { m["heads"] = std::string("7"); }, "7 heads");
   refuses([](auto&, auto& m) { m["calibration"] = std::string("{"); }, "calibration");
+  refuses([](auto&, auto& m) { m["kind"] = "cat"; }, "the 'kind' of its metadata is 'cat'");
+  refuses([](auto&, auto& m) { m["kind"] = "dinomaly-author"; }, "did you mean 'dinomaly-authors'");
+  refuses([](auto&, auto& m) { m.erase("kind"); }, "no 'kind'");
+}
+
+TEST_CASE("a wrong value in a model's metadata is named with its file and its field, never with a flag") {
+  using nlohmann::json;
+  const TemporaryFolder folder;
+  const SmallDetector small(Preset::paper);
+  save_model(folder / "model", *small.model, small.encoder.config, {.calibration = Calibration{}});
+  const SafeTensors whole = SafeTensors::load(folder / "model");
+  NamedTensors tensors;
+  for (const std::string& name : whole.names()) tensors.emplace_back(name, whole.get(name));
+  const auto message = [&](std::map<std::string, std::string> metadata) {
+    save_safetensors(folder / "changed.safetensors", tensors, metadata);
+    return input_error([&] { load_detector(folder / "changed.safetensors"); });
+  };
+  const auto refuses = [&](const char* part, const char* field, const json& value,
+                           const std::string& expected) {
+    auto metadata = whole.metadata();
+    json all = json::parse(metadata.at(part));
+    all[field] = value;
+    metadata[part] = all.dump();
+    const std::string text = message(metadata);
+    CHECK_MESSAGE(one_line_with(text, "changed.safetensors: " + expected), text);
+    CHECK_MESSAGE(text.find("--") == std::string::npos, text);
+  };
+  refuses("config", "bit_depth", 99, "its config: bit_depth: 99");
+  refuses("config", "map_size", 0, "its config: map_size: 0");
+  refuses("config", "std", {0, 1, 1}, "its config: std: 0");
+  refuses("config", "preset", "papr", "its config: unknown preset 'papr'");
+  refuses("calibration", "area", "moon", "'area' of its calibration is \"moon\"");
+  refuses("calibration", "method", "luck", "'method' of its calibration is \"luck\"");
+  refuses("calibration", "overlap", 16, "'tile' 0, 'overlap' 16");
+  auto metadata = whole.metadata();
+  std::string& text = metadata.at("calibration");
+  const size_t at = text.find("\"image\":0.0");
+  REQUIRE(at != std::string::npos);
+  text.replace(at, 11, "\"image\":NaN");
+  CHECK_MESSAGE(one_line_with(message(metadata), "changed.safetensors: its calibration is not JSON"),
+                message(metadata));
+  CHECK_MESSAGE(one_line_with(message(metadata), "\"image\":N"), message(metadata));
+}
+
+TEST_CASE("thresholds stand for the options they were found with; of older files nobody knows") {
+  const TemporaryFolder folder;
+  const SmallDetector small(Preset::paper);
+  save_model(folder / "model", *small.model, small.encoder.config, {.calibration = Calibration{}});
+  const SafeTensors whole = SafeTensors::load(folder / "model");
+  NamedTensors tensors;
+  for (const std::string& name : whole.names()) tensors.emplace_back(name, whole.get(name));
+  auto metadata = whole.metadata();
+  nlohmann::json config = nlohmann::json::parse(metadata.at("config"));
+  config["blur_reflects"] = true;
+  metadata["config"] = config.dump();
+  save_safetensors(folder / "changed", tensors, metadata);
+  const std::string message = input_error([&] { load_detector(folder / "changed"); });
+  CHECK_MESSAGE(one_line_with(message, "its thresholds were found with another 'config'"), message);
+  CHECK(metadata.erase("calibration_of") == 1);
+  save_safetensors(folder / "older", tensors, metadata);
+  CHECK(load_detector(folder / "older").calibration == Calibration{});
 }
