@@ -9,6 +9,7 @@
 #include "dinomaly/base/did_you_mean.h"
 #include "dinomaly/base/framework.h"
 #include "dinomaly/image/image_files.h"
+#include "dinomaly/image/npy_format.h"
 #include "dinomaly/image/result_mark.h"
 #include "tensor/error.h"
 #include "tensor/io/printable.h"
@@ -103,6 +104,21 @@ std::map<std::string, fs::path> only_images_of(const fs::path& folder, Notes& no
   check_folder(folder);
   const FolderListing listing = list_folder(folder);
   if (!listing.folders.empty() && !is_result_folder(folder)) {
+    notes.push_back(fmt::format("{}: the folders in it are not used: {}", folder.string(),
+                                count_and_names(listing.folders)));
+  }
+  return by_name(folder, listing, notes);
+}
+
+std::map<std::string, fs::path> masks_of(const fs::path& folder, Notes& notes) {
+  check_folder(folder);
+  FolderListing listing = list_folder(folder);
+  std::erase_if(listing.others, [&](const fs::path& file) {
+    const bool labels = lower(file.extension().string()) == ".npy" && is_npy(head_of(file));
+    if (labels) listing.images.push_back(file);
+    return labels;
+  });
+  if (!listing.folders.empty()) {
     notes.push_back(fmt::format("{}: the folders in it are not used: {}", folder.string(),
                                 count_and_names(listing.folders)));
   }

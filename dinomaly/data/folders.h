@@ -31,6 +31,9 @@ std::map<std::string, std::filesystem::path> images_of(const std::filesystem::pa
 std::map<std::string, std::filesystem::path> only_images_of(const std::filesystem::path& folder,
                                                             Notes& notes);
 
+// The same for masks, which may also be arrays of labels (read_npy_labels() in npy_format.h).
+std::map<std::string, std::filesystem::path> masks_of(const std::filesystem::path& folder, Notes& notes);
+
 // Names of its subfolders that are neither hidden nor a system's.
 std::set<std::string> folders_of(const std::filesystem::path& folder);
 

@@ -38,7 +38,7 @@ void add_images(const std::string& category, const std::string& defect,
 // Finds the masks of one defect's images: either all have one or none.
 void add_masks(const fs::path& folder, const std::string& defect, std::vector<Sample>& test, Notes& notes) {
   if (!is_folder(folder)) return;
-  const auto masks = only_images_of(folder, notes);
+  const auto masks = masks_of(folder, notes);
   for (Sample& sample : test) {
     if (sample.defect != defect) continue;
     auto mask = masks.find(sample.id);

@@ -42,7 +42,7 @@ void note_unused(const fs::path& train, const std::string& good, Notes& notes) {
 void add_masks_in_folder(const fs::path& folder, Sample& sample, Notes& notes) {
   check_input(is_folder(folder), "{}: the folder of its masks, {}, is missing", sample.image.string(),
               folder.string());
-  const auto masks = only_images_of(folder, notes);
+  const auto masks = masks_of(folder, notes);
   check_input(!masks.empty(), "{}: there is no mask in {}", sample.image.string(), folder.string());
   for (const auto& [id, mask] : masks) {
     if (sample.mask)
@@ -60,7 +60,7 @@ void read_defect(const fs::path& root, const std::string& category, const std::s
   const fs::path all_masks = entry_named(root, "ground_truth"), mask_folder = entry_named(all_masks, defect);
   const bool needs_masks = !good && is_folder(all_masks);
   std::map<std::string, fs::path> masks;
-  if (needs_masks && !names.masks_in_folders) masks = only_images_of(mask_folder, notes);
+  if (needs_masks && !names.masks_in_folders) masks = masks_of(mask_folder, notes);
   for (const auto& [id, image] : images) {
     Sample sample{
         .category = category, .defect = good ? "good" : defect, .id = id, .image = image, .mask = {}};

@@ -3,9 +3,12 @@
 #include <array>
 #include <memory>
 
+#include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
 #include "dinomaly/image/exif.h"
 #include "dinomaly/image/image.h"
+#include "dinomaly/image/image_files.h"
+#include "dinomaly/image/npy_format.h"
 #include "dinomaly/image/pixel_rows.h"
 #include "tensor/error.h"
 
@@ -93,24 +96,56 @@ ReadLimits limits_for(int64_t width, int64_t height) {
   return limits;
 }
 
+void check_mask_size(const std::filesystem::path& path, int64_t own_width, int64_t own_height, int64_t width,
+                     int64_t height) {
+  check_input(own_width == width && own_height == height, "{}: the mask is {} x {}, its image {} x {} pixels",
+              path.string(), own_width, own_height, width, height);
+}
+
+void check_not_empty(const std::filesystem::path& path, const Image& mask) {
+  check_input(std::any_of(mask.pixels.begin(), mask.pixels.end(), [](uint8_t pixel) { return pixel != 0; }),
+              "{}: the mask is empty, but its image is called anomalous", path.string());
+}
+
+// Arrays that are no images: without an axis of channels, of bool, of labels in 32 bits.
+bool is_array_of_labels(const std::filesystem::path& path) {
+  const std::string head = head_of(path);
+  return is_npy(head) && !is_npy_image(head);
+}
+
+Image load_labels(const std::filesystem::path& path, int64_t width, int64_t height) {
+  constexpr uint64_t longest_header = 1 << 17, most_bytes = 8;
+  const std::string bytes = read_file(
+      path, longest_header + most_bytes * static_cast<uint64_t>(width) * static_cast<uint64_t>(height));
+  const NpyLabels labels = read_npy_labels(ByteReader(path, bytes));
+  check_mask_size(path, labels.width, labels.height, width, height);
+  Image mask(width, height, 1);
+  const auto size = static_cast<size_t>(labels.bytes);
+  for (size_t i = 0; i < mask.pixels.size(); ++i) {
+    const char* label = bytes.data() + labels.begin + i * size;
+    mask.pixels[i] = std::all_of(label, label + size, [](char byte) { return byte == 0; }) ? 0 : 255;
+  }
+  check_not_empty(path, mask);
+  return mask;
+}
+
 }  // namespace
 
 Image load_mask(const std::filesystem::path& path, int64_t width, int64_t height) {
+  if (is_array_of_labels(path)) return load_labels(path, width, height);
   const std::unique_ptr<PixelRows> rows = open_pixels(path, limits_for(width, height));
   const PixelLayout& layout = rows->layout();
   const auto fits = [&](int64_t w, int64_t h) { return w == width && h == height; };
   const bool sideways = layout.orientation >= 5;
   const bool fits_turned = sideways ? fits(layout.height, layout.width) : fits(layout.width, layout.height);
-  check_input(fits_turned || fits(layout.width, layout.height),
-              "{}: the mask is {} x {}, its image {} x {} pixels", path.string(),
-              sideways ? layout.height : layout.width, sideways ? layout.width : layout.height, width,
-              height);
+  if (!fits_turned && !fits(layout.width, layout.height))
+    check_mask_size(path, sideways ? layout.height : layout.width, sideways ? layout.width : layout.height,
+                    width, height);
   Image mask(layout.width, layout.height, 1);
   MaskReader reader(layout);
   for (int64_t y = 0; y < layout.height; ++y) reader.add(rows->next(), mask.row(y));
   reader.decide(mask.pixels);
-  check_input(std::any_of(mask.pixels.begin(), mask.pixels.end(), [](uint8_t pixel) { return pixel != 0; }),
-              "{}: the mask is empty, but its image is called anomalous", path.string());
+  check_not_empty(path, mask);
   return fits_turned ? turned(std::move(mask), layout.orientation) : mask;
 }
 

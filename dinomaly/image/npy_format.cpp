@@ -81,6 +81,27 @@ NpyHeader read_npy_header(const ByteReader& file) {
   return header;
 }
 
+NpyLabels read_npy_labels(const ByteReader& file) {
+  NpyLabels labels;
+  const std::string_view dict = npy_dict(file, labels.begin), type = npy_value(file, dict, "'descr'");
+  constexpr std::string_view kinds = "bui", sizes = "1248";  // bool and whole numbers, of so many bytes
+  const bool known = type.size() > 4 && kinds.find(type[2]) != kinds.npos &&
+                     sizes.find(type[3]) != sizes.npos && type[4] == '\'';
+  check_input(known, "{}: an array of {}; a mask is one of bool or of whole numbers", file.name(),
+              printable(std::string(type.substr(0, type.find(',')))));
+  labels.bytes = type[3] - '0';
+  check_input(npy_value(file, dict, "'fortran_order'").starts_with("False"),
+              "{}: an array in Fortran order; save numpy.ascontiguousarray() of it", file.name());
+  const std::vector<int64_t> shape = npy_shape(file, npy_value(file, dict, "'shape'"));
+  check_input(shape.size() == 2 || (shape.size() == 3 && shape[2] == 1),
+              "{}: an array of the shape ({}); a mask is (height, width)", file.name(),
+              fmt::join(shape, ", "));
+  labels.height = shape[0], labels.width = shape[1];
+  check_sides(file, labels.width, labels.height);
+  file.need(labels.begin + static_cast<size_t>(labels.height * labels.width * labels.bytes));
+  return labels;
+}
+
 bool is_npy_image(std::string_view head) {
   if (!is_npy(head)) return false;
   try {

@@ -1,6 +1,9 @@
 #include "dinomaly/training/step_numbers.h"
 
+#include <fmt/format.h>
+
 #include <cmath>
+#include <string>
 #include <utility>
 
 #include "dinomaly/base/framework.h"
@@ -9,14 +12,18 @@ namespace dinomaly {
 
 namespace {
 constexpr int64_t steps_read_at_once = 16;  // on a GPU
-}
+
+// A NaN has a sign, which means nothing.
+std::string in_short(double value) { return std::isnan(value) ? "nan" : fmt::format("{:.4g}", value); }
+
+}  // namespace
 
 void check_finite(const TrainingStep& step) {
   check_input(std::isfinite(step.loss) && std::isfinite(step.grad_norm),
               "training diverged in iteration {}: its loss is {} and its gradient norm {}; a lower "
               "learning_rate helps, or --set linear_attention_eps=1e-6 where a denominator of the linear "
               "attention was zero",
-              step.iteration, step.loss, step.grad_norm);
+              step.iteration, in_short(step.loss), in_short(step.grad_norm));
 }
 
 StepNumbers::StepNumbers(Device device, bool may_skip)

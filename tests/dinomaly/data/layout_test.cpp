@@ -6,6 +6,7 @@
 
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
+#include "tests/dinomaly/image/npy_writer.h"
 #include "tests/support.h"
 
 namespace dinomaly {
@@ -206,6 +207,16 @@ TEST_CASE(
   REQUIRE(judged.notes.size() == 1);
   CHECK(
       one_line_with(judged.notes[0], "list.csv: column 'label': taken as names of defects: 'maybe' (row 3)"));
+}
+
+TEST_CASE("layout: masks that are arrays are found by name") {
+  Tree tree;
+  tree.add({"nut/train/good/0.png", "nut/test/good/0.png", "nut/test/rust/1.png"});
+  std::filesystem::create_directories(tree.root / "nut/ground_truth/rust");
+  write_file(tree.root / "nut/ground_truth/rust/1_mask.npy", npy_of("'|b1'", "(1, 1)", "\x01"));
+  const Dataset dataset = read_dataset(tree.root);
+  CHECK(dataset.notes.empty());
+  CHECK(summary(dataset.categories.at(0).test) == "good/0 rust/1+");
 }
 
 TEST_CASE("layout: folders of test images alone can be judged") {

@@ -6,6 +6,7 @@
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
 #include "dinomaly/image/image.h"
+#include "tests/dinomaly/image/npy_writer.h"
 #include "tests/dinomaly/image_writers.h"
 #include "tests/support.h"
 
@@ -147,6 +148,21 @@ TEST_CASE("mask: one that is empty or of another size is named") {
   CHECK(one_line_with(mask.error(png(4, 1, 8, 0, bytes({0, 0, 0, 0}))), "mask.png: the mask is empty"));
   CHECK(one_line_with(mask.error(png(4, 1, 8, 4, bytes({0, 255, 0, 255, 0, 255, 0, 255}))), "is empty"));
   CHECK(one_line_with(mask.error(png(3, 1, 8, 0, bytes({1, 0, 0}))), "the mask is 3 x 1, its image 4 x 1"));
+}
+
+TEST_CASE("masks: arrays of bool and of whole numbers; what is not zero is defective") {
+  const MaskFile mask;
+  const Pixels expected{0, 255, 0, 255};
+  CHECK(mask(npy_of("'|b1'", "(1, 4)", std::string("\0\1\0\1", 4)), "m.npy") == expected);
+  CHECK(mask(npy_of("'|u1'", "(1, 4, 1)", std::string("\0\x80\0\1", 4)), "m.npy") == expected);
+  CHECK(mask(npy_of("'<u2'", "(1, 4)", std::string("\0\0\0\1\0\0\1\0", 8)), "m.npy") == expected);
+  CHECK(mask(npy_of("'>i4'", "(1, 4)", std::string("\0\0\0\0\0\0\1\0\0\0\0\0\xff\xff\xff\xff", 16)),
+             "m.npy") == expected);
+  CHECK(one_line_with(mask.error(npy_of("'<f4'", "(1, 4)", std::string(16, '\1'))),
+                      "bool or of whole numbers"));
+  CHECK(one_line_with(mask.error(npy_of("'|b1'", "(1, 4)", std::string(3, '\1'))), "cut short"));
+  CHECK(one_line_with(mask.error(npy_of("'|b1'", "(2, 2)", std::string(4, '\1'))), "the mask is 2 x 2"));
+  CHECK(one_line_with(mask.error(npy_of("'|b1'", "(1, 4)", std::string(4, '\0'))), "the mask is empty"));
 }
 
 }  // namespace dinomaly
