@@ -80,7 +80,7 @@ std::optional<BenchOptions> parse_bench_options(int argc, char** argv) {
   app.add_flag("--serve", options.serve,
                "answer each line 'run' on stdin with one repetition and one line of JSON");
   if (!parse_flags(app, argc, argv)) return std::nullopt;
-  check_input(work == "infer" || work == "train", "'{}' is not one of infer, train", work);
+  check_input(work == "infer" || work == "train", "WORK: '{}' is not one of infer, train", work);
   options.train = work == "train";
   check_input(options.train || !options.kept_features, "--kept-features: only training can keep features");
   const int64_t patch = encoder_config(options.arch).patch;

@@ -9,8 +9,10 @@
 #include <cmath>
 
 #include "dinomaly/base/folder_lock.h"
+#include "dinomaly/base/numbers.h"
 #include "dinomaly/base/program.h"
 #include "dinomaly/base/stopwatch.h"
+#include "dinomaly/cli/parse_flags.h"
 #include "dinomaly/data/layout.h"
 #include "dinomaly/evaluation/evaluate_all.h"
 #include "dinomaly/model/loss.h"
@@ -92,25 +94,18 @@ static std::optional<TrainOptions> parse(int argc, char** argv) {
   app.add_option("--seed", options.config.seed, "seed of initial weights, order and dropout (1)");
   for (const char* list : {"--categories", "--set"})
     app.get_option(list)->allow_extra_args(false)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  try {
-    app.parse(argc, argv);
-    options.apply(texts);
-    app.parse(argc, argv);  // again, for the flags that win over the file
-    for (const char* name : {"iterations", "batch", "seed"})
-      if (app.count(fmt::format("--{}", name)) > 0) options.given.insert(name);
-  } catch (const CLI::Success&) {
-    fmt::print("{}", app.help());
-    return std::nullopt;
-  } catch (const CLI::ParseError& error) {
-    fail_input("{}", error.what());
-  }
+  if (!parse_flags(app, argc, argv)) return std::nullopt;
+  options.apply(texts);
+  parse_flags(app, argc, argv);  // again, for the flags that win over the file
+  for (const char* name : {"channels", "iterations", "batch", "seed"})
+    if (app.count(fmt::format("--{}", name)) > 0) options.given[name] = GivenBy::flag;
   options.prepare();
   return options;
 }
 
 static int run(TrainOptions options) {
   const EncoderWeights encoder = open_encoder(options);
-  options.config.complete(encoder.config.depth, encoder.config.patch, encoder.config.channels);
+  options.complete_config(encoder.config.depth, encoder.config.patch, encoder.config.channels);
   const FolderLock lock(options.out);
   const Dataset dataset = open_dataset(options), evaluable = evaluable_part(dataset);
   fit_to_data(options, dataset, encoder.config.patch);
@@ -122,7 +117,7 @@ static int run(TrainOptions options) {
   train(*model, features, options.out / "log.csv");
   model->set_requires_grad(false);  // judged as by a program that loads it: weights that stay are packed
   RunSeconds seconds{.features = features.seconds(), .train = train_watch.seconds() - features.seconds()};
-  fmt::print("features of {} images: {:.1f} s, {:.0f} MB\n", features.computed(), seconds.features,
+  fmt::print("features of {}: {:.1f} s, {:.0f} MB\n", counted(features.computed(), "image"), seconds.features,
              static_cast<double>(features.bytes()) / 1e6);
   save_model(options.out / "model.safetensors", *model, encoder.config);
 

@@ -8,9 +8,13 @@ namespace dinomaly {
 
 Device open_device(const std::string& text) {
   if (text != "auto") {
-    const Device device = parse_device(text);
-    backend_for(device);
-    return device;
+    try {
+      const Device device = parse_device(text);
+      backend_for(device);
+      return device;
+    } catch (const InputError& error) {
+      fail_input("--device: {}", error.what());
+    }
   }
   try {
     backend_for(Device::cuda());

@@ -140,9 +140,9 @@ void check_enough(const CalibrateFlags& options, const std::vector<Sample>& used
 }
 
 // Those that can be judged without tiles.
-std::vector<Sample> without_large(std::vector<Sample> samples) {
-  std::erase_if(samples, [](const Sample& sample) {
-    const PixelLayout layout = open_pixels(sample.image, strip_limits)->layout();
+std::vector<Sample> without_large(std::vector<Sample> samples, int64_t channels) {
+  std::erase_if(samples, [channels](const Sample& sample) {
+    const PixelLayout layout = open_picture(sample.image, strip_limits, channels)->layout();
     return !ReadLimits{}.hold(layout.width, layout.height);
   });
   return samples;
@@ -156,7 +156,10 @@ Calibration find(CalibrateFlags& options, const Detector& detector, const std::v
   EarlierThresholds earlier(detector.calibration.value_or(Calibration{}));
   const bool same = compares && detector.calibration->inspection == options.calibration.inspection;
   std::vector<Sample> compared;
-  if (compares && !same) compared = detector.calibration->inspection.tiling.on() ? used : without_large(used);
+  if (compares && !same)
+    compared = detector.calibration->inspection.tiling.on()
+                   ? used
+                   : without_large(used, detector.config().image.pixels.channels);
   Calibration calibration;
   {
     Progress progress("calibrate", static_cast<int64_t>(used.size() + compared.size()));

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "dinomaly/base/framework.h"
+#include "dinomaly/base/numbers.h"
 #include "dinomaly/cli/command_files.h"
 #include "dinomaly/cli/commands.h"
 #include "dinomaly/model/detector_weights.h"
@@ -53,8 +54,8 @@ void add_convert(CLI::App& app, Work& work) {
             options->in.string(), options->names);
       }
       save_safetensors(options->out, named, {{"format", "pt"}});
-      fmt::print("{}: {} tensors with the names of {}\n", options->out.string(), named.size(),
-                 options->names);
+      fmt::print("{}: {} with the names of {}\n", options->out.string(),
+                 counted(static_cast<int64_t>(named.size()), "tensor"), options->names);
       return 0;
     };
   });

@@ -1,17 +1,55 @@
 #include "dinomaly/cli/parse_flags.h"
 
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
+#include <charconv>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "dinomaly/base/did_you_mean.h"
 #include "dinomaly/base/framework.h"
+#include "dinomaly/base/numbers.h"
 #include "tensor/error.h"
 #include "tensor/io/printable.h"
 
 namespace dinomaly {
 
 namespace {
+
+// What is wrong with the text of a number; it becomes one that CLI11 reads as it is meant, which takes 010 for 8, -1 for
+// 2^64 - 1 where a number has no sign, and what is too large for the largest.
+template <class Number>
+std::string read_number(std::string& text) {
+  if constexpr (std::is_floating_point_v<Number>) {
+    const std::optional<double> number = parse_number(text);
+    if (!number) return fmt::format("'{}' is not a number", printable(text));
+    text = fmt::format("{}", *number);
+  } else {
+    const std::optional<std::string> digits = whole_number(text);
+    if (!digits) return fmt::format("'{}' is not a whole number", printable(text));
+    if (std::is_unsigned_v<Number> && digits->starts_with('-'))
+      return fmt::format("{} is negative", printable(*digits));
+    Number number = 0;
+    const bool fits =
+        std::from_chars(digits->data(), digits->data() + digits->size(), number).ec == std::errc();
+    if (!fits) return fmt::format("{} is too large a number", printable(*digits));
+    text = *digits;
+  }
+  return "";
+}
+
+// Of the app and its commands.
+void read_numbers_as_written(CLI::App& app) {
+  for (CLI::Option* option : app.get_options()) {
+    const std::string kind = option->get_type_name();
+    if (kind.starts_with("INT")) option->transform(CLI::Validator(read_number<int64_t>, ""));
+    if (kind.starts_with("UINT")) option->transform(CLI::Validator(read_number<uint64_t>, ""));
+    if (kind.starts_with("FLOAT")) option->transform(CLI::Validator(read_number<double>, ""));
+  }
+  for (CLI::App* command : app.get_subcommands({})) read_numbers_as_written(*command);
+}
 
 // Of a misspelt flag CLI11 says less, or complains of the positional arguments that it takes its value for.
 void check_flags(const CLI::App& app) {
@@ -31,6 +69,7 @@ void check_flags(const CLI::App& app) {
 }  // namespace
 
 bool parse_flags(CLI::App& app, int argc, char** argv, const std::string& version) {
+  read_numbers_as_written(app);
   try {
     app.parse(argc, argv);
     return true;
@@ -38,6 +77,11 @@ bool parse_flags(CLI::App& app, int argc, char** argv, const std::string& versio
     fmt::print("{} {}\n", app.get_name(), version);
   } catch (const CLI::Success&) {
     fmt::print("{}", app.help());
+  } catch (const CLI::ExtrasError&) {  // whose message has them backwards
+    check_flags(app);
+    const std::vector<std::string> extras = app.remaining(true);
+    fail_input("The following argument{} not expected: {}", extras.size() == 1 ? " was" : "s were",
+               printable(fmt::format("{}", fmt::join(extras, " "))));
   } catch (const CLI::ParseError& error) {
     check_flags(app);
     fail_input("{}", error.what());

@@ -10,8 +10,8 @@ class App;
 namespace dinomaly {
 
 // Parses the flags. False: the help or the version was asked for and has been printed, and the program is
-// done. `version` is printed after the program's name for --version, where `app` has that flag. Throws
-// InputError for wrong flags.
+// done. `version` is printed after the program's name for --version, where `app` has that flag. Numbers are read as
+// base/numbers.h says, of every flag that takes one. Throws InputError for wrong flags.
 bool parse_flags(CLI::App& app, int argc, char** argv, const std::string& version = "");
 
 }  // namespace dinomaly

@@ -10,6 +10,7 @@
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/folder_lock.h"
 #include "dinomaly/base/framework.h"
+#include "dinomaly/base/numbers.h"
 #include "dinomaly/base/program.h"
 #include "dinomaly/base/progress.h"
 #include "dinomaly/cli/commands.h"
@@ -141,8 +142,7 @@ void check_folders(const PredictFlags& options) {
 bool report_not_judged(ImageSource& source, const PredictionWriter& writer, bool watched) {
   const std::vector<std::filesystem::path> unfinished = source.unfinished();
   if (source.own_results() > 0)
-    fmt::print(stderr, "dinomaly: {} of this program passed over\n",
-               source.own_results() == 1 ? "1 result" : fmt::format("{} results", source.own_results()));
+    fmt::print(stderr, "dinomaly: {} of this program passed over\n", counted(source.own_results(), "result"));
   const std::string companions = source.companions();
   if (!companions.empty())
     fmt::print(stderr, "dinomaly: passed over, because they belong to images: {}\n", companions);
@@ -158,9 +158,11 @@ bool report_not_judged(ImageSource& source, const PredictionWriter& writer, bool
   check_input(writer.images() > 0 || companions.empty() || watched,
               "no images: what is named belongs to images, which are to be named instead");
   const int64_t not_taken = others + static_cast<int64_t>(unfinished.size());
-  const int64_t missed = writer.damaged() + not_taken;
-  if (missed > 0)
-    fmt::print(stderr, "dinomaly: {} of {} files {} not judged\n", missed, writer.images() + not_taken,
+  const int64_t missed = writer.damaged() + not_taken, files = writer.images() + not_taken;
+  if (missed > 0 && files == 1)
+    fmt::print(stderr, "dinomaly: the file was not judged\n");
+  else if (missed > 0)
+    fmt::print(stderr, "dinomaly: {} of {} files {} not judged\n", missed, files,
                missed == 1 ? "was" : "were");
   return missed > 0;
 }

@@ -53,6 +53,7 @@ int train(TrainOptions options) {
   const EncoderWeights encoder = open_encoder(options);
   // Options that do not fit the encoder are reported before anything is written; what they leave
   // open is filled.
+  options.complete_config(encoder.config.depth, encoder.config.patch, encoder.config.channels);
   options.config = make_model(options, encoder)->config();
   const std::string encoder_hash = encoder_sha256(encoder.tensors);
   std::optional<FolderLock> lock;

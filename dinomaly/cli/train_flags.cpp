@@ -33,7 +33,7 @@ void TrainFlags::add_config(CLI::App& app, const std::string& name, T Config::*f
   given_fields_.push_back([this, option, field](TrainOptions& options) {
     if (option->count() == 0) return;
     options.config.*field = given_.config.*field;
-    options.given.insert(option->get_lnames().at(0));
+    options.given[option->get_lnames().at(0)] = GivenBy::flag;
   });
 }
 
@@ -76,7 +76,8 @@ void TrainFlags::add_model_flags(CLI::App& app) {
   PixelRules& pixels = given_.config.image.pixels;
   const CLI::Option* channels = app.add_option("--channels", pixels.channels,
                                                "1 to 16 channels of the images: 1 grey, 3 RGB, others all "
-                                               "samples of TIFF, PNG (2, 4: with alpha) or NPY files. "
+                                               "samples of TIFF, PNG (2, 4: with alpha) or NPY files, or the "
+                                               "grey pages of a TIFF. "
                                                "An encoder of 3 is made to take them: of 1 channel its "
                                                "weights are summed, of N they repeat, times 3/N "
                                                "(default: the encoder's)");
@@ -95,8 +96,9 @@ void TrainFlags::add_model_flags(CLI::App& app) {
   given_fields_.push_back([&pixels, channels, depth, as_stored](TrainOptions& options) {
     check_input(channels->count() == 0 || pixels.channels != 0, "--channels: 0 is not within 1..{}",
                 most_channels);
-    if (channels->count() > 0) options.config.image.pixels.channels = pixels.channels;
-    if (depth->count() > 0) options.config.image.pixels.bit_depth = pixels.bit_depth;
+    PixelRules& chosen = options.config.image.pixels;
+    if (channels->count() > 0) chosen.channels = pixels.channels, options.given["channels"] = GivenBy::flag;
+    if (depth->count() > 0) chosen.bit_depth = pixels.bit_depth, options.given["bit_depth"] = GivenBy::flag;
     if (as_stored->count() > 0) options.config.image.pixels.exif_orientation = false;
   });
   add_config(app, "--iterations", &Config::iterations,

@@ -8,6 +8,7 @@
 
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
+#include "dinomaly/base/numbers.h"
 #include "dinomaly/cli/run_identity.h"
 #include "dinomaly/cli/stop_signal.h"
 #include "dinomaly/report/table.h"
@@ -84,8 +85,8 @@ void TrainRun::start() {
   log_ = std::make_unique<TrainingLog>(out_ / "log.csv", config.iterations, config.batch,
                                        earlier_ ? earlier_->text("log") : "");
   if (earlier_) {
-    fmt::print("continuing from {}: {} of {} iterations done\n", earlier_->path.string(),
-               trainer_.iteration(), config.iterations);
+    fmt::print("continuing from {}: {} of {} done\n", earlier_->path.string(), trainer_.iteration(),
+               counted(config.iterations, "iteration"));
   } else {
     if (options_.resume) fmt::print("no checkpoint in {}; starting at iteration 0\n", out_.string());
     checkpoints_.clear();
@@ -133,8 +134,9 @@ void TrainRun::validate() {
   for (const std::string& name : metric_names())
     row += fmt::format(",{}", rounded_metric(metric_value(mean, name)));
   validation_ += row + "\n";
-  log_->print_line(fmt::format("validation after {} iterations: I-AUROC {:.4f}, P-AP {:.4f}, AUPRO {:.4f}",
-                               trainer_.iteration(), mean.image_auroc, mean.pixel_ap, mean.aupro));
+  log_->print_line(fmt::format("validation after {}: I-AUROC {:.4f}, P-AP {:.4f}, AUPRO {:.4f}",
+                               counted(trainer_.iteration(), "iteration"), mean.image_auroc, mean.pixel_ap,
+                               mean.aupro));
   if (options_.keep_best.empty()) return;
   const double value = metric_value(mean, options_.keep_best);
   if (std::isnan(value) || (best_ && value <= *best_)) return;
@@ -173,9 +175,9 @@ void TrainRun::report_features() {
     log_->print_line("images are varied anew in each step: no features are kept");
     return;
   }
-  log_->print_line(fmt::format("features of {} images: {:.1f} s, {:.0f} MB, {}", features_.computed(),
-                               features_.seconds(), static_cast<double>(features_.bytes()) / 1e6,
-                               features_.place()));
+  log_->print_line(fmt::format("features of {}: {:.1f} s, {:.0f} MB, {}",
+                               counted(features_.computed(), "image"), features_.seconds(),
+                               static_cast<double>(features_.bytes()) / 1e6, features_.place()));
 }
 
 int TrainRun::train() {
@@ -204,7 +206,8 @@ int TrainRun::train() {
   seconds_.train = watch.seconds() - seconds_.features;
   if (stopped) {
     log_->make_room();
-    fmt::print("stopped after {} of {} iterations; {}\n", trainer_.iteration(), model_->config().iterations,
+    fmt::print("stopped after {} of {}; {}\n", trainer_.iteration(),
+               counted(model_->config().iterations, "iteration"),
                saved_iteration_ == trainer_.iteration() ? "no work is lost, --resume continues bit for bit; "
                                                           "--resume --finish makes a model of it as it is"
                                                         : "work since the last checkpoint is lost");

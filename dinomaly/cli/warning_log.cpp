@@ -1,6 +1,7 @@
 #include "dinomaly/cli/warning_log.h"
 
 #include "dinomaly/base/framework.h"
+#include "dinomaly/base/numbers.h"
 #include "tensor/io/printable.h"
 
 namespace dinomaly {
@@ -23,7 +24,8 @@ void WarningLog::add(const std::filesystem::path& image, const std::vector<Image
 void WarningLog::count_others() const {
   for (const auto& [kind, count] : counts_) {
     if (count > most_lines)
-      fmt::print(stderr, "dinomaly: {} more images with the warning '{}'\n", count - most_lines, kind);
+      fmt::print(stderr, "dinomaly: {} with the warning '{}'\n", counted(count - most_lines, "more image"),
+                 kind);
   }
 }
 

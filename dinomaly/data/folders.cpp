@@ -147,7 +147,7 @@ std::vector<std::string> chosen_categories(const std::set<std::string>& known,
   std::set<std::string> seen;
   for (const std::string& name : asked) {
     check_plain_name(name, "category");
-    check_input(seen.insert(name).second, "the category '{}' is named twice", name);
+    check_input(seen.insert(name).second, "--categories: '{}' is named twice", name);
     check_input(known.contains(name), "{}: no category '{}'; there are {}{}", source, name,
                 printable(fmt::format("{}", fmt::join(known, ", "))),
                 did_you_mean(name, {known.begin(), known.end()}));

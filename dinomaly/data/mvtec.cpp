@@ -6,6 +6,7 @@
 
 #include "dinomaly/base/did_you_mean.h"
 #include "dinomaly/base/framework.h"
+#include "dinomaly/base/numbers.h"
 #include "dinomaly/data/folders.h"
 #include "dinomaly/image/image_files.h"
 #include "dinomaly/image/result_mark.h"
@@ -93,7 +94,8 @@ Category read_mvtec_category(const fs::path& folder, const std::string& name, No
   const auto beside = images_of(test, notes);
   if (defects.empty() && !beside.empty()) return category;
   if (!beside.empty())
-    notes.push_back(fmt::format("{}: {} images are in no folder and not used", test.string(), beside.size()));
+    notes.push_back(fmt::format("{}: {} in no folder and not used", test.string(),
+                                counted(static_cast<int64_t>(beside.size()), "image is", "images are")));
   for (const std::string& defect : defects) {
     read_defect(folder, name, defect, lower(defect) == names.good, names, category.test, notes);
   }
@@ -127,7 +129,7 @@ Dataset read_mvtec(const fs::path& root, const std::vector<std::string>& categor
   std::set<std::string> seen;
   for (const std::string& name : chosen) {
     check_plain_name(name, "category");
-    check_input(seen.insert(name).second, "the category '{}' is named twice", name);
+    check_input(seen.insert(name).second, "--categories: '{}' is named twice", name);
     if (!fs::exists(root / name)) {
       const std::set<std::string> known = folders_of(root);
       fail_input("{}: no such folder{}", (root / name).string(),

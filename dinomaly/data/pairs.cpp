@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "dinomaly/base/framework.h"
+#include "dinomaly/base/numbers.h"
 #include "dinomaly/data/csv.h"
 #include "dinomaly/data/folders.h"
 #include "dinomaly/image/image_files.h"
@@ -182,8 +183,9 @@ std::vector<std::array<bool, 2>> read_labels(const fs::path& file, size_t object
   std::error_code error;
   if (!fs::exists(file, error)) return {};
   const CsvTable table = read_csv(file);
-  check_input(table.rows.size() == objects, "{}: {} lines for {} objects", file.string(), table.rows.size(),
-              objects);
+  check_input(table.rows.size() == objects, "{}: {} for {}", file.string(),
+              counted(static_cast<int64_t>(table.rows.size()), "line"),
+              counted(static_cast<int64_t>(objects), "object"));
   std::vector<std::array<bool, 2>> labels;
   for (size_t row = 0; row < objects; ++row) {
     for (size_t sensor = 0; sensor < 2; ++sensor) {

@@ -14,14 +14,13 @@
 #include "dinomaly/image/jpeg_format.h"
 #include "dinomaly/image/npy_format.h"
 #include "tensor/error.h"
+#include "tensor/io/printable.h"
 
 namespace dinomaly {
 
 namespace {
 
 using namespace std::string_view_literals;
-
-constexpr int64_t largest_side = 1 << 20;
 
 // The checksum of chunk type and data, as the PNG specification (section 5.5) prescribes.
 uint32_t checksum(std::string_view bytes) {
@@ -166,8 +165,8 @@ std::string foreign_format(std::string_view bytes, const std::filesystem::path& 
 }
 
 void check_sides(const ByteReader& file, int64_t width, int64_t height) {
-  check_input(width > 0 && height > 0 && width <= largest_side && height <= largest_side,
-              "{}: {} x {} pixels; a side must be within 1..{}", file.name(), width, height, largest_side);
+  check_input(is_side(width) && is_side(height), "{}: {} x {} pixels; a side must be within 1..{}",
+              file.name(), width, height, largest_side);
 }
 
 BmpHeader read_bmp_header(const ByteReader& file) {
@@ -201,7 +200,7 @@ PnmHeader read_pnm_header(const ByteReader& file) {
   PnmHeader header{.channels = kind % 3 == 0 ? 3 : 1, .binary = kind > 3, .bitmap = kind % 3 == 1};
   size_t at = 2;
   const auto is_space = [](uint8_t c) { return c == ' ' || (c >= '\t' && c <= '\r'); };
-  const auto number = [&] {
+  const auto number = [&](const char* what, int64_t most) {
     while (is_space(file.u8(at)) || file.u8(at) == '#') {
       if (file.u8(at) == '#') {
         while (file.u8(at) != '\n') ++at;
@@ -210,18 +209,15 @@ PnmHeader read_pnm_header(const ByteReader& file) {
     }
     int64_t value = 0;
     const size_t begin = at;
-    for (; file.u8(at) >= '0' && file.u8(at) <= '9'; ++at) {
-      value = std::min<int64_t>(10 * value + file.u8(at) - '0', 1 << 20);
-    }
+    for (; file.u8(at) >= '0' && file.u8(at) <= '9'; ++at)
+      value = std::min<int64_t>(10 * value + file.u8(at) - '0', most + 1);
     check_input(at > begin, "{}: the PNM is damaged: no number in its header", file.name());
+    check_input(value >= 1 && value <= most, "{}: the PNM's {} is {}, not within 1..{}", file.name(), what,
+                printable(file.text(begin, at - begin), 30), most);
     return value;
   };
-  header.width = number(), header.height = number();
-  check_sides(file, header.width, header.height);
-  if (!header.bitmap) header.largest = number();
-  check_input(header.largest >= 1 && header.largest <= 65535,
-              "{}: the PNM is damaged: its largest value is {}, not within 1..65535", file.name(),
-              header.largest);
+  header.width = number("width", largest_side), header.height = number("height", largest_side);
+  if (!header.bitmap) header.largest = number("largest value", 65535);
   check_input(is_space(file.u8(at)), "{}: the PNM is damaged: no space after its header", file.name());
   header.pixels = at + 1;
   return header;

@@ -27,7 +27,9 @@ std::string foreign_format(std::string_view bytes, const std::filesystem::path& 
 // their pictures is meant is not known.
 void check_image_file(const std::filesystem::path& path, std::string_view bytes);
 
-// Throws InputError unless both are in 1 .. 2^20.
+inline constexpr int64_t largest_side = 1 << 20;  // that any file may have
+inline bool is_side(int64_t pixels) { return pixels >= 1 && pixels <= largest_side; }
+// Throws InputError unless both are sides.
 void check_sides(const ByteReader& file, int64_t width, int64_t height);
 
 // The header of a PGM, PPM or PBM, P1 to P6.

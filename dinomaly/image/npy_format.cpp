@@ -1,7 +1,5 @@
 #include "dinomaly/image/npy_format.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <string>
 #include <vector>
@@ -38,14 +36,31 @@ std::string_view npy_value(const ByteReader& file, std::string_view dict, std::s
   return dict;
 }
 
-// "(4, 5, 3)": the numbers; those beyond 2^20 become that, which no image has.
+// The value that the text begins with, up to the comma or bracket behind it that is not within its own.
+std::string_view one_value(std::string_view text) {
+  const auto trimmed = [](std::string_view value) {
+    return value.substr(0, value.find_last_not_of(' ') + 1);
+  };
+  int depth = 0;
+  bool quoted = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (c == '\'') quoted = !quoted;
+    if (quoted) continue;
+    const bool closes = c == ']' || c == ')' || c == '}';
+    if (depth == 0 && (c == ',' || closes)) return trimmed(text.substr(0, i));
+    depth += (c == '[' || c == '(' || c == '{') - closes;
+  }
+  return trimmed(text);
+}
+
+// Numbers between parentheses, as "(4, 5, 3)"; those beyond 2^20 become that and one, which no image has.
 std::vector<int64_t> npy_shape(const ByteReader& file, std::string_view text) {
-  const size_t end = text.find(')');
-  check_input(text.starts_with('(') && end != std::string_view::npos,
+  check_input(text.starts_with('(') && text.ends_with(')'),
               "{}: the array is damaged: its shape makes no sense", file.name());
   std::vector<int64_t> shape;
   bool in_number = false;
-  for (const char c : text.substr(1, end - 1)) {
+  for (const char c : text.substr(1, text.size() - 2)) {
     const bool digit = c >= '0' && c <= '9';
     check_input(digit || c == ',' || c == ' ', "{}: the array is damaged: its shape makes no sense",
                 file.name());
@@ -61,23 +76,27 @@ std::vector<int64_t> npy_shape(const ByteReader& file, std::string_view text) {
 bool is_npy(std::string_view bytes) { return bytes.starts_with(npy_magic); }
 
 NpyHeader read_npy_header(const ByteReader& file) {
+  constexpr size_t most_shown = 60;
   NpyHeader header;
   const std::string_view dict = npy_dict(file, header.pixels);
-  const std::string_view type = npy_value(file, dict, "'descr'");
-  const bool deep = type.starts_with("'<u2'") || type.starts_with("'>u2'");
-  check_input(deep || type.starts_with("'|u1'"),
+  const std::string_view type = one_value(npy_value(file, dict, "'descr'"));
+  const bool deep = type == "'<u2'" || type == "'>u2'";
+  check_input(deep || type == "'|u1'",
               "{}: an array of {}; only those of uint8 and uint16 are read as images", file.name(),
-              printable(std::string(type.substr(0, type.find(',')))));
+              printable(type, most_shown));
   header.bits = deep ? 16 : 8;
-  header.swapped = type.starts_with("'>u2'");
+  header.swapped = type == "'>u2'";
   check_input(npy_value(file, dict, "'fortran_order'").starts_with("False"),
               "{}: an array in Fortran order; save numpy.ascontiguousarray() of it", file.name());
-  const std::vector<int64_t> shape = npy_shape(file, npy_value(file, dict, "'shape'"));
+  const std::string_view text = one_value(npy_value(file, dict, "'shape'"));
+  const std::vector<int64_t> shape = npy_shape(file, text);
   check_input(shape.size() == 3 && shape[2] >= 1 && shape[2] <= most_channels,
-              "{}: an array of the shape ({}); images are (height, width, channels) with 1 to {} channels",
-              file.name(), fmt::join(shape, ", "), most_channels);
+              "{}: an array of the shape {}; images are (height, width, channels) with 1 to {} channels",
+              file.name(), printable(text, most_shown), most_channels);
   header.height = shape[0], header.width = shape[1], header.channels = shape[2];
-  check_sides(file, header.width, header.height);
+  check_input(is_side(header.width) && is_side(header.height),
+              "{}: an array of the shape {}; a side must be within 1..{}", file.name(),
+              printable(text, most_shown), largest_side);
   return header;
 }
 

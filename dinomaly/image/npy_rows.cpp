@@ -40,8 +40,8 @@ std::unique_ptr<PixelRows> open_npy(ImageFile file, Samples samples) {
   const NpyHeader header = read_npy_header(ByteReader(file.path, file.bytes));
   file.check_size(header.width, header.height);
   check_input(samples == Samples::all || header.channels == 1 || header.channels == 3,
-              "{}: an array of {} channels is not read where grey or RGB is expected", file.path.string(),
-              header.channels);
+              "{}: an array of {} channels is not read where grey or RGB is expected{}", file.path.string(),
+              header.channels, hint_for_channels(header.channels));
   return std::make_unique<NpyRows>(std::move(file), header);
 }
 

@@ -20,6 +20,10 @@ struct ImageFile {
   void check_size(int64_t width, int64_t height) const;
 };
 
+// For the end of a message that grey or RGB is expected: what takes as many channels as there are; empty for more than
+// images may have.
+std::string hint_for_channels(int64_t found);
+
 std::unique_ptr<PixelRows> open_png(ImageFile file);   // by libpng, row by row unless it is interlaced
 std::unique_ptr<PixelRows> open_jpeg(ImageFile file);  // by stb_image, as a whole
 std::unique_ptr<PixelRows> open_bmp(ImageFile file);   // with a palette row by row, otherwise by stb_image
@@ -27,6 +31,7 @@ std::unique_ptr<PixelRows> open_webp(ImageFile file);  // by libwebp, as a whole
 std::unique_ptr<PixelRows> open_pnm(ImageFile file);   // row by row
 // An array (height, width, channels) of 8 or 16 bits, row by row. Of Samples::colours: of 1 or 3 channels.
 std::unique_ptr<PixelRows> open_npy(ImageFile file, Samples samples);
+// Of Samples::all: where the file has several pages of one brightness, alike in size and type, they are the channels.
 std::unique_ptr<PixelRows> open_tiff(const std::filesystem::path& path, const ReadLimits& limits,
                                      Samples samples);
 

@@ -5,6 +5,7 @@
 
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
+#include "dinomaly/base/numbers.h"
 #include "dinomaly/image/exif.h"
 #include "dinomaly/image/image_files.h"
 #include "dinomaly/image/image_format.h"
@@ -46,6 +47,11 @@ auto to_eight_bits(const PixelLayout& layout, const PixelRules& rules) {
 
 }  // namespace
 
+std::string hint_for_channels(int64_t found) {
+  if (found < 1 || found > most_channels) return {};
+  return fmt::format("; a model trained with --channels {} takes them", found);
+}
+
 void ImageFile::check_size(int64_t width, int64_t height) const {
   check_input(width > 0 && height > 0 && width <= limits.side && height <= limits.side,
               "{}: {} x {} pixels; a side must be within 1..{}{}", path.string(), width, height, limits.side,
@@ -70,13 +76,17 @@ std::unique_ptr<PixelRows> open_picture(const std::filesystem::path& path, const
   std::unique_ptr<PixelRows> rows = open_pixels(path, limits, samples);
   const PixelLayout& layout = rows->layout();
   check_input(layout.kind == PixelLayout::Kind::brightness,
-              "{}: values of {} bits are no brightness: a map or labels, not an image", path.string(),
-              layout.bits);
+              "{}: {}; images have unsigned integers of 1 to 16 bits (is this a map, or labels?)",
+              path.string(), layout.numbers);
   if (samples == Samples::colours) return rows;
   check_input(layout.palette.empty(), "{}: colours of a palette, but {} channels are expected", path.string(),
               channels);
-  check_input(layout.channels == channels, "{}: {} channel{}, but {} are expected", path.string(),
-              layout.channels, layout.channels == 1 ? "" : "s", channels);
+  check_input(layout.channels == channels,
+              "{}: {}, but {} are expected: a model takes as many as it was trained with (train --channels)",
+              path.string(),
+              counted(layout.channels, layout.pages ? "page of one channel" : "channel",
+                      layout.pages ? "pages of one channel" : ""),
+              channels);
   return rows;
 }
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "dinomaly/image/image.h"
@@ -20,6 +21,8 @@ struct PixelLayout {
   bool full_range = true;  // false: of 16 bits the file does not say how many are used
   // Signed, floating-point and 32-bit samples are no brightness: only a mask can have them.
   enum class Kind { brightness, integer, floating } kind = Kind::brightness;
+  std::string numbers = {};                          // what such samples are, as "signed integers of 16 bits"
+  bool pages = false;                                // each channel is a page of its own
   std::vector<std::array<uint8_t, 4>> palette = {};  // RGB, alpha; empty: none
   int orientation = 1;                               // EXIF's, 1 to 8
 };
@@ -43,7 +46,7 @@ struct ReadLimits {
   // Of the file, unless it is a TIFF, which is never in memory as a whole.
   uint64_t bytes = uint64_t{1} << 28;
   // What a user can do who meets them, for the end of a message; empty where there is nothing.
-  const char* advice = " (predict --tile reads larger ones in strips)";
+  const char* advice = " (predict, eval and calibrate read larger ones in strips, with --tile)";
 
   bool hold(int64_t width, int64_t height) const {
     return width <= side && height <= side && width * height <= pixels;
@@ -54,8 +57,8 @@ struct ReadLimits {
 inline constexpr ReadLimits strip_limits{
     .side = int64_t{1} << 20, .pixels = int64_t{1} << 29, .bytes = (uint64_t{1} << 31) - 1, .advice = ""};
 
-// What a pixel of many samples is: colours and an alpha, or whatever there is. A file of more is then refused as neither
-// grey nor RGB.
+// What a pixel of many samples is: colours and an alpha, or whatever there is, also on several pages of a TIFF. A file
+// of more is refused as neither grey nor RGB.
 enum class Samples { colours, all };
 
 // Opens a file of any format that image_format.h names. Throws InputError naming the file and the fault.
@@ -63,7 +66,8 @@ std::unique_ptr<PixelRows> open_pixels(const std::filesystem::path& path, const 
                                        Samples samples = Samples::colours);
 
 // The same for an image of PixelRules::channels: also throws InputError for samples that are no brightness and, but
-// for grey and RGB, where a pixel has not so many of them.
+// for grey and RGB, where a pixel has not so many of them. The pages of a TIFF, of one brightness each and alike, are
+// then the samples.
 std::unique_ptr<PixelRows> open_picture(const std::filesystem::path& path, const ReadLimits& limits = {},
                                         int64_t channels = 3);
 

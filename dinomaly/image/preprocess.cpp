@@ -4,6 +4,8 @@
 #include <numeric>
 
 #include "dinomaly/base/framework.h"
+#include "dinomaly/base/numbers.h"
+#include "dinomaly/base/option_error.h"
 #include "dinomaly/image/resize.h"
 #include "tensor/error.h"
 
@@ -33,17 +35,17 @@ std::vector<float> for_channels(const std::vector<float>& three, int64_t channel
 
 void check_normalisation(const ImageConfig& config) {
   const int64_t channels = config.pixels.channels;
-  check_input(channels >= 1 && channels <= most_channels, "channels: {} is not within 1..{}", channels,
-              most_channels);
+  check_option(channels >= 1 && channels <= most_channels, "channels", "{} is not within 1..{}", channels,
+               most_channels);
   const auto check_count = [channels](const char* name, const std::vector<float>& values) {
-    check_input(static_cast<int64_t>(values.size()) == channels,
-                "{}: {} value{}, but images have {} channel{}", name, values.size(),
-                values.size() == 1 ? "" : "s", channels, channels == 1 ? "" : "s");
+    const auto count = static_cast<int64_t>(values.size());
+    check_option(count == channels, name, "{}, but images have {}", counted(count, "value"),
+                 counted(channels, "channel"));
   };
   check_count("mean", config.mean), check_count("std", config.std);
-  for (const float mean : config.mean) check_input(std::isfinite(mean), "mean: {} is not a number", mean);
+  for (const float mean : config.mean) check_option(std::isfinite(mean), "mean", "{} is not a number", mean);
   for (const float std : config.std)
-    check_input(std::isfinite(std) && std > 0, "std: {} is not positive", std);
+    check_option(std::isfinite(std) && std > 0, "std", "{} is not positive", std);
 }
 
 }  // namespace
@@ -56,16 +58,16 @@ std::vector<float> imagenet_std(int64_t channels) { return for_channels({0.229f,
 
 void validate(const ImageConfig& config) {
   const auto legal = [](int64_t size) { return size >= 1 && size <= max_size; };
-  check_input(legal(config.resize_h) && legal(config.resize_w), "resize: {} x {} is not within 1..{}",
-              config.resize_h, config.resize_w, max_size);
-  check_input(legal(config.crop_h) && legal(config.crop_w), "crop: {} x {} is not within 1..{}",
-              config.crop_h, config.crop_w, max_size);
-  check_input(config.crop_h <= config.resize_h && config.crop_w <= config.resize_w,
-              "crop: {} x {} does not fit into images resized to {} x {}", config.crop_h, config.crop_w,
-              config.resize_h, config.resize_w);
+  check_option(legal(config.resize_h) && legal(config.resize_w), "resize", "{} x {} is not within 1..{}",
+               config.resize_h, config.resize_w, max_size);
+  check_option(legal(config.crop_h) && legal(config.crop_w), "crop", "{} x {} is not within 1..{}",
+               config.crop_h, config.crop_w, max_size);
+  check_option(config.crop_h <= config.resize_h && config.crop_w <= config.resize_w, "crop",
+               "{} x {} does not fit into images resized to {} x {}", config.crop_h, config.crop_w,
+               config.resize_h, config.resize_w);
   const int64_t depth = config.pixels.bit_depth;
-  check_input(depth == 0 || (depth >= 8 && depth <= 16), "bit_depth: {} is neither 0 nor within 8..16",
-              depth);
+  check_option(depth == 0 || (depth >= 8 && depth <= 16), "bit_depth", "{} is neither 0 nor within 8..16",
+               depth);
   check_normalisation(config);
 }
 

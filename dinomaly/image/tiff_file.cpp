@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "dinomaly/base/framework.h"
+#include "dinomaly/base/numbers.h"
 #include "tensor/error.h"
 
 namespace dinomaly {
@@ -27,6 +28,31 @@ void unpack(const uint8_t* packed, int64_t first, int64_t count, int64_t bits, T
   }
 }
 
+TiffFile::Handle open_existing(const std::filesystem::path& path) {
+  std::error_code error;
+  check_input(std::filesystem::is_regular_file(path, error), "{}: no such file", path.string());
+  TiffFile::Handle file = TiffFile::open(path, "rm");  // not mapped: the file may shrink
+  check_input(file != nullptr, "{}: not a TIFF file, or cut short", path.string());
+  return file;
+}
+
+// From the first directory on.
+std::vector<tdir_t> pages_from_here(TIFF* file, const std::string& name) {
+  constexpr uint32_t beside = FILETYPE_REDUCEDIMAGE | FILETYPE_MASK;
+  constexpr tdir_t most = 1000;
+  std::vector<tdir_t> pages;
+  tdir_t directory = 0;
+  do {
+    uint32_t kind = 0;
+    TIFFGetFieldDefaulted(file, TIFFTAG_SUBFILETYPE, &kind);
+    check_input(directory > 0 || (kind & beside) == 0,
+                "{}: the first picture of this TIFF is a preview; such files (camera raw?) are not read",
+                name);
+    if ((kind & beside) == 0) pages.push_back(directory);
+  } while (++directory < most && TIFFReadDirectory(file) == 1);
+  return pages;
+}
+
 }  // namespace
 
 TiffFile::Handle TiffFile::open(const std::filesystem::path& path, const char* mode) {
@@ -39,14 +65,24 @@ TiffFile::Handle TiffFile::open(const std::filesystem::path& path, const char* m
   return file;
 }
 
-TiffFile::TiffFile(const std::filesystem::path& path, const ReadLimits& limits) : name_(path.string()) {
-  std::error_code error;
-  check_input(std::filesystem::is_regular_file(path, error), "{}: no such file", name_);
-  file_ = open(path, "rm");  // not mapped: the file may shrink
-  check_input(file_ != nullptr, "{}: not a TIFF file, or cut short", name_);
+TiffFile::TiffFile(const std::filesystem::path& path, const ReadLimits& limits)
+    : name_(path.string()), file_(open_existing(path)) {
   read_layout(limits);
-  check_pages();
-  begin();
+  const size_t pages = pages_from_here(file_.get(), name_).size();
+  check_input(pages == 1,
+              "{}: a TIFF of {} pages; only a single image is read, or pages of one brightness each as the "
+              "channels of a model that takes so many (2 or 4 to {})",
+              name_, pages, most_channels);
+  check_read(TIFFSetDirectory(file_.get(), 0) == 1);
+  begin(largest_buffer);
+}
+
+TiffFile::TiffFile(const std::filesystem::path& path, const ReadLimits& limits,
+                   const std::vector<tdir_t>& pages, size_t page)
+    : name_(path.string()), file_(open_existing(path)) {
+  check_read(TIFFSetDirectory(file_.get(), pages.at(page)) == 1);
+  read_layout(limits);
+  begin(largest_buffer / static_cast<tmsize_t>(pages.size()));
 }
 
 void TiffFile::read_layout(const ReadLimits& limits) {
@@ -75,32 +111,21 @@ void TiffFile::read_layout(const ReadLimits& limits) {
     layout_.photometric = PHOTOMETRIC_RGB;
   }
   const bool known = (layout_.bits >= 1 && layout_.bits <= 16) || layout_.bits == 32 || layout_.bits == 64;
-  check_input(known && layout_.samples >= 1, "{}: a TIFF of {} samples of {} bits per pixel is not read",
-              name_, layout_.samples, layout_.bits);
+  check_input(known && layout_.samples >= 1,
+              "{}: a TIFF of {} of {} bits per pixel is not read, only those of 1 to 16, 32 or 64 bits",
+              name_, counted(layout_.samples, "sample"), layout_.bits);
 }
 
-// One file is one image; smaller copies of it and transparency masks may follow.
-void TiffFile::check_pages() const {
-  constexpr uint32_t beside = FILETYPE_REDUCEDIMAGE | FILETYPE_MASK;
-  constexpr int most = 1000;
-  int pages = 0, directories = 0;
-  do {
-    uint32_t kind = 0;
-    TIFFGetFieldDefaulted(file_.get(), TIFFTAG_SUBFILETYPE, &kind);
-    check_input(directories > 0 || (kind & beside) == 0,
-                "{}: the first picture of this TIFF is a preview; such files (camera raw?) are not read",
-                name_);
-    pages += (kind & beside) == 0;
-  } while (++directories < most && TIFFReadDirectory(file_.get()) == 1);
-  check_input(pages == 1, "{}: a TIFF of {} pages; only a single image is read", name_, pages);
-  if (directories > 1) check_read(TIFFSetDirectory(file_.get(), 0) == 1);
+std::vector<tdir_t> pages_of(const std::filesystem::path& path) {
+  const TiffFile::Handle file = open_existing(path);
+  return pages_from_here(file.get(), path.string());
 }
 
 void TiffFile::check_read(bool ok) const {
   check_input(ok, "{}: the TIFF is cut short or damaged in row {}", name_, y_);
 }
 
-void TiffFile::begin() {
+void TiffFile::begin(tmsize_t largest) {
   TIFF* file = file_.get();
   tiled_ = TIFFIsTiled(file) != 0;
   const bool apart = layout_.planar == PLANARCONFIG_SEPARATE && layout_.samples > 1;
@@ -122,8 +147,8 @@ void TiffFile::begin() {
     part = TIFFStripSize(file);
   }
   const uint64_t row = (part_width * in_pixel * layout_.bits + 7) / 8;
-  const bool fits = part > 0 && part <= largest_buffer && row * band_rows_ <= static_cast<uint64_t>(part);
-  check_input(fits && static_cast<uint64_t>(part) * planes_ * across_ <= uint64_t{largest_buffer},
+  const bool fits = part > 0 && part <= largest && row * band_rows_ <= static_cast<uint64_t>(part);
+  check_input(fits && static_cast<uint64_t>(part) * planes_ * across_ <= static_cast<uint64_t>(largest),
               "{}: parts of {} bytes do not fit {} x {} pixels, or are too large", name_, part, layout_.width,
               layout_.height);
   part_bytes_ = static_cast<size_t>(part), part_row_ = static_cast<size_t>(row);

@@ -27,6 +27,9 @@ class TiffFile {
   // Throws InputError naming the file: no such file, no TIFF, no size or one beyond the limits, several pages,
   // a thumbnail in front of the image.
   TiffFile(const std::filesystem::path& path, const ReadLimits& limits);
+  // One of several pages, by its number in pages_of(). They share the memory that a single one may take.
+  TiffFile(const std::filesystem::path& path, const ReadLimits& limits, const std::vector<tdir_t>& pages,
+           size_t page);
   const TiffLayout& layout() const { return layout_; }
   TIFF* get() const { return file_.get(); }
   // The next row from the top, of integers of fewer than 8 or 16 bits each in a byte or two of its own. Throws
@@ -42,8 +45,7 @@ class TiffFile {
 
  private:
   void read_layout(const ReadLimits& limits);
-  void check_pages() const;
-  void begin();
+  void begin(tmsize_t largest);
   void read_band();
   void fill_row(const uint8_t* packed, int64_t first, int64_t count, size_t plane);
   void check_read(bool ok) const;
@@ -58,6 +60,10 @@ class TiffFile {
   uint32_t y_ = 0;
   std::vector<uint8_t> band_, row_;
 };
+
+// The directories of a TIFF that are pages: smaller copies of one and transparency masks are none. At most 1000 are
+// looked at. Throws InputError as TiffFile(), but for the size.
+std::vector<tdir_t> pages_of(const std::filesystem::path& path);
 
 // The floats per pixel of a TIFF of such; 0 for every other file, and for those whose fault its reader will describe.
 int64_t floats_per_pixel(const std::filesystem::path& path);

@@ -1,8 +1,11 @@
 // TIFF images: samples become brightness, indices or, where they are neither, values that only a mask can have.
 #include <algorithm>
+#include <cstring>
 #include <string>
+#include <utility>
 
 #include "dinomaly/base/framework.h"
+#include "dinomaly/base/numbers.h"
 #include "dinomaly/image/pixel_formats.h"
 #include "dinomaly/image/tiff_file.h"
 #include "tensor/error.h"
@@ -28,10 +31,20 @@ std::string colour_space(uint16_t photometric) {
   }
 }
 
+// What samples that are no brightness are.
+std::string describe_numbers(const TiffLayout& stored) {
+  const char* kind = "unsigned integers";
+  if (stored.format == SAMPLEFORMAT_INT) kind = "signed integers";
+  if (stored.format == SAMPLEFORMAT_IEEEFP) kind = "floating-point numbers";
+  if (stored.format == SAMPLEFORMAT_COMPLEXINT || stored.format == SAMPLEFORMAT_COMPLEXIEEEFP)
+    kind = "complex numbers";
+  return fmt::format("{} of {} bits", kind, stored.bits);
+}
+
 class TiffRows : public PixelRows {
  public:
-  TiffRows(const std::filesystem::path& path, const ReadLimits& limits, Samples wanted)
-      : name_(path.string()), file_(path, limits) {
+  TiffRows(TiffFile file, const std::filesystem::path& path, Samples wanted)
+      : name_(path.string()), file_(std::move(file)) {
     const TiffLayout& stored = file_.layout();
     layout_ = {.width = stored.width, .height = stored.height};
     layout_.orientation = stored.orientation;
@@ -41,6 +54,7 @@ class TiffRows : public PixelRows {
       layout_.kind = PixelLayout::Kind::floating;
     else if (stored.bits > 16 || (stored.format != SAMPLEFORMAT_UINT && stored.format != SAMPLEFORMAT_VOID))
       layout_.kind = PixelLayout::Kind::integer;
+    if (layout_.kind != PixelLayout::Kind::brightness) layout_.numbers = describe_numbers(stored);
     switch (stored.photometric) {
       case PHOTOMETRIC_MINISWHITE:
       case PHOTOMETRIC_MINISBLACK:
@@ -64,8 +78,8 @@ class TiffRows : public PixelRows {
     }
     const int64_t further = int64_t{stored.samples} - colours_;
     check_input(further == 0 || further == 1,
-                "{}: a TIFF of {} samples per pixel is not read where grey or RGB is expected", name_,
-                stored.samples);
+                "{}: a TIFF of {} samples per pixel is not read where grey or RGB is expected{}", name_,
+                stored.samples, hint_for_channels(stored.samples));
     layout_.channels = colours_ + (further == 1 && has_alpha() ? 1 : 0);
     if (layout_.channels != stored.samples) row_.resize(row_bytes());
   }
@@ -143,11 +157,59 @@ class TiffRows : public PixelRows {
   std::vector<uint8_t> row_;
 };
 
+// Pages of one brightness each, as the channels of one image.
+class TiffPages : public PixelRows {
+ public:
+  TiffPages(const std::filesystem::path& path, const ReadLimits& limits, const std::vector<tdir_t>& pages) {
+    check_input(pages.size() <= static_cast<size_t>(most_channels),
+                "{}: a TIFF of {} pages; as channels at most {} are read", path.string(), pages.size(),
+                most_channels);
+    for (size_t page = 0; page < pages.size(); ++page) {
+      pages_.push_back(std::make_unique<TiffRows>(TiffFile(path, limits, pages, page), path, Samples::all));
+      const PixelLayout &first = pages_[0]->layout(), &layout = pages_[page]->layout();
+      check_input(layout.channels == 1 && layout.palette.empty(),
+                  "{}: page {} has {}; pages are read as channels where each has one brightness per pixel",
+                  path.string(), page + 1,
+                  layout.palette.empty() ? counted(layout.channels, "channel") : "colours of a palette");
+      const bool alike = layout.width == first.width && layout.height == first.height &&
+                         layout.bits == first.bits && layout.full_range == first.full_range &&
+                         layout.numbers == first.numbers && layout.orientation == first.orientation;
+      check_input(alike,
+                  "{}: page {} differs from the first in size or type ({} x {} of {} bits and {} x {} of {} "
+                  "bits, or another orientation); pages are read as channels where all are alike",
+                  path.string(), page + 1, layout.width, layout.height, layout.bits, first.width,
+                  first.height, first.bits);
+    }
+    layout_ = pages_[0]->layout();
+    layout_.channels = static_cast<int64_t>(pages_.size());
+    layout_.pages = true;
+    row_.resize(static_cast<size_t>(layout_.width * layout_.channels * layout_.bits / 8));
+  }
+
+  const uint8_t* next() override {
+    const auto bytes = static_cast<size_t>(layout_.bits / 8);
+    for (size_t page = 0; page < pages_.size(); ++page) {
+      const uint8_t* from = pages_[page]->next();
+      for (size_t x = 0; x < static_cast<size_t>(layout_.width); ++x)
+        std::memcpy(row_.data() + (x * pages_.size() + page) * bytes, from + x * bytes, bytes);
+    }
+    return row_.data();
+  }
+
+ private:
+  std::vector<std::unique_ptr<TiffRows>> pages_;
+  std::vector<uint8_t> row_;
+};
+
 }  // namespace
 
 std::unique_ptr<PixelRows> open_tiff(const std::filesystem::path& path, const ReadLimits& limits,
                                      Samples samples) {
-  return std::make_unique<TiffRows>(path, limits, samples);
+  if (samples == Samples::all) {
+    const std::vector<tdir_t> pages = pages_of(path);
+    if (pages.size() > 1) return std::make_unique<TiffPages>(path, limits, pages);
+  }
+  return std::make_unique<TiffRows>(TiffFile(path, limits), path, samples);
 }
 
 }  // namespace dinomaly

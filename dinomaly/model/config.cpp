@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "dinomaly/base/numbers.h"
+#include "dinomaly/base/option_error.h"
 #include "dinomaly/model/config_fields.h"
 
 namespace dinomaly {
@@ -47,8 +49,8 @@ void complete_sizes(ImageConfig& image, int64_t patch) {
 void complete_channels(ImageConfig& image, int64_t channels) {
   int64_t& own = image.pixels.channels;
   if (own == 0) own = channels;
-  check_input(own == channels, "channels: {} do not fit the encoder, whose patch_embed.proj.weight takes {}",
-              own, channels);
+  check_option(own == channels, "channels",
+               "{} do not fit the encoder, whose patch_embed.proj.weight takes {}", own, channels);
   if (image.mean.empty()) image.mean = imagenet_mean(channels);
   if (image.std.empty()) image.std = imagenet_std(channels);
 }
@@ -61,8 +63,8 @@ void check_crop(const ImageConfig& image, int64_t patch) {
     const std::string lower = below > 0 ? fmt::format("{} and ", below) : "";
     nearest += fmt::format("{}nearest to {}: {}{}", nearest.empty() ? "" : ", ", side, lower, below + patch);
   }
-  check_input(nearest.empty(), "crop {}x{} is not a multiple of the encoder's patch {} ({})", image.crop_h,
-              image.crop_w, patch, nearest);
+  check_option(nearest.empty(), "crop", "{} x {} is not a multiple of the encoder's patch {} ({})",
+               image.crop_h, image.crop_w, patch, nearest);
 }
 
 // What the model computes in f32 must be a number there.
@@ -137,8 +139,8 @@ void Config::complete(int64_t encoder_depth, int64_t patch, int64_t channels) {
   if (target_blocks.empty()) target_blocks = default_targets(encoder_depth);
   for (size_t i = 0; i < target_blocks.size(); ++i) {
     check_input(target_blocks[i] >= 0 && target_blocks[i] < encoder_depth,
-                "target_blocks: block {} does not exist in an encoder of {} blocks", target_blocks[i],
-                encoder_depth);
+                "target_blocks: block {} does not exist in an encoder of {}", target_blocks[i],
+                counted(encoder_depth, "block"));
     check_input(i == 0 || target_blocks[i] > target_blocks[i - 1],
                 "target_blocks: must be in increasing order");
   }
@@ -158,8 +160,8 @@ void Config::complete(int64_t encoder_depth, int64_t patch, int64_t channels) {
   check_input(dropout >= 0 && dropout < 1, "dropout: {} is not in [0, 1)", dropout);
   check_input(mining_share >= 0 && mining_share < 1, "mining_share: {} is not in [0, 1)", mining_share);
   check_input(mining_steps > 0, "mining_steps: {} is not positive", mining_steps);
-  check_input(iterations >= 0, "iterations: {} is negative", iterations);
-  check_input(batch > 0, "batch: {} is not positive", batch);
+  check_option(iterations >= 0, "iterations", "{} is negative", iterations);
+  check_option(batch > 0, "batch", "{} is not positive", batch);
   check_optimisation(*this);
   check_input(decoder_norm_eps >= 0 && linear_attention_eps >= 0,
               "decoder_norm_eps {} and linear_attention_eps {} must not be negative", decoder_norm_eps,
@@ -184,7 +186,7 @@ Preset parse_preset(const std::string& name) {
   if (name == "paper") return Preset::paper;
   if (name == "anomalib") return Preset::anomalib;
   if (name == "dinomaly2") return Preset::dinomaly2;
-  fail_input("unknown preset '{}': expected paper, anomalib or dinomaly2", name);
+  fail_input("--preset: '{}' is not one of paper, anomalib, dinomaly2", name);
 }
 
 std::string name_of(Preset preset) {

@@ -4,6 +4,7 @@
 
 #include "autograd/ops/ops.h"
 #include "dinomaly/base/framework.h"
+#include "dinomaly/base/numbers.h"
 #include "nn/init.h"
 #include "tensor/ops.h"
 
@@ -59,8 +60,8 @@ void check_images(const Config& config, const Tensor& images) {
   check_input(config.with_depth || expected != 3 || found != 6,
               "the model was trained on images alone and cannot judge images with depth");
   check_input(config.with_depth || found == expected,
-              "the model was trained on images of {} channel{} and cannot judge images of {}", expected,
-              expected == 1 ? "" : "s", found);
+              "the model was trained on images of {} and cannot judge images of {}",
+              counted(expected, "channel"), found);
 }
 
 }  // namespace

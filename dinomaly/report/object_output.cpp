@@ -5,6 +5,7 @@
 
 #include "dinomaly/base/framework.h"
 #include "dinomaly/base/json_text.h"
+#include "dinomaly/base/numbers.h"
 #include "dinomaly/data/pairs.h"
 #include "dinomaly/report/table.h"
 #include "tensor/io/printable.h"
@@ -147,8 +148,8 @@ std::string to_text(const ObjectVerdict& verdict) {
                        : verdict.incomplete ? "an image of it is missing"
                                             : "an image of it was not judged");
   const char* decision = !verdict.threshold ? "-" : verdict.anomalous ? "anomalous" : "good";
-  return fmt::format("{:<10} {:.6f}  {}  (object of {} image{})", decision, verdict.score, name,
-                     verdict.images, verdict.images == 1 ? "" : "s");
+  return fmt::format("{:<10} {:.6f}  {}  (object of {})", decision, verdict.score, name,
+                     counted(verdict.images, "image"));
 }
 
 }  // namespace dinomaly

@@ -9,6 +9,7 @@
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
 #include "dinomaly/base/json_text.h"
+#include "dinomaly/base/numbers.h"
 #include "dinomaly/image/image_files.h"
 #include "dinomaly/image/npy_map.h"
 #include "dinomaly/image/png_text.h"
@@ -186,7 +187,7 @@ std::string to_text(const Verdict& verdict) {
   std::string text =
       fmt::format("{:<10} {:.6f}  {}", decision, verdict.score, one_line(verdict.path.string()));
   const size_t count = verdict.regions.size();
-  const std::string regions = fmt::format("{} region{}", count, count == 1 ? "" : "s");
+  const std::string regions = counted(count, "region");
   if (verdict.anomalous && count == 0 && verdict.pixel_threshold) {
     text += "  (no region: the score is above the threshold of images, no pixels are above theirs)";
   } else if (verdict.threshold && !verdict.anomalous && count > 0) {

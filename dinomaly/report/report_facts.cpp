@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "dinomaly/base/numbers.h"
 #include "dinomaly/evaluation/bootstrap.h"
 #include "dinomaly/evaluation/ranking.h"
 
@@ -14,10 +15,6 @@ namespace dinomaly {
 using nlohmann::json;
 
 namespace {
-
-std::string counted(int64_t count, const std::string& one, const std::string& many) {
-  return fmt::format("{} {}", count, count == 1 ? one : many);
-}
 
 std::string percent(double share) {
   return fmt::format("{:.{}f} %", 100 * share, share > 0 && share < 0.1 ? 1 : 0);
@@ -126,8 +123,8 @@ json report_about(const HtmlReportInput& input) {
   add("images", sizes(config.image));
   add("inspected area", inspected_area(config.image));
   if (input.trained_here) {
-    add("training",
-        fmt::format("{} iterations, {} images each, seed {}", config.iterations, config.batch, config.seed));
+    add("training", fmt::format("{}, {} each, seed {}", counted(config.iterations, "iteration"),
+                                counted(config.batch, "image"), config.seed));
   }
   add("precision", input.precision);
   return rows;

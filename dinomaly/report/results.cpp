@@ -77,7 +77,8 @@ double metric_value(const Metrics& metrics, const std::string& wanted) {
   for_each_metric(metrics, [&](const char* name, double value) {
     if (wanted == name) result = value;
   });
-  check_input(result.has_value(), "'{}' is not one of {}", wanted, fmt::join(metric_names(), ", "));
+  check_input(result.has_value(), "--keep-best: '{}' is not one of {}", wanted,
+              fmt::join(metric_names(), ", "));
   return *result;
 }
 

@@ -95,11 +95,12 @@ void draw_all(const std::vector<Job>& jobs, const ProceduralOptions& options) {
 }
 
 void check_drawn(const ProceduralOptions& options) {
-  check_input(options.size >= 32 && options.size <= 2048, "procedural data: size {} is not within 32..2048",
-              options.size);
-  for (int64_t count : {options.train, options.good, options.per_defect}) {
-    check_input(count >= 1 && count <= 100000, "procedural data: {} images are not within 1..100000", count);
-  }
+  const auto check_within = [](const char* flag, int64_t value, int64_t least, int64_t most) {
+    check_input(value >= least && value <= most, "{}: {} is not within {}..{}", flag, value, least, most);
+  };
+  check_within("--size", options.size, 32, 2048);
+  check_within("--train", options.train, 1, 100000), check_within("--good", options.good, 1, 100000);
+  check_within("--per-defect", options.per_defect, 1, 100000);
 }
 
 std::vector<const Scene*> chosen_scenes(const ProceduralOptions& options) {
@@ -111,7 +112,7 @@ std::vector<const Scene*> chosen_scenes(const ProceduralOptions& options) {
     const auto scene =
         std::find_if(all_scenes.begin(), all_scenes.end(), [&](auto& s) { return s.name == name; });
     check_input(scene != all_scenes.end(),
-                "procedural data: no category '{}'; there are capsule, flange, weave, wood{}", name,
+                "--categories: there is no '{}', only capsule, flange, weave, wood{}", name,
                 did_you_mean(name, procedural_categories()));
     if (std::find(chosen.begin(), chosen.end(), &*scene) == chosen.end()) chosen.push_back(&*scene);
   }

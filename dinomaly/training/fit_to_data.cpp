@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "dinomaly/base/numbers.h"
 #include "dinomaly/data/masks.h"
 #include "dinomaly/training/draws.h"
 
@@ -72,10 +73,10 @@ void fit_batch(TrainOptions& options, const Dataset& dataset) {
   const bool may_shrink = options.config.preset == Preset::dinomaly2 || options.shots > 0;
   if (batch > images && may_shrink && images > 0) {
     batch = images;
-    fmt::print("a batch is all {} training images: there are no more\n", images);
+    fmt::print("a batch is all there is to train on: {}\n", counted(images, "image"));
   }
-  check_input(batch <= images, "--batch: {} images per batch, but there are only {} training images", batch,
-              images);
+  check_input(batch <= images, "--batch: {} per batch, but there {} only {}", counted(batch, "image"),
+              images == 1 ? "is" : "are", counted(images, "training image"));
 }
 
 void fit_bit_depth(TrainOptions& options, const Dataset& dataset) {

@@ -5,14 +5,15 @@
 #include <utility>
 
 #include "dinomaly/base/framework.h"
+#include "dinomaly/base/numbers.h"
 #include "tensor/error.h"
 
 namespace dinomaly {
 
 ShuffledSampler::ShuffledSampler(int64_t count, int64_t batch, uint64_t seed)
     : order_(static_cast<size_t>(count)), batch_(static_cast<size_t>(batch)), generator_(seed) {
-  check_input(batch > 0 && batch <= count,
-              "--batch: {} images per batch, but there are only {} training images", batch, count);
+  check_input(batch > 0 && batch <= count, "--batch: {} per batch, but there {} only {}",
+              counted(batch, "image"), count == 1 ? "is" : "are", counted(count, "training image"));
   std::iota(order_.begin(), order_.end(), 0);
   shuffle();
 }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "dinomaly/base/numbers.h"
 #include "dinomaly/base/sha256.h"
 #include "dinomaly/data/folders.h"
 #include "dinomaly/data/layout.h"
@@ -38,8 +39,9 @@ void draw_shots(const TrainOptions& options, Dataset& dataset) {
     for (const Sample& sample : category.train) things.push_back(thing_of(sample));
     std::sort(things.begin(), things.end());
     things.erase(std::unique(things.begin(), things.end()), things.end());
-    check_input(shots <= things.size(), "--shots: {} are asked for, but category '{}' has {} training images",
-                shots, category.name, things.size());
+    const auto count = static_cast<int64_t>(things.size());
+    check_input(shots <= things.size(), "--shots: {} are asked for, but category '{}' has {}", shots,
+                category.name, counted(count, "training image"));
     const size_t all = things.size();
     Generator generator(seed_of(category.name, options.config.seed));
     for (size_t i = 0; i < shots; ++i) std::swap(things[i], things[i + generator.below(all - i)]);
@@ -60,9 +62,9 @@ void keep_back_good(Dataset& dataset) {
     if (std::any_of(category.test.begin(), category.test.end(), good)) continue;
     const int64_t held = hold_out_every_fifth(category);
     if (held == 0) continue;
-    dataset.notes.push_back(fmt::format(
-        "{}: {} good images (every fifth) are held out for the thresholds; --calibrate none trains on all",
-        category.name, held));
+    dataset.notes.push_back(
+        fmt::format("{}: {} held out (every fifth) for the thresholds; --calibrate none trains on all",
+                    category.name, counted(held, "good image is", "good images are")));
   }
 }
 
@@ -91,8 +93,9 @@ Dataset open_dataset(const TrainOptions& options) {
     verify_images(category.test, pixels);
     // Those of a later model would be read when the models before it have been trained.
     if (options.separate && dataset.categories.size() > 1) verify_images(category.train, pixels);
-    fmt::print("{}: {} training images, {} test images\n", category.name, category.train.size(),
-               category.test.size());
+    fmt::print("{}: {}, {}\n", category.name,
+               counted(static_cast<int64_t>(category.train.size()), "training image"),
+               counted(static_cast<int64_t>(category.test.size()), "test image"));
   }
   return dataset;
 }
@@ -105,8 +108,8 @@ EncoderWeights open_encoder(const TrainOptions& options) {
     if (!choice.empty()) fmt::print("{}\n", choice);
     if (channels == 0 || channels == weights.config.channels) return weights;
     weights = with_channels(std::move(weights), channels, options.encoder->string());
-    fmt::print("{}: the patch embedding is made to take {} channel{} instead of 3\n",
-               options.encoder->string(), channels, channels == 1 ? "" : "s");
+    fmt::print("{}: the patch embedding is made to take {} instead of 3\n", options.encoder->string(),
+               counted(channels, "channel"));
     return weights;
   }
   fmt::print("no --encoder: using random weights (seed {}); only coarse defects will be found\n",

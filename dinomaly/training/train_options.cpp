@@ -10,8 +10,11 @@
 #include <nlohmann/json.hpp>
 
 #include "dinomaly/base/files.h"
+#include "dinomaly/base/numbers.h"
 #include "dinomaly/base/open_device.h"
+#include "dinomaly/base/option_error.h"
 #include "dinomaly/data/layout.h"
+#include "tensor/io/printable.h"
 
 namespace dinomaly {
 
@@ -31,10 +34,10 @@ json parse_json(const std::string& text, const std::string& source) {
 void parse_size(const std::string& flag, const std::string& text, int64_t& height, int64_t& width) {
   const size_t cross = text.find('x');
   const auto number = [&](const std::string& part) {
-    check_input(
-        !part.empty() && part.size() <= 6 && part.find_first_not_of("0123456789") == std::string::npos,
-        "{}: '{}' is neither a size nor HEIGHTxWIDTH", flag, text);
-    return static_cast<int64_t>(std::stol(part));
+    const std::string digits = whole_number(part).value_or("");
+    const bool is_size = !digits.empty() && digits.size() <= 6 && digits[0] != '-' && digits[0] != '0';
+    check_input(is_size, "{}: '{}' is neither a size nor HEIGHTxWIDTH", flag, printable(text));
+    return static_cast<int64_t>(std::stol(digits));
   };
   height = number(text.substr(0, cross));
   width = cross == std::string::npos ? height : number(text.substr(cross + 1));
@@ -42,12 +45,27 @@ void parse_size(const std::string& flag, const std::string& text, int64_t& heigh
 
 // "r,g,b", or as many numbers as there are channels.
 void parse_means(const std::string& flag, const std::string& text, std::vector<float>& values) {
-  const json list = json::parse("[" + text + "]", nullptr, false);
-  const bool numbers =
-      list.is_array() && !list.empty() && list.size() <= most_channels &&
-      std::all_of(list.begin(), list.end(), [](const json& item) { return item.is_number(); });
-  check_input(numbers, "{}: '{}' is not a number for each channel, as r,g,b", flag, text);
-  values = list.get<std::vector<float>>();
+  const std::optional<std::vector<double>> numbers = parse_numbers(text);
+  check_input(numbers && numbers->size() <= most_channels &&
+                  std::all_of(numbers->begin(), numbers->end(),
+                              [](double x) { return std::abs(x) <= std::numeric_limits<float>::max(); }),
+              "{}: '{}' is not a number for each channel, as r,g,b", flag, printable(text));
+  values.assign(numbers->begin(), numbers->end());
+}
+
+// A number or a list of numbers as people write them, with brackets or without: JSON knows no ".5".
+json json_of_numbers(std::string text) {
+  const auto number = [](double value) {
+    const std::string written = fmt::format("{}", value);
+    return json::parse(whole_number(written).value_or(written), nullptr, false);
+  };
+  if (const auto whole = whole_number(text)) return json::parse(*whole, nullptr, false);
+  if (const auto one = parse_number(text)) return number(*one);
+  const bool bracketed = text.starts_with('[') && text.ends_with(']');
+  const auto several = parse_numbers(bracketed ? text.substr(1, text.size() - 2) : text);
+  json list = json::array();
+  for (const double value : several.value_or(std::vector<double>())) list.push_back(number(value));
+  return several ? list : json(json::value_t::discarded);
 }
 
 // NAME=VALUE, the value in JSON.
@@ -59,11 +77,12 @@ void apply_setting(TrainOptions& options, const std::string& setting) {
   const bool is_word =
       !text.empty() && std::isalpha(static_cast<unsigned char>(text[0])) &&
       std::all_of(text.begin(), text.end(), [](unsigned char c) { return std::isalnum(c) || c == '_'; });
-  json value = json::parse(text, nullptr, false);
+  json value = json_of_numbers(text);
+  if (value.is_discarded()) value = json::parse(text, nullptr, false);
   if (value.is_discarded() && is_word) value = text;
   check_input(!value.is_discarded(), "{}: not valid JSON", source);
   options.config.update_from_json(json{{setting.substr(0, equals), value}}, source);
-  options.given.insert(setting.substr(0, equals));
+  options.given[setting.substr(0, equals)] = GivenBy::setting;
 }
 
 // The one list of options that a config file holds beside those of Config.
@@ -131,8 +150,9 @@ void assign_option(const json& value, T& field, const std::string& source, const
 }
 
 void check_options(const TrainOptions& options) {
-  const Dtype dtype = parse_dtype(options.precision);
-  check_input(is_floating(dtype), "--precision: '{}' is not one of f32, bf16, f64", options.precision);
+  const std::string& precision = options.precision;
+  check_input(precision == "f32" || precision == "bf16" || precision == "f64",
+              "--precision: '{}' is not one of f32, bf16, f64", precision);
   check_input(options.heads >= 0 && options.threads >= 0 && options.eval_every >= 0 &&
                   options.checkpoint_every >= 0 && options.feature_memory >= 0,
               "--heads, --threads, --eval-every, --checkpoint-every and --feature-memory cannot be negative");
@@ -181,7 +201,7 @@ void apply_file(TrainOptions& options, const std::string& preset_name, const std
     file.erase(name);
   });
   options.config.update_from_json(file, path);
-  for (const auto& [name, value] : file.items()) options.given.insert(name);
+  for (const auto& [name, value] : file.items()) options.given[name] = GivenBy::file;
 }
 
 }  // namespace
@@ -206,14 +226,35 @@ void TrainOptions::apply(const OptionTexts& texts) {
   for (const std::string& setting : texts.settings) apply_setting(*this, setting);
   if (texts.resize) {
     parse_size("--resize", *texts.resize, config.image.resize_h, config.image.resize_w);
-    given.insert({"resize_h", "resize_w"});
+    given["resize_h"] = given["resize_w"] = GivenBy::flag;
   }
   if (texts.crop) {
     parse_size("--crop", *texts.crop, config.image.crop_h, config.image.crop_w);
-    given.insert({"crop_h", "crop_w"});
+    given["crop_h"] = given["crop_w"] = GivenBy::flag;
   }
-  if (texts.mean) parse_means("--mean", *texts.mean, config.image.mean);
-  if (texts.std) parse_means("--std", *texts.std, config.image.std);
+  if (texts.mean) {
+    parse_means("--mean", *texts.mean, config.image.mean);
+    given["mean"] = GivenBy::flag;
+  }
+  if (texts.std) {
+    parse_means("--std", *texts.std, config.image.std);
+    given["std"] = GivenBy::flag;
+  }
+}
+
+void TrainOptions::complete_config(int64_t encoder_depth, int64_t patch, int64_t channels) {
+  try {
+    config.complete(encoder_depth, patch, channels);
+  } catch (const OptionError& error) {
+    std::string flag = error.option();
+    const auto by_name = [&](const std::string& name) {
+      const auto found = given.find(name);
+      return found != given.end() && found->second != GivenBy::flag;
+    };
+    if (by_name(flag) || by_name(flag + "_h") || by_name(flag + "_w")) throw;
+    std::replace(flag.begin(), flag.end(), '_', '-');
+    fail_input("--{}: {}", flag, error.fault());
+  }
 }
 
 void TrainOptions::prepare() {

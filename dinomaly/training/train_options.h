@@ -2,9 +2,9 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -22,6 +22,9 @@ struct OptionTexts {
   std::optional<std::string> resize, crop, mean, std;  // "448", "448x336"; "r,g,b"
 };
 
+// Where an option of the config was named.
+enum class GivenBy { file, setting, flag };
+
 struct TrainOptions {
   std::optional<std::filesystem::path> data, encoder;
   std::string layout = "auto";  // data/layout.h
@@ -33,7 +36,7 @@ struct TrainOptions {
   std::string device_name = "cpu";  // as --device has it; "device" in a config file
   std::filesystem::path out = "dinomaly-out";
   Config config;
-  std::set<std::string> given;  // the config's options that were named: in the file, by --set or by a flag
+  std::map<std::string, GivenBy> given;  // the config's options that were named, and where last
 
   Device device;  // what `device_name` came to: set by prepare()
 
@@ -54,6 +57,9 @@ struct TrainOptions {
   // Takes the preset, then the file's options, then the settings, then sizes and means: later ones win. The
   // file is one of to_json(), or a part of it. Throws InputError.
   void apply(const OptionTexts& texts);
+  // As Config::complete(). What is said of an option that also has a flag names the flag, unless the option was named
+  // in the file or by --set.
+  void complete_config(int64_t encoder_depth, int64_t patch, int64_t channels);
   // Checks the values, opens the device and sets the number of threads. Throws InputError.
   void prepare();
 

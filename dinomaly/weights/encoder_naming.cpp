@@ -185,7 +185,7 @@ Naming parse_naming(const std::string& name) {
   if (name == "meta") return Naming::meta;
   if (name == "timm") return Naming::timm;
   if (name == "transformers") return Naming::transformers;
-  fail_input("unknown names '{}': expected meta, timm or transformers", name);
+  fail_input("--names: '{}' is not one of meta, timm, transformers", name);
 }
 
 NamedTensors named_as(const EncoderWeights& weights, Naming naming) {

@@ -4,6 +4,7 @@
 #include <set>
 #include <string_view>
 
+#include "dinomaly/base/numbers.h"
 #include "dinomaly/image/image.h"
 #include "dinomaly/weights/encoder_choice.h"
 #include "dinomaly/weights/encoder_names.h"
@@ -43,7 +44,7 @@ int64_t count_blocks(const Tensors& tensors) {
 }
 
 int64_t heads_of(const EncoderConfig& config, int64_t given, int64_t head_width, const std::string& source) {
-  check_input(given >= any_heads, "{}: {} heads", source, given);
+  check_input(given >= any_heads, "{}: --heads: {} is negative", source, given);
   int64_t heads = given;
   if (given <= 0 && config.rotary) {
     heads = head_width > 0 && config.width % head_width == 0 ? config.width / head_width
@@ -51,10 +52,10 @@ int64_t heads_of(const EncoderConfig& config, int64_t given, int64_t head_width,
   } else if (given <= 0) {
     heads = config.width % 64 == 0 ? config.width / 64 : given == any_heads ? 1 : 0;
   }
-  check_input(heads > 0, "{}: the number of heads must be given: a width of {} is not a multiple of 64",
-              source, config.width);
-  check_input(config.width % heads == 0, "{}: {} heads do not divide a width of {}", source, heads,
+  check_input(heads > 0, "{}: --heads must be given: a width of {} is not a multiple of 64", source,
               config.width);
+  check_input(config.width % heads == 0, "{}: {} not divide a width of {}", source,
+              counted(heads, "head does", "heads do"), config.width);
   return heads;
 }
 

@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "dinomaly/base/numbers.h"
 #include "tensor/error.h"
 #include "tensor/ops.h"
 
@@ -24,9 +25,8 @@ EncoderWeights with_channels(EncoderWeights weights, int64_t channels, const std
   if (own == channels) return weights;
   check_input(
       own == 3,
-      "{}: the encoder takes images of {} channel{}, not of {}; only one that takes 3 can be made to take "
-      "others",
-      source, own, own == 1 ? "" : "s", channels);
+      "{}: the encoder takes images of {}, not of {}; only one that takes 3 can be made to take others",
+      source, counted(own, "channel"), channels);
   for (auto& [name, tensor] : weights.tensors) {
     if (name == "patch_embed.proj.weight") tensor = inflated_patch_embedding(tensor, channels);
   }

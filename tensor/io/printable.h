@@ -14,9 +14,8 @@ inline std::string one_line(std::string text) {
   return text;
 }
 
-// one_line() of the first 100 bytes.
-inline std::string printable(std::string_view text) {
-  constexpr size_t longest = 100;
+// one_line() of the first `longest` bytes.
+inline std::string printable(std::string_view text, size_t longest = 100) {
   const std::string result = one_line(std::string(text.substr(0, longest)));
   return text.size() > longest ? result + "..." : result;
 }

@@ -71,9 +71,10 @@ inline std::string part_of(const std::string& data, const TiffFormat& format, in
 }
 
 // `data`: rows of packed samples, of all channels together; one string for each page.
+// `mode`: "a" adds them to those of the file.
 inline void write_tiff(const std::filesystem::path& path, const TiffFormat& format,
-                       const std::vector<std::string>& pages) {
-  TIFF* file = TIFFOpen(path.c_str(), "w");
+                       const std::vector<std::string>& pages, const char* mode = "w") {
+  TIFF* file = TIFFOpen(path.c_str(), mode);
   if (file == nullptr) throw std::runtime_error("cannot write " + path.string());
   for (const std::string& data : pages) {
     set_tags(file, format);

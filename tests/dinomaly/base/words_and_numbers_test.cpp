@@ -15,6 +15,7 @@
 #include "dinomaly/base/framework.h"
 #include "dinomaly/base/json_text.h"
 #include "dinomaly/base/move_file.h"
+#include "dinomaly/base/numbers.h"
 #include "tests/support.h"
 
 namespace dinomaly {
@@ -51,6 +52,41 @@ TEST_CASE("numbers: an f32 has the digits that make it this f32, another double 
   const nlohmann::json nested =
       short_numbers({{"a", {{"b", {double{0.3f}}}}}, {"count", 7}, {"name", "0.30000001"}});
   CHECK(json_text(nested) == R"({"a":{"b":[0.3]},"count":7,"name":"0.30000001"})");
+}
+
+TEST_CASE("numbers: what people write is read alike, and nothing else") {
+  for (const char* text : {".5", "0.5", "+.5", " 0.50 ", "5e-1", "5.E-1", "00.5"}) {
+    CAPTURE(text);
+    CHECK(parse_number(text) == 0.5);
+  }
+  CHECK(parse_number("5.") == 5);
+  CHECK(parse_number("-.5") == -0.5);
+  for (const char* text : {"", " ", ".", "+", "-", "+-1", "e1", "1e", "0x1", "1_000", "1,5", "nan", "inf",
+                           "infinity", "1 2", "1f", "1e999"}) {
+    CAPTURE(text);
+    CHECK_FALSE(parse_number(text));
+    CHECK_FALSE(whole_number(text));
+  }
+  for (const char* text : {"16", "+16", "016", "16.", "1.6e1", " 16 "}) {
+    CAPTURE(text);
+    CHECK(whole_number(text) == "16");
+  }
+  CHECK(whole_number("-3") == "-3");
+  CHECK(whole_number("-0") == "0");
+  CHECK(whole_number("18446744073709551615") == "18446744073709551615");  // a seed
+  CHECK_FALSE(whole_number("1.5"));
+  CHECK_FALSE(whole_number("1e17"));
+  CHECK(parse_numbers("1, .5,2.") == std::vector<double>{1, 0.5, 2});
+  for (const char* text : {"", "1,", ",1", "1,,2", "1;2"}) {
+    CAPTURE(text);
+    CHECK_FALSE(parse_numbers(text));
+  }
+}
+
+TEST_CASE("counted: one thing, and several") {
+  CHECK(counted(1, "image") == "1 image");
+  CHECK(counted(0, "image") == "0 images");
+  CHECK(counted(2, "image is", "images are") == "2 images are");
 }
 
 TEST_CASE("folder lock: one at a time, free again however its holder ends, and nothing left behind") {

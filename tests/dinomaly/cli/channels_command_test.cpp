@@ -41,6 +41,12 @@ void save_five(const fs::path& path, const Image& image) {
     write_file(path, npy_of("'|u1'", "(64, 64, 5)", text_of(image.pixels)));
     return;
   }
+  if (path.extension() == ".tiff") {  // a page for each channel
+    std::vector<std::string> pages(5);
+    for (size_t i = 0; i < image.pixels.size(); ++i) pages[i % 5] += static_cast<char>(image.pixels[i]);
+    write_tiff(path, {.width = image_side, .height = image_side}, pages);
+    return;
+  }
   write_tiff(path,
              {.width = image_side,
               .height = image_side,
@@ -50,17 +56,17 @@ void save_five(const fs::path& path, const Image& image) {
              {text_of(image.pixels)});
 }
 
-// FOLDER/five, in the layout of MVTec AD, of TIFF and NPY files, and FOLDER/encoder.safetensors, of three channels.
+// FOLDER/five, in the layout of MVTec AD, of TIFF, paged TIFF and NPY files, and FOLDER/encoder.safetensors, of three channels.
 void make_five(const TemporaryFolder& folder) {
   const fs::path part = folder / "five/part";
-  const char* const extensions[] = {".tif", ".npy"};
+  const char* const extensions[] = {".tif", ".npy", ".tiff"};
   for (int i = 0; i < 6; ++i)
-    save_five(part / fmt::format("train/good/{}{}", i, extensions[i % 2]), five_channels(i, false));
+    save_five(part / fmt::format("train/good/{}{}", i, extensions[i % 3]), five_channels(i, false));
   Image mask(image_side, image_side, 1);
   for (int y = 18; y < 42; ++y) std::fill_n(mask.at(20, y), 24, uint8_t{255});
   for (int i = 0; i < 3; ++i) {
-    save_five(part / fmt::format("test/good/{}{}", i, extensions[i % 2]), five_channels(10 + i, false));
-    save_five(part / fmt::format("test/spot/{}{}", i, extensions[i % 2]), five_channels(20 + i, true));
+    save_five(part / fmt::format("test/good/{}{}", i, extensions[i % 3]), five_channels(10 + i, false));
+    save_five(part / fmt::format("test/spot/{}{}", i, extensions[i % 3]), five_channels(20 + i, true));
     fs::create_directories(part / "ground_truth/spot");
     save_png(part / fmt::format("ground_truth/spot/{}_mask.png", i), mask);
   }
@@ -125,7 +131,8 @@ TEST_CASE("channels: a defect of the fifth channel alone is found; what is store
                                                    model, data))
                           .out)
             .size() == 6);
-  run_well(folder, fmt::format("calibrate {} {} --force --false-alarm-rate 0.5", model, data));
+  for (const char* tiles : {" --tile 32", ""})  // each is compared with the thresholds that are there
+    run_well(folder, fmt::format("calibrate {} {} --force --false-alarm-rate 0.5{}", model, data, tiles));
   run_well(folder, fmt::format("report {} {} --out {}/report.html", model, data, folder.path().string()));
   CHECK(contains(bytes_of(folder / "report.html"), "5 channels"));
 

@@ -55,7 +55,7 @@ TEST_CASE("train: a plain folder of good images, every fifth held out for the th
   const std::string on_plain = "train " + plain + flags.substr(flags.find(" --encoder"));
   const Outcome outcome = run_well(folder, on_plain);
   CHECK(contains(outcome.out, "good: a plain folder\n"));
-  CHECK(contains(outcome.out, "1 good images (every fifth) are held out for the thresholds"));
+  CHECK(contains(outcome.out, "1 good image is held out (every fifth) for the thresholds"));
   CHECK(contains(outcome.out, "5 training images"));
   CHECK(contains(outcome.out, "used for training, not evaluated"));
   CHECK_FALSE(fs::exists(folder / "out/metrics.json"));
@@ -222,7 +222,7 @@ TEST_CASE(
   make_training_inputs(folder);
   const std::string few = "--preset dinomaly2 --shots 3 --batch 16 --resize 64 --set warmup_steps=2 ";
   const Outcome whole = run_well(folder, small_run(folder, "whole") + few + "--iterations 6");
-  CHECK_MESSAGE(contains(whole.out, "a batch is all 6 training images"), whole.out);
+  CHECK_MESSAGE(contains(whole.out, "a batch is all there is to train on: 6 images"), whole.out);
   CHECK_MESSAGE(contains(whole.out, "wood: 3 of 6 training images drawn"), whole.out);
   CHECK_MESSAGE(contains(whole.out,
                          "dinomaly2, single images: 6 iterations, dropout 0.4, bottleneck_lr_factor 0.1, "

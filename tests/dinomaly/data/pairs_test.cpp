@@ -152,7 +152,7 @@ TEST_CASE("pairs: MulSen-AD; each sensor has its own label") {
   CHECK(pairs_in(category.test) == expected);
   for (const Sample& sample : category.test) CHECK(sample.grouping == Grouping::rgb_and_infrared);
   write_file(labels, "object,RGB,Infrared,Pointcloud\n2,1,0,1\n");
-  CHECK(one_line_with(tree.error(), "data.csv: 1 lines for 2 objects"));
+  CHECK(one_line_with(tree.error(), "data.csv: 1 line for 2 objects"));
   write_file(labels, "object,RGB,Infrared,Pointcloud\n2,1,yes,1\n10,1,1,0\n");
   CHECK(one_line_with(tree.error(), "data.csv: row 2: the label of a sensor"));
   write_file(labels, "object,RGB,Infrared,Pointcloud\n2,1,1,1\n10,1,1,0\n");

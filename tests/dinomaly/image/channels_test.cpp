@@ -143,8 +143,10 @@ TEST_CASE("channels: arrays of NumPy, of 8 and 16 bits in either byte order") {
   CHECK(load_image_rgb(folder / "rgb.npy").pixels == Bytes{1, 2, 3, 4, 5, 6});
   write_file(folder / "grey.npy", npy_of("'|u1'", "(1, 2, 1)", std::string("\1\2")));
   CHECK(load_image(folder / "grey.npy", channels(1)).pixels == Bytes{1, 2});
-  CHECK(one_line_with(input_error([&] { load_image_rgb(folder / "a.npy"); }),
-                      "a.npy: an array of 5 channels is not read where grey or RGB is expected"));
+  CHECK(one_line_with(
+      input_error([&] { load_image_rgb(folder / "a.npy"); }),
+      "a.npy: an array of 5 channels is not read where grey or RGB is expected; a model trained with "
+      "--channels 5 takes them"));
 }
 
 TEST_CASE("channels: an array that is no image is no image of a folder, and is refused by what it is") {
@@ -158,18 +160,27 @@ TEST_CASE("channels: an array that is no image is no image of a folder, and is r
   const std::string pixels(30, 'x');
   refused(npy_of("'<f8'", "(2, 3, 5)", pixels), "a.npy: an array of '<f8'; only those of uint8 and uint16");
   CHECK(kind_of(path) == FileKind::other);
-  refused(npy_of("'|u1'", "(6, 5)", pixels), "a.npy: an array of the shape (6, 5)");
+  refused(npy_of("'|u1'", "(6, 5)", pixels), "a.npy: an array of the shape (6, 5); images");
   CHECK(kind_of(path) == FileKind::other);
-  refused(npy_of("'|u1'", "(5, 2, 3)", pixels), "a.npy: 3 channels, but 5 are expected");
+  refused(npy_of("'|u1'", "(5, 2, 3)", pixels),
+          "a.npy: 3 channels, but 5 are expected: a model takes as many as it was trained with");
   refused(npy_of("'|u1'", "(1, 1, 17)", pixels), "(1, 1, 17); images are (height, width, channels)");
   refused(npy_of("'|u1'", "(2, 3, 5)", pixels, "True"), "Fortran order");
   refused(npy_of("'|u1'", "(2, 3, 5)", pixels.substr(1)), "a.npy: the image is cut short");
   refused(npy_of("'|u1'", "(0, 3, 5)", pixels), "a side must be within 1..");
-  refused(npy_of("'|u1'", "(99999999999999999999999, 3, 5)", pixels), "a side must be within 1..");
+  refused(npy_of("'|u1'", "(99999999999999999999999, 3, 5)", pixels),
+          "an array of the shape (99999999999999999999999, 3, 5); a side must be within 1..1048576");
+  refused(npy_of("'|u1'", "(2, 3, " + std::string(200, '9') + ")", pixels),
+          "the shape (2, 3, " + std::string(53, '9') + "...; images are");
+  refused(npy_of("'|u1'", "(2,  3, 5,\x1b[1m)", pixels), "its shape makes no sense");
   refused(npy_of("'|u1'", "(1000000, 1000000, 16)", pixels), "a.npy: the image is cut short");
   refused(npy_of("'|u1'", "(2, -3, 5)", pixels), "its shape makes no sense");
   refused(npy_of("'|u1'", "[2, 3, 5]", pixels), "its shape makes no sense");
-  refused(npy_of("[('a', '|u1')]", "(2, 3, 5)", pixels), "only those of uint8");
+  refused(npy_of("[('a', '|u1'), ('b', '<f4', (2, 3))]", "(2, 3, 5)", pixels),
+          "an array of [('a', '|u1'), ('b', '<f4', (2, 3))]; only those of uint8 and uint16");
+  refused(npy_of("[('" + std::string(100, 'a') + "', '|u1')]", "(2, 3, 5)", pixels),
+          "an array of [('" + std::string(57, 'a') + "...; only those");
+  refused(npy_of("[('\x1b[2J,', '|u1')]", "(2, 3, 5)", pixels), "an array of [('?[2J,', '|u1')]; only");
   refused(std::string("\x93NUMPY\x01\x00\xFF\xFF{", 11), "cut short");
   refused(std::string("\x93NUMPY\x02\x00\xFF\xFF\xFF\xFF{", 13), "cut short");
   refused(std::string("\x93NUMPY\x09\x00\x01\x00{", 11), "format 9");
@@ -188,7 +199,8 @@ TEST_CASE("channels: another number of samples is refused by file, number found 
     for (const int64_t colours : {1, 3})
       CHECK(one_line_with(
           refusal(folder / "a.tif", colours),
-          fmt::format("a.tif: a TIFF of {} samples per pixel is not read where grey or RGB", count)));
+          fmt::format("a.tif: a TIFF of {} samples per pixel is not read where grey or RGB is expected{}",
+                      count, count > 16 ? "" : "; a model trained with --channels 6 takes them")));
   }
   save_png(folder / "a.png", Image(2, 2, 1));
   CHECK(one_line_with(refusal(folder / "a.png", 2), "a.png: 1 channel, but 2 are expected"));
@@ -197,7 +209,8 @@ TEST_CASE("channels: another number of samples is refused by file, number found 
                       "b.png: colours of a palette, but 4 channels are expected"));
   TiffFormat floats{.width = 1, .height = 1, .bits = 32, .samples = 5, .format = SAMPLEFORMAT_IEEEFP};
   write_tiff(folder / "f.tif", floats, {std::string(20, '\0')});
-  CHECK(one_line_with(refusal(folder / "f.tif", 5), "f.tif: values of 32 bits are no brightness"));
+  CHECK(one_line_with(refusal(folder / "f.tif", 5),
+                      "f.tif: floating-point numbers of 32 bits; images have unsigned"));
 }
 
 TEST_CASE("channels: a TIFF of many samples that is cut short, or has no end of them, is refused") {

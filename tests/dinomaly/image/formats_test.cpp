@@ -106,8 +106,20 @@ TEST_CASE("formats: TIFFs that are no single image are named as what they are") 
   CHECK(one_line_with(error({}, {"a", "b"}), "image.tif: a TIFF of 2 pages"));
   CHECK(one_line_with(error({.samples = 4, .photometric = PHOTOMETRIC_SEPARATED}, {"abcd"}), "CMYK"));
   CHECK(one_line_with(error({.samples = 5}, {"abcde"}), "5 samples per pixel"));
-  CHECK(one_line_with(error({.bits = 32, .format = SAMPLEFORMAT_IEEEFP}, {"abcd"}), "no brightness"));
-  CHECK(one_line_with(error({.bits = 16, .format = SAMPLEFORMAT_INT}, {"ab"}), "no brightness"));
+  const auto refused = [&](int bits, int kind, const std::string& what) {
+    const std::string message =
+        error({.bits = bits, .format = kind}, {std::string(static_cast<size_t>(bits) / 8, 'x')});
+    CHECK_MESSAGE(
+        one_line_with(message, "image.tif: " + what + "; images have unsigned integers of 1 to 16 bits"),
+        message);
+  };
+  refused(32, SAMPLEFORMAT_IEEEFP, "floating-point numbers of 32 bits");
+  refused(64, SAMPLEFORMAT_IEEEFP, "floating-point numbers of 64 bits");
+  refused(16, SAMPLEFORMAT_INT, "signed integers of 16 bits");
+  refused(8, SAMPLEFORMAT_INT, "signed integers of 8 bits");
+  refused(32, SAMPLEFORMAT_UINT, "unsigned integers of 32 bits");
+  refused(64, SAMPLEFORMAT_COMPLEXIEEEFP, "complex numbers of 64 bits");
+  CHECK(one_line_with(error({.bits = 24}, {"abc"}), "a TIFF of 1 sample of 24 bits per pixel is not read"));
   CHECK(one_line_with(error({.width = 40000}, {std::string(40000, 'x')}), "more than the limit"));
   write_tiff(path, {.width = 64, .height = 64}, {std::string(4096, 'x')});
   const std::string whole = read_file(path, 1 << 20);

@@ -131,8 +131,9 @@ TEST_CASE(
   CHECK(ReadAhead(in_order(paths), prepare, options).next_batch(1)[0].tiles);
   options.tiling = {};
   images = ReadAhead(in_order(paths), prepare, options).next_batch(2);
-  CHECK(one_line_with(images[0].error,
-                      "large.png: 60 x 40 pixels; a side must be within 1..59 (predict --tile"));
+  CHECK(one_line_with(
+      images[0].error,
+      "large.png: 60 x 40 pixels; a side must be within 1..59 (predict, eval and calibrate read"));
   CHECK(images[1].error.empty());
 }
 

@@ -152,7 +152,8 @@ TEST_CASE("eval: images and masks longer than 32768 pixels are judged with --til
       fmt::format("eval {0}/model {0}/data --protocol official --json - ", folder.path().string());
   const Outcome refused = run_dinomaly(folder, call);
   CHECK(refused.status == 2);
-  CHECK_MESSAGE(contains(refused.error, "a side must be within 1..32768 (predict --tile"), refused.error);
+  CHECK_MESSAGE(contains(refused.error, "a side must be within 1..32768 (predict, eval and calibrate read"),
+                refused.error);
   const Outcome judged = run_dinomaly(folder, call + "--tile 2048 --overlap 0");
   REQUIRE_MESSAGE(judged.status == 0, judged.error);
   CHECK(nlohmann::json::parse(judged.out).at("categories").at("web").at("aupro").is_number());

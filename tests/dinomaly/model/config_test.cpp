@@ -313,7 +313,7 @@ TEST_CASE("config: what makes no sense with the encoder is refused") {
   CHECK(one_line_with(message([](Config& c) { c.target_blocks = {-1}; }), "block -1 does not exist"));
   CHECK(one_line_with(message([](Config& c) { c.decoder_groups = Groups{{0}, {8}}; }), "index 8"));
   CHECK(one_line_with(message([](Config& c) { c.image.crop_h = 390; }),
-                      "crop 390x392 is not a multiple of the encoder's patch 14"));
+                      "crop: 390 x 392 is not a multiple of the encoder's patch 14"));
 }
 
 }  // namespace dinomaly

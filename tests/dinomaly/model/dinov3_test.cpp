@@ -207,7 +207,7 @@ TEST_CASE("DINOv3: 28 x 28 patches by default; other sides name the nearest") {
   };
   CHECK(completed(16, 0) == "512 448 448");
   CHECK(completed(14, 0) == "448 392 392");
-  CHECK(one_line_with(completed(16, 392), "crop 392x448 is not a multiple of the encoder's patch 16"));
+  CHECK(one_line_with(completed(16, 392), "crop: 392 x 448 is not a multiple of the encoder's patch 16"));
   CHECK(one_line_with(completed(16, 392), "nearest to 392: 384 and 400"));
   CHECK(one_line_with(completed(16, 8), "nearest to 8: 16"));
 }
@@ -233,7 +233,7 @@ TEST_CASE("DINOv3: convert says what the names lose; info knows the heads") {
   CHECK(run_dinomaly(folder, "info " + in).out.find("heads: 2") != std::string::npos);
   outcome = run_dinomaly(folder, "convert " + out + " " + in + " --names meta");
   CHECK(outcome.status == 2);
-  CHECK_MESSAGE(outcome.error.find("the number of heads must be given") != std::string::npos, outcome.error);
+  CHECK_MESSAGE(outcome.error.find("--heads must be given") != std::string::npos, outcome.error);
   CHECK(run_dinomaly(folder, "convert " + out + " " + in + " --names meta --heads 2").status == 0);
   CHECK(load_weights_file(in).tensors.at("rope_embed.periods").to_vector<float>() ==
         rope_periods(8).to_vector<float>());

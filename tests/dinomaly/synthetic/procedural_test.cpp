@@ -131,13 +131,13 @@ TEST_CASE("procedural: options out of range are one clear line") {
   };
   ProceduralOptions options = small;
   options.categories = {"wood", "bottle"};
-  CHECK(one_line_with(message(options), "no category 'bottle'"));
+  CHECK(one_line_with(message(options), "--categories: there is no 'bottle'"));
   options = small;
   options.size = 8;
-  CHECK(one_line_with(message(options), "size 8"));
+  CHECK(one_line_with(message(options), "--size: 8 is not within 32..2048"));
   options = small;
   options.train = 0;
-  CHECK(one_line_with(message(options), "0 images"));
+  CHECK(one_line_with(message(options), "--train: 0 is not within"));
   CHECK_FALSE(fs::exists(folder / "set"));
 }
 

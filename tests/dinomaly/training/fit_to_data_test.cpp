@@ -104,13 +104,18 @@ TEST_CASE("fit to data: what --resize and --crop say is given") {
   const auto given = [&] {
     TrainOptions options;
     options.apply(texts);
-    return options.given;
+    std::vector<std::string> names;
+    for (const auto& [name, by] : options.given) {
+      CHECK(by == GivenBy::flag);
+      names.push_back(name);
+    }
+    return names;
   };
   CHECK(given().empty());
   texts.resize = "448";
-  CHECK(given() == std::set<std::string>{"resize_h", "resize_w"});
+  CHECK(given() == std::vector<std::string>{"resize_h", "resize_w"});
   texts.crop = "392x28";
-  CHECK(given() == std::set<std::string>{"crop_h", "crop_w", "resize_h", "resize_w"});
+  CHECK(given() == std::vector<std::string>{"crop_h", "crop_w", "resize_h", "resize_w"});
 }
 
 }  // namespace dinomaly

@@ -159,7 +159,8 @@ TEST_CASE("dinomaly info, convert and export from the command line") {
   };
   refuses("export " + model + " --to anomalib --out " + out, "anomalib computes only the preset 'anomalib'");
   refuses("export " + slim + " --to authors --out " + out, "give it with --encoder");
-  refuses("convert " + model + " " + out + " --names keras", "unknown names 'keras'");
+  refuses("convert " + model + " " + out + " --names keras",
+          "--names: 'keras' is not one of meta, timm, transformers");
   refuses("convert " + model + " " + (folder / "x.pth").string() + " --names meta", "not pickles");
   refuses("convert " + slim + " " + out + " --names meta", "no ViT encoder");
   refuses("info /nowhere.pth", "/nowhere.pth");
