@@ -15,6 +15,7 @@ namespace dinomaly {
 namespace {
 
 constexpr std::string_view npy_magic = "\x93NUMPY";
+constexpr size_t most_shown = 60;  // of a header's value, in a message
 
 // The text of the header, a dict as Python writes it.
 std::string_view npy_dict(const ByteReader& file, size_t& end) {
@@ -76,7 +77,6 @@ std::vector<int64_t> npy_shape(const ByteReader& file, std::string_view text) {
 bool is_npy(std::string_view bytes) { return bytes.starts_with(npy_magic); }
 
 NpyHeader read_npy_header(const ByteReader& file) {
-  constexpr size_t most_shown = 60;
   NpyHeader header;
   const std::string_view dict = npy_dict(file, header.pixels);
   const std::string_view type = one_value(npy_value(file, dict, "'descr'"));
@@ -102,19 +102,21 @@ NpyHeader read_npy_header(const ByteReader& file) {
 
 NpyLabels read_npy_labels(const ByteReader& file) {
   NpyLabels labels;
-  const std::string_view dict = npy_dict(file, labels.begin), type = npy_value(file, dict, "'descr'");
+  const std::string_view dict = npy_dict(file, labels.begin),
+                         type = one_value(npy_value(file, dict, "'descr'"));
   constexpr std::string_view kinds = "bui", sizes = "1248";  // bool and whole numbers, of so many bytes
   const bool known = type.size() > 4 && kinds.find(type[2]) != kinds.npos &&
                      sizes.find(type[3]) != sizes.npos && type[4] == '\'';
   check_input(known, "{}: an array of {}; a mask is one of bool or of whole numbers", file.name(),
-              printable(std::string(type.substr(0, type.find(',')))));
+              printable(type, most_shown));
   labels.bytes = type[3] - '0';
   check_input(npy_value(file, dict, "'fortran_order'").starts_with("False"),
               "{}: an array in Fortran order; save numpy.ascontiguousarray() of it", file.name());
-  const std::vector<int64_t> shape = npy_shape(file, npy_value(file, dict, "'shape'"));
+  const std::string_view text = one_value(npy_value(file, dict, "'shape'"));
+  const std::vector<int64_t> shape = npy_shape(file, text);
   check_input(shape.size() == 2 || (shape.size() == 3 && shape[2] == 1),
-              "{}: an array of the shape ({}); a mask is (height, width)", file.name(),
-              fmt::join(shape, ", "));
+              "{}: an array of the shape {}; a mask is (height, width)", file.name(),
+              printable(text, most_shown));
   labels.height = shape[0], labels.width = shape[1];
   check_sides(file, labels.width, labels.height);
   file.need(labels.begin + static_cast<size_t>(labels.height * labels.width * labels.bytes));

@@ -186,7 +186,7 @@ Preset parse_preset(const std::string& name) {
   if (name == "paper") return Preset::paper;
   if (name == "anomalib") return Preset::anomalib;
   if (name == "dinomaly2") return Preset::dinomaly2;
-  fail_input("--preset: '{}' is not one of paper, anomalib, dinomaly2", name);
+  throw OptionError("preset", fmt::format("'{}' is not one of paper, anomalib, dinomaly2", name));
 }
 
 std::string name_of(Preset preset) {

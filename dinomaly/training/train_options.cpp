@@ -183,6 +183,15 @@ void check_options(const TrainOptions& options) {
               "--feature-dtype: '{}' is not one of model, bf16, int8", options.feature_dtype);
 }
 
+// Names the option's flag where that gave the preset, else the file.
+Preset preset_of(const std::string& flag, const std::string& in_file, const std::string& path) {
+  try {
+    return parse_preset(flag.empty() ? in_file : flag);
+  } catch (const OptionError& error) {
+    fail_input("{}: {}", flag.empty() ? path + ": preset" : "--preset", error.fault());
+  }
+}
+
 // The preset comes first, wherever it is named: it sets the defaults that the file's options change.
 void apply_file(TrainOptions& options, const std::string& preset_name, const std::string& path) {
   json file = json::object();
@@ -194,7 +203,7 @@ void apply_file(TrainOptions& options, const std::string& preset_name, const std
     preset = file["preset"].get<std::string>();
     file.erase("preset");
   }
-  options.config = Config::with_preset(parse_preset(preset_name.empty() ? preset : preset_name));
+  options.config = Config::with_preset(preset_of(preset_name, preset, path));
   for_each_option(options, [&](const char* name, auto& field) {
     if (!file.contains(name)) return;
     assign_option(file[name], field, path, name);

@@ -75,7 +75,7 @@ TEST_CASE("commands: lists of a data set, shards and maps are inputs, too") {
   const std::string at = folder.path().string(), both = at + "/model " + at;
   write_file(
       folder / "list.csv",
-      "path,label,split\ndata/wood/test/good/000.png,good,test\ndata/wood/test/good/001.png,scratch,test\n"
+      "path,label,split\ndata/wood/test/good/000.png,good,test\ndata/wood/test/good/001.png,anomalous,test\n"
       "data/wood/test/good/002.png,good,train\n");
   check_kept(folder, "eval " + both + "/list.csv --json " + at + "/list.csv", "--json", folder / "list.csv");
   const std::string image = at + "/data/wood/test/good/001.png";

@@ -192,7 +192,7 @@ TEST_CASE("train options: the preset is chosen first and not changed later") {
   CHECK(one_line_with(refusal_of({"--config", (folder / "run.json").string()}),
                       "option 'preset' must be a name"));
   write_file(folder / "run.json", R"({"preset": "other"})");
-  CHECK(one_line_with(refusal_of({"--config", (folder / "run.json").string()}), "'other'"));
+  CHECK(one_line_with(refusal_of({"--config", (folder / "run.json").string()}), "run.json: preset: 'other'"));
 }
 
 TEST_CASE("train options: what is no value is one clear line") {

@@ -64,9 +64,9 @@ TEST_CASE("tiff pages: the pages of a TIFF, of one brightness each and alike, wh
     CHECK(one_line_with(pages_refusal(path, count),
                         "pages.tif: a TIFF of 3 pages; only a single image is read"));
   // 16 bits, of which the brightest of all pages says how many are used.
-  write_tiff(path, {.bits = 16},
-             {bytes_of(std::vector<uint16_t>{256}), bytes_of(std::vector<uint16_t>{4095})});
-  CHECK(load_image(path, of_pages(2, 12)).pixels == std::vector<uint8_t>{16, 255});
+  write_tiff(path, {.width = 2, .bits = 16},
+             {bytes_of(std::vector<uint16_t>{256, 512}), bytes_of(std::vector<uint16_t>{4095, 255})});
+  CHECK(load_image(path, of_pages(2, 12)).pixels == std::vector<uint8_t>{16, 255, 32, 15});
   CHECK(largest_deep_sample(path, 65536, 2) == 4095);
   write_tiff(path, {.photometric = PHOTOMETRIC_MINISWHITE}, {"\x01", "\x02"});
   CHECK(load_image(path, of_pages(2)).pixels == std::vector<uint8_t>{254, 253});

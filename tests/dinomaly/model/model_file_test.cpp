@@ -153,7 +153,7 @@ TEST_CASE("a wrong value in a model's metadata is named with its file and its fi
   refuses("config", "bit_depth", 99, "its config: bit_depth: 99");
   refuses("config", "map_size", 0, "its config: map_size: 0");
   refuses("config", "std", {0, 1, 1}, "its config: std: 0");
-  refuses("config", "preset", "papr", "its config: unknown preset 'papr'");
+  refuses("config", "preset", "papr", "its config: preset: 'papr'");
   refuses("calibration", "area", "moon", "'area' of its calibration is \"moon\"");
   refuses("calibration", "method", "luck", "'method' of its calibration is \"luck\"");
   refuses("calibration", "overlap", 16, "'tile' 0, 'overlap' 16");
