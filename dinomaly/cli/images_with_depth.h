@@ -10,11 +10,13 @@
 #include <string>
 #include <vector>
 
+#include "dinomaly/base/file_version.h"
 #include "dinomaly/data/companions.h"
 
 namespace dinomaly {
 
-// How long --watch waits for a depth that comes later than its image, or for the image of a depth.
+// How long --watch waits for a depth that comes later than its image, or for the image of a depth. An image that comes
+// again under its name waits for a depth that is written again: the old one shows the part before.
 inline constexpr std::chrono::milliseconds depth_wait{10000};
 
 class ImagesWithDepth {
@@ -42,8 +44,17 @@ class ImagesWithDepth {
     std::filesystem::path file;
     Clock::time_point until;
   };
+  // An image that was given away, and its depth.
+  struct Given {
+    std::filesystem::path image;
+    FileVersion version, depth;
+  };
+  bool is_complete(const std::filesystem::path& file) const;
+  bool has_old_depth(const std::filesystem::path& image) const;
+  std::optional<Picture> give(const std::filesystem::path& file);
   std::chrono::milliseconds wait_;
   std::deque<Waiting> waiting_;
+  std::deque<Given> given_;  // the last ones that arrived
   std::map<CompanionKind, int64_t> counts_;
 };
 

@@ -5,7 +5,9 @@
 #include <system_error>
 
 #include "dinomaly/base/framework.h"
+#include "dinomaly/data/companions.h"
 #include "dinomaly/data/folders.h"
+#include "dinomaly/data/pairs.h"
 #include "tensor/error.h"
 
 namespace dinomaly {
@@ -24,11 +26,20 @@ std::string folder_name(const fs::path& root) {
   return whole.has_filename() ? whole.filename().string() : "images";
 }
 
+constexpr std::string_view depth_suffix = "_depth";
+
+// ID_depth.tiff is no image where there is an image ID: it is the depth of that.
+bool is_depth_of_another(const std::string& id, const std::map<std::string, fs::path>& images) {
+  return id.ends_with(depth_suffix) && images.contains(id.substr(0, id.size() - depth_suffix.size()));
+}
+
 void add_images(const std::string& category, const std::string& defect,
                 const std::map<std::string, fs::path>& images, std::vector<ListedSample>& rows) {
   for (const auto& [id, image] : images) {
+    if (is_depth_of_another(id, images)) continue;
     ListedSample row;
     row.sample = {.category = category, .defect = defect, .id = id, .image = image, .mask = {}};
+    if (images.contains(id + std::string(depth_suffix))) row.sample.depth = depth_of(image);
     row.sample.anomalous = defect != "good";
     row.train = !row.sample.anomalous;
     rows.push_back(std::move(row));
@@ -47,6 +58,14 @@ void add_masks(const fs::path& folder, const std::string& defect, std::vector<Sa
                 (folder / (sample.id + ".png")).string());
     sample.mask = mask->second;
   }
+}
+
+// All images have a depth, or none has.
+void check_depths(const std::vector<ListedSample>& rows) {
+  const auto has_none = [](const ListedSample& row) { return !row.sample.depth; };
+  const auto first = std::find_if(rows.begin(), rows.end(), has_none);
+  check_input(first == rows.end() || std::all_of(rows.begin(), rows.end(), has_none), "{}",
+              first == rows.end() ? "" : missing_depth(first->sample.image) + "; other images have one");
 }
 
 const std::set<std::string> defect_names{"anomalous", "anomaly", "bad", "defect", "defective",
@@ -81,6 +100,7 @@ Dataset read_image_folder(const fs::path& root, const std::vector<std::string>& 
     if (!good && !images.empty()) defects.insert(folder);
   }
   check_input(!rows.empty(), "{}: no images, and no known layout", root.string());
+  check_depths(rows);
   Dataset dataset{.root = root, .categories = assemble(std::move(rows), categories, root.string())};
   Category& category = dataset.categories.front();
   for (const std::string& defect : defects) {
@@ -88,6 +108,7 @@ Dataset read_image_folder(const fs::path& root, const std::vector<std::string>& 
       add_masks(entry_named(entry_named(root, masks), defect), defect, category.test, notes);
   }
   dataset.notes = std::move(notes);
+  note_depth_kinds(dataset);
   const int64_t held = hold_out_good(category);
   if (held > 0) {
     dataset.notes.push_back(

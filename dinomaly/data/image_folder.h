@@ -11,7 +11,7 @@ namespace dinomaly {
 
 // Normal images are in ROOT itself or in ROOT/good (or ok, normal, in any case). Every other folder of images
 // is a defect named after it. Masks, if any, are ROOT/ground_truth/DEFECT/ID.png or ID_mask.png (or under
-// ROOT/masks). The one category is named after the folder. If there are defects, every fifth good image is
+// ROOT/masks). ID_depth.tiff, .tif or .png beside ID.png is its depth; then all images must have one. The one category is named after the folder. If there are defects, every fifth good image is
 // held out for testing (hold_out_good). Throws InputError naming the folder if it has no normal images, if
 // only some images of a defect have masks, or if `categories` names another category.
 Dataset read_image_folder(const std::filesystem::path& root, const std::vector<std::string>& categories = {});

@@ -103,29 +103,6 @@ Category read_3d_category(const fs::path& folder, const std::string& name, Notes
   return category;
 }
 
-// Point clouds are prepared, depth maps are not: a few of one kind among the other would be judged unlike them.
-void note_depth_kinds(Dataset& dataset) {
-  std::vector<fs::path> clouds, maps;
-  for (const Category& category : dataset.categories) {
-    for (const std::vector<Sample>* part : {&category.train, &category.test}) {
-      for (const Sample& sample : *part)
-        (is_point_cloud(*sample.depth) ? clouds : maps).push_back(*sample.depth);
-    }
-  }
-  if (clouds.empty()) return;
-  dataset.notes.push_back("point clouds are prepared as they are read: of each only the object is left");
-  if (maps.empty()) return;
-  const bool few_maps = maps.size() <= clouds.size();
-  const std::vector<fs::path>& few = few_maps ? maps : clouds;
-  dataset.notes.push_back(
-      fmt::format("{} of {} depth files {}, unlike the others; a depth map is taken as it is, with its "
-                  "background; the first: {}",
-                  few.size(), clouds.size() + maps.size(),
-                  few.size() == 1 ? (few_maps ? "is a depth map" : "is a point cloud")
-                                  : (few_maps ? "are depth maps" : "are point clouds"),
-                  few.front().string()));
-}
-
 bool marks_anything(const fs::path& mask) {
   const std::unique_ptr<PixelRows> rows = open_pixels(mask);
   const PixelLayout& layout = rows->layout();
@@ -279,6 +256,29 @@ PairMember pair_member(const fs::path& image) {
   fs::path object;
   for (const fs::path& part : parts) object /= part;
   return {object, infrared};
+}
+
+void note_depth_kinds(Dataset& dataset) {
+  std::vector<fs::path> clouds, maps;
+  for (const Category& category : dataset.categories) {
+    for (const std::vector<Sample>* part : {&category.train, &category.test}) {
+      for (const Sample& sample : *part) {
+        if (sample.depth) (is_point_cloud(*sample.depth) ? clouds : maps).push_back(*sample.depth);
+      }
+    }
+  }
+  if (clouds.empty()) return;
+  dataset.notes.push_back("point clouds are prepared as they are read: of each only the object is left");
+  if (maps.empty()) return;
+  const bool few_maps = maps.size() <= clouds.size();
+  const std::vector<fs::path>& few = few_maps ? maps : clouds;
+  dataset.notes.push_back(
+      fmt::format("{} of {} depth files {}, unlike the others; a depth map is taken as it is, with its "
+                  "background; the first: {}",
+                  few.size(), clouds.size() + maps.size(),
+                  few.size() == 1 ? (few_maps ? "is a depth map" : "is a point cloud")
+                                  : (few_maps ? "are depth maps" : "are point clouds"),
+                  few.front().string()));
 }
 
 Dataset read_mvtec_3d(const fs::path& root, const std::vector<std::string>& categories) {

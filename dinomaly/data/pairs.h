@@ -12,6 +12,10 @@ namespace dinomaly {
 // `root` may also be a single category. All throw InputError naming a file whose partner is missing, and as the
 // readers of other layouts do.
 
+// Adds a note where point clouds are among the depth files, and one more where depth maps are, too: clouds are prepared,
+// maps are not, so a few of one kind among the other would be judged unlike them.
+void note_depth_kinds(Dataset& dataset);
+
 // MVTec 3D-AD (Bergmann et al., VISAPP 2022): ROOT/CATEGORY/train/good/rgb/ID.png with .../xyz/ID.tiff beside it;
 // test/DEFECT/{rgb,xyz,gt}. Point clouds are prepared as they are read (prepare_scene()). Where there is a folder z
 // (the authors' script writes it: one float a pixel, all of that done) it is read instead of xyz, as it is. The part

@@ -2,7 +2,6 @@
 
 #include <poll.h>
 #include <sys/inotify.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -134,13 +133,6 @@ void FolderWatch::read_events(const Warn& warn) {
   }
 }
 
-FolderWatch::Content FolderWatch::content_of(const std::filesystem::path& path) {
-  struct stat found {};
-  if (stat(path.c_str(), &found) != 0) return {path};
-  return {path, found.st_ino, found.st_size,
-          found.st_mtim.tv_sec * int64_t{1000000000} + found.st_mtim.tv_nsec};
-}
-
 void FolderWatch::add_other(const std::filesystem::path& path, const Warn& warn) {
   ++other_count_;
   if (first_others_.size() < most_named) first_others_.push_back(path);
@@ -163,8 +155,9 @@ std::optional<std::filesystem::path> FolderWatch::take_due(const Warn& warn) {
     }
     const std::filesystem::path path = arrival->path;
     arrivals_.erase(arrival);
-    const Content content = content_of(path);
-    const bool known = content.inode != 0 && std::find(taken_.begin(), taken_.end(), content) != taken_.end();
+    const Content content{path, file_version(path)};
+    const bool known =
+        content.version.inode != 0 && std::find(taken_.begin(), taken_.end(), content) != taken_.end();
     std::error_code ignored;
     if (known || (!named_so && !std::filesystem::is_regular_file(path, ignored))) return take_due(warn);
     const bool other = kind_of(path) == FileKind::other;
@@ -193,7 +186,7 @@ std::vector<std::filesystem::path> FolderWatch::take_unfinished(const Warn& warn
   std::vector<std::filesystem::path> unfinished;
   for (const Arrival& arrival : arrivals_) {
     std::error_code ignored;
-    const Content content = content_of(arrival.path);
+    const Content content{arrival.path, file_version(arrival.path)};
     const bool known = std::find(taken_.begin(), taken_.end(), content) != taken_.end();
     if (known || !std::filesystem::is_regular_file(arrival.path, ignored)) continue;
     const FileKind kind = kind_of(arrival.path);

@@ -14,6 +14,8 @@
 #include <string>
 #include <vector>
 
+#include "dinomaly/base/file_version.h"
+
 struct inotify_event;
 
 namespace dinomaly {
@@ -56,14 +58,12 @@ class FolderWatch {
     int attempts = 0;
     Clock::time_point due;
   };
-  // Which content of a file: a program that renames a file before it closes it makes two events of one image.
+  // A program that renames a file before it closes it makes two events of one image.
   struct Content {
     std::filesystem::path path;
-    uint64_t inode = 0;
-    int64_t size = 0, modified = 0;  // bytes; nanoseconds
+    FileVersion version;
     bool operator==(const Content&) const = default;
   };
-  static Content content_of(const std::filesystem::path& path);
   // Empty, or why the folder cannot be watched. `report`: images that are in it have arrived.
   std::string watch(const std::filesystem::path& folder, bool report, const Warn& warn);
   void forget(const std::filesystem::path& folder);

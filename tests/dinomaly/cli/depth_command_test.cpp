@@ -2,6 +2,7 @@
 #include <thread>
 
 #include "dinomaly/cli/image_source.h"
+#include "dinomaly/cli/images_with_depth.h"
 #include "tests/dinomaly/cli/child_program.h"
 #include "tests/dinomaly/cli/train_command.h"
 #include "tests/dinomaly/drawn_scene.h"
@@ -159,6 +160,37 @@ TEST_CASE("watch with depth: an image waits for its depth, a depth for its image
   CHECK(source.companions() == "3 depth files");
   REQUIRE(source.waiting().size() == 1);
   CHECK(source.waiting()[0] == in / "waits.png");
+}
+
+TEST_CASE("watch with depth: an image that comes again is not judged with the depth of the one before") {
+  const TemporaryFolder folder;
+  const fs::path image = folder / "part.png", depth = folder / "part_depth.png";
+  ImagesWithDepth images(std::chrono::milliseconds(200));
+  write_file(image, encode_png(Image(2, 2, 3)));
+  write_file(depth, encode_png(Image(2, 2, 1)));
+  const auto first = images.arrive(image);
+  REQUIRE(first);
+  CHECK(first->fault.empty());
+  CHECK(images.arrive(image));  // the same file, reported twice
+  write_file(image, encode_png(Image(3, 2, 3)));
+  CHECK_FALSE(images.arrive(image));
+  CHECK(images.waiting().size() == 1);
+  CHECK_FALSE(images.due());
+  write_file(depth, encode_png(Image(3, 2, 1)));
+  const auto second = images.due();
+  REQUIRE(second);
+  CHECK(second->fault.empty());
+  // The depth first: then there is nothing to wait for.
+  write_file(depth, encode_png(Image(4, 2, 1)));
+  CHECK_FALSE(images.arrive(depth));
+  write_file(image, encode_png(Image(4, 2, 3)));
+  CHECK(images.arrive(image));
+  write_file(image, encode_png(Image(5, 2, 3)));
+  CHECK_FALSE(images.arrive(image));
+  std::this_thread::sleep_for(std::chrono::milliseconds(250));
+  const auto late = images.due();
+  REQUIRE(late);
+  CHECK(one_line_with(late->fault, "part.png: its depth is that of the image before: "));
 }
 
 TEST_CASE("predict --watch --move-to with depth: nothing is left, and nothing is missed that was moved") {

@@ -114,6 +114,9 @@ TEST_CASE("companions: they move with their image, under one new name, all or no
   files.add({"set/z/8.tiff"});  // it would be the last but one
   CHECK_FALSE(input_error([&] { move("set/rgb/8.png", "done/other/rgb/8.png"); }).empty());
   CHECK((files.has("set/rgb/8.png") && files.has("set/xyz/8.tiff") && files.has("set/z/8.tiff")));
+  files.add({"done/third/rgb"});  // now the image's folder, when its depth has moved already
+  CHECK(one_line_with(input_error([&] { move("set/rgb/8.png", "done/third/rgb/8.png"); }), "done/third/rgb"));
+  CHECK((files.has("set/rgb/8.png") && files.has("set/xyz/8.tiff") && files.has("set/z/8.tiff")));
 }
 
 }  // namespace dinomaly

@@ -253,6 +253,22 @@ TEST_CASE("layout: plain folders") {
     tree.add({"rust/b.png"});
     CHECK(one_line_with(tree.error(), "rust/b.png: its mask"));
   }
+  SUBCASE("depth beside the images") {
+    tree.add({"0.png", "0_depth.tiff", "1.png", "1_depth.png", "rust/a.png", "rust/a_depth.tif"});
+    const Category category = read_dataset(tree.root).categories.at(0);
+    CHECK(summary(category.train) == "good/0 good/1");
+    CHECK(summary(category.test) == "rust/a");
+    CHECK(category.train.at(1).depth == tree.root / "1_depth.png");
+    CHECK(category.test.at(0).depth == tree.root / "rust/a_depth.tif");
+    tree.add({"2.png"});
+    CHECK(one_line_with(tree.error(), "2.png: its depth is missing"));
+  }
+  SUBCASE("a name like that of a depth, of no image") {
+    tree.add({"0.png", "1_depth.png"});
+    const Category category = read_dataset(tree.root).categories.at(0);
+    CHECK(summary(category.train) == "good/0 good/1_depth");
+    CHECK_FALSE(category.train.at(1).depth);
+  }
   SUBCASE("nothing") {
     CHECK(one_line_with(tree.error(), "no such folder"));
     fs::create_directories(tree.root);
