@@ -72,7 +72,9 @@ Variable layer_norm(const Variable& x, const Variable& weight, const Variable& b
 // softmax.cpp: over the last axis.
 Variable softmax(const Variable& x);
 Variable log_softmax(const Variable& x);
-// cross_entropy.cpp: mean over rows of -log softmax(logits)[label]; logits (N, C), labels (N) i64 in [0, C).
+// cross_entropy.cpp: mean over rows of -log softmax(logits)[label]; logits (N, C), labels (N) i64 in [0, C). Rows whose
+// label is ignored_label (torch's ignore_index) do not count.
+inline constexpr int64_t ignored_label = -100;
 Variable cross_entropy(const Variable& logits, const Tensor& labels);
 
 // rope.cpp: rotary position embedding of x (B, H, N, d). The cosines and sines (P, d/2) of the angles belong to the

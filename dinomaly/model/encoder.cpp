@@ -103,9 +103,10 @@ RopeTables Encoder::rope_tables(int64_t rows, int64_t columns) const {
 }
 
 // Tokens [CLS, registers, patches]; a table's positions are added before the registers are inserted.
-Variable Encoder::embed(const Variable& images) const {
+Variable Encoder::embed(const Variable& images, const HiddenPatches& hidden) const {
   const int64_t batch = images.size(0);
   Variable patches = patch_embed_(images);
+  if (hidden.places.defined()) patches = where(hidden.places.unsqueeze(2), hidden.token, patches);
   if (!config_.rotary) {
     patches = patches + position_table(images.size(2) / config_.patch, images.size(3) / config_.patch);
   }
@@ -119,8 +120,9 @@ Variable Encoder::embed(const Variable& images) const {
 }
 
 void Encoder::features(const Variable& images, const std::vector<int64_t>& targets,
-                       const std::function<void(size_t, const Variable&)>& sink) const {
-  Variable x = embed(images);
+                       const std::function<void(size_t, const Variable&)>& sink,
+                       const HiddenPatches& hidden) const {
+  Variable x = embed(images, hidden);
   const RopeTables tables = rope_tables(images.size(2) / config_.patch, images.size(3) / config_.patch);
   size_t next = 0;
   for (int64_t i = 0; next < targets.size(); ++i) {

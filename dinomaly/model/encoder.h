@@ -30,6 +30,12 @@ class EncoderBlock : public Module {
   LayerScale* ls2_ = nullptr;
 };
 
+// Patches that an encoder is not shown: `token` (D) stands in their place, as masked image modelling wants it.
+struct HiddenPatches {
+  Tensor places;  // (B, P) u8: 1 where a patch is hidden; undefined: none is
+  Variable token;
+};
+
 class Encoder : public Module {
  public:
   // `preset` chooses how the position table is interpolated. Rotary positions need heads of a width that 4 divides.
@@ -41,10 +47,11 @@ class Encoder : public Module {
   // (B, T, D) of block targets[i], T = 1 + registers + H/patch * W/patch, in order; blocks after the last
   // one are not run.
   void features(const Variable& images, const std::vector<int64_t>& targets,
-                const std::function<void(size_t, const Variable&)>& sink) const;
+                const std::function<void(size_t, const Variable&)>& sink,
+                const HiddenPatches& hidden = {}) const;
 
  private:
-  Variable embed(const Variable& images) const;
+  Variable embed(const Variable& images, const HiddenPatches& hidden) const;
   Variable position_table(int64_t rows, int64_t columns) const;
   RopeTables rope_tables(int64_t rows, int64_t columns) const;
 

@@ -185,6 +185,7 @@ case("softmax.large", [(3, 5)], lambda x: torch.softmax(x, -1), 100, 102)
 case("log_softmax", [(2, 3, 7)], lambda x: torch.log_softmax(x, -1))
 case("log_softmax.large", [(3, 5)], lambda x: torch.log_softmax(x, -1), 100, 102)
 case("cross_entropy", [(5, 7)], lambda x: F.cross_entropy(x, 3 * torch.arange(5) % 7))
+case("cross_entropy.ignoring", [(5, 7)], lambda x: F.cross_entropy(x, torch.tensor([0, -100, 2, -100, 4])))
 
 # --- attention_test.cpp, linear_attention_test.cpp
 case("attention", [(2, 2, 5, 7), (2, 2, 4, 7), (2, 2, 4, 7)], lambda q, k, v: attention(q, k, v, 0.3))
