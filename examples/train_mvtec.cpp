@@ -20,6 +20,7 @@
 #include "dinomaly/report/results.h"
 #include "dinomaly/training/draws.h"
 #include "dinomaly/training/fit_to_data.h"
+#include "dinomaly/training/fit_whitening.h"
 #include "dinomaly/training/sampler.h"
 #include "dinomaly/training/train_inputs.h"
 #include "dinomaly/training/trainer.h"
@@ -88,6 +89,10 @@ static std::optional<TrainOptions> parse(int argc, char** argv) {
                  "1 to 16 channels of the images (default: the encoder's)");
   app.add_option("--mean", texts.mean, "r,g,b,... the images are normalised by (ImageNet's)");
   app.add_option("--std", texts.std, "r,g,b,... (ImageNet's)");
+  app.add_option("--feature-whitening", options.config.feature_whitening,
+                 "rank of the whitening of the target features, for weak encoders (none)");
+  app.add_option("--whitening-shrinkage", options.config.whitening_shrinkage,
+                 "added to each eigenvalue, a share of their mean (0.01)");
   app.add_option("--iterations", options.config.iterations,
                  "training steps (10000; anomalib 5000; dinomaly2 by the data)");
   app.add_option("--batch", options.config.batch, "images per step (16)");
@@ -114,6 +119,7 @@ static int run(TrainOptions options) {
   FeatureStore features(*model, training_samples(dataset), options.config.batch,
                         {.augment = options.shots > 0});
   const Stopwatch train_watch;
+  fit_whitening(*model, features);  // where asked for
   train(*model, features, options.out / "log.csv");
   model->set_requires_grad(false);  // judged as by a program that loads it: weights that stay are packed
   RunSeconds seconds{.features = features.seconds(), .train = train_watch.seconds() - features.seconds()};

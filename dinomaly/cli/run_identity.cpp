@@ -29,7 +29,8 @@ void check_same_run(const json& identity, const Checkpoint& saved) {
   check_input(then.is_object() && then.contains("config") && then["config"].is_object(),
               "{}: not the checkpoint of a training run", saved.path.string());
   const json options_then = with_old_options(then["config"]);
-  for (const auto& [name, value] : identity["config"].items()) {
+  const json options = with_old_options(identity["config"]);
+  for (const auto& [name, value] : options.items()) {
     const json other = options_then.value(name, json());
     const bool longer = name == "iterations" && other.is_number_integer() && other < value;
     check_input(longer || other == value,

@@ -101,6 +101,12 @@ void TrainFlags::add_model_flags(CLI::App& app) {
     if (depth->count() > 0) chosen.bit_depth = pixels.bit_depth, options.given["bit_depth"] = GivenBy::flag;
     if (as_stored->count() > 0) options.config.image.pixels.exif_orientation = false;
   });
+  add_config(
+      app, "--feature-whitening", &Config::feature_whitening,
+      "rank, from 1 to the encoder's width: features are whitened, by those of the training images. For "
+      "encoders that are weak (random, trained on little) (default: none)");
+  add_config(app, "--whitening-shrinkage", &Config::whitening_shrinkage,
+             "with --feature-whitening: added to each eigenvalue, as a share of their mean (0.01)");
   add_config(app, "--iterations", &Config::iterations,
              "training steps (10000; anomalib 5000; dinomaly2 40000, of several views 100000, of RGB and "
              "infrared 20000)");

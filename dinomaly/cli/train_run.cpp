@@ -12,6 +12,7 @@
 #include "dinomaly/cli/run_identity.h"
 #include "dinomaly/cli/stop_signal.h"
 #include "dinomaly/report/table.h"
+#include "dinomaly/training/fit_whitening.h"
 #include "tensor/backend.h"
 #include "tensor/io/safetensors.h"
 
@@ -90,6 +91,7 @@ void TrainRun::start() {
   } else {
     if (options_.resume) fmt::print("no checkpoint in {}; starting at iteration 0\n", out_.string());
     checkpoints_.clear();
+    fit_whitening(*model_, features_);  // a checkpoint has it
   }
   earlier_.reset();
 }

@@ -155,6 +155,13 @@ void Config::complete(int64_t encoder_depth, int64_t patch, int64_t channels) {
               decoder_groups.size());
   check_input(!remove_class_token || recentering != Recentering::anomalib,
               "recentering anomalib needs the class token: it cannot be combined with remove_class_token");
+  check_option(!feature_whitening || *feature_whitening > 0, "feature_whitening",
+               "rank {} is not positive; leave the option out for no whitening",
+               feature_whitening.value_or(0));
+  check_option(whitening_shrinkage > 0 && whitening_shrinkage <= 1000, "whitening_shrinkage",
+               "{} is not in (0, 1000]", whitening_shrinkage);
+  check_option(feature_whitening || whitening_shrinkage == Config().whitening_shrinkage,
+               "whitening_shrinkage", "there is no feature_whitening to be shrunk");
   check_input(bottleneck_width >= 0 && bottleneck_width <= 65536, "bottleneck_width: {} is not in [0, 65536]",
               bottleneck_width);
   check_input(dropout >= 0 && dropout < 1, "dropout: {} is not in [0, 1)", dropout);

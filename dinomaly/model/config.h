@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,9 @@ struct Config {
   bool remove_class_token = false;  // drop CLS and registers before the bottleneck
   // dinomaly2: dinomaly2. Its older name in JSON: context_recentering, true or false.
   Recentering recentering = Recentering::none;
+  // For weak encoders (whitening.h): the rank of the features' whitening; none: they are left as they are.
+  std::optional<int64_t> feature_whitening;
+  double whitening_shrinkage = 0.01;  // added to each eigenvalue, a share of their mean
 
   // Bottleneck and decoder.
   double dropout = 0.2;          // 0.4 for multi-class Real-IAD; dinomaly2: 0.4, of RGB and infrared 0.2
@@ -94,7 +98,7 @@ struct Config {
   // depth, patch size and number of input channels.
   void complete(int64_t encoder_depth, int64_t patch, int64_t channels = 3);
 
-  // All fields under their names. update_from_json() changes only the named fields; it also knows the older
+  // All fields under their names, but for those of a whitening that there is not. update_from_json() changes only the named fields; it also knows the older
   // context_recentering. Throws InputError naming `source` for unknown names, wrong types and a preset other than
   // this one.
   nlohmann::json to_json() const;

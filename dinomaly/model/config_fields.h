@@ -11,6 +11,8 @@ void for_each_field(ConfigType& c, Visitor visit) {
   visit("target_blocks", c.target_blocks);
   visit("remove_class_token", c.remove_class_token);
   visit("recentering", c.recentering);
+  visit("feature_whitening", c.feature_whitening);
+  visit("whitening_shrinkage", c.whitening_shrinkage);
   visit("dropout", c.dropout);
   visit("bottleneck_width", c.bottleneck_width);
   visit("bottleneck_bias", c.bottleneck_bias);

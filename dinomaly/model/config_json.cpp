@@ -33,6 +33,10 @@ void assign(const json& value, uint64_t& field, const std::string& source, const
           name, "a non-negative integer");
   field = value.get<uint64_t>();
 }
+void assign(const json& value, std::optional<int64_t>& field, const std::string& source, const char* name) {
+  field.reset();
+  if (!value.is_null()) assign(value, field.emplace(), source, name);
+}
 void assign(const json& value, Recentering& field, const std::string& source, const char* name) {
   for (const Recentering one : {Recentering::none, Recentering::anomalib, Recentering::dinomaly2}) {
     if (value == name_of(one)) {
@@ -58,6 +62,7 @@ void assign(const json& value, std::vector<Element>& field, const std::string& s
   for (const json& element : value) assign(element, field.emplace_back(), source, name);
 }
 
+json json_of(const std::optional<int64_t>& field) { return field ? json(*field) : json(nullptr); }
 json json_of(Recentering field) { return name_of(field); }
 template <class Field>
 json json_of(const Field& field) {
@@ -93,6 +98,8 @@ json with_old_options(json values) {
                         {"amsgrad", paper.amsgrad},
                         {"skip_not_finite", paper.skip_not_finite},
                         {"with_depth", paper.with_depth},
+                        {"feature_whitening", nullptr},
+                        {"whitening_shrinkage", paper.whitening_shrinkage},
                         {"channels", 3}};
   for (const auto& [name, value] : missing.items()) {
     if (!values.contains(name)) values[name] = value;
@@ -103,6 +110,10 @@ json with_old_options(json values) {
 json Config::to_json() const {
   json result = {{"preset", name_of(preset)}};
   for_each_field(*this, [&](const char* name, const auto& field) { result[name] = json_of(field); });
+  if (!feature_whitening) {  // files of models without it are what they were before there was any
+    result.erase("feature_whitening");
+    result.erase("whitening_shrinkage");
+  }
   return result;
 }
 

@@ -13,6 +13,7 @@
 #include "dinomaly/base/framework.h"
 #include "dinomaly/base/json_text.h"
 #include "dinomaly/base/sha256.h"
+#include "dinomaly/model/whitening.h"
 #include "dinomaly/weights/encoder_choice.h"
 #include "dinomaly/weights/key_report.h"
 #include "tensor/io/printable.h"
@@ -57,7 +58,7 @@ void split(const WeightsFile& file, const std::string& prefix, DetectorWeights& 
     const std::string own = name.substr(prefix.size());
     if (own.starts_with("encoder."))
       result.encoder[own.substr(std::string_view("encoder.").size())] = tensor;
-    else if (own.starts_with("bottleneck.") || own.starts_with("decoder."))
+    else if (own.starts_with("bottleneck.") || own.starts_with("decoder.") || own.starts_with("whitening."))
       result.trained[own] = tensor;
     else if (own != "gaussian_blur.kernel")  // anomalib's, computed from the options here
       result.extra.push_back(name);
@@ -65,7 +66,7 @@ void split(const WeightsFile& file, const std::string& prefix, DetectorWeights& 
   for (const auto& [name, what] : file.skipped) {
     if (!name.starts_with(prefix)) continue;
     const std::string own = name.substr(prefix.size());
-    if (own.starts_with("bottleneck.") || own.starts_with("decoder."))
+    if (own.starts_with("bottleneck.") || own.starts_with("decoder.") || own.starts_with("whitening."))
       check_readable(file.skipped, name, file.source());
     if (own.starts_with("encoder."))
       result.skipped_encoder[own.substr(std::string_view("encoder.").size())] = what;
@@ -223,6 +224,11 @@ void check_trained(const DetectorWeights& weights, int64_t width, const std::str
     add_norm(prefix + "norm2");
     add_linear(prefix + "mlp.fc1", width, 4 * width, config.decoder_mlp_bias);
     add_linear(prefix + "mlp.fc2", 4 * width, width, config.decoder_mlp_bias);
+  }
+  for (size_t part = 0; config.feature_whitening && part <= config.encoder_groups.size(); ++part) {
+    const std::string name = "whitening." + FeatureWhitening::name_of(part);
+    expected.emplace_back(name + ".mean", Shape{width});
+    expected.emplace_back(name + ".matrix", Shape{width, width});
   }
   check_tensors(weights.trained, expected, source,
                 fmt::format("not a whole Dinomaly ({} preset) for an encoder of width {}",

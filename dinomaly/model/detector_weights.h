@@ -30,7 +30,7 @@ struct DetectorWeights {
   int64_t heads = 0;                                   // 0: the file does not say
   std::map<std::string, Tensor> encoder;               // under the file's names; empty: saved without
   std::map<std::string, std::string> skipped_encoder;  // those that could not be read (WeightsFile::skipped)
-  std::map<std::string, Tensor> trained;               // bottleneck.*, decoder.N.*
+  std::map<std::string, Tensor> trained;               // bottleneck.*, decoder.N.*, whitening.*
   std::vector<std::string> extra;                      // tensors of neither
 };
 

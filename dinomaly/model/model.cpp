@@ -14,6 +14,9 @@ namespace {
 
 Config completed(Config config, const EncoderConfig& encoder) {
   config.complete(encoder.depth, encoder.patch, encoder.channels);
+  check_input(config.feature_whitening.value_or(0) <= encoder.width,
+              "feature_whitening: rank {} is larger than the encoder's width {}",
+              config.feature_whitening.value_or(0), encoder.width);
   return config;
 }
 
@@ -104,6 +107,8 @@ Dinomaly::Dinomaly(const EncoderConfig& encoder, Config config, Start start)
     decoder_.push_back(
         &add<DecoderBlock>(fmt::format("decoder.{}", i), encoder.width, encoder.heads, config_));
   }
+  if (config_.feature_whitening)
+    whitening_ = &add<FeatureWhitening>("whitening", encoder.width, config_.encoder_groups.size());
   if (start == Start::loaded) return;
   Generator generator(config_.seed);
   for (const Variable& parameter : trained_parameters()) {  // biases and norms keep their 0 and 1
@@ -124,7 +129,18 @@ std::vector<Variable> Dinomaly::trained_parameters() const {
   return parameters;
 }
 
-Features Dinomaly::encode(const Tensor& images) const {
+Features Dinomaly::encode(const Tensor& images) const { return whitened(encode_raw(images)); }
+
+// Comes last, so that bottleneck and cosine see white features whatever a preset does to those of the encoder.
+Features Dinomaly::whitened(Features features) const {
+  if (whitening_ == nullptr) return features;
+  features.bottleneck_input = (*whitening_)(0, features.bottleneck_input);
+  for (size_t g = 0; g < features.encoded.size(); ++g)
+    features.encoded[g] = (*whitening_)(1 + g, features.encoded[g]);
+  return features;
+}
+
+Features Dinomaly::encode_raw(const Tensor& images) const {
   NoGrad no_recording;
   const Variable anchor = encoder_.parameters().front();
   check_images(config_, images);

@@ -17,6 +17,7 @@
 #include "dinomaly/base/framework.h"
 #include "dinomaly/model/config.h"
 #include "dinomaly/model/encoder.h"
+#include "dinomaly/model/whitening.h"
 #include "nn/transformer.h"
 
 namespace dinomaly {
@@ -67,7 +68,8 @@ class DecoderBlock : public Module {
   Mlp& mlp_;
 };
 
-// Parameter names are the authors': encoder.*, bottleneck.0.fc1.* (or 0.0.*), decoder.N.*.
+// Parameter names are the authors': encoder.*, bottleneck.0.fc1.* (or 0.0.*), decoder.N.*. With feature whitening
+// there are whitening.input.* and whitening.G.*, too.
 class Dinomaly : public Module {
  public:
   enum class Start { drawn, loaded };
@@ -78,7 +80,10 @@ class Dinomaly : public Module {
   const Config& config() const { return config_; }
   Encoder& encoder() { return encoder_; }
   const Encoder& encoder() const { return encoder_; }
-  // Everything but the encoder.
+  // Null without Config::feature_whitening.
+  FeatureWhitening* whitening() { return whitening_; }
+  const FeatureWhitening* whitening() const { return whitening_; }
+  // Everything but the encoder and the whitening.
   std::vector<Variable> trained_parameters() const;
   std::vector<std::pair<std::string, Variable>> named_trained_parameters() const;
 
@@ -86,6 +91,9 @@ class Dinomaly : public Module {
   // (B, 6, H, W), images and depth pictures; each target feature is then the mean of both. Never recorded. Throws
   // InputError for images of other channels, without depth where the config says with_depth, and the other way round.
   Features encode(const Tensor& images) const;
+  // The two halves of encode(): the features as they come from the encoder, and the same whitened.
+  Features encode_raw(const Tensor& images) const;
+  Features whitened(Features features) const;
   // Bottleneck and decoder; in training mode dropout draws from `generator`.
   Reconstruction reconstruct(const Features& features, Generator& generator) const;
   // For inference: no dropout, whatever the mode.
@@ -96,6 +104,7 @@ class Dinomaly : public Module {
 
   Config config_;
   Encoder& encoder_;
+  FeatureWhitening* whitening_ = nullptr;
   Bottleneck& bottleneck_;
   std::vector<DecoderBlock*> decoder_;
 };

@@ -135,11 +135,11 @@ void FeatureStore::encode_next() {
   // may round a row differently when it has other neighbours: a CPU takes each image by itself, at 4
   // percent more time (ViT-S, against 16 at a time); a GPU takes batches of one size.
   if (device_.is_cpu()) {
-    for (size_t i = 0; i < count; ++i) keep({indices[i]}, model_.encode(images[i].inputs));
+    for (size_t i = 0; i < count; ++i) keep({indices[i]}, model_.encode_raw(images[i].inputs));
   } else {
     std::vector<Tensor> filled(static_cast<size_t>(batch_), images[0].inputs);
     for (size_t i = 0; i < count; ++i) filled[i] = images[i].inputs;
-    keep(indices, model_.encode(cat(filled, 0)));
+    keep(indices, model_.encode_raw(cat(filled, 0)));
   }
   if (is_complete()) finish();
   seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -191,9 +191,13 @@ void FeatureStore::complete() {
 }
 
 Features FeatureStore::gather(const std::vector<int64_t>& indices, int64_t iteration) {
+  return model_.whitened(gather_raw(indices, iteration));
+}
+
+Features FeatureStore::gather_raw(const std::vector<int64_t>& indices, int64_t iteration) {
   if (augmented_) {
     const auto start = std::chrono::steady_clock::now();
-    Features features = model_.encode(augmented_->batch(indices, iteration));
+    Features features = model_.encode_raw(augmented_->batch(indices, iteration));
     check_features(indices, features, "a number inside of it overflowed");
     seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     return features;

@@ -48,6 +48,8 @@ class FeatureStore {
   // cache's file they are from), or a folder whose disk is full. Images that are augmented are varied as in
   // `iteration` of training: its own way each, the same whenever it is asked for.
   Features gather(const std::vector<int64_t>& indices, int64_t iteration = 0);
+  // The same of Dinomaly::encode_raw(). That is what is kept, so that a cache serves models with any whitening.
+  Features gather_raw(const std::vector<int64_t>& indices, int64_t iteration = 0);
   // Encodes whatever is not yet, and keeps it for later runs where there is a cache.
   void complete();
 

@@ -174,6 +174,9 @@ void check_options(const TrainOptions& options) {
     check_input(!options.feature_cache && options.feature_dtype == "model",
                 "--feature-cache and --feature-dtype are for features that are kept; with --shots none are");
   }
+  check_input(!options.config.feature_whitening || options.feature_dtype == "model",
+              "--feature-dtype: whitening enlarges what rounding changes; with --feature-whitening features "
+              "are kept as 'model' only");
   check_input(options.keep_best.empty() || options.eval_every > 0, "--keep-best: needs --eval-every");
   check_input(options.calibrate == "good" || options.calibrate == "f1" || options.calibrate == "none",
               "--calibrate: '{}' is not one of good, f1, none", options.calibrate);

@@ -13,7 +13,26 @@ namespace dinomaly {
 
 namespace {
 
-const std::string model_prefix = "model.", optimizer_prefix = "optimizer.";
+const std::string model_prefix = "model.", optimizer_prefix = "optimizer.",
+                  whitening_prefix = "model.whitening.";
+
+// It was found from the features, and a run that goes on shall not need them all again.
+NamedTensors whitening_state(const Dinomaly& model) {
+  NamedTensors result;
+  if (model.whitening() == nullptr) return result;
+  for (const auto& [name, tensor] : model.whitening()->state_dict())
+    result.emplace_back(whitening_prefix + name, tensor);
+  return result;
+}
+
+void load_whitening(Dinomaly& model, const std::map<std::string, Tensor>& state, const std::string& source) {
+  if (model.whitening() == nullptr) return;
+  std::map<std::string, Tensor> own;
+  for (const auto& [name, tensor] : state) {
+    if (name.starts_with(whitening_prefix)) own[name.substr(whitening_prefix.size())] = tensor.clone();
+  }
+  model.whitening()->load_state_dict(own, source);
+}
 
 // A tensor of the state, checked.
 const Tensor& entry(const std::map<std::string, Tensor>& state, const std::string& name, const Shape& shape,
@@ -108,6 +127,7 @@ NamedTensors Trainer::state() {
   for (const auto& [name, parameter] : model_.named_trained_parameters()) {
     result.emplace_back(model_prefix + name, parameter.value());
   }
+  for (const auto& [name, tensor] : whitening_state(model_)) result.emplace_back(name, tensor);
   for (const auto& [name, tensor] : optimizer_.state()) result.emplace_back(optimizer_prefix + name, tensor);
   return result;
 }
@@ -119,6 +139,8 @@ void Trainer::load_state(const std::map<std::string, Tensor>& state, const std::
   for (const auto& [name, parameter] : model_.named_trained_parameters()) {
     entry(state, model_prefix + name, parameter.shape(), parameter.dtype(), source);
   }
+  for (const auto& [name, tensor] : whitening_state(model_))
+    entry(state, name, tensor.shape(), tensor.dtype(), source);
   std::map<std::string, Tensor> of_optimizer;
   for (const auto& [name, tensor] : state) {
     if (name.starts_with(optimizer_prefix)) of_optimizer[name.substr(optimizer_prefix.size())] = tensor;
@@ -128,6 +150,7 @@ void Trainer::load_state(const std::map<std::string, Tensor>& state, const std::
   for (const auto& [name, parameter] : model_.named_trained_parameters()) {
     parameter.value().copy_from(state.at(model_prefix + name));
   }
+  load_whitening(model_, state, source);
   dropout_ = Generator(dropout_.seed(), static_cast<uint64_t>(counters[3]));
   iteration_ = counters[0];
   last_batch_.clear();

@@ -3,9 +3,11 @@
 
 #include <cmath>
 #include <functional>
+#include <optional>
 
 #include "dinomaly/data/mvtec.h"
 #include "dinomaly/synthetic/procedural.h"
+#include "dinomaly/training/fit_whitening.h"
 #include "dinomaly/training/trainer.h"
 #include "tensor/kernels.h"
 #include "tensor/ops.h"
@@ -21,7 +23,7 @@ struct Training {
   std::unique_ptr<Dinomaly> model;
   std::unique_ptr<FeatureStore> features;
 
-  Training(Dtype dtype, Device device) {
+  Training(Dtype dtype, Device device, std::optional<int64_t> whitening = {}) {
     const TemporaryFolder folder;
     ProceduralOptions options;
     options.size = 64, options.train = 8, options.good = 1, options.per_defect = 1;
@@ -33,6 +35,7 @@ struct Training {
     config.decoder_depth = 2, config.decoder_groups = {{0}, {1}};
     config.target_blocks = {0, 1, 2, 3}, config.encoder_groups = {{0, 1}, {2, 3}};
     config.dropout = 0.3, config.seed = 5;
+    config.feature_whitening = whitening;
     const EncoderWeights encoder = tiny_encoder();
     model = std::make_unique<Dinomaly>(encoder.config, config);
     load_encoder_weights(model->encoder(), encoder, "random encoder");
@@ -41,6 +44,7 @@ struct Training {
     const Dataset data = read_mvtec(folder / "data", {});
     features = std::make_unique<FeatureStore>(*model, training_samples(data), 4);
     features->complete();  // the images go with the folder
+    fit_whitening(*model, *features);
   }
 };
 
@@ -81,9 +85,12 @@ void check_same_state(Trainer& a, Trainer& b) {
 
 TEST_CASE("training on CUDA gives the CPU's losses and norms") {
   if (!has_cuda("training against the CPU")) return;
-  Training cpu(Dtype::f32, Device::cpu()), cuda(Dtype::f32, Device::cuda());
-  Trainer on_cpu(*cpu.model, *cpu.features), on_cuda(*cuda.model, *cuda.features);
-  check_same_steps(train(on_cuda, 8), train(on_cpu, 8), 1e-4);
+  for (const std::optional<int64_t> whitening : {std::optional<int64_t>(), std::optional<int64_t>(7)}) {
+    CAPTURE(whitening.value_or(0));
+    Training cpu(Dtype::f32, Device::cpu(), whitening), cuda(Dtype::f32, Device::cuda(), whitening);
+    Trainer on_cpu(*cpu.model, *cpu.features), on_cuda(*cuda.model, *cuda.features);
+    check_same_steps(train(on_cuda, 8), train(on_cpu, 8), 1e-4);
+  }
 }
 
 TEST_CASE("training, also on CUDA: numbers are kept until they are requested") {

@@ -53,8 +53,9 @@ json config_of_example(const TemporaryFolder& folder) {
   return json::parse(SafeTensors::load(folder / "out/model.safetensors").metadata().at("config"));
 }
 
-json trained_and_judged(const TemporaryFolder& folder, const std::string& expected_layout) {
-  const std::string run = small_run(folder, "out") + "--iterations 2 ";
+json trained_and_judged(const TemporaryFolder& folder, const std::string& expected_layout,
+                        const std::string& flags = "") {
+  const std::string run = small_run(folder, "out") + "--iterations 2 --force " + flags;
   const std::string trained = run_well(folder, run).out;
   CHECK(contains(trained, "data: " + expected_layout + "\n"));
   // Each kind of threshold that the model has got is printed.
@@ -107,7 +108,8 @@ TEST_CASE("views: MVTec 3D-AD is trained on with its depth, which the model then
     scene.write_cloud(part / ("xyz/" + text.substr(text.find(' ') + 1) + ".tiff"));
   }
   draw_mask(bagel / "test/hole/gt/0.png", 64, 64, 20);
-  CHECK(trained_and_judged(folder, "MVTec 3D-AD").at("bagel").at("pixel_auroc").is_number());
+  for (const char* flags : {"--feature-whitening 7", ""})
+    CHECK(trained_and_judged(folder, "MVTec 3D-AD", flags).at("bagel").at("pixel_auroc").is_number());
   const json config =
       json::parse(SafeTensors::load(folder / "out/model.safetensors").metadata().at("config"));
   CHECK(config.at("with_depth") == true);
@@ -147,6 +149,7 @@ TEST_CASE("views: MulSen-AD is trained on in pairs, and an object's scores add u
     draw_mask(cube / "GT/hole/0.png", 64, 64, 20);
   }
   draw_mask(folder / "data/cube/RGB/GT/hole/1.png", 64, 64, 30);  // the second hole is seen in RGB alone
+  trained_and_judged(folder, "MulSen-AD (RGB and infrared)", "--feature-whitening 7");
   const json cube = trained_and_judged(folder, "MulSen-AD (RGB and infrared)").at("cube");
   for (const char* key : {"object_auroc", "pixel_auroc", "infrared_pixel_auroc", "infrared_aupro"})
     CHECK(cube.at(key).is_number());
