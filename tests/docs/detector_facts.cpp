@@ -171,7 +171,15 @@ std::vector<Fact> given_numbers() {
        {"width D (384 in the small model)", "table is 37 x 37.",
         "12 identical blocks (24 or 40 in larger models)", "(D to 4D, GELU, back to D)",
         "(Oquab et al., 2023)", "(Simeoni et al., 2025)", "Su et al., 2021"}},
-      {"09_dinomaly", {"CVPR 2025"}},
+      {"09_dinomaly",
+       {"CVPR 2025", "of MVTec AD at 512 x 512 pixels:",
+        // Measured with the command above them; the last with 120 iterations and without whitening.
+        "After 250, 500 and 1000 iterations the image AUROC is 0.883, 0.982 and 0.988, and AUPRO 0.745, "
+        "0.860 "
+        "and 0.871.",
+        "a run of 120 iterations has brought the loss down to 0.011, and its image AUROC is 0.400, below "
+        "chance, "
+        "its AUPRO 0.265."}},
       {"10_loss", {"with share 0.9:"}},
       {"11_optimizer", {"with peak rates of 0.01, 0.1, 0.3 and 1"}},
       {"12_metrics",
