@@ -5,6 +5,8 @@
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
 #include <system_error>
 
 #include "dinomaly/base/framework.h"
@@ -104,15 +106,27 @@ void object(const CalibrateFlags& options, bool replaces, const std::string& obj
   fmt::print(stderr, "dinomaly: {}\n", objection);
 }
 
-// A folder of defects given as a plain folder of images would pass for one of good parts.
+// Defects given as a plain folder or in a list would pass for good parts; other layouts say by themselves what is good.
 void check_no_defects(const CalibrateFlags& options, const Dataset& dataset) {
-  if (options.force || !by_good(options) || !names_defects(dataset.root)) return;
+  if (options.force || !by_good(options)) return;
   std::error_code ignored;
-  for (const Sample& sample : training_samples(dataset)) {
-    check_input(!std::filesystem::equivalent(sample.image.parent_path(), dataset.root, ignored),
-                "{}: its name says that these parts are defective, and thresholds are found on good ones "
-                "(--force takes them as good)",
-                dataset.root.string());
+  const bool listed = std::filesystem::is_regular_file(dataset.root, ignored);
+  std::set<std::filesystem::path> folders;
+  for (const Category& category : dataset.categories) {
+    for (const std::vector<Sample>& samples : {category.train, category.test}) {
+      for (const Sample& sample : samples) {
+        if (!sample.anomalous) folders.insert(sample.image.parent_path());
+      }
+    }
+  }
+  std::erase_if(folders, [&](const std::filesystem::path& folder) {
+    return !listed && !std::filesystem::equivalent(folder, dataset.root, ignored);
+  });
+  for (const std::filesystem::path& folder : folders) {
+    check_input(!names_defects(folder),
+                "{}: its name or place says that these parts are defective, and thresholds are found on good "
+                "ones (--force takes them as good)",
+                folder.string());
   }
 }
 
@@ -160,24 +174,28 @@ Calibration find(CalibrateFlags& options, const Detector& detector, const std::v
     compared = detector.calibration->inspection.tiling.on()
                    ? used
                    : without_large(used, detector.config().image.pixels.channels);
-  Calibration calibration;
-  {
-    Progress progress("calibrate", static_cast<int64_t>(used.size() + compared.size()));
-    options.calibration.progress = [&] { progress.advance(); };
-    if (same) {
-      options.calibration.also = [&](const Sample& sample, const Prediction& prediction) {
-        earlier.add(sample, prediction);
-      };
-    } else if (compares) {
-      for_each_prediction(
-          Predictor(*detector.model, detector.calibration->inspection, options.detector.batch), compared,
-          {[&](const Sample& sample, const InputImage&, const Prediction& prediction) {
-            earlier.add(sample, prediction);
-            progress.advance();
-          }});
-    }
-    calibration = calibrate(*detector.model, all, options.calibration);
+  std::optional<Progress> progress;
+  options.calibration.progress = [&] { progress->advance(); };
+  if (same) {
+    options.calibration.also = [&](const Sample& sample, const Prediction& prediction) {
+      earlier.add(sample, prediction);
+    };
   }
+  options.calibration.begin = [&](const Calibrator& calibrator) {
+    if (const std::string repeats = calibrator.repeats(); !repeats.empty())
+      fmt::print(stderr, "dinomaly: {}: {}\n", options.data.data, repeats);
+    check_enough(options, calibrator.counted(), replaces);
+    progress.emplace("calibrate", static_cast<int64_t>(used.size() + compared.size()));
+    if (same || !compares) return;
+    for_each_prediction(Predictor(*detector.model, detector.calibration->inspection, options.detector.batch),
+                        compared,
+                        {[&](const Sample& sample, const InputImage&, const Prediction& prediction) {
+                          earlier.add(sample, prediction);
+                          progress->advance();
+                        }});
+  };
+  const Calibration calibration = calibrate(*detector.model, all, options.calibration);
+  progress.reset();
   if (compares && earlier.doubt())
     object(options, replaces, fmt::format("{}: {}", options.data.data, earlier.text()));
   const std::string lost = lost_thresholds(detector.calibration, calibration);
@@ -229,7 +247,6 @@ int run_calibrate(CalibrateFlags& options) {
   const std::string out = options.out.empty() ? options.detector.model : options.out;
   check_output(options, dataset, own, out);
   const bool replaces = replaces_thresholds(options, detector, out);
-  check_enough(options, used, replaces);
   const Calibration calibration = find(options, detector, all, used, replaces);
   if (own) {
     rewrite(options.detector.model, out, calibration);

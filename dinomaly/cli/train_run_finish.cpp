@@ -29,7 +29,10 @@ std::optional<Calibrator> make_calibrator(const TrainOptions& options, const Con
   calibration.batch = config.batch;
   for (const Category& category : evaluable.categories)
     samples.insert(samples.end(), category.test.begin(), category.test.end());
-  return Calibrator(calibration, samples, config.score_ratio);
+  std::optional<Calibrator> result = Calibrator(calibration, samples, config);
+  if (const std::string repeats = result->repeats(); !repeats.empty())
+    fmt::print(stderr, "thresholds: {}\n", repeats);
+  return result;
 }
 
 }  // namespace
@@ -125,12 +128,13 @@ std::vector<CategoryResult> TrainRun::finish() {
   file.training_images = training_images();
   if (options_.encoder) file.encoder_name = utf8(options_.encoder->filename().string());
   const auto save = [&] { save_model(out_ / model_name, *model_, encoder_.config, file); };
-  std::optional<Calibrator> calibrator = make_calibrator(options_, model_->config(), evaluable_, other_test_);
+  std::optional<Calibrator> calibrator;
   const Stopwatch watch;
   std::vector<PaperEvaluation> evaluations;
   // Judged as by a program that loads it: weights that no longer change are packed, which orders sums otherwise.
   model_->set_requires_grad(false);
   try {
+    calibrator = make_calibrator(options_, model_->config(), evaluable_, other_test_);
     evaluations = judge(calibrator ? &*calibrator : nullptr);
   } catch (...) {  // the trained model outlives an unreadable test image, and too little memory for judging
     save();

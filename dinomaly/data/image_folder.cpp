@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 #include <system_error>
+#include <utility>
 
 #include "dinomaly/base/framework.h"
 #include "dinomaly/data/companions.h"
@@ -68,8 +69,50 @@ void check_depths(const std::vector<ListedSample>& rows) {
               first == rows.end() ? "" : missing_depth(first->sample.image) + "; other images have one");
 }
 
-const std::set<std::string> defect_names{"anomalous", "anomaly", "bad", "defect", "defective",
-                                         "defects",   "ko",      "ng",  "nok",    "not_good"};
+// The usual words for parts that are not good; each may have an s or es at its end.
+const std::set<std::string> defect_words{
+    "abnormal", "anomalies", "anomalous", "anomaly",  "bad",     "broken",   "contaminated", "contamination",
+    "crack",    "cracked",   "damage",    "damaged",  "defect",  "dent",     "defective",    "dented",
+    "fail",     "failed",    "failure",   "fault",    "faulty",  "flaw",     "ko",           "ng",
+    "nio",      "nok",       "reject",    "rejected", "scratch", "scratched"};
+const std::set<std::string> negations{"free", "no", "non", "not", "without"};
+
+enum class Told { nothing, good, defective };
+
+// What a folder's name says of the parts it shows, by its words: "NG_2024" and "not good", "ok" and "no defects".
+Told told_by_name(const fs::path& folder) {
+  std::set<std::string> words;
+  std::string word;
+  for (const char letter : lower(folder.filename().string()) + " ") {
+    if (letter < 'a' || letter > 'z') {
+      words.insert(std::exchange(word, ""));
+    } else {
+      word += letter;
+    }
+  }
+  const auto any = [&](const std::set<std::string>& known) {
+    return std::any_of(known.begin(), known.end(), [&](const std::string& name) {
+      return words.contains(name) || words.contains(name + "s") || words.contains(name + "es");
+    });
+  };
+  const bool negated = any(negations);
+  if (any(defect_words)) return negated ? Told::good : Told::defective;
+  if (any(good_names)) return negated ? Told::defective : Told::good;
+  return Told::nothing;
+}
+
+bool has_good_folder(const fs::path& folder) {
+  return std::any_of(good_names.begin(), good_names.end(),
+                     [&](const std::string& good) { return is_folder(entry_named(folder, good)); });
+}
+
+// The test part of a data set, not just any folder of that name.
+bool is_test_part(const fs::path& folder) {
+  if (lower(folder.filename().string()) != "test") return false;
+  const fs::path category = folder.parent_path();
+  return has_good_folder(folder) || is_folder(entry_named(category, "train")) ||
+         is_folder(entry_named(category, "ground_truth"));
+}
 
 }  // namespace
 
@@ -77,12 +120,14 @@ bool names_defects(const fs::path& folder) {
   std::error_code error;
   const fs::path whole = fs::canonical(folder, error);
   if (error) return false;
-  const std::string name = lower(whole.filename().string());
-  if (defect_names.contains(name)) return true;
-  if (good_names.contains(name) || lower(whole.parent_path().filename().string()) != "test") return false;
-  return std::any_of(good_names.begin(), good_names.end(), [&](const std::string& good) {
-    return is_folder(entry_named(whole.parent_path(), good));
-  });
+  // The nearest folder that says something counts; those above may be called anything, as a disk for "scratch".
+  for (fs::path place = whole; place.has_relative_path(); place = place.parent_path()) {
+    const Told told = told_by_name(place);
+    if (told == Told::good) return false;
+    if (is_test_part(place.parent_path())) return true;
+    if (told == Told::defective && (place == whole || has_good_folder(place.parent_path()))) return true;
+  }
+  return false;
 }
 
 Dataset read_image_folder(const fs::path& root, const std::vector<std::string>& categories) {

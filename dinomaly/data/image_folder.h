@@ -16,8 +16,9 @@ namespace dinomaly {
 // only some images of a defect have masks, or if `categories` names another category.
 Dataset read_image_folder(const std::filesystem::path& root, const std::vector<std::string>& categories = {});
 
-// Whether a folder's name says that what it holds is defective: one of the usual names ("bad", "ng", ...), or
-// a folder of a test part that keeps its good images in another one.
+// Whether a folder of images says by its name or its place that the parts in it are defective: one of the usual words is
+// in its name ("NG_2024", "scratches"), or in that of a folder above it that stands beside one of good parts; or it
+// lies in a data set's folder test, and not in its good part. The nearest folder that says something counts.
 bool names_defects(const std::filesystem::path& folder);
 
 }  // namespace dinomaly

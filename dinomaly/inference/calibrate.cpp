@@ -7,10 +7,11 @@
 #include <optional>
 #include <tuple>
 
-#include "dinomaly/base/files.h"
-#include "dinomaly/base/sha256.h"
+#include "dinomaly/base/framework.h"
 #include "dinomaly/data/masks.h"
+#include "dinomaly/image/fingerprint.h"
 #include "dinomaly/inference/for_each_prediction.h"
+#include "tensor/io/printable.h"
 
 namespace dinomaly {
 
@@ -95,13 +96,12 @@ ColourScale colours_of(const Statistics& all, double pixel_threshold) {
   return {low, low + std::max(2 * (pixel_threshold - low), 1e-6)};
 }
 
-}  // namespace
-
-std::string image_fingerprint(const std::filesystem::path& image) {
-  constexpr uint64_t largest = uint64_t{1} << 31;
-  constexpr size_t digits = 16;
-  return sha256_of(read_file(image, largest)).substr(0, digits);
+// A file of several views is several images.
+std::pair<std::filesystem::path, int64_t> place_of(const Sample& sample) {
+  return {sample.image, sample.strip ? sample.strip->x : -1};
 }
+
+}  // namespace
 
 int64_t images_needed(double rate) {
   constexpr double most = 1e15;  // a rate of 1e-300 needs more than an integer holds
@@ -155,10 +155,36 @@ double best_f1_threshold(std::span<const float> scores, std::span<const uint8_t>
 }
 
 Calibrator::Calibrator(const CalibrationOptions& options, const std::vector<Sample>& samples,
-                       double score_ratio)
-    : options_(options), objects_(samples, score_ratio, options.method == CalibrationMethod::good) {
+                       const Config& config)
+    : options_(options), objects_(samples, config.score_ratio, options.method == CalibrationMethod::good) {
   check_input(options.false_alarm_rate > 0 && options.false_alarm_rate < 1,
               "--false-alarm-rate: {} is not between 0 and 1", options.false_alarm_rate);
+  std::vector<Sample> used;
+  std::copy_if(samples.begin(), samples.end(), std::back_inserter(used),
+               [this](const Sample& sample) { return uses(sample); });
+  const std::vector<std::string> fingerprints = image_fingerprints(pictures_of(used), config.image.pixels);
+  std::map<std::pair<std::string, bool>, std::filesystem::path> first;
+  for (size_t i = 0; i < used.size(); ++i) {
+    fingerprints_[place_of(used[i])] = fingerprints[i];
+    const auto [earlier, is_new] = first.try_emplace({fingerprints[i], used[i].anomalous}, used[i].image);
+    if (is_new)
+      counted_.push_back(used[i]);
+    else
+      repeats_.emplace_back(used[i].image, earlier->second);
+  }
+}
+
+std::string Calibrator::repeats() const {
+  if (repeats_.empty()) return "";
+  constexpr size_t most = 3;
+  std::string names;
+  for (size_t i = 0; i < std::min(most, repeats_.size()); ++i) {
+    names += fmt::format("{}{} (as {})", i > 0 ? ", " : "", printable(repeats_[i].first.string()),
+                         printable(repeats_[i].second.string()));
+  }
+  if (repeats_.size() > most) names += fmt::format(" and {} more", repeats_.size() - most);
+  return fmt::format("of {} images, {} equal others pixel for pixel and are not counted: {}",
+                     counted_.size() + repeats_.size(), repeats_.size(), names);
 }
 
 bool Calibrator::uses(const Sample& sample) const {
@@ -171,13 +197,15 @@ void Calibrator::add(const Sample& sample, const Prediction& prediction) {
     if (without_score_.empty()) without_score_ = sample.image.string();
     return;
   }
-  images_.insert(image_fingerprint(sample.image));
+  objects_.add(sample, prediction.blurred);
+  const auto fingerprint = fingerprints_.find(place_of(sample));
+  check(fingerprint != fingerprints_.end(), "calibration: {} is none of its images", sample.image.string());
+  if (!added_.emplace(fingerprint->second, sample.anomalous).second) return;
   Statistics& statistics = categories_[sample.category];
   statistics.scores.push_back(static_cast<float>(prediction.score));
   statistics.labels.push_back(sample.anomalous);
   if (options_.method == CalibrationMethod::f1) add_pixels(prediction, sample, statistics);
   if (!sample.anomalous) add_good_map(prediction, statistics);
-  objects_.add(sample, prediction.blurred);
 }
 
 Calibration Calibrator::compute() const {
@@ -195,7 +223,8 @@ Calibration Calibrator::compute() const {
   result.method = options_.method;
   result.false_alarm_rate = options_.false_alarm_rate;
   result.inspection = options_.inspection;
-  result.images = {images_.begin(), images_.end()};
+  for (const auto& [fingerprint, anomalous] : added_) result.images.push_back(fingerprint);
+  result.images.erase(std::unique(result.images.begin(), result.images.end()), result.images.end());
   result.good_images = static_cast<int64_t>(everything.peaks.size());
   result.anomalous_images = static_cast<int64_t>(everything.scores.size()) - result.good_images;
   result.objects = objects_.kind();
@@ -213,7 +242,7 @@ Calibration Calibrator::compute() const {
 
 Calibration calibrate(const Dinomaly& model, const std::vector<Sample>& samples,
                       const CalibrationOptions& options) {
-  Calibrator calibrator(options, samples, model.config().score_ratio);
+  Calibrator calibrator(options, samples, model.config());
   std::vector<Sample> used;
   std::copy_if(samples.begin(), samples.end(), std::back_inserter(used),
                [&](const Sample& sample) { return calibrator.uses(sample); });
@@ -223,6 +252,7 @@ Calibration calibrate(const Dinomaly& model, const std::vector<Sample>& samples,
   // Before the work, not after it.
   check_input(std::any_of(used.begin(), used.end(), [](const Sample& sample) { return !sample.anomalous; }),
               "calibration: there is no good image");
+  if (options.begin) options.begin(calibrator);
   for_each_prediction(Predictor(model, options.inspection, options.batch), used,
                       {[&](const Sample& sample, const InputImage&, const Prediction& prediction) {
                         calibrator.add(sample, prediction);

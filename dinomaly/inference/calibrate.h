@@ -8,6 +8,7 @@
 #include <set>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "dinomaly/data/dataset.h"
@@ -17,19 +18,18 @@
 
 namespace dinomaly {
 
+class Calibrator;
+
 struct CalibrationOptions {
   CalibrationMethod method = CalibrationMethod::good;
   double false_alarm_rate = 0.01;
   bool per_category = false;  // thresholds of each category besides those of all
   Inspection inspection;
   int64_t batch = 16;
-  std::function<void()> progress;                              // called after each image
+  std::function<void(const Calibrator&)> begin;  // before the first image goes through the model
+  std::function<void()> progress;                // called after each image
   std::function<void(const Sample&, const Prediction&)> also;  // gets each prediction, too
 };
-
-// What tells an image file from another: the first 16 hexadecimal digits of its bytes' SHA-256. Throws
-// InputError naming a file that cannot be read.
-std::string image_fingerprint(const std::filesystem::path& image);
 
 // What is counted of the images of one category.
 struct CalibrationStatistics {
@@ -47,16 +47,22 @@ struct CalibrationStatistics {
 // threshold of images is a quantile of their scores, that of pixels a quantile of their maps' largest values,
 // so that the stated rate of good images shows a region at all. `f1` needs both kinds; pixels of images
 // without masks are not counted, and without any mask the threshold of pixels is that of `good`. Objects of several
-// images have a threshold as images have, unless there are tiles; without good objects, or for F1 both kinds, none. Throws
-// InputError where the images it needs are missing and for a rate outside (0, 1).
+// images have a threshold as images have, unless there are tiles; without good objects, or for F1 both kinds, none. An
+// image that equals an earlier one with the same label (image_fingerprint()) says nothing new and is not counted, but
+// stays a view of its object. Throws InputError where the images it needs are missing and for a rate outside (0, 1).
 class Calibrator {
  public:
   // `samples`: all images there are, those that are not used, too: an object with a defect is not a good one, whatever
-  // its other images show. `score_ratio`: the model's.
-  Calibrator(const CalibrationOptions& options, const std::vector<Sample>& samples, double score_ratio);
+  // its other images show. `config`: the model's. Decodes those that are used; throws InputError naming one that cannot
+  // be read.
+  Calibrator(const CalibrationOptions& options, const std::vector<Sample>& samples, const Config& config);
   // Whether the method counts this image; add() passes over the others.
   bool uses(const Sample& sample) const;
-  // Where a score is not a number, compute() throws an InputError that names the image.
+  // The images that are counted.
+  const std::vector<Sample>& counted() const { return counted_; }
+  // How many are not since they equal others, and names of some, in one line; empty if there are none.
+  std::string repeats() const;
+  // `sample`: one of `samples`. Where a score is not a number, compute() throws an InputError that names the image.
   void add(const Sample& sample, const Prediction& prediction);
   Calibration compute() const;
 
@@ -64,8 +70,11 @@ class Calibrator {
   CalibrationOptions options_;
   ObjectCollector objects_;
   std::map<std::string, CalibrationStatistics> categories_;
-  std::set<std::string> images_;
-  std::string without_score_;  // the first such image
+  std::map<std::pair<std::filesystem::path, int64_t>, std::string> fingerprints_;  // by file and strip
+  std::vector<Sample> counted_;
+  std::vector<std::pair<std::filesystem::path, std::filesystem::path>> repeats_;  // and the earlier image
+  std::set<std::pair<std::string, bool>> added_;  // fingerprint, and whether the image is anomalous
+  std::string without_score_;                     // the first such image
 };
 
 // Runs the model over those of the samples that the method uses, object after object.

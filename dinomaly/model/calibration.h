@@ -51,8 +51,8 @@ struct Calibration {
   ColourScale colours = {};  // from what is usual on good images to twice as far as the threshold of pixels
   Thresholds all = {};
   std::map<std::string, Thresholds> categories = {};
-  // image_fingerprint() of the images it was found on, sorted: at its thresholds they measure nothing. Empty:
-  // an earlier version did not store them.
+  // image_fingerprint() of the images it was found on, sorted: at its thresholds they measure nothing. Earlier versions
+  // stored file_fingerprint(), or nothing at all.
   std::vector<std::string> images = {};
 
   // The category's own thresholds if it has any, otherwise the common ones.

@@ -6,6 +6,7 @@
 
 #include "dinomaly/base/json_text.h"
 #include "dinomaly/evaluation/bootstrap.h"
+#include "dinomaly/image/fingerprint.h"
 #include "dinomaly/inference/calibrate.h"
 #include "dinomaly/report/gallery.h"
 #include "dinomaly/report/report_facts.h"
@@ -102,21 +103,28 @@ std::vector<uint8_t> labels_of(const Category& category) {
   return labels;
 }
 
+// Whether an earlier version has stored the hashes of files.
+bool tells_by_files(const Calibration& calibration) {
+  return !calibration.images.empty() && !calibration.images.front().starts_with(pixel_mark);
+}
+
 // The images a threshold was found on measure nothing at it. A model of an earlier version does not say which
 // these were: then all it may have been are.
 std::vector<bool> calibrated_on(const HtmlReportInput& input) {
-  std::vector<bool> result;
-  const std::optional<Calibration>& calibration = input.calibration;
-  for (const Category& category : input.dataset.categories) {
-    for (const Sample& sample : category.test) {
-      if (!calibration)
-        result.push_back(true);
-      else if (calibration->images.empty())
-        result.push_back(calibration->method == CalibrationMethod::f1 || !sample.anomalous);
-      else
-        result.push_back(std::binary_search(calibration->images.begin(), calibration->images.end(),
-                                            image_fingerprint(sample.image)));
-    }
+  std::vector<Sample> samples;
+  for (const Category& category : input.dataset.categories)
+    samples.insert(samples.end(), category.test.begin(), category.test.end());
+  std::vector<bool> result(samples.size(), true);
+  if (!input.calibration) return result;
+  const Calibration& calibration = *input.calibration;
+  const bool by_files = tells_by_files(calibration), told = !calibration.images.empty();
+  std::vector<std::string> fingerprints(samples.size());
+  if (told && !by_files) fingerprints = image_fingerprints(pictures_of(samples), input.config.image.pixels);
+  for (size_t i = 0; i < samples.size(); ++i) {
+    if (by_files) fingerprints[i] = file_fingerprint(samples[i].image);
+    result[i] =
+        told ? std::binary_search(calibration.images.begin(), calibration.images.end(), fingerprints[i])
+             : calibration.method == CalibrationMethod::f1 || !samples[i].anomalous;
   }
   return result;
 }
@@ -134,8 +142,15 @@ std::string measured_on(const HtmlReportInput& input, const std::vector<bool>& u
         "out {} images that may be among them. Calibrating again stores which they are.",
         count);
   }
-  if (count == 0) return "None of these files is one that the threshold was found on.";
-  return fmt::format("The threshold was found on {} of these images: the rates at it leave them out.", count);
+  const char* by_files =
+      tells_by_files(*input.calibration)
+          ? " The model tells images by their files: one that was saved again in another format counts as "
+            "another. Calibrating again stores what tells them by their pixels."
+          : "";
+  if (count == 0)
+    return fmt::format("None of these images is one that the threshold was found on.{}", by_files);
+  return fmt::format("The threshold was found on {} of these images: the rates at it leave them out.{}",
+                     count, by_files);
 }
 
 json threshold_json(const HtmlReportInput& input, double threshold, const std::vector<bool>& used) {

@@ -137,16 +137,43 @@ TEST_CASE("calibrate: images of defects are not taken for good ones") {
   make_small_project(folder);
   const std::string model = path(folder, "model"), before = bytes_of(folder / "model");
   const std::string burns = path(folder, "data/wood/test/burn");
-  check_refused(folder, "calibrate " + model + " " + burns + " --false-alarm-rate 0.5", "its name says");
+  check_refused(folder, "calibrate " + model + " " + burns + " --false-alarm-rate 0.5", "name or place says");
   check_refused(folder, "calibrate " + model + " " + burns + "/ --out " + path(folder, "other"),
-                "its name says");
+                "name or place says");
   std::filesystem::copy(burns, folder / "NG");
-  check_refused(folder, "calibrate " + model + " " + path(folder, "NG"), "its name says");
+  check_refused(folder, "calibrate " + model + " " + path(folder, "NG"), "name or place says");
+  const std::string list = path(folder, "list.csv");
+  write_file(list,
+             "path\nNG/" + std::filesystem::directory_iterator(folder / "NG")->path().filename().string());
+  check_refused(folder, "calibrate " + model + " " + list, "NG: its name or place says");
   CHECK(bytes_of(folder / "model") == before);
   CHECK_FALSE(std::filesystem::exists(folder / "other"));
   run_well(folder,
            "calibrate " + model + " " + path(folder, "data/wood/test/good") + " --false-alarm-rate 0.5");
   run_well(folder, "calibrate " + model + " " + burns + " --false-alarm-rate 0.5 --force");
+}
+
+TEST_CASE("calibrate: what is equal pixel for pixel counts once, whatever its file") {
+  const TemporaryFolder folder;
+  make_small_project(folder);
+  const std::filesystem::path parts = folder / "parts";
+  std::filesystem::copy(folder / "data/wood/test/good", parts);  // four images
+  const std::string call = "calibrate " + path(folder, "model") + " " + parts.string() + " --json --force ";
+  const json alone = json::parse(run_well(folder, call + "--false-alarm-rate 0.2").out);
+  CHECK(alone.at("good_images") == 4);
+  const Image image = load_image_rgb(parts / "000.png");
+  write_file(parts / "again.ppm", fmt::format("P6 {} {} 255\n", image.width, image.height) +
+                                      std::string(image.pixels.begin(), image.pixels.end()));
+  std::filesystem::copy(parts / "001.png", parts / "copy.png");
+  const Outcome again = run_well(folder, call + "--false-alarm-rate 0.15");
+  CHECK(json::parse(again.out).at("good_images") == 4);
+  CHECK(json::parse(again.out).at("promised_rate") == 0.2);
+  CHECK_MESSAGE(contains(again.error, "of 6 images, 2 equal others pixel for pixel and are not counted"),
+                again.error);
+  CHECK_MESSAGE(contains(again.error, "parts/again.ppm (as " + (parts / "000.png").string() + ")"),
+                again.error);
+  CHECK_MESSAGE(contains(again.error, "4 good images cannot promise"), again.error);
+  CHECK(calibration_in(folder).images.size() == 4);
 }
 
 TEST_CASE("calibrate: images that the thresholds at hand call anomalous do not replace them") {

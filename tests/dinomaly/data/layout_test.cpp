@@ -6,6 +6,7 @@
 
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
+#include "dinomaly/data/image_folder.h"
 #include "tests/dinomaly/image/npy_writer.h"
 #include "tests/support.h"
 
@@ -276,6 +277,28 @@ TEST_CASE("layout: plain folders") {
     tree.add({"list.txt"});
     CHECK(one_line_with(input_error([&] { read_dataset(tree.root / "list.txt"); }), "list.txt"));
   }
+}
+
+TEST_CASE("layout: a folder's name or place says that its parts are defective") {
+  const Tree tree;
+  const auto says = [&](const std::string& folder) {
+    std::filesystem::create_directories(tree.root / folder);
+    return names_defects(tree.root / folder);
+  };
+  for (const char* name : {"ng", "NG_2024", "bad-parts", "Scratches", "not_good", "no good", "cracked",
+                           "01.defects", "anomaly", "broken", "rejects", "parts/broken"})
+    CHECK_MESSAGE(says(name), name);
+  for (const char* name :
+       {"parts", "good", "OK 2", "no_defects", "defect-free", "without scratches", "engine", "badge",
+        "broken/good", "disk/scratch/parts", "disk/defects/line1/parts"})
+    CHECK_FALSE_MESSAGE(says(name), name);
+  tree.add({"bottle/train/good/0.png", "bottle/test/bent/0.png", "bottle/test/bent/rgb/0.png",
+            "test/new/0.png", "real/OK/S1/0.png", "real/NG/S1/0.png"});
+  for (const char* name : {"bottle/test/bent", "bottle/test/bent/rgb", "real/NG/S1"})
+    CHECK_MESSAGE(says(name), name);
+  for (const char* name : {"bottle/train/good", "bottle/test/good", "bottle/test/good/rgb", "test/new",
+                           "real/OK/S1", "bottle/train"})
+    CHECK_FALSE_MESSAGE(says(name), name);
 }
 
 TEST_CASE("layout: case is ignored in the names of folders and lists") {

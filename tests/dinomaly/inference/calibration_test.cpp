@@ -196,7 +196,7 @@ TEST_CASE("calibration: F1 on labelled images; errors; JSON and back") {
 }
 
 TEST_CASE("calibration: an image whose score is not a number is named") {
-  Calibrator calibrator({}, {}, 0.01);
+  Calibrator calibrator({}, {}, small_model()->config());
   Sample sample;
   sample.image = "good/007.png";
   Prediction prediction;
@@ -224,17 +224,22 @@ TEST_CASE("calibration: objects have a threshold of their own, found on good obj
     samples.push_back(sample);
   }
   const TemporaryFolder folder;
-  write_file(folder / "image.png", "any");
+  for (size_t i = 0; i < samples.size(); ++i) {
+    samples[i].image = folder / fmt::format("{}.png", i);
+    Image image(2, 2, 3);
+    image.pixels[0] = static_cast<uint8_t>(i);
+    save_png(samples[i].image, image);
+  }
   const auto model = small_model();
   const Prediction any = Predictor(*model).predict(Image(64, 64, 3));
   const auto found_with = [&](CalibrationMethod method, Grouping grouping) {
     CalibrationOptions options;
     options.method = method, options.false_alarm_rate = 0.25, options.per_category = true;
-    Calibrator calibrator(options, samples, 0.01);
+    Calibrator calibrator(options, samples, model->config());
     for (const size_t order : {size_t{1}, size_t{0}}) {  // not object after object
       for (size_t i = order; i < samples.size(); i += 2) {
         Sample sample = samples[i];
-        sample.image = folder / "image.png", sample.grouping = grouping;
+        sample.grouping = grouping;
         Prediction prediction = any;
         prediction.score = 0.1 * static_cast<double>(i / 2) + 0.01 * static_cast<double>(i % 2);
         prediction.blurred = Tensor::zeros({10, 10});

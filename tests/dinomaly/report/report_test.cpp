@@ -7,9 +7,11 @@
 #include "dinomaly/evaluation/curves.h"
 #include "dinomaly/evaluation/evaluate_official.h"
 #include "dinomaly/evaluation/metrics.h"
+#include "dinomaly/image/fingerprint.h"
 #include "dinomaly/report/gallery.h"
 #include "dinomaly/report/report_facts.h"
 #include "dinomaly/report/table.h"
+#include "tensor/io/safetensors.h"
 #include "tests/dinomaly/cli/program.h"
 
 using namespace dinomaly;
@@ -182,6 +184,18 @@ json report_data_of(const TemporaryFolder& folder) {
   return json::parse(text.substr(begin, text.find("</script>", begin) - begin));
 }
 
+// Puts what tells the images of the calibration into the model.
+void store_images(const TemporaryFolder& folder, const std::vector<std::string>& images) {
+  const SafeTensors file = SafeTensors::load(folder / "model");
+  auto metadata = file.metadata();
+  json calibration = json::parse(metadata.at("calibration"));
+  calibration["images"] = images;
+  metadata["calibration"] = calibration.dump();
+  NamedTensors tensors;
+  for (const std::string& name : file.names()) tensors.emplace_back(name, file.get(name).clone());
+  save_safetensors(folder / "model", tensors, metadata);
+}
+
 // How many images of the page count as those the threshold was found on: good and anomalous ones.
 std::pair<int, int> used_in(const json& data) {
   std::pair<int, int> used{0, 0};
@@ -209,9 +223,22 @@ TEST_CASE("report: at its threshold no rate is measured on the images it was fou
   REQUIRE(run_dinomaly(folder, calibrate).status == 0);
   CHECK(used_in(report_data_of(folder)) == std::pair(8, 0));
   CHECK(contains(measured(report_data_of(folder)), "found on 8 of these images"));
+  // The same pixels in a file of other bytes; and by the hashes of files that an earlier version has stored.
+  const std::filesystem::path good = folder / "data/wood/test/good/000.png";
+  const std::string before = read_file(good, 1 << 24);
+  store_images(folder, {file_fingerprint(good)});
+  CHECK(used_in(report_data_of(folder)) == std::pair(1, 0));
+  CHECK(contains(measured(report_data_of(folder)), "tells images by their files"));
+  write_file(good, encode_png(load_image_rgb(good)) + "more");
+  REQUIRE(read_file(good, 1 << 24) != before);
+  CHECK(used_in(report_data_of(folder)) == std::pair(0, 0));
+  REQUIRE(run_dinomaly(folder, calibrate + "--force").status == 0);
+  write_file(good, before);
+  CHECK(used_in(report_data_of(folder)) == std::pair(8, 0));
+  CHECK_FALSE(contains(measured(report_data_of(folder)), "by their files"));
   REQUIRE(run_dinomaly(folder, calibrate + "--split train --force").status == 0);
   CHECK(used_in(report_data_of(folder)) == std::pair(0, 0));
-  CHECK(contains(measured(report_data_of(folder)), "None of these files"));
+  CHECK(contains(measured(report_data_of(folder)), "None of these images"));
   REQUIRE(run_dinomaly(folder, calibrate + "--method f1").status == 0);
   CHECK(used_in(report_data_of(folder)) == std::pair(8, 6));
 }
