@@ -63,6 +63,10 @@ std::string overlay_of(const Image& rgb, const Prediction& prediction, int64_t s
   std::string png =
       encode_png(draw_overlay(rgb, map, box, colours, options.pixel_threshold.value_or(INFINITY), smallest));
   if (shown < pixels) png = with_png_text(png, "Smaller", sizes);
+  // Uncalibrated, the colours of two images mean different values, and the strongest one need not be a defect.
+  png = with_png_text(png, "Colours",
+                      fmt::format("from {:.6g} to {:.6g}, {}", colours.low, colours.high,
+                                  options.colours ? "calibrated" : "not calibrated: by this map alone"));
   return with_result_mark(with_png_text(png, "Inspected", inspected));
 }
 

@@ -45,7 +45,7 @@ struct Verdict {
 std::string inspected_text(const Verdict& verdict);
 
 // Makes the decision, finds the regions and writes FOLDER/NAME_overlay.png and FOLDER/NAME.tiff or .npy, each
-// whole or not at all. `name` may contain folders. The overlay says in a text chunk "Inspected" which pixels
+// whole or not at all. `name` may contain folders. The overlay says in a text chunk "Colours" what its colours mean, and in "Inspected" which pixels
 // were; of an image that was read in strips it is smaller, and "Smaller" says how large it is. A file that cannot be written (a full disk) is no reason to lose the verdict: it is in Verdict::unwritten.
 Verdict write_prediction(const InputImage& image, const Prediction& prediction,
                          const std::filesystem::path& name, const OutputOptions& options);

@@ -81,6 +81,22 @@ TEST_CASE("predict: an overlay says which pixels were looked at") {
   CHECK(contains(bytes_of(folder / "out/000_overlay.png"), std::string("tEXtInspected\0whole image", 25)));
 }
 
+TEST_CASE("predict: an overlay says whether its colours are calibrated") {
+  const TemporaryFolder folder;
+  make_small_project(folder);
+  const auto overlay = [&](const std::string& out) {
+    run_well(folder, "predict " + (folder / "model").string() + " " +
+                         (folder / "data/wood/test/good/000.png").string() + " --out " +
+                         (folder / out).string());
+    return bytes_of(folder / out / "000_overlay.png");
+  };
+  const std::string before = overlay("before");
+  CHECK(contains(before, "tEXtColours"));
+  CHECK(contains(before, ", not calibrated: by this map alone"));
+  run_well(folder, "calibrate " + (folder / "model").string() + " " + (folder / "data").string());
+  CHECK(contains(overlay("after"), ", calibrated"));
+}
+
 TEST_CASE("a verdict's line of CSV says what JSON says: area, which threshold spoke, warnings") {
   Verdict verdict;
   verdict.path = "a.png";
