@@ -21,7 +21,7 @@ Tensor normalisers_for(const Tensor& q) {
 
 // x (B, H, N, d) turned, stored as (B, N, H, d): what lies side by side in a packed projection still does.
 Tensor turned_copy(const Tensor& x, const RopeTables& tables) {
-  const Tensor y =
+  Tensor y =
       Tensor::empty({x.size(0), x.size(2), x.size(1), x.size(3)}, x.dtype(), x.device()).transpose(1, 2);
   kernels_for(x).rope(x, tables.cosines, tables.sines, false, y);
   return y;
