@@ -10,7 +10,11 @@
 #include "tensor/bfloat16.h"
 
 #ifdef __AVX512F__
+#include <cpuid.h>
 #include <immintrin.h>
+
+#include <algorithm>
+#include <type_traits>
 #endif
 
 namespace nabla {
@@ -90,20 +94,33 @@ inline void register_narrow(const float* from, BFloat16* to) {
 }
 #endif
 
+template <class Vector, class W>
+inline void begin_sums(Vector (&sums)[register_rows][4], const W* start, int64_t stride) {
+  constexpr int64_t lanes = register_columns<W> / 4;
+  if (start == nullptr) return;
+#pragma GCC unroll 6
+  for (int64_t i = 0; i < register_rows; ++i) {
+    for (int64_t j = 0; j < 4; ++j) memcpy(&sums[i][j], start + i * stride + j * lanes, sizeof sums[i][j]);
+  }
+}
+
+template <class Vector, class W>
+inline void store_sums(const Vector (&sums)[register_rows][4], W* c, int64_t stride) {
+  constexpr int64_t lanes = register_columns<W> / 4;
+#pragma GCC unroll 6
+  for (int64_t i = 0; i < register_rows; ++i) {
+    for (int64_t j = 0; j < 4; ++j) memcpy(c + i * stride + j * lanes, &sums[i][j], sizeof sums[i][j]);
+  }
+}
+
+// register_product() by the processor's instruction for E.
 template <class E, class W>
-void register_product(const E* a, int64_t a_stride, const E* b, int64_t depth, W* c, int64_t c_stride,
-                      const W* start, int64_t start_stride) {
+void direct_product(const E* a, int64_t a_stride, const E* b, int64_t depth, W* c, int64_t c_stride,
+                    const W* start, int64_t start_stride) {
   using Lanes = RegisterLanes<E, W>;
   constexpr int64_t pair = register_pair<E>, columns = register_columns<W>, lanes = columns / 4;
   typename Lanes::Vector sums[register_rows][4] = {};
-  if (start != nullptr) {
-#pragma GCC unroll 6
-    for (int64_t i = 0; i < register_rows; ++i) {
-      for (int64_t j = 0; j < 4; ++j) {
-        memcpy(&sums[i][j], start + i * start_stride + j * lanes, sizeof sums[i][j]);
-      }
-    }
-  }
+  begin_sums(sums, start, start_stride);
   for (int64_t k = 0; k < depth; k += pair, b += columns * pair) {
     const auto b0 = Lanes::load(b), b1 = Lanes::load(b + lanes * pair);
     const auto b2 = Lanes::load(b + 2 * lanes * pair), b3 = Lanes::load(b + 3 * lanes * pair);
@@ -116,10 +133,93 @@ void register_product(const E* a, int64_t a_stride, const E* b, int64_t depth, W
       Lanes::multiply_add(sums[i][3], left, b3);
     }
   }
+  store_sums(sums, c, c_stride);
+}
+
+#ifdef __AVX512BF16__
+// Whether the instruction for pairs of bf16 takes longer than two multiply-adds of f32. So it is on Intel's processors
+// with AVX512-FP16, where tiles are meant for bf16 and not every virtual machine has them: it multiplies 41 billion times
+// a second there, f32's 84 billion times.
+inline bool has_slow_pairs() {
+  static const bool slow = [] {
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (d >> 23 & 1) != 0;
+  }();
+  return slow;
+}
+
+// sums += wide * one of each pair of b, the second if `second`. wide has rows of `stride`.
+template <bool second>
+inline void add_half_pairs(__m512 (&sums)[register_rows][4], const float* wide, int64_t stride,
+                           const BFloat16* b) {
+  using Pairs __attribute__((vector_size(64))) = uint32_t;
+  __m512 half[4];
+#pragma GCC unroll 4
+  for (int64_t j = 0; j < 4; ++j) {
+    Pairs pairs;
+    memcpy(&pairs, b + 32 * j, sizeof pairs);
+    half[j] = reinterpret_cast<__m512>(second ? pairs & 0xffff0000U : pairs << 16);
+  }
 #pragma GCC unroll 6
   for (int64_t i = 0; i < register_rows; ++i) {
-    for (int64_t j = 0; j < 4; ++j) memcpy(c + i * c_stride + j * lanes, &sums[i][j], sizeof sums[i][j]);
+    const __m512 left = _mm512_set1_ps(wide[i * stride]);
+#pragma GCC unroll 4
+    for (int64_t j = 0; j < 4; ++j) sums[i][j] = _mm512_fmadd_ps(left, half[j], sums[i][j]);
   }
+}
+
+// direct_product() of bf16 by multiply-adds of f32, with the same bits: a product of two bf16 is exact in f32, and the
+// instruction adds a pair's second product first. Besides, it takes subnormal numbers for 0: so must the caller's mode.
+__attribute__((noinline)) inline void widened_product(const BFloat16* a, int64_t a_stride, const BFloat16* b,
+                                                      int64_t depth, float* c, int64_t c_stride,
+                                                      const float* start, int64_t start_stride) {
+  constexpr int64_t part = 256;  // so that a's part stays in the first-level cache
+  alignas(64) float wide[register_rows * part];
+  __m512 sums[register_rows][4] = {};
+  begin_sums(sums, start, start_stride);
+  for (int64_t first = 0; first < depth; first += part) {
+    const int64_t count = std::min(part, depth - first);
+    for (int64_t i = 0; i < register_rows; ++i) {
+      const BFloat16* from = a + i * a_stride + first;
+      float* const to = wide + i * part;
+      for (int64_t k = 0; k < count; k += 2) {
+        to[k] = static_cast<float>(from[k + 1]);
+        to[k + 1] = static_cast<float>(from[k]);
+      }
+    }
+    for (int64_t k = 0; k < count; k += 2, b += 2 * register_columns<float>) {
+      add_half_pairs<true>(sums, wide + k, part, b);
+      add_half_pairs<false>(sums, wide + k + 1, part, b);
+    }
+  }
+  store_sums(sums, c, c_stride);
+}
+
+// While it lives, this thread takes subnormal numbers for 0, whether it reads or makes them.
+class NoSubnormals {
+ public:
+  NoSubnormals() : before_(_mm_getcsr()) { _mm_setcsr(before_ | _MM_FLUSH_ZERO_ON | 0x40); }
+  ~NoSubnormals() { _mm_setcsr(before_); }
+  NoSubnormals(const NoSubnormals&) = delete;
+  NoSubnormals& operator=(const NoSubnormals&) = delete;
+
+ private:
+  unsigned before_;
+};
+#endif
+
+template <class E, class W>
+void register_product(const E* a, int64_t a_stride, const E* b, int64_t depth, W* c, int64_t c_stride,
+                      const W* start, int64_t start_stride) {
+#ifdef __AVX512BF16__
+  if constexpr (std::is_same_v<E, BFloat16>) {
+    if (has_slow_pairs()) {
+      const NoSubnormals mode;
+      return widened_product(a, a_stride, b, depth, c, c_stride, start, start_stride);
+    }
+  }
+#endif
+  direct_product(a, a_stride, b, depth, c, c_stride, start, start_stride);
 }
 
 #endif

@@ -124,6 +124,7 @@ Variable Pretrainer::loss_of(const CropPairs& batch, PretrainStep& numbers) cons
   if (objective == Objective::labels)
     return noted(numbers.labels, cross_entropy(as_f32(student_.classify(seen.last)), batch.families));
 
+  // [snippet: losses]
   const Lesson lesson = teach(crops);
   Variable loss = penalty_of(standardised(seen.targets), options_, numbers);
   if (contrasts) {
@@ -134,6 +135,7 @@ Variable Pretrainer::loss_of(const CropPairs& batch, PretrainStep& numbers) cons
     const Variable predicted = as_f32(student_.predict(seen.last));
     loss = loss + noted(numbers.masked, error_where_hidden(predicted, lesson.features, batch.hidden));
   }
+  // [end]
   return loss;
 }
 
