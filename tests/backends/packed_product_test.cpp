@@ -98,31 +98,35 @@ TEST_CASE("packed product: any number of rows, columns and depth, with any epilo
 TEST_CASE("packed product: pairs of bf16 have the bits of the instruction for them, multiplied in f32") {
   Generator generator(4);
   for (const int64_t depth : {2, 30, 256, 600}) {
-    // Numbers of all sizes, also such whose products or which themselves are subnormal in f32.
-    const auto draw = [&](int64_t count) {
-      std::vector<BFloat16> values;
-      for (int64_t i = 0; i < count; ++i) {
-        const double size = std::exp2(i % 3 == 0 ? -50 - 90 * generator.uniform() : 8 * generator.uniform());
-        values.emplace_back(static_cast<float>((2 * generator.uniform() - 1) * size));
+    for (const bool tiny : {false, true}) {
+      // Tiny ones have products and sums that are subnormal in f32, as the first of all is itself.
+      const auto draw = [&](int64_t count) {
+        std::vector<BFloat16> values{BFloat16(1e-39F)};
+        while (static_cast<int64_t>(values.size()) < count) {
+          const double size = std::exp2(tiny ? -60 - 10 * generator.uniform() : 8 * generator.uniform());
+          values.emplace_back(static_cast<float>((2 * generator.uniform() - 1) * size));
+        }
+        return values;
+      };
+      const int64_t columns = register_columns<float>, sums = register_rows * columns;
+      const std::vector<BFloat16> a = draw(register_rows * depth), b = draw(columns * depth);
+      std::vector<float> start(static_cast<size_t>(columns));
+      for (float& value : start) value = static_cast<float>(generator.normal());
+      start[0] = 1e-40F;
+      std::vector<float> direct(static_cast<size_t>(sums)), widened(direct), chosen(direct);
+      for (const float* from :
+           {static_cast<const float*>(nullptr), static_cast<const float*>(start.data())}) {
+        direct_product(a.data(), depth, b.data(), depth, direct.data(), columns, from, 0);
+        {
+          const NoSubnormals mode;
+          widened_product(a.data(), depth, b.data(), depth, widened.data(), columns, from, 0);
+        }
+        CAPTURE(depth);
+        CAPTURE(tiny);
+        CHECK(std::memcmp(direct.data(), widened.data(), direct.size() * sizeof(float)) == 0);
+        register_product(a.data(), depth, b.data(), depth, chosen.data(), columns, from, 0);
+        CHECK(std::memcmp(direct.data(), chosen.data(), direct.size() * sizeof(float)) == 0);
       }
-      return values;
-    };
-    const int64_t columns = register_columns<float>, sums = register_rows * columns;
-    const std::vector<BFloat16> a = draw(register_rows * depth), b = draw(columns * depth);
-    std::vector<float> start(static_cast<size_t>(columns));
-    for (float& value : start) value = static_cast<float>(generator.normal());
-    start[0] = 1e-40F;
-    std::vector<float> direct(static_cast<size_t>(sums)), widened(direct), chosen(direct);
-    for (const float* from : {static_cast<const float*>(nullptr), static_cast<const float*>(start.data())}) {
-      direct_product(a.data(), depth, b.data(), depth, direct.data(), columns, from, 0);
-      {
-        const NoSubnormals mode;
-        widened_product(a.data(), depth, b.data(), depth, widened.data(), columns, from, 0);
-      }
-      CAPTURE(depth);
-      CHECK(std::memcmp(direct.data(), widened.data(), direct.size() * sizeof(float)) == 0);
-      register_product(a.data(), depth, b.data(), depth, chosen.data(), columns, from, 0);
-      CHECK(std::memcmp(direct.data(), chosen.data(), direct.size() * sizeof(float)) == 0);
     }
   }
 }
