@@ -91,6 +91,10 @@ static std::optional<Checkpoint> earlier_checkpoint(const Run& run, const Checkp
   check_input(earlier || run.force || !checkpoints.holds_any(),
               "{}: all checkpoints here are damaged; --force starts over",
               (run.out / "checkpoints").string());
+  const std::filesystem::path encoder = run.out / "encoder.safetensors";
+  check_input(earlier || run.force || !std::filesystem::exists(encoder),
+              "{}: an earlier run has left its encoder here; --force replaces it, another --out keeps it",
+              encoder.string());
   if (run.resume && !earlier) fmt::print("no checkpoint in {}; starting at step 0\n", run.out.string());
   return earlier;
 }

@@ -66,6 +66,13 @@ TEST_CASE("pretrain_encoder: a run, its files, and the same bits from an interru
   CHECK(damaged.status == 2);
   CHECK(nabla::contains(damaged.text, "all checkpoints here are damaged; --force starts over"));
   CHECK(text_in(folder / "half/encoder.safetensors") == encoder);
+
+  std::filesystem::remove_all(folder / "half/checkpoints");
+  const Ended kept = pretrain_encoder(folder, tiny + out("half"));
+  CHECK(kept.status == 2);
+  CHECK(nabla::contains(kept.text, "an earlier run has left its encoder here; --force replaces it"));
+  CHECK(pretrain_encoder(folder, tiny + " --steps 1 --force" + out("half")).status == 0);
+  CHECK(text_in(folder / "half/encoder.safetensors") != encoder);
 }
 
 TEST_CASE("pretrain_encoder: wrong flags give one line and status 2") {
