@@ -15,7 +15,7 @@ namespace dinomaly {
 namespace {
 
 constexpr std::string_view npy_magic = "\x93NUMPY";
-constexpr size_t most_shown = 60;  // of a header's value, in a message
+constexpr size_t longest_shown = 60;  // of a header's value, in a message
 
 // The text of the header, a dict as Python writes it.
 std::string_view npy_dict(const ByteReader& file, size_t& end) {
@@ -83,7 +83,7 @@ NpyHeader read_npy_header(const ByteReader& file) {
   const bool deep = type == "'<u2'" || type == "'>u2'";
   check_input(deep || type == "'|u1'",
               "{}: an array of {}; only those of uint8 and uint16 are read as images", file.name(),
-              printable(type, most_shown));
+              printable(type, longest_shown));
   header.bits = deep ? 16 : 8;
   header.swapped = type == "'>u2'";
   check_input(npy_value(file, dict, "'fortran_order'").starts_with("False"),
@@ -92,11 +92,11 @@ NpyHeader read_npy_header(const ByteReader& file) {
   const std::vector<int64_t> shape = npy_shape(file, text);
   check_input(shape.size() == 3 && shape[2] >= 1 && shape[2] <= most_channels,
               "{}: an array of the shape {}; images are (height, width, channels) with 1 to {} channels",
-              file.name(), printable(text, most_shown), most_channels);
+              file.name(), printable(text, longest_shown), most_channels);
   header.height = shape[0], header.width = shape[1], header.channels = shape[2];
   check_input(is_side(header.width) && is_side(header.height),
               "{}: an array of the shape {}; a side must be within 1..{}", file.name(),
-              printable(text, most_shown), largest_side);
+              printable(text, longest_shown), largest_side);
   return header;
 }
 
@@ -108,7 +108,7 @@ NpyLabels read_npy_labels(const ByteReader& file) {
   const bool known = type.size() > 4 && kinds.find(type[2]) != kinds.npos &&
                      sizes.find(type[3]) != sizes.npos && type[4] == '\'';
   check_input(known, "{}: an array of {}; a mask is one of bool or of whole numbers", file.name(),
-              printable(type, most_shown));
+              printable(type, longest_shown));
   labels.bytes = type[3] - '0';
   check_input(npy_value(file, dict, "'fortran_order'").starts_with("False"),
               "{}: an array in Fortran order; save numpy.ascontiguousarray() of it", file.name());
@@ -116,7 +116,7 @@ NpyLabels read_npy_labels(const ByteReader& file) {
   const std::vector<int64_t> shape = npy_shape(file, text);
   check_input(shape.size() == 2 || (shape.size() == 3 && shape[2] == 1),
               "{}: an array of the shape {}; a mask is (height, width)", file.name(),
-              printable(text, most_shown));
+              printable(text, longest_shown));
   labels.height = shape[0], labels.width = shape[1];
   check_sides(file, labels.width, labels.height);
   file.need(labels.begin + static_cast<size_t>(labels.height * labels.width * labels.bytes));

@@ -35,7 +35,7 @@ void hide_some(uint8_t* hidden, int64_t patches, double share, Generator& genera
   }
 }
 
-void label_patches(const DrawnScene& scene, const View& view, int64_t side, int64_t patch,
+void label_patches(const RenderedScene& scene, const View& view, int64_t side, int64_t patch,
                    int64_t* families) {
   for (int64_t i = 0; i < side * side; ++i) {
     const auto centre = [&](int64_t index) {
@@ -61,7 +61,7 @@ CropPairs make_crop_pairs(const PretrainOptions& options, const ScenePool& pool,
     const auto pair = static_cast<int64_t>(index);
     const Philox4 block = philox(~options.seed, static_cast<uint64_t>(step * pairs + pair));
     Generator generator(uint64_t{block.word[0]} << 32 | block.word[1]);
-    const DrawnScene& scene =
+    const RenderedScene& scene =
         pool.at(static_cast<int64_t>(generator.below(static_cast<uint64_t>(pool.count()))));
     const auto [first, second] = draw_views(options.scene, crop, generator);
     for (const int64_t place : {pair, pairs + pair}) {

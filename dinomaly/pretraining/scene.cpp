@@ -207,7 +207,7 @@ Render render(int64_t size, Generator& generator) {
 
 }  // namespace
 
-DrawnScene draw_scene(int64_t size, uint64_t seed) {
+RenderedScene draw_scene(int64_t size, uint64_t seed) {
   Generator generator(seed);
   Render scene = render(size, generator);
   if (generator.uniform() < 0.15) {  // seen through another one
@@ -216,7 +216,7 @@ DrawnScene draw_scene(int64_t size, uint64_t seed) {
     for (size_t i = 0; i < scene.colours.size(); ++i)
       scene.colours[i] = mix(scene.colours[i], other.colours[i], share);
   }
-  DrawnScene result{Image(size, size, 3), std::move(scene.families)};
+  RenderedScene result{Image(size, size, 3), std::move(scene.families)};
   for (size_t i = 0; i < scene.colours.size(); ++i) {
     result.rgb.pixels[3 * i] = to_byte(255 * scene.colours[i].r);
     result.rgb.pixels[3 * i + 1] = to_byte(255 * scene.colours[i].g);

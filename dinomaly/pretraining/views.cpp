@@ -52,7 +52,7 @@ std::pair<View, View> draw_views(int64_t size, int64_t crop, Generator& generato
   return {view_a, view_around(b, second, crop, generator)};
 }
 
-Tensor sample(const DrawnScene& scene, const View& view, int64_t crop) {
+Tensor sample(const RenderedScene& scene, const View& view, int64_t crop) {
   const Image& rgb = scene.rgb;
   const Tensor result = Tensor::empty({3, crop, crop});
   float* out = result.data<float>();

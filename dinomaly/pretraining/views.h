@@ -26,7 +26,7 @@ struct View {
 std::pair<View, View> draw_views(int64_t size, int64_t crop, Generator& generator);
 
 // The crop (3, crop, crop) f32 from 0 to 1, bilinear; outside of the scene its border goes on.
-Tensor sample(const DrawnScene& scene, const View& view, int64_t crop);
+Tensor sample(const RenderedScene& scene, const View& view, int64_t crop);
 
 constexpr int64_t no_match = -1;
 // For each patch of `from`, row by row, the patch of `to` which contains the point that is its centre; no_match where

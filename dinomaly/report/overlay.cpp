@@ -31,9 +31,9 @@ std::vector<float> values_in(const Tensor& map, const Box& box) {
 }
 
 // Which pixels of an image belong to regions that are outlined.
-class Outline {
+class RegionOutline {
  public:
-  Outline(const Tensor& map, const Box& inspected, double threshold, int64_t smallest, int64_t reach)
+  RegionOutline(const Tensor& map, const Box& inspected, double threshold, int64_t smallest, int64_t reach)
       : box_(inspected), reach_(reach) {
     if (!std::isfinite(threshold) || box_.width == 0 || box_.height == 0) return;
     const std::vector<float> values = values_in(map, box_);
@@ -78,7 +78,7 @@ Image draw_overlay(const Image& rgb, const Tensor& map, const Box& inspected, co
   const Tensor dense = map.contiguous();
   const float* values = dense.data<float>();
   const int64_t reach = 1 + std::max(rgb.width, rgb.height) / 800;  // visible in large images too
-  const Outline outline(dense, inspected, threshold, smallest, reach);
+  const RegionOutline outline(dense, inspected, threshold, smallest, reach);
   Image image = rgb;
 #pragma omp parallel for schedule(static)
   for (int64_t y = 0; y < rgb.height; ++y) {

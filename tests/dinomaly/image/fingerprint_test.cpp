@@ -14,7 +14,7 @@ namespace dinomaly {
 
 namespace {
 
-Image spotted(int64_t width, int64_t height) {
+Image patterned(int64_t width, int64_t height) {
   Image image(width, height, 3);
   for (size_t i = 0; i < image.pixels.size(); ++i) image.pixels[i] = static_cast<uint8_t>(i * i * 7 + i);
   return image;
@@ -29,7 +29,7 @@ std::string as_ppm(const Image& image) {
 
 TEST_CASE("fingerprint: the same for the same pixels, whatever the file; the documented hash") {
   const TemporaryFolder folder;
-  const Image image = spotted(5, 3);
+  const Image image = patterned(5, 3);
   const std::string pixels(image.pixels.begin(), image.pixels.end());
   save_png(folder / "a.png", image);
   write_file(folder / "b.ppm", as_ppm(image));
@@ -49,7 +49,7 @@ TEST_CASE("fingerprint: the same for the same pixels, whatever the file; the doc
 
 TEST_CASE("fingerprint: other pixels, another size, another view are another image") {
   const TemporaryFolder folder;
-  const Image image = spotted(6, 4);
+  const Image image = patterned(6, 4);
   Image other = image, wide(4, 6, 3);
   other.pixels.back() ^= 1;
   wide.pixels = image.pixels;

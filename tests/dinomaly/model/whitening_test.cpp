@@ -33,7 +33,7 @@ WhiteningFit fit_of(const Tensor& x) {
 }
 
 // The largest difference, as a share of the largest value.
-double difference(const Tensor& ours, const Tensor& theirs) {
+double difference_to_numpy(const Tensor& ours, const Tensor& theirs) {
   REQUIRE(ours.shape() == theirs.shape());
   const auto a = ours.to_vector<double>(), b = theirs.to_vector<double>();
   double largest = 0, scale = 0;
@@ -81,17 +81,17 @@ TEST_CASE("whitening: mean, matrix and whitened features are NumPy's") {
   for (const char* kind : {"3.0.01", "3.0.5", "7.0.01", "7.0.5"}) {
     CAPTURE(kind);
     const Whitening found = fit_of(x).compute(kind[0] - '0', std::stod(kind + 2));
-    CHECK(difference(found.mean, numpy().get("mean")) < 1e-7);
-    CHECK(difference(found.matrix, numpy().get(std::string("W.") + kind)) < 1e-6);
+    CHECK(difference_to_numpy(found.mean, numpy().get("mean")) < 1e-7);
+    CHECK(difference_to_numpy(found.matrix, numpy().get(std::string("W.") + kind)) < 1e-6);
     FeatureWhitening whitening(7, 2);
     CHECK(same_bits(whitening(1, x), x));  // at first the identity
     whitening.set(1, found);
     CHECK(same_bits(whitening(0, x), x));
-    CHECK(difference(whitening(1, x), numpy().get(std::string("y.") + kind)) < 1e-6);
-    CHECK(difference(whitening(1, x.to(Dtype::f32)), numpy().get(std::string("y.") + kind)) < 1e-5);
+    CHECK(difference_to_numpy(whitening(1, x), numpy().get(std::string("y.") + kind)) < 1e-6);
+    CHECK(difference_to_numpy(whitening(1, x.to(Dtype::f32)), numpy().get(std::string("y.") + kind)) < 1e-5);
     const Tensor rounded = whitening(1, x.to(Dtype::bf16));  // x is exact in it: the result alone is rounded
     CHECK(rounded.dtype() == Dtype::bf16);
-    CHECK(difference(rounded, numpy().get(std::string("y.") + kind)) < 5e-3);
+    CHECK(difference_to_numpy(rounded, numpy().get(std::string("y.") + kind)) < 5e-3);
   }
 }
 
@@ -104,7 +104,7 @@ TEST_CASE("whitening: a GPU computes what the CPU does") {
   whitening.set(0, on_cpu);
   const Tensor expected = whitening(0, x), found = whitening(0, x.to(Device::cuda()));
   CHECK_FALSE(found.device().is_cpu());
-  CHECK(difference(found, expected) < 1e-5);
+  CHECK(difference_to_numpy(found, expected) < 1e-5);
   CHECK(same_bits(whitening(0, x), expected));  // back again
 }
 

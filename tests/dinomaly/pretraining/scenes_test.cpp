@@ -18,8 +18,8 @@ namespace dinomaly {
 namespace {
 
 // Red grows with x, green with y: a pixel says where it is.
-DrawnScene map_of_places(int64_t size) {
-  DrawnScene scene{Image(size, size, 3), std::vector<uint8_t>(static_cast<size_t>(size * size))};
+RenderedScene map_of_places(int64_t size) {
+  RenderedScene scene{Image(size, size, 3), std::vector<uint8_t>(static_cast<size_t>(size * size))};
   for (int64_t y = 0; y < size; ++y) {
     for (int64_t x = 0; x < size; ++x) {
       scene.rgb.at(x, y)[0] = static_cast<uint8_t>(x);
@@ -39,7 +39,7 @@ PretrainOptions small_options() {
 
 TEST_CASE("pretraining: matched patches show the same point of the scene") {
   constexpr int64_t size = 240, crop = 96, patch = 16, side = crop / patch;
-  const DrawnScene scene = map_of_places(size);
+  const RenderedScene scene = map_of_places(size);
   Generator generator(7);
   int64_t matched = 0, pairs = 50;
   for (int64_t pair = 0; pair < pairs; ++pair) {
