@@ -13,6 +13,7 @@
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/folder_lock.h"
 #include "dinomaly/base/program.h"
+#include "dinomaly/base/standard_error.h"
 #include "dinomaly/base/stopwatch.h"
 #include "dinomaly/cli/parse_flags.h"
 #include "dinomaly/data/layout.h"
@@ -121,7 +122,7 @@ static void save(const CheckpointFolder& checkpoints, const Run& run, Pretrainer
     write_file(run.out / "log.csv", record.steps);
     if (!run.probe.empty()) write_file(run.out / "probe.csv", record.probes);
   } catch (const InputError& error) {  // training is worth more than its checkpoint
-    fmt::print(stderr, "no checkpoint saved at step {}: {}\n", trainer.step_count(), error.what());
+    print_error("no checkpoint saved at step {}: {}\n", trainer.step_count(), error.what());
   }
 }
 

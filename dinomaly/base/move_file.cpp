@@ -40,6 +40,22 @@ int rename_to_first_free(const fs::path& from, fs::path& to) {
   return error;
 }
 
+// A relative link leads elsewhere from another folder: it moves as a link to where it led. 0 or errno.
+int move_link(const fs::path& from, fs::path& to) {
+  std::error_code error;
+  const fs::path aim =
+      fs::absolute(from.parent_path() / fs::read_symlink(from, error), error).lexically_normal();
+  if (error) return error.value();
+  const fs::path link = temporary_name(to);
+  fs::create_symlink(aim, link, error);
+  if (error) return error.value();
+  int failed = rename_to_first_free(link, to);
+  if (failed == 0 && unlink(from.c_str()) != 0) failed = errno;
+  std::error_code ignored;
+  if (failed != 0) fs::remove(fs::exists(fs::symlink_status(link, ignored)) ? link : to, ignored);
+  return failed;
+}
+
 // Copies to a name of its own on the other file system. 0 or errno.
 int copy_whole(const fs::path& from, const fs::path& copy) {
   std::error_code error;
@@ -61,6 +77,11 @@ fs::path move_file(const fs::path& from, const fs::path& to) {
   };
   if (to.has_parent_path()) make_folder(to.parent_path());
   fs::path target = to;
+  std::error_code no_link;
+  if (fs::is_symlink(from, no_link) && fs::read_symlink(from, no_link).is_relative()) {
+    check_done(move_link(from, target));
+    return target;
+  }
   const int error = rename_to_first_free(from, target);
   if (error != EXDEV) {
     check_done(error);

@@ -1,6 +1,7 @@
 #include "dinomaly/base/open_device.h"
 
 #include "dinomaly/base/framework.h"
+#include "dinomaly/base/standard_error.h"
 #include "tensor/backend.h"
 #include "tensor/error.h"
 
@@ -18,10 +19,10 @@ Device open_device(const std::string& text) {
   }
   try {
     backend_for(Device::cuda());
-    fmt::print(stderr, "--device auto: {}\n", Device::cuda());
+    print_error("--device auto: {}\n", Device::cuda());
     return Device::cuda();
   } catch (const InputError& error) {
-    fmt::print(stderr, "--device auto: cpu ({})\n", error.what());
+    print_error("--device auto: cpu ({})\n", error.what());
     return Device::cpu();
   }
 }

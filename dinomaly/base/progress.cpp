@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "dinomaly/base/standard_error.h"
+
 namespace dinomaly {
 
 std::string progress_bar(int64_t done, int64_t total) {
@@ -24,7 +26,7 @@ Progress::Progress(std::string what, int64_t total, double interval)
 Progress::~Progress() { make_room(); }
 
 void Progress::make_room() {
-  if (line_open_) fmt::print(stderr, "\r\x1b[K");
+  if (line_open_) print_error("\r\x1b[K");
   line_open_ = false;
 }
 
@@ -42,7 +44,7 @@ void Progress::print() {
     line += fmt::format("  {} left", format_duration(static_cast<double>(total_ - done_) / rate));
     if (terminal_) line += "  " + progress_bar(done_, total_);
   }
-  fmt::print(stderr, "{}{}{}", terminal_ ? "\r" : "", line, terminal_ ? "\x1b[K" : "\n");
+  print_error("{}{}{}", terminal_ ? "\r" : "", line, terminal_ ? "\x1b[K" : "\n");
   std::fflush(stderr);
   line_open_ = terminal_;
   since_print_ = {};

@@ -12,6 +12,7 @@
 #include "dinomaly/base/framework.h"
 #include "dinomaly/base/json_text.h"
 #include "dinomaly/base/progress.h"
+#include "dinomaly/base/standard_error.h"
 #include "dinomaly/cli/commands.h"
 #include "dinomaly/cli/detector_flags.h"
 #include "dinomaly/cli/earlier_thresholds.h"
@@ -103,7 +104,7 @@ void object(const CalibrateFlags& options, bool replaces, const std::string& obj
   check_input(options.force || !replaces,
               "{}; the thresholds of {} stay as they are (--force replaces them, --out writes another file)",
               objection, options.detector.model);
-  fmt::print(stderr, "dinomaly: {}\n", objection);
+  print_error("dinomaly: {}\n", objection);
 }
 
 // Defects given as a plain folder or in a list would pass for good parts; other layouts say by themselves what is good.
@@ -183,7 +184,7 @@ Calibration find(CalibrateFlags& options, const Detector& detector, const std::v
   }
   options.calibration.begin = [&](const Calibrator& calibrator) {
     if (const std::string repeats = calibrator.repeats(); !repeats.empty())
-      fmt::print(stderr, "dinomaly: {}: {}\n", options.data.data, repeats);
+      print_error("dinomaly: {}: {}\n", options.data.data, repeats);
     check_enough(options, calibrator.counted(), replaces);
     progress.emplace("calibrate", static_cast<int64_t>(used.size() + compared.size()));
     if (same || !compares) return;

@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 
 #include "dinomaly/base/framework.h"
+#include "dinomaly/base/standard_error.h"
 #include "dinomaly/cli/device_flag.h"
 #include "dinomaly/data/layout.h"
 #include "dinomaly/data/masks.h"
@@ -58,7 +59,7 @@ void add_data_flags(CLI::App& command, DataFlags& flags) {
 
 Dataset open_data(const DataFlags& flags) {
   Dataset dataset = read_dataset(flags.data, flags.categories, parse_layout(flags.layout));
-  for (const std::string& note : dataset.notes) fmt::print(stderr, "dinomaly: {}\n", one_line(note));
+  for (const std::string& note : dataset.notes) print_error("dinomaly: {}\n", one_line(note));
   return dataset;
 }
 
@@ -74,7 +75,7 @@ Dataset open_labelled_data(const DataFlags& flags, const PixelRules& pixels, con
       others.push_back(fmt::format("category '{}' cannot be judged: {}", category.name, missing));
   }
   check_input(!judged.empty(), "{}: {}", flags.data, fmt::join(others, "; "));
-  for (const std::string& other : others) fmt::print(stderr, "dinomaly: {}: {}\n", flags.data, other);
+  for (const std::string& other : others) print_error("dinomaly: {}: {}\n", flags.data, other);
   dataset.categories = std::move(judged);
   const ReadLimits limits = tiling.on() ? strip_limits : ReadLimits{};
   for (const Category& category : dataset.categories) verify_images(category.test, pixels, limits);

@@ -9,6 +9,7 @@
 
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
+#include "dinomaly/base/standard_error.h"
 #include "dinomaly/cli/stop_signal.h"
 #include "dinomaly/image/image_files.h"
 #include "tensor/error.h"
@@ -23,7 +24,7 @@ namespace {
 constexpr size_t longest_line = 1 << 16;
 constexpr int poll_milliseconds = 100;
 
-void warn_of_watch(const std::string& line) { fmt::print(stderr, "dinomaly: --watch: {}\n", one_line(line)); }
+void warn_of_watch(const std::string& line) { print_error("dinomaly: --watch: {}\n", one_line(line)); }
 
 }  // namespace
 

@@ -66,12 +66,22 @@ void check_flags(const CLI::App& app) {
   }
 }
 
+// An empty value is what a shell makes of a variable that is not set; taken for no flag at all it would be ignored.
+void check_no_value_empty(const CLI::App& app) {
+  for (const CLI::Option* option : app.get_options()) {
+    for (const std::string& value : option->results())
+      check_input(!value.empty(), "{}: its value is empty", option->get_name());
+  }
+  for (const CLI::App* command : app.get_subcommands()) check_no_value_empty(*command);
+}
+
 }  // namespace
 
 bool parse_flags(CLI::App& app, int argc, char** argv, const std::string& version) {
   read_numbers_as_written(app);
   try {
     app.parse(argc, argv);
+    check_no_value_empty(app);
     return true;
   } catch (const CLI::CallForVersion&) {
     fmt::print("{} {}\n", app.get_name(), version);

@@ -13,6 +13,7 @@
 #include "dinomaly/base/numbers.h"
 #include "dinomaly/base/program.h"
 #include "dinomaly/base/progress.h"
+#include "dinomaly/base/standard_error.h"
 #include "dinomaly/cli/commands.h"
 #include "dinomaly/cli/detector_flags.h"
 #include "dinomaly/cli/image_source.h"
@@ -142,28 +143,27 @@ void check_folders(const PredictFlags& options) {
 bool report_not_judged(ImageSource& source, const PredictionWriter& writer, bool watched) {
   const std::vector<std::filesystem::path> unfinished = source.unfinished();
   if (source.own_results() > 0)
-    fmt::print(stderr, "dinomaly: {} of this program passed over\n", counted(source.own_results(), "result"));
+    print_error("dinomaly: {} of this program passed over\n", counted(source.own_results(), "result"));
   const std::string companions = source.companions();
   if (!companions.empty())
-    fmt::print(stderr, "dinomaly: passed over, because they belong to images: {}\n", companions);
+    print_error("dinomaly: passed over, because they belong to images: {}\n", companions);
   const int64_t others = source.other_count();
-  if (others > 0) fmt::print(stderr, "dinomaly: no images: {}\n", source.other_names());
+  if (others > 0) print_error("dinomaly: no images: {}\n", source.other_names());
   const std::vector<std::filesystem::path> waiting = source.waiting();
   if (!waiting.empty())
-    fmt::print(stderr, "dinomaly: not judged, since depth or image had not come yet: {}\n",
-               count_and_names(waiting));
+    print_error("dinomaly: not judged, since depth or image had not come yet: {}\n",
+                count_and_names(waiting));
   if (!unfinished.empty())
-    fmt::print(stderr, "dinomaly: not judged, since they had only just come or were not whole: {}\n",
-               count_and_names(unfinished));
+    print_error("dinomaly: not judged, since they had only just come or were not whole: {}\n",
+                count_and_names(unfinished));
   check_input(writer.images() > 0 || companions.empty() || watched,
               "no images: what is named belongs to images, which are to be named instead");
   const int64_t not_taken = others + static_cast<int64_t>(unfinished.size());
   const int64_t missed = writer.damaged() + not_taken, files = writer.images() + not_taken;
   if (missed > 0 && files == 1)
-    fmt::print(stderr, "dinomaly: the file was not judged\n");
+    print_error("dinomaly: the file was not judged\n");
   else if (missed > 0)
-    fmt::print(stderr, "dinomaly: {} of {} files {} not judged\n", missed, files,
-               missed == 1 ? "was" : "were");
+    print_error("dinomaly: {} of {} files {} not judged\n", missed, files, missed == 1 ? "was" : "were");
   return missed > 0;
 }
 
@@ -195,11 +195,9 @@ int run_predict(const PredictFlags& options) {
   if (!options.out.empty() && is_unused_folder(options.out)) mark_result_folder(options.out);
 
   const StopSignal signals;  // what is being judged and written is finished
-  if (!options.watched.empty())
-    fmt::print(stderr, "dinomaly: watching {}; Ctrl-C ends it\n", options.watched);
+  if (!options.watched.empty()) print_error("dinomaly: watching {}; Ctrl-C ends it\n", options.watched);
   if (const std::vector<std::filesystem::path> links = source.unwatched_links(); !links.empty())
-    fmt::print(stderr, "dinomaly: --watch: links to folders, which are not watched: {}\n",
-               count_and_names(links));
+    print_error("dinomaly: --watch: links to folders, which are not watched: {}\n", count_and_names(links));
   Progress progress("predict", source.total());
   PredictionWriter writer(
       {options.json  ? PredictionWriter::Lines::json

@@ -8,6 +8,7 @@
 #include "dinomaly/base/json_text.h"
 #include "dinomaly/base/move_file.h"
 #include "dinomaly/base/program.h"
+#include "dinomaly/base/standard_error.h"
 #include "dinomaly/data/companions.h"
 #include "tensor/io/printable.h"
 
@@ -84,7 +85,7 @@ void PredictionWriter::print(const Verdict& verdict) {
 
 void PredictionWriter::complain(const std::string& line) {
   progress_.make_room();
-  fmt::print(stderr, "dinomaly: {}\n", one_line(line));
+  print_error("dinomaly: {}\n", one_line(line));
 }
 
 void PredictionWriter::fail(const std::string& why) {

@@ -9,6 +9,7 @@
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
 #include "dinomaly/base/numbers.h"
+#include "dinomaly/base/standard_error.h"
 #include "dinomaly/cli/run_identity.h"
 #include "dinomaly/cli/stop_signal.h"
 #include "dinomaly/report/table.h"
@@ -121,9 +122,9 @@ void TrainRun::checkpoint() {
     if (options_.eval_every > 0) write_file(out_ / "validation.csv", validation_);
   } catch (const InputError& error) {  // training is worth more than its checkpoint
     log_->make_room();
-    fmt::print(stderr, "no checkpoint saved at iteration {}: {}; {}\n", iteration, error.what(),
-               saved_iteration_ < 0 ? "there is no earlier one"
-                                    : fmt::format("the last one is from iteration {}", saved_iteration_));
+    print_error("no checkpoint saved at iteration {}: {}; {}\n", iteration, error.what(),
+                saved_iteration_ < 0 ? "there is no earlier one"
+                                     : fmt::format("the last one is from iteration {}", saved_iteration_));
   }
 }
 
@@ -152,8 +153,7 @@ void TrainRun::validate() {
     best_ = value;
   } catch (const InputError& error) {  // training is worth more than one validation's weights
     log_->make_room();
-    fmt::print(stderr, "the weights of iteration {} could not be saved: {}\n", trainer_.iteration(),
-               error.what());
+    print_error("the weights of iteration {} could not be saved: {}\n", trainer_.iteration(), error.what());
   }
 }
 

@@ -6,6 +6,7 @@
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
 #include "dinomaly/base/json_text.h"
+#include "dinomaly/base/standard_error.h"
 #include "dinomaly/cli/train_run.h"
 #include "dinomaly/inference/calibrate.h"
 #include "dinomaly/inference/for_each_prediction.h"
@@ -31,7 +32,7 @@ std::optional<Calibrator> make_calibrator(const TrainOptions& options, const Con
     samples.insert(samples.end(), category.test.begin(), category.test.end());
   std::optional<Calibrator> result = Calibrator(calibration, samples, config);
   if (const std::string repeats = result->repeats(); !repeats.empty())
-    fmt::print(stderr, "thresholds: {}\n", repeats);
+    print_error("thresholds: {}\n", repeats);
   return result;
 }
 
@@ -114,7 +115,7 @@ std::optional<Calibration> TrainRun::thresholds(const Calibrator& calibrator) co
     fmt::print("\n");
     return found;
   } catch (const InputError& error) {
-    fmt::print(stderr, "no thresholds in the model: {}\n", error.what());
+    print_error("no thresholds in the model: {}\n", error.what());
     return std::nullopt;
   }
 }

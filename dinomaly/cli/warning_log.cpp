@@ -2,6 +2,7 @@
 
 #include "dinomaly/base/framework.h"
 #include "dinomaly/base/numbers.h"
+#include "dinomaly/base/standard_error.h"
 #include "tensor/io/printable.h"
 
 namespace dinomaly {
@@ -17,15 +18,14 @@ void WarningLog::add(const std::filesystem::path& image, const std::vector<Image
   for (const ImageWarning& warning : warnings) {
     if (++counts_[warning.kind] > most_lines) continue;
     progress.make_room();
-    fmt::print(stderr, "dinomaly: {}: {}\n", one_line(image.string()), warning.text);
+    print_error("dinomaly: {}: {}\n", one_line(image.string()), warning.text);
   }
 }
 
 void WarningLog::count_others() const {
   for (const auto& [kind, count] : counts_) {
     if (count > most_lines)
-      fmt::print(stderr, "dinomaly: {} with the warning '{}'\n", counted(count - most_lines, "more image"),
-                 kind);
+      print_error("dinomaly: {} with the warning '{}'\n", counted(count - most_lines, "more image"), kind);
   }
 }
 

@@ -2,10 +2,12 @@
 
 #include <poll.h>
 #include <sys/inotify.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
+#include <ctime>
 #include <system_error>
 
 #include "dinomaly/base/files.h"
@@ -30,6 +32,26 @@ constexpr uint32_t watched_events =
 
 bool is_hidden(const std::string& name) { return name.starts_with('.'); }
 
+int64_t nanoseconds(const timespec& time) { return time.tv_sec * int64_t{1000000000} + time.tv_nsec; }
+
+// Files bear the time of the system's last tick, which is a little behind.
+int64_t time_of_files() {
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME_COARSE, &now);
+  return nanoseconds(now);
+}
+
+int64_t changed_at(const std::filesystem::path& path) {
+  struct stat found {};
+  return lstat(path.c_str(), &found) == 0 ? nanoseconds(found.st_ctim) : 0;
+}
+
+// Of a file that has just been made: whether it is complete already, since nobody will close it after writing.
+bool is_linked(const std::filesystem::path& path) {
+  struct stat found {};
+  return lstat(path.c_str(), &found) == 0 && (!S_ISREG(found.st_mode) || found.st_nlink > 1);
+}
+
 void warn_of_link(const std::filesystem::path& link, const FolderWatch::Warn& warn) {
   if (warn) warn(fmt::format("{} is a link to a folder, which is not watched", link.string()));
 }
@@ -48,6 +70,7 @@ bool is_whole(const std::filesystem::path& path) {
 FolderWatch::FolderWatch(const std::filesystem::path& folder) : folder_(folder) {
   std::error_code error;
   check_input(std::filesystem::is_directory(folder, error), "--watch: {} is not a folder", folder.string());
+  all_read_at_ = time_of_files();
   descriptor_ = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
   const std::string why = descriptor_ < 0 ? std::strerror(errno) : watch(folder, false, {});
   if (!why.empty()) {
@@ -78,7 +101,7 @@ std::string FolderWatch::watch(const std::filesystem::path& folder, bool report,
     } else if (it->is_directory(ignored)) {
       if (!hidden && report) warn_of_link(it->path(), warn);
       if (!hidden && !report) links_.push_back(it->path());
-    } else if (report && !is_passed_over_name(it->path())) {
+    } else if (report && !is_passed_over_name(it->path()) && changed_at(it->path()) >= reported_since_) {
       arrived(it->path());
     }
   }
@@ -99,7 +122,7 @@ void FolderWatch::forget(const std::filesystem::path& folder) {
 }
 
 void FolderWatch::take_event(const inotify_event& event, const Warn& warn) {
-  if ((event.mask & IN_Q_OVERFLOW) != 0 && warn) warn("too many images at once; some were missed");
+  if ((event.mask & IN_Q_OVERFLOW) != 0) overflowed_ = true;
   const auto found = folders_.find(event.wd);
   if (found == folders_.end()) return;
   if ((event.mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED | IN_UNMOUNT)) != 0) {
@@ -113,7 +136,9 @@ void FolderWatch::take_event(const inotify_event& event, const Warn& warn) {
   if ((event.mask & IN_ISDIR) == 0 && std::filesystem::is_directory(path, ignored)) {
     if ((event.mask & (IN_CREATE | IN_MOVED_TO)) != 0 && !is_hidden(event.name)) warn_of_link(path, warn);
   } else if ((event.mask & IN_ISDIR) == 0) {
-    if ((event.mask & (IN_CLOSE_WRITE | IN_MOVED_TO)) != 0 && !is_passed_over_name(path)) arrived(path);
+    const bool written = (event.mask & (IN_CLOSE_WRITE | IN_MOVED_TO)) != 0;
+    if (!is_passed_over_name(path) && (written || ((event.mask & IN_CREATE) != 0 && is_linked(path))))
+      arrived(path);
   } else if ((event.mask & IN_MOVED_FROM) != 0) {
     forget(path);
   } else if ((event.mask & (IN_CREATE | IN_MOVED_TO)) != 0 && !is_hidden(event.name)) {
@@ -123,6 +148,7 @@ void FolderWatch::take_event(const inotify_event& event, const Warn& warn) {
 }
 
 void FolderWatch::read_events(const Warn& warn) {
+  const int64_t now = time_of_files();
   alignas(inotify_event) char buffer[16384];
   for (ssize_t size; (size = read(descriptor_, buffer, sizeof buffer)) > 0;) {
     for (ssize_t at = 0; at < size;) {
@@ -131,6 +157,17 @@ void FolderWatch::read_events(const Warn& warn) {
       take_event(*event, warn);
     }
   }
+  if (overflowed_) list_again(warn);
+  all_read_at_ = now;
+}
+
+// For what the system did not report.
+void FolderWatch::list_again(const Warn& warn) {
+  overflowed_ = false;
+  reported_since_ = all_read_at_;
+  const std::string why = watch(folder_, true, warn);
+  reported_since_ = 0;
+  if (!why.empty() && warn) warn(why + "; files that came may have been missed");
 }
 
 void FolderWatch::add_other(const std::filesystem::path& path, const Warn& warn) {

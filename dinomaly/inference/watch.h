@@ -34,12 +34,13 @@ class FolderWatch {
   FolderWatch(const FolderWatch&) = delete;
   FolderWatch& operator=(const FolderWatch&) = delete;
 
-  // Waits for the next image that somebody has closed after writing or moved into the folder; none once
+  // Waits for the next image that somebody has closed after writing, moved or linked into the folder; none once
   // `stop` or `ended` says so. A file that is not whole yet is looked at again five times within six seconds,
   // and after that returned as it is. So is one that is not named as an image is, which may be about to be renamed;
   // after that its first bytes decide whether it is one. Throws InputError if the folder goes away. `warn` is called
-  // with a line where images will be missed: more came than the system could report, a new folder cannot be watched, a
-  // link to a folder came, files of one more extension are no images.
+  // with a line where images will be missed: a new folder cannot be watched, a link to a folder came, files of one more
+  // extension are no images. Where more came at once than the system could report, the folders are listed again for what
+  // is new.
   std::optional<std::filesystem::path> next(std::stop_token stop, const std::function<bool()>& ended,
                                             const Warn& warn = {});
   // What came and was not returned when next() ended: not whole yet, or not looked at; what is no image counts among
@@ -70,6 +71,7 @@ class FolderWatch {
   void read_events(const Warn& warn);
   void take_event(const inotify_event& event, const Warn& warn);
   void arrived(const std::filesystem::path& path);
+  void list_again(const Warn& warn);
   void add_other(const std::filesystem::path& path, const Warn& warn);
   std::optional<std::filesystem::path> take_due(const Warn& warn);
 
@@ -78,6 +80,9 @@ class FolderWatch {
   int root_ = -1;                                 // of folder_, in folders_
   std::map<int, std::filesystem::path> folders_;  // by inotify's number
   std::deque<Arrival> arrivals_;
+  bool overflowed_ = false;
+  int64_t all_read_at_ = 0;     // when no event was left; nanoseconds since 1970
+  int64_t reported_since_ = 0;  // watch() reports what has changed since then
   std::vector<std::filesystem::path> links_;
   std::deque<Content> taken_;  // the last ones that were returned
   int64_t other_count_ = 0;

@@ -9,6 +9,7 @@
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
 #include "dinomaly/base/sha256.h"
+#include "dinomaly/base/standard_error.h"
 #include "dinomaly/model/detector_weights.h"
 #include "dinomaly/weights/key_report.h"
 #include "tensor/io/safetensors.h"
@@ -104,8 +105,8 @@ std::optional<Checkpoint> CheckpointFolder::latest() const {
     try {
       saved = load(it->first, it->second);
     } catch (const InputError& error) {
-      fmt::print(stderr, "damaged checkpoint: {}{}\n", error.what(),
-                 std::next(it) == known.rend() ? "" : "; using the previous one");
+      print_error("damaged checkpoint: {}{}\n", error.what(),
+                  std::next(it) == known.rend() ? "" : "; using the previous one");
       continue;
     }
     // Not damaged: the run had diverged, and would do so again.

@@ -9,6 +9,7 @@
 #include "dinomaly/base/framework.h"
 #include "dinomaly/base/parallel.h"
 #include "dinomaly/base/sha256.h"
+#include "dinomaly/base/standard_error.h"
 #include "dinomaly/image/preprocess.h"
 #include "dinomaly/weights/encoder_hash.h"
 #include "tensor/backend.h"
@@ -82,7 +83,7 @@ bool FeatureStore::load_cache(const fs::path& path) {
     const size_t groups = model_.config().encoder_groups.size();
     table_ = FeatureTable(SafeTensors::load(path), size(), groups, options_.dtype, device_, options_.memory);
   } catch (const InputError& error) {
-    fmt::print(stderr, "feature cache: {}; the features are recomputed\n", error.what());
+    print_error("feature cache: {}; the features are recomputed\n", error.what());
     return false;
   }
   is_encoded_.assign(samples_.size(), true);
@@ -95,7 +96,7 @@ void FeatureStore::save_cache() const {
   try {
     save_safetensors(cached_as_, table_.tensors(), {{"kind", "dinomaly features"}});
   } catch (const InputError& error) {  // the run can do without
-    fmt::print(stderr, "feature cache: {}; the features are not kept for later runs\n", error.what());
+    print_error("feature cache: {}; the features are not kept for later runs\n", error.what());
   }
 }
 

@@ -8,6 +8,7 @@
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
 #include "dinomaly/base/progress.h"
+#include "dinomaly/base/standard_error.h"
 #include "dinomaly/training/step_numbers.h"
 #include "tensor/error.h"
 
@@ -49,7 +50,7 @@ void TrainingLog::add_skipped(int64_t step, double learning_rate) {
   text_ += fmt::format("{},,{:.9g},,{:.2f}\n", step, learning_rate, rate_);
   ++steps_;
   make_room();
-  fmt::print(stderr, "iteration {}: its gradients are not finite; the step is skipped\n", step);
+  print_error("iteration {}: its gradients are not finite; the step is skipped\n", step);
 }
 
 void TrainingLog::add_step(int64_t step, double loss, double learning_rate, double grad_norm) {

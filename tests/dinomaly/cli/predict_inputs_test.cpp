@@ -121,6 +121,21 @@ TEST_CASE("predict: standard input that names nothing is no success") {
   check_refused(folder, fmt::format("predict {0}/model - <{0}/blank", folder.path().string()), "is empty");
 }
 
+TEST_CASE("predict: messages that cannot be written cost no verdict") {
+  const TemporaryFolder folder;
+  make_small_project(folder);
+  for (const char* lost : {"2>&-", "2>/dev/full"}) {
+    const std::string command = fmt::format(
+        "OMP_NUM_THREADS=1 {1}/bin/dinomaly predict {0}/model {0}/no.png {0}/data/wood/test/good "
+        ">{0}/verdicts {2}",
+        folder.path().string(), DINOMALY_BINARY_DIR, lost);
+    const int status = std::system(command.c_str());
+    CHECK(WEXITSTATUS(status) == 2);
+    const std::string verdicts = read_file(folder / "verdicts", 1 << 20);
+    CHECK_MESSAGE(std::count(verdicts.begin(), verdicts.end(), '\n') == 4, verdicts);
+  }
+}
+
 TEST_CASE("predict: names on standard input end in NUL as well as in a new line, and none is lost") {
   const TemporaryFolder folder;
   make_small_project(folder);

@@ -1,4 +1,6 @@
 // dinomaly predict while it runs: --watch with folders, --move-to, --csv, a full disk, the order of lines.
+#include <sys/stat.h>
+
 #include <chrono>
 #include <fstream>
 #include <sstream>
@@ -85,6 +87,53 @@ TEST_CASE(
   CHECK(watch.first_others().size() == 4);
   REQUIRE_MESSAGE(warnings.size() == 3, warnings.size());  // .json, .npy and none
   for (const std::string& line : warnings) CHECK_MESSAGE(contains(line, "is no image and not judged"), line);
+}
+
+TEST_CASE("watch: links to images, and what is no file but named like one") {
+  const TemporaryFolder folder;
+  const fs::path in = folder / "in";
+  fs::create_directories(in);
+  write_file(folder / "made.png", encode_png(Image(2, 2, 3)));
+  write_file(folder / "other.png", encode_png(Image(3, 2, 3)));
+  FolderWatch watch(in);
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  const auto next = [&] {
+    const auto path = watch.next({}, [&] { return std::chrono::steady_clock::now() > end; });
+    return path ? path->filename().string() : "";
+  };
+  fs::create_hard_link(folder / "made.png", in / "hard.png");
+  CHECK(next() == "hard.png");
+  fs::create_symlink(folder / "other.png", in / "soft.png");
+  CHECK(next() == "soft.png");
+  fs::create_symlink(folder / "missing.png", in / "dangling.png");
+  CHECK(next() == "dangling.png");  // its reader names it
+  REQUIRE(mkfifo((in / "pipe.png").c_str(), 0600) == 0);
+  const auto ended = [&] { return watch.other_count() == 1 || std::chrono::steady_clock::now() > end; };
+  CHECK_FALSE(watch.next({}, ended));
+  CHECK(watch.first_others() == std::vector<fs::path>{in / "pipe.png"});
+}
+
+TEST_CASE("watch: more files at once than the system reports") {
+  std::ifstream limit("/proc/sys/fs/inotify/max_queued_events");
+  int64_t most = 0;
+  limit >> most;
+  if (most < 1 || most > 100000) return skip("the system's queue of events is unknown or very long");
+  const TemporaryFolder folder;
+  const fs::path in = folder / "in";
+  const std::string image = encode_png(Image(2, 2, 3));
+  write_file(in / "old.png", image);
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  FolderWatch watch(in);
+  for (int64_t i = 0; i <= most / 2; ++i) std::ofstream(in / fmt::format(".{}", i));  // two events each
+  write_file(in / "deep/new.png", image);
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  const auto next = [&](std::chrono::seconds wait) {
+    const auto until = std::min(end, std::chrono::steady_clock::now() + wait);
+    const auto path = watch.next({}, [&] { return std::chrono::steady_clock::now() > until; });
+    return path ? path->filename().string() : "";
+  };
+  CHECK(next(std::chrono::seconds(20)) == "new.png");
+  CHECK(next(std::chrono::seconds(1)).empty());
 }
 
 TEST_CASE("predict --watch: whole, moved and half-written images; ends on a signal") {

@@ -1,0 +1,62 @@
+// What every program does around its work.
+#include "dinomaly/base/program.h"
+
+#include <doctest/doctest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "dinomaly/base/framework.h"
+#include "dinomaly/base/move_file.h"
+#include "dinomaly/base/standard_error.h"
+#include "tests/support.h"
+
+using namespace dinomaly;
+
+namespace {
+
+// The exit status of run_program() in a process of its own.
+int status_of(const std::function<int()>& work) {
+  const pid_t child = fork();
+  if (child == 0) _exit(run_program("child", work));
+  int status = 0;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+}  // namespace
+
+TEST_CASE("program: a library that ends the process is no verdict") {
+  CHECK(status_of([] { return 1; }) == 1);
+  CHECK(status_of([]() -> int { std::exit(1); }) == 3);
+}
+
+TEST_CASE("program: a standard stream that is closed is no place for a file; a lost message is no failure") {
+  const TemporaryFolder folder;
+  const int status = status_of([&] {
+    close(STDERR_FILENO);
+    return run_program("inner", [&] {
+      write_file(folder / "result", "whole");
+      print_error("a message\n");
+      write_error("another\n");
+      return 0;
+    });
+  });
+  CHECK(status == 0);
+  CHECK(read_file(folder / "result", 100) == "whole");
+}
+
+TEST_CASE("files: a relative link that moves leads where it led") {
+  const TemporaryFolder folder;
+  write_file(folder / "real.png", "pixels");
+  std::filesystem::create_directories(folder / "in");
+  std::filesystem::create_symlink("../real.png", folder / "in/link.png");
+  write_file(folder / "out/deep/link.png", "taken");
+  const auto moved = move_file(folder / "in/link.png", folder / "out/deep/link.png");
+  CHECK(moved == folder / "out/deep/link-2.png");
+  CHECK(std::filesystem::is_symlink(moved));
+  CHECK(read_file(moved, 100) == "pixels");
+  CHECK_FALSE(std::filesystem::exists(std::filesystem::symlink_status(folder / "in/link.png")));
+  CHECK(read_file(folder / "out/deep/link.png", 100) == "taken");
+}
