@@ -136,6 +136,10 @@ WarmCosineSchedule Config::schedule() const {
 
 void Config::complete(int64_t encoder_depth, int64_t patch, int64_t channels) {
   check_numbers(*this);
+  check_input(!target_blocks.empty() || encoder_depth <= 32,
+              "target_blocks: nobody has published any for an encoder of {}; name them with --set "
+              "target_blocks=[...]",
+              counted(encoder_depth, "block"));
   if (target_blocks.empty()) target_blocks = default_targets(encoder_depth);
   for (size_t i = 0; i < target_blocks.size(); ++i) {
     check_input(target_blocks[i] >= 0 && target_blocks[i] < encoder_depth,

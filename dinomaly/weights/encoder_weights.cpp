@@ -59,6 +59,14 @@ int64_t heads_of(const EncoderConfig& config, int64_t given, int64_t head_width,
   return heads;
 }
 
+// Whether any block has a bias of queries, keys or values, whole or in part: the others must have it then.
+bool has_any_bias(const NamedEncoder& encoder) {
+  const auto is_bias = [](const std::string& name) { return name.ends_with(".attn.qkv.bias"); };
+  return std::any_of(encoder.incomplete.begin(), encoder.incomplete.end(), is_bias) ||
+         std::any_of(encoder.tensors.begin(), encoder.tensors.end(),
+                     [&](const auto& entry) { return is_bias(entry.first); });
+}
+
 EncoderConfig read_config(NamedEncoder& encoder, int64_t heads, const std::string& source) {
   Tensors& tensors = encoder.tensors;
   const auto axis = [&](const std::string& name, int rank, int index) {
@@ -79,7 +87,7 @@ EncoderConfig read_config(NamedEncoder& encoder, int64_t heads, const std::strin
   if (config.rotary) {
     config.cls_in_position_table = false;
     config.norm_eps = 1e-5;
-    settle_key_biases(tensors, config.depth, source);
+    settle_key_biases(tensors, config.depth, !has_any_bias(encoder), source);
   } else {
     axis("pos_embed", 3, 1);
     read_position_table(tensors, encoder.cls_in_table, config, source);

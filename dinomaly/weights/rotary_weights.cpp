@@ -48,7 +48,8 @@ int64_t rotary_head_width(const std::map<std::string, Tensor>& tensors, const st
   return 4 * periods.numel();
 }
 
-void settle_key_biases(std::map<std::string, Tensor>& tensors, int64_t depth, const std::string& source) {
+void settle_key_biases(std::map<std::string, Tensor>& tensors, int64_t depth, bool without_biases,
+                       const std::string& source) {
   for (int64_t block = 0; block < depth; ++block) {
     const std::string qkv = fmt::format("blocks.{}.attn.qkv.", block);
     const auto weight = tensors.find(qkv + "weight");
@@ -59,9 +60,9 @@ void settle_key_biases(std::map<std::string, Tensor>& tensors, int64_t depth, co
       tensors.erase(mask);
     }
     const auto bias = tensors.find(qkv + "bias");
-    if (bias == tensors.end())
+    if (bias == tensors.end() && without_biases)
       tensors[qkv + "bias"] = Tensor::zeros({3 * width}, weight->second.dtype());
-    else if (bias->second.rank() == 1 && bias->second.size(0) == 3 * width)
+    else if (bias != tensors.end() && bias->second.rank() == 1 && bias->second.size(0) == 3 * width)
       bias->second = without_keys(bias->second);
   }
 }

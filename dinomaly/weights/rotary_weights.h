@@ -19,9 +19,10 @@ int64_t usual_rotary_heads(int64_t width);
 int64_t rotary_head_width(const std::map<std::string, Tensor>& tensors, const std::string& source);
 
 // Makes blocks.N.attn.qkv.bias (3D) what the model computes with: zeros over the keys, whatever the file holds there,
-// and all zeros where the file has no bias. Meta's files say so with a bias_mask (3D) of 1, 0, 1 over queries, keys
+// and, in a model `without_biases`, all zeros. A block that lacks what others have stays without it. Meta's files say so with a bias_mask (3D) of 1, 0, 1 over queries, keys
 // and values, which is taken out; any other mask throws InputError, such as the NaN it holds before initialisation.
 // blocks.N.attn.qkv.weight of another shape than (3D, D) is left for later checks.
-void settle_key_biases(std::map<std::string, Tensor>& tensors, int64_t depth, const std::string& source);
+void settle_key_biases(std::map<std::string, Tensor>& tensors, int64_t depth, bool without_biases,
+                       const std::string& source);
 
 }  // namespace dinomaly

@@ -170,6 +170,18 @@ TEST_CASE("DINOv3: a key bias does not matter, and neither does it matter that t
   }
 }
 
+TEST_CASE("DINOv3: a bias that is missing in one block only is missing") {
+  for (const Naming naming : {Naming::meta, Naming::timm, Naming::transformers}) {
+    const NamedTensors named = named_as(load_encoder(dinov3_tensors("gelu"), "file", 2), naming);
+    for (const auto& [name, tensor] : named) {
+      if (name.find("bias") == std::string::npos || name.ends_with("bias_mask")) continue;
+      Tensors tensors(named.begin(), named.end());
+      tensors.erase(name);
+      CHECK_MESSAGE(one_line_with(loading_error(tensors), "1 missing ("), name);
+    }
+  }
+}
+
 TEST_CASE("DINOv3: what does not fit is named") {
   const auto changed = [](const std::function<void(Tensors&)>& change, int64_t heads = 2) {
     Tensors tensors = dinov3_tensors("gelu");
@@ -220,6 +232,10 @@ TEST_CASE("DINOv3: usual heads, target blocks of the huge encoder") {
   Config config;
   config.complete(32, 16);
   CHECK(config.target_blocks == std::vector<int64_t>{3, 9, 12, 15, 18, 21, 24, 27});
+  Config of_7b;  // DINOv3's largest has 40 blocks
+  CHECK(one_line_with(input_error([&] { of_7b.complete(40, 16); }), "target_blocks: nobody has published"));
+  of_7b.target_blocks = {9, 19, 29, 39};
+  of_7b.complete(40, 16);
 }
 
 TEST_CASE("DINOv3: convert says what the names lose; info knows the heads") {
