@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstdio>
 #include <cstring>
 
 #include "dinomaly/base/framework.h"
@@ -14,7 +15,19 @@ namespace {
 
 constexpr tmsize_t largest_buffer = tmsize_t{1} << 30;
 
-int be_silent(TIFF*, void*, const char*, const char*, va_list) { return 1; }
+// The first error is kept where someone asks for it.
+int keep_error(TIFF*, void* to, const char*, const char* format, va_list values) {
+  if (to == nullptr) return 1;
+  TiffFile::Complaint& complaint = *static_cast<TiffFile::Complaint*>(to);
+  if (complaint[0] == 0) std::vsnprintf(complaint.data(), complaint.size(), format, values);
+  return 1;
+}
+
+// libjpeg only warns where data is missing or makes no sense, and goes on with grey.
+int keep_warning(TIFF* file, void* to, const char* module, const char* format, va_list values) {
+  const bool is_damage = module != nullptr && std::string_view(module) == "JPEGLib";
+  return is_damage ? keep_error(file, to, module, format, values) : 1;
+}
 
 // `count` integers of `bits` bits each, the highest first, become one byte or one 16-bit word each.
 template <class T>
@@ -28,10 +41,10 @@ void unpack(const uint8_t* packed, int64_t first, int64_t count, int64_t bits, T
   }
 }
 
-TiffFile::Handle open_existing(const std::filesystem::path& path) {
+TiffFile::Handle open_existing(const std::filesystem::path& path, TiffFile::Complaint* complaint = nullptr) {
   std::error_code error;
   check_input(std::filesystem::is_regular_file(path, error), "{}: no such file", path.string());
-  TiffFile::Handle file = TiffFile::open(path, "rm");  // not mapped: the file may shrink
+  TiffFile::Handle file = TiffFile::open(path, "rm", complaint);  // not mapped: the file may shrink
   check_input(file != nullptr, "{}: not a TIFF file, or cut short", path.string());
   return file;
 }
@@ -55,31 +68,32 @@ std::vector<tdir_t> pages_from_here(TIFF* file, const std::string& name) {
 
 }  // namespace
 
-TiffFile::Handle TiffFile::open(const std::filesystem::path& path, const char* mode) {
+TiffFile::Handle TiffFile::open(const std::filesystem::path& path, const char* mode, Complaint* complaint) {
   TIFFOpenOptions* options = TIFFOpenOptionsAlloc();
   TIFFOpenOptionsSetMaxSingleMemAlloc(options, largest_buffer);
-  TIFFOpenOptionsSetErrorHandlerExtR(options, be_silent, nullptr);
-  TIFFOpenOptionsSetWarningHandlerExtR(options, be_silent, nullptr);
+  TIFFOpenOptionsSetErrorHandlerExtR(options, keep_error, complaint);
+  TIFFOpenOptionsSetWarningHandlerExtR(options, keep_warning, complaint);
   Handle file(TIFFOpenExt(path.c_str(), mode, options));
   TIFFOpenOptionsFree(options);
   return file;
 }
 
 TiffFile::TiffFile(const std::filesystem::path& path, const ReadLimits& limits)
-    : name_(path.string()), file_(open_existing(path)) {
+    : name_(path.string()), file_(open_existing(path, complaint_.get())) {
   read_layout(limits);
   const size_t pages = pages_from_here(file_.get(), name_).size();
   check_input(pages == 1,
               "{}: a TIFF of {} pages; only a single image is read, or pages of one brightness each as the "
               "channels of a model that takes so many (2 or 4 to {})",
               name_, pages, most_channels);
+  complaint_->fill(0);
   check_read(TIFFSetDirectory(file_.get(), 0) == 1);
   begin(largest_buffer);
 }
 
 TiffFile::TiffFile(const std::filesystem::path& path, const ReadLimits& limits,
                    const std::vector<tdir_t>& pages, size_t page)
-    : name_(path.string()), file_(open_existing(path)) {
+    : name_(path.string()), file_(open_existing(path, complaint_.get())) {
   check_read(TIFFSetDirectory(file_.get(), pages.at(page)) == 1);
   read_layout(limits);
   begin(largest_buffer / static_cast<tmsize_t>(pages.size()));
@@ -99,17 +113,15 @@ void TiffFile::read_layout(const ReadLimits& limits) {
   TIFFGetFieldDefaulted(file, TIFFTAG_PLANARCONFIG, &layout_.planar);
   if (TIFFGetField(file, TIFFTAG_PHOTOMETRIC, &layout_.photometric) != 1 && layout_.samples >= 3)
     layout_.photometric = PHOTOMETRIC_RGB;
+  uint32_t depth = 1;
+  TIFFGetFieldDefaulted(file, TIFFTAG_IMAGEDEPTH, &depth);
+  check_input(depth == 1, "{}: a TIFF of {} layers (ImageDepth); only flat images are read", name_, depth);
   uint16_t orientation = 1, compression = COMPRESSION_NONE;
   TIFFGetFieldDefaulted(file, TIFFTAG_ORIENTATION, &orientation);
   if (orientation >= 1 && orientation <= 8) layout_.orientation = orientation;
   TIFFGetFieldDefaulted(file, TIFFTAG_COMPRESSION, &compression);
   check_input(TIFFIsCODECConfigured(compression) != 0, "{}: a TIFF in a compression ({}) that is not read",
               name_, compression);
-  // libjpeg then gives RGB, whole pixel by whole pixel.
-  if (compression == COMPRESSION_JPEG && layout_.photometric == PHOTOMETRIC_YCBCR &&
-      TIFFSetField(file, TIFFTAG_JPEGCOLORMODE, JPEGCOLORMODE_RGB) == 1) {
-    layout_.photometric = PHOTOMETRIC_RGB;
-  }
   const bool known = (layout_.bits >= 1 && layout_.bits <= 16) || layout_.bits == 32 || layout_.bits == 64;
   check_input(known && layout_.samples >= 1,
               "{}: a TIFF of {} of {} bits per pixel is not read, only those of 1 to 16, 32 or 64 bits",
@@ -122,10 +134,25 @@ std::vector<tdir_t> pages_of(const std::filesystem::path& path) {
 }
 
 void TiffFile::check_read(bool ok) const {
-  check_input(ok, "{}: the TIFF is cut short or damaged in row {}", name_, y_);
+  const std::string_view said(complaint_->data());
+  check_input(ok && said.empty(), "{}: the TIFF is cut short or damaged in row {}{}{}", name_, y_,
+              said.empty() ? "" : ": ", said);
 }
 
+// libjpeg turns YCbCr into RGB, whole pixel by whole pixel. The codec forgets this with each change of the directory.
+void TiffFile::ask_jpeg_for_rgb() {
+  uint16_t compression = COMPRESSION_NONE;
+  TIFFGetFieldDefaulted(file_.get(), TIFFTAG_COMPRESSION, &compression);
+  if (compression == COMPRESSION_JPEG && layout_.photometric == PHOTOMETRIC_YCBCR &&
+      TIFFSetField(file_.get(), TIFFTAG_JPEGCOLORMODE, JPEGCOLORMODE_RGB) == 1) {
+    layout_.photometric = PHOTOMETRIC_RGB;
+  }
+}
+
+// Of the directory that is now the current one.
 void TiffFile::begin(tmsize_t largest) {
+  complaint_->fill(0);  // of directories
+  ask_jpeg_for_rgb();
   TIFF* file = file_.get();
   tiled_ = TIFFIsTiled(file) != 0;
   const bool apart = layout_.planar == PLANARCONFIG_SEPARATE && layout_.samples > 1;

@@ -3,6 +3,7 @@
 
 #include <tiffio.h>
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -40,17 +41,21 @@ class TiffFile {
     void operator()(TIFF* file) const { TIFFClose(file); }
   };
   using Handle = std::unique_ptr<TIFF, Closer>;
-  // libtiff prints nothing of its own. Null where the file cannot be opened.
-  static Handle open(const std::filesystem::path& path, const char* mode);
+  using Complaint = std::array<char, 200>;  // a text that ends with 0
+  // libtiff prints nothing of its own; its first error, or warning that says damage, goes to `complaint`, which must
+  // outlive the handle. Null where the file cannot be opened.
+  static Handle open(const std::filesystem::path& path, const char* mode, Complaint* complaint = nullptr);
 
  private:
   void read_layout(const ReadLimits& limits);
+  void ask_jpeg_for_rgb();
   void begin(tmsize_t largest);
   void read_band();
   void fill_row(const uint8_t* packed, int64_t first, int64_t count, size_t plane);
   void check_read(bool ok) const;
 
   std::string name_;
+  std::unique_ptr<Complaint> complaint_ = std::make_unique<Complaint>();
   Handle file_;
   TiffLayout layout_;
   bool tiled_ = false;

@@ -117,8 +117,10 @@ class TiffRows : public PixelRows {
   void read_palette() {
     const TiffLayout& stored = file_.layout();
     uint16_t *red = nullptr, *green = nullptr, *blue = nullptr;
-    check_input(stored.bits <= 8 && TIFFGetField(file_.get(), TIFFTAG_COLORMAP, &red, &green, &blue) == 1,
-                "{}: a TIFF of {} bits without a palette", name_, stored.bits);
+    check_input(stored.bits <= 8, "{}: a TIFF with a palette of {} bits is not read, only of 1 to 8 bits",
+                name_, stored.bits);
+    check_input(TIFFGetField(file_.get(), TIFFTAG_COLORMAP, &red, &green, &blue) == 1,
+                "{}: the TIFF lacks the palette that its pixels point to", name_);
     const size_t count = size_t{1} << stored.bits;
     // Some programs write 8 bits where the format asks for 16.
     const auto small = [count](const uint16_t* map) {
