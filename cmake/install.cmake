@@ -39,6 +39,6 @@ set(CPACK_COMPONENT_PROGRAM_DESCRIPTION "The program dinomaly: trains a detector
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_NAME libdinomaly-dev)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SECTION libdevel)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS
-  "libfmt-dev, nlohmann-json3-dev, libdnnl-dev, ocl-icd-opencl-dev, libtiff-dev, libpng-dev, libwebp-dev, libssl-dev, libminizip-dev, zlib1g-dev, libcsv-dev, pkg-config")
+  "libfmt-dev, nlohmann-json3-dev, libdnnl-dev, ocl-icd-opencl-dev, libtiff-dev, libjpeg-dev, libpng-dev, libwebp-dev, libssl-dev, libminizip-dev, zlib1g-dev, libcsv-dev, pkg-config")
 set(CPACK_COMPONENT_DEVELOPMENT_DESCRIPTION "Libraries and headers of dinomaly and of nabla, its tensor framework.")
 include(CPack)

@@ -9,7 +9,7 @@ packages=(
   libdnnl-dev ocl-icd-opencl-dev   # matrix products and convolutions; its CMake config also asks for OpenCL
   libeigen3-dev                    # float64 algebra, planes
   libfmt-dev nlohmann-json3-dev libcli11-dev
-  libstb-dev libpng-dev libtiff-dev libwebp-dev   # images
+  libstb-dev libjpeg-dev libpng-dev libtiff-dev libwebp-dev   # images
   libminizip-dev zlib1g-dev libssl-dev   # reading PyTorch files; SHA-256
   libcsv-dev                       # lists of images
   doctest-dev

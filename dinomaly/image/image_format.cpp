@@ -235,8 +235,7 @@ void check_image_file(const std::filesystem::path& path, std::string_view bytes)
     case ImageFormat::png:
       return check_png(file);
     case ImageFormat::jpeg:
-      check_jpeg(file);
-      return;
+      return check_jpeg(file);
     case ImageFormat::bmp:
       return check_bmp(file);
     case ImageFormat::tiff:

@@ -25,7 +25,7 @@ struct ImageFile {
 std::string hint_for_channels(int64_t found);
 
 std::unique_ptr<PixelRows> open_png(ImageFile file);   // by libpng, row by row unless it is interlaced
-std::unique_ptr<PixelRows> open_jpeg(ImageFile file);  // by stb_image, as a whole
+std::unique_ptr<PixelRows> open_jpeg(ImageFile file);  // by libjpeg-turbo, row by row
 std::unique_ptr<PixelRows> open_bmp(ImageFile file);   // with a palette row by row, otherwise by stb_image
 std::unique_ptr<PixelRows> open_webp(ImageFile file);  // by libwebp, as a whole
 std::unique_ptr<PixelRows> open_pnm(ImageFile file);   // row by row

@@ -1,5 +1,4 @@
-// JPEG and BMP by stb_image, WebP by libwebp, and the two formats that are rows of numbers: BMP with a palette
-// and PNM.
+// BMP by stb_image, WebP by libwebp, and the two formats that are rows of numbers: BMP with a palette and PNM.
 #include <webp/decode.h>
 
 #include <algorithm>
@@ -9,7 +8,6 @@
 #include "dinomaly/base/framework.h"
 #include "dinomaly/image/exif.h"
 #include "dinomaly/image/image_format.h"
-#include "dinomaly/image/jpeg_format.h"
 #include "dinomaly/image/pixel_formats.h"
 #include "tensor/error.h"
 
@@ -32,9 +30,9 @@ class WholeRows : public PixelRows {
   int64_t y_ = 0;
 };
 
-std::unique_ptr<PixelRows> decode_by_stb(const ImageFile& file, std::string_view bytes, int orientation) {
-  const auto* data = reinterpret_cast<const stbi_uc*>(bytes.data());
-  const int size = static_cast<int>(bytes.size());
+std::unique_ptr<PixelRows> decode_by_stb(const ImageFile& file) {
+  const auto* data = reinterpret_cast<const stbi_uc*>(file.bytes.data());
+  const int size = static_cast<int>(file.bytes.size());
   int width = 0, height = 0, channels = 0;
   const bool known = stbi_info_from_memory(data, size, &width, &height, &channels) != 0;
   check_input(known, "{}: cannot decode the image: {}", file.path.string(), stbi_failure_reason());
@@ -43,8 +41,7 @@ std::unique_ptr<PixelRows> decode_by_stb(const ImageFile& file, std::string_view
   WholeRows::Pixels pixels(stbi_load_from_memory(data, size, &width, &height, &channels, 0), stbi_image_free);
   check_input(pixels != nullptr, "{}: cannot decode the image: {}", file.path.string(),
               stbi_failure_reason());
-  PixelLayout layout{.width = width, .height = height, .channels = channels};
-  layout.orientation = orientation;
+  const PixelLayout layout{.width = width, .height = height, .channels = channels};
   return std::make_unique<WholeRows>(layout, std::move(pixels));
 }
 
@@ -134,19 +131,12 @@ class PnmRows : public PixelRows {
 
 }  // namespace
 
-std::unique_ptr<PixelRows> open_jpeg(ImageFile file) {
-  const int orientation = exif_orientation(file.path, file.bytes);
-  if (check_jpeg(ByteReader(file.path, file.bytes)).lacks_huffman_tables)
-    file.bytes = with_standard_huffman_tables(file.bytes);
-  return decode_by_stb(file, file.bytes, orientation);
-}
-
 std::unique_ptr<PixelRows> open_bmp(ImageFile file) {
   const BmpHeader header = read_bmp_header(ByteReader(file.path, file.bytes));
   file.check_size(header.width, header.height);
   const bool indexed = header.bits == 1 || header.bits == 4 || header.bits == 8;
   if (indexed) return std::make_unique<IndexedBmpRows>(std::move(file), header);
-  return decode_by_stb(file, file.bytes, 1);
+  return decode_by_stb(file);
 }
 
 std::unique_ptr<PixelRows> open_webp(ImageFile file) {

@@ -28,11 +28,10 @@ unsigned char* zlib_compress(unsigned char* data, int size, int* packed_size, in
 }  // namespace
 
 #define STBI_MALLOC(size) bounded_malloc(size)
-#define STBI_REALLOC(block, size) std::realloc(block, size)  // of no use to JPEG and BMP
+#define STBI_REALLOC(block, size) std::realloc(block, size)  // of no use to BMP
 #define STBI_FREE(block) std::free(block)
-#define STBI_ONLY_JPEG
 #define STBI_ONLY_BMP
-#define STBI_MAX_DIMENSIONS 65536  // a JPEG's largest side; callers have limits of their own
+#define STBI_MAX_DIMENSIONS 65536  // callers have limits of their own
 #define STBI_NO_STDIO
 #define STB_IMAGE_IMPLEMENTATION
 #include <stb/stb_image.h>

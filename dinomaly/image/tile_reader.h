@@ -33,8 +33,8 @@ class SmallerImage {
 };
 
 // Reads rows of the file only as far as the next tile needs them, and forgets those that no later tile needs:
-// at most a tile's height of rows is in memory. (A JPEG, a WebP, an interlaced PNG and a BMP without a palette
-// are decoded as a whole, at 3 to 4 bytes per pixel.)
+// at most a tile's height of rows is in memory. (A WebP, an interlaced PNG and a BMP without a palette are decoded as a
+// whole, at 3 to 4 bytes per pixel; of a progressive JPEG the coefficients are, at 3 to 6.)
 class TileReader {
  public:
   // Rows of which none has been read, of open_picture() for rules.channels. Throws InputError as tile_boxes().

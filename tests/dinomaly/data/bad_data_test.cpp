@@ -95,7 +95,7 @@ TEST_CASE("damaged images, of training and of test") {
     refuses(run.folder, run.flags, name);
     write_file(path, "GIF89a, or so it says");
     refuses(run.folder, run.flags, name);
-    // A JPEG under a PNG's name is a JPEG; stb itself takes one that is cut short for a whole one.
+    // A JPEG under a PNG's name is a JPEG; its decoder itself takes one that is cut short for a whole one.
     const std::string other = encode_jpeg(load_image_rgb(run.data("weave/test/good/000.png")), 90);
     for (const size_t missing : {size_t{2}, other.size() / 3}) {
       write_file(path, other.substr(0, other.size() - missing));

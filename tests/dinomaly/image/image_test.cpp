@@ -127,7 +127,7 @@ TEST_CASE("image: damaged, foreign and outsized files are one clear line") {
   REQUIRE(table != std::string::npos);
   wild_table[table + 5] = wild_table[table + 6] = '\xFF';
   CHECK(one_line_with(load.error(wild_table), "Huffman table"));
-  // A scan whose tables are missing: the decoder would read uninitialised memory.
+  // A scan whose tables are missing: the decoder would take others.
   for (const char marker : {'\xC4', '\xDB'}) {
     std::string other_slot = encode_jpeg(image, 95);
     other_slot[other_slot.find(std::string{'\xFF', marker}) + 4] = 3;
