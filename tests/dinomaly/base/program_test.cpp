@@ -7,6 +7,7 @@
 
 #include <cstdlib>
 
+#include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
 #include "dinomaly/base/move_file.h"
 #include "dinomaly/base/standard_error.h"
