@@ -9,8 +9,10 @@
 
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
+#include "dinomaly/base/numbers.h"
 #include "dinomaly/base/standard_error.h"
 #include "dinomaly/cli/stop_signal.h"
+#include "dinomaly/data/manta.h"
 #include "dinomaly/image/image_files.h"
 #include "tensor/error.h"
 #include "tensor/io/printable.h"
@@ -23,6 +25,19 @@ namespace {
 
 constexpr size_t longest_line = 1 << 16;
 constexpr int poll_milliseconds = 100;
+
+// ID_mask, whatever its ending, where an image ID is in the same folder. `images` are sorted.
+bool is_mask_of_another(const fs::path& file, const std::vector<fs::path>& images) {
+  constexpr std::string_view suffix = "_mask";
+  const std::string stem = file.stem().string();
+  if (!stem.ends_with(suffix) || stem.size() == suffix.size()) return false;
+  const fs::path image = file.parent_path() / stem.substr(0, stem.size() - suffix.size());
+  for (auto other = std::lower_bound(images.begin(), images.end(), image); other != images.end(); ++other) {
+    if (other->parent_path() / other->stem() == image) return true;
+    if (!other->string().starts_with(image.string())) return false;
+  }
+  return false;
+}
 
 void warn_of_watch(const std::string& line) { print_error("dinomaly: --watch: {}\n", one_line(line)); }
 
@@ -91,6 +106,8 @@ void ImageSource::add_folder(const std::string& input, const std::string& watche
   std::vector<fs::path> images = found.images;
   images.insert(images.end(), found.foreign.begin(), found.foreign.end());
   std::sort(images.begin(), images.end());
+  masks_ +=
+      std::erase_if(images, [&](const fs::path& file) { return is_mask_of_another(file, found.images); });
   std::error_code ignored;
   const bool may_be_empty = !watched.empty() && fs::equivalent(input, watched, ignored);
   check_input(!images.empty() || may_be_empty, "{}: no images in this folder{}", input,
@@ -136,6 +153,15 @@ std::optional<fs::path> ImageSource::next_named(std::stop_token stop) {
 }
 
 std::optional<Picture> ImageSource::picture_of(const fs::path& file) {
+  if (single_views_ && shows_views(file)) {
+    Picture picture(file);
+    picture.fault = fmt::format(
+        "{}: a picture of several views, which the model judges one by one: cut it into them (eval does, of "
+        "a "
+        "data set)",
+        file.string());
+    return picture;
+  }
   if (!with_depth_) return Picture(file);
   return watch_ ? with_depth_->arrive(file) : with_depth_->take(file);
 }
@@ -166,6 +192,12 @@ std::optional<Picture> ImageSource::next(std::stop_token stop) {
 
 std::vector<fs::path> ImageSource::unfinished() {
   return watch_ ? watch_->take_unfinished(warn_of_watch) : std::vector<fs::path>();
+}
+
+std::string ImageSource::companions() const {
+  const std::string of_depth = with_depth_ ? with_depth_->passed_over() : "";
+  if (masks_ == 0) return of_depth;
+  return counted(masks_, "mask") + (of_depth.empty() ? "" : ", " + of_depth);
 }
 
 int64_t ImageSource::other_count() const {

@@ -33,7 +33,8 @@ class InputLines {
 
 class ImageSource {
  public:
-  // `inputs`: files, folders (with those below and linked folders) and "-"; `watched`: a folder or empty. Images
+  // `inputs`: files, folders (with those below and linked folders) and "-"; in folders, ID_mask.png beside an image ID is
+  // no image but its mask; `watched`: a folder or empty. Images
   // of formats that are not read are among them: reading reports them. Throws InputError for a folder without
   // images that is not the watched one, for "-" twice, where nothing is named at all and, with a watched folder, for
   // a name of nothing.
@@ -42,6 +43,9 @@ class ImageSource {
   // Images come with their depth from now on, and what belongs to one is passed over (ImagesWithDepth). Throws
   // InputError where nothing else is named.
   void take_depth(std::chrono::milliseconds wait = depth_wait);
+
+  // The model judges views that are cut out of wide pictures (MANTA): such a picture as a whole is an error.
+  void expect_single_views() { single_views_ = true; }
 
   // In the order of the command line, then what arrives in the watched folder; none after a StopSignal. One
   // thread may call it. Throws InputError where standard input names nothing and no folder is watched.
@@ -62,8 +66,9 @@ class ImageSource {
   // How many results of this program were passed over that were named, as files or on standard input, or came into
   // the watched folder.
   int64_t own_results() const { return own_results_; }
-  // Of images with depth; to be called when next() has returned none.
-  std::string companions() const { return with_depth_ ? with_depth_->passed_over() : ""; }
+  // What was passed over because it belongs to images, "3 depth files, 1 mask", or empty: masks in the named folders and,
+  // of images with depth, all that ImagesWithDepth knows. To be called when next() has returned none.
+  std::string companions() const;
   std::vector<std::filesystem::path> waiting() const {
     return with_depth_ ? with_depth_->waiting() : std::vector<std::filesystem::path>();
   }
@@ -76,6 +81,8 @@ class ImageSource {
 
   std::deque<std::string> inputs_;  // "-" stands for the lines of standard input
   std::vector<std::filesystem::path> others_;
+  int64_t masks_ = 0;  // passed over in folders
+  bool single_views_ = false;
   int64_t total_ = 0;
   std::atomic<int64_t> own_results_{0};
   bool any_line_ = false;  // of standard input

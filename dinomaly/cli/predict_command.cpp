@@ -190,6 +190,8 @@ int run_predict(const PredictFlags& options) {
       options.inspection, detector.calibration ? detector.calibration->inspection : Inspection{});
   check_objects(options, inspection, detector.model->config());
   if (detector.model->config().with_depth) source.take_depth();
+  if (detector.calibration && detector.calibration->objects == ObjectKind::strips)
+    source.expect_single_views();
   const OutputOptions output = output_options(options, detector.calibration, inspection);
   const Predictor predictor(*detector.model, inspection, options.detector.batch);
   if (!options.out.empty() && is_unused_folder(options.out)) mark_result_folder(options.out);
@@ -241,13 +243,13 @@ void add_predict(CLI::App& app, Work& work) {
       "  dinomaly predict model.safetensors --watch incoming --out results --move-to judged --csv >> "
       "verdicts.csv\n"
       "PNG, JPEG, TIFF, WebP, BMP, PNM and NPY files are read, whatever their names. Folders named among "
-      "IMAGES are searched with those below and linked ones. Every other file is named at the end, but for "
-      "hidden and system files "
-      "and this program's own results.\n"
+      "IMAGES are searched with those below and linked ones; ID_mask.png beside an image ID is passed over "
+      "and counted. Every other file is named at the end, but for hidden and system files and this program's "
+      "own results.\n"
       "A model trained on images with depth reads that of ID.png from ID_depth.tiff, .tif or .png beside it, "
       "that of rgb/ID.png also from z/ID.tiff or xyz/ID.tiff (.tif, .png). Depth and mask files of images "
-      "are "
-      "passed over and counted at the end. --watch waits 10 seconds for a depth that comes after its image.\n"
+      "are passed over and counted at the end. --watch waits 10 seconds for a depth that comes after its "
+      "image.\n"
       "Images are judged, and coordinates and overlays given, as people see them: turned by their EXIF "
       "orientation, unless the model was trained without. An alpha is dropped, unless it is one of the 2 or "
       "4 "

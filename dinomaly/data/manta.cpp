@@ -99,6 +99,15 @@ std::vector<Sample> split_into_views(const std::vector<Sample>& pictures) {
 
 }  // namespace
 
+bool shows_views(const fs::path& picture) {
+  try {
+    const PixelLayout layout = open_pixels(picture, strip_limits, Samples::all)->layout();
+    return layout.width > (views_of_picture - 1) * view_columns && layout.width > 4 * layout.height;
+  } catch (const InputError&) {  // whoever reads it reports it
+    return false;
+  }
+}
+
 bool is_manta(const fs::path& root) {
   try {
     for (const auto& [name, folder] : manta_categories(root)) {

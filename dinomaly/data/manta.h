@@ -16,6 +16,10 @@ namespace dinomaly {
 // InputError naming a picture that has no fifth view or a mask that cannot be read.
 Dataset read_manta(const std::filesystem::path& root, const std::vector<std::string>& categories = {});
 
+// Whether the file shows such views: it is wide enough for five, and more than four times as wide as high. False for what
+// is no image.
+bool shows_views(const std::filesystem::path& picture);
+
 // Whether the first training picture has the size of MANTA-Tiny's, 1280 x 256.
 bool is_manta(const std::filesystem::path& root);
 

@@ -10,6 +10,7 @@ namespace dinomaly {
 
 ObjectKind object_kind(Grouping grouping) {
   if (grouping == Grouping::none) return ObjectKind::none;
+  if (grouping == Grouping::strips) return ObjectKind::strips;
   return grouping == Grouping::rgb_and_infrared ? ObjectKind::pairs : ObjectKind::views;
 }
 

@@ -21,14 +21,14 @@ json to_json(const Thresholds& thresholds) {
   return result;
 }
 
-constexpr std::array object_names{"none", "views", "pairs"};
+constexpr std::array object_names{"none", "views", "pairs", "strips"};
 
 ObjectKind objects_from(const json& value, const std::string& source) {
   if (!value.contains("objects")) return ObjectKind::none;  // an earlier version, or images alone
   for (size_t i = 0; i < object_names.size(); ++i) {
     if (value["objects"] == object_names[i]) return static_cast<ObjectKind>(i);
   }
-  fail_input("{}: 'objects' of its calibration is not none, views or pairs", source);
+  fail_input("{}: 'objects' of its calibration is not none, views, pairs or strips", source);
 }
 
 // Scores are f32: above a number that is infinite as such, none would ever be.

@@ -21,8 +21,9 @@ enum class CalibrationMethod {
 CalibrationMethod parse_calibration_method(const std::string& name);  // "good" or "f1", else InputError
 std::string name_of(CalibrationMethod method);
 
-// What the images of an object are: views of it, or an RGB and an infrared image, whose scores add up.
-enum class ObjectKind { none, views, pairs };
+// What the images of an object are: views of it, an RGB and an infrared image, whose scores add up, or views that are cut
+// out of one picture (MANTA). Earlier versions stored the last as views.
+enum class ObjectKind { none, views, pairs, strips };
 
 // An image is judged anomalous if its score is above `image`, a pixel if its value is above `pixel`, an object of
 // several images if its score is above `object`.

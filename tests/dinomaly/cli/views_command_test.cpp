@@ -86,6 +86,22 @@ TEST_CASE("views: MANTA is trained on and judged by views and objects") {
   const json nuts = trained_and_judged(folder, "MANTA").at("nut");
   for (const char* key : {"image_auroc", "pixel_auroc", "object_auroc", "object_ap", "object_f1max"})
     CHECK(nuts.at(key).is_number());
+  // The model judges views: a picture of five is refused, and its objects' threshold is not that of a folder's.
+  const std::string predict = fmt::format("predict {0}/out/model.safetensors ", folder.path().string());
+  const Outcome wide = run_dinomaly(folder, predict + (nut / "test/dent/0.png").string());
+  CHECK(wide.status == 2);
+  CHECK_MESSAGE(contains(wide.error, "dent/0.png: a picture of several views"), wide.error);
+  const Calibration found = load_detector(folder / "out/model.safetensors").calibration.value();
+  CHECK(found.objects == ObjectKind::strips);
+  for (int view = 0; view < 3; ++view)
+    draw(folder / fmt::format("cut/{}.png", view), 256, 256, static_cast<uint64_t>(view) + 40);
+  save_png(folder / "cut/1_mask.png", Image(256, 256, 1));
+  const Outcome cut = run_well(folder, predict + (folder / "cut").string() + " --object-by folder --json");
+  const std::vector<json> lines = json_lines_of(cut.out);
+  REQUIRE(lines.size() == 4);
+  CHECK(lines.back()["threshold"].get<double>() == doctest::Approx(found.all.image));
+  CHECK(lines.back()["images"] == 3);
+  CHECK_MESSAGE(contains(cut.error, "because they belong to images: 1 mask"), cut.error);
   // Two pictures are two draws: a batch of three does not fit.
   check_refused(folder, small_run(folder, "more") + "--iterations 1 --batch 3",
                 "--batch: 3 images per batch, but there are only 2 training images");
