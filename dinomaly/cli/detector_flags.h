@@ -30,6 +30,10 @@ CommandFiles files_read(const DetectorFlags& flags);
 // Loads the model onto the device and sets the number of threads. Throws InputError.
 Detector open_detector(const DetectorFlags& flags);
 
+// Copies the weights, which are mapped, out of the file: what is written over it later changes nothing, and a file that is
+// cut short is no crash. `source` names it in messages.
+void own_weights(const Detector& detector, const std::string& source);
+
 struct DataFlags {
   std::string data, layout = "auto";
   std::vector<std::string> categories;

@@ -134,11 +134,11 @@ std::set<std::string> folders_of(const fs::path& folder) {
   return names;
 }
 
-void check_plain_name(const std::string& name, const std::string& what) {
+void check_plain_name(const std::string& name, const std::string& what, const std::string& source) {
   const bool control = std::any_of(name.begin(), name.end(), [](unsigned char c) { return c < 0x20; });
   check_input(!name.empty() && name.size() <= 200 && !control && !name.starts_with('.') &&
                   name.find('/') == std::string::npos,
-              "'{}' is not a valid name for a {}", printable(name), what);
+              "{}'{}' is not a valid name for a {}", source, printable(name), what);
 }
 
 std::vector<std::string> chosen_categories(const std::set<std::string>& known,

@@ -38,8 +38,8 @@ std::map<std::string, std::filesystem::path> masks_of(const std::filesystem::pat
 std::set<std::string> folders_of(const std::filesystem::path& folder);
 
 // Categories and defects name output files, so this throws InputError for a name that would lead out of the
-// folder or cannot be a path. `what` is "category" or "defect".
-void check_plain_name(const std::string& name, const std::string& what);
+// folder or cannot be a path. `what` is "category" or "defect", `source` what the message begins with.
+void check_plain_name(const std::string& name, const std::string& what, const std::string& source = "");
 
 // The requested categories, in that order, or all of `known` if none is named. Throws InputError for one that
 // is named twice or unknown; `source` is the file or folder that lacks it.

@@ -13,6 +13,7 @@
 #include "dinomaly/base/framework.h"
 #include "dinomaly/data/csv.h"
 #include "dinomaly/data/folders.h"
+#include "dinomaly/image/image_files.h"
 #include "tensor/error.h"
 #include "tensor/io/printable.h"
 
@@ -119,6 +120,38 @@ void check_columns(const CsvTable& table, const fs::path& file) {
   check_input(table.has("path"), "{}: no column 'path'", file.string());
 }
 
+// One image cannot be both good and bad, nor may it be trained on and judged.
+void check_named_once(const std::vector<ListedSample>& rows, const fs::path& file) {
+  std::map<fs::path, size_t> first;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    std::error_code ignored;
+    const fs::path& image = rows[i].sample.image;
+    const auto [earlier, is_new] = first.emplace(fs::weakly_canonical(image, ignored), i);
+    check_input(is_new, "{} names {}, which row {} has named already", row_source(file, i),
+                printable(image.string()), earlier->second + 2);
+  }
+}
+
+// Masks that are not read, and those that are missing beside others.
+void note_masks(const std::vector<ListedSample>& rows, const CsvTable& table, const fs::path& file,
+                Notes& notes) {
+  std::vector<fs::path> unread, without;
+  size_t with_mask = 0;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const Sample& sample = rows[i].sample;
+    if (!sample.anomalous && !table.get(i, "mask").empty()) unread.push_back(sample.image);
+    if (sample.anomalous && !sample.mask) without.push_back(sample.image);
+    with_mask += sample.anomalous && sample.mask ? 1 : 0;
+  }
+  if (!unread.empty())
+    notes.push_back(
+        fmt::format("{}: masks of good images are not read: {}", file.string(), count_and_names(unread)));
+  if (!without.empty() && with_mask > 0)
+    notes.push_back(
+        fmt::format("{}: anomalous images without a mask, so that there are no metrics of pixels: {}",
+                    file.string(), count_and_names(without)));
+}
+
 // A label may be any name of a defect, so one that means something else can only be told.
 void note_defect_names(const CsvTable& table, const fs::path& file, Notes& notes) {
   std::map<std::string, size_t> first;
@@ -193,15 +226,22 @@ Dataset read_csv_dataset(const fs::path& file, const std::vector<std::string>& c
     const std::string defect = defect_of(table.get(i, "label"));
     std::string category = table.get(i, "category");
     if (category.empty()) category = file.stem().string();
+    for (const auto& [name, what] : {std::pair{category, "category"}, {defect, "defect"}})
+      check_plain_name(name, what, source + ": ");
     ListedSample row = listed(category, defect, listed_file(folder, table.get(i, "path"), source, false),
                               splits ? is_train(table.get(i, "split"), source) : defect == "good");
     const std::string& mask = table.get(i, "mask");
-    if (row.sample.anomalous && !mask.empty()) {
-      row.sample.mask = listed_file(folder, mask, source + ": mask", false);
+    if (!mask.empty()) {
+      const fs::path found = listed_file(folder, mask, source + ": mask", false);
+      if (row.sample.anomalous) row.sample.mask = found;
     }
     rows.push_back(std::move(row));
   }
+  check_named_once(rows, file);
+  Notes notes;
+  note_masks(rows, table, file, notes);
   Dataset dataset{.root = file, .categories = assemble(std::move(rows), categories, file.string())};
+  dataset.notes = std::move(notes);
   note_defect_names(table, file, dataset.notes);
   if (splits) return dataset;
   for (Category& category : dataset.categories) {

@@ -136,6 +136,25 @@ TEST_CASE("watch: more files at once than the system reports") {
   CHECK(next(std::chrono::seconds(1)).empty());
 }
 
+TEST_CASE("predict --watch: a model's file that is overwritten while it is used changes no verdict") {
+  const TemporaryFolder folder;
+  make_small_project(folder);
+  fs::create_directories(folder / "in");
+  const std::string image = bytes_of(folder / "data/wood/test/good/000.png");
+  Child child(folder, fmt::format("predict {0}/model --watch {0}/in", folder.path().string()));
+  REQUIRE(
+      wait_until([&] { return fs::exists(folder / "child.error") && contains(child.error(), "watching"); }));
+  write_file(folder / "in/1.png", image);
+  REQUIRE(wait_until([&] { return lines_in(child.out()).size() == 1; }));
+  std::ofstream(folder / "model", std::ios::binary | std::ios::trunc) << "another";  // in place, as cp does
+  write_file(folder / "in/2.png", image + std::string(1, '\0'));
+  CHECK(wait_until([&] { return lines_in(child.out()).size() == 2; }));
+  CHECK(WEXITSTATUS(child.end_with(SIGTERM)) == 0);
+  const std::vector<std::string> lines = lines_in(child.out());
+  REQUIRE(lines.size() == 2);
+  CHECK(lines[0].substr(0, lines[0].find(" /")) == lines[1].substr(0, lines[1].find(" /")));
+}
+
 TEST_CASE("predict --watch: whole, moved and half-written images; ends on a signal") {
   const TemporaryFolder folder;
   make_small_project(folder);

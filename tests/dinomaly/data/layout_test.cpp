@@ -194,8 +194,14 @@ TEST_CASE(
   CHECK(one_line_with(error("path,label\n0.png\n"), "row 2 has 1 fields"));
   CHECK(one_line_with(error("path\n\"0.png\n"), "quotes"));
   CHECK(one_line_with(error("path\nnone.png\n"), "row 2"));
-  CHECK(one_line_with(error("path\n0.png\n0.png\n"), "named twice"));
-  CHECK(one_line_with(error("path,category\n0.png,../out\n"), "not a valid name for a category"));
+  CHECK(one_line_with(error("path\n0.png\n0.png\n"), "row 3 names"));
+  CHECK(one_line_with(error("path,label\n0.png,good\n1.png,good\n./0.png,bad\n"),
+                      "which row 2 has named already"));
+  CHECK(one_line_with(error("path,label,split\n0.png,good,train\n0.png,good,test\n"), "which row 2"));
+  CHECK(one_line_with(error("path,category\n0.png,nut\n0.png,bolt\n"), "which row 2"));
+  CHECK(one_line_with(error("path,label,mask\n0.png,good,none.png\n"), "row 2: mask: "));
+  CHECK(one_line_with(error("path,category\n0.png,../out\n"),
+                      "row 2: '../out' is not a valid name for a category"));
   CHECK(one_line_with(error("path,split\n0.png,both\n"), "neither train nor test"));
   CHECK(one_line_with(error("path,label,split\n0.png,rust,train\n"), "anomalous"));
   CHECK(one_line_with(error("path,lable\nx.png,1\n"), "column 'lable' is not known; did you mean 'label'?"));
@@ -208,6 +214,17 @@ TEST_CASE(
   REQUIRE(judged.notes.size() == 1);
   CHECK(
       one_line_with(judged.notes[0], "list.csv: column 'label': taken as names of defects: 'maybe' (row 3)"));
+}
+
+TEST_CASE("layout: a CSV's masks that are not read, or missing beside others, are said") {
+  Tree tree;
+  tree.add({"0.png", "1.png", "2.png", "3.png", "m.png"});
+  write_file(tree.root / "list.csv",
+             "path,label,mask\n0.png,good,m.png\n1.png,good,\n2.png,bad,m.png\n3.png,bad,\n");
+  const std::vector<std::string> notes = read_dataset(tree.root / "list.csv").notes;
+  REQUIRE(notes.size() == 2);
+  CHECK(one_line_with(notes[0], "list.csv: masks of good images are not read: 1: "));
+  CHECK(one_line_with(notes[1], "no metrics of pixels: 1: "));
 }
 
 TEST_CASE("layout: masks that are arrays are found by name") {
