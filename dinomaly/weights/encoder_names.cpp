@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <optional>
-#include <span>
 #include <string_view>
 
 #include "dinomaly/base/framework.h"
+#include "dinomaly/weights/encoder_places.h"
 #include "dinomaly/weights/weights_file.h"
 #include "tensor/io/printable.h"
 #include "tensor/ops.h"
@@ -13,140 +13,23 @@
 namespace dinomaly {
 namespace {
 
-// The libraries that write a name: a set of bits.
-enum Libraries : unsigned { meta = 1, timm = 2, transformers = 4, meta_or_timm = 3, all = 7 };
+using enum Place::Libraries;
 
-// Where a tensor of a file goes: part `part` of `parts`, joined along axis 0.
-struct Place {
-  std::string name;
-  size_t part = 0, parts = 1;
-  unsigned libraries = all;
-};
-
-struct Rule {
-  std::string_view theirs, meta;
-  unsigned libraries = all;
-  size_t part = 0, parts = 1;
-};
-
-// Whole names, or with ".weight" and ".bias" after them.
-constexpr Rule top_rules[] = {
-    {"cls_token", "cls_token", meta_or_timm},
-    {"pos_embed", "pos_embed", meta_or_timm},
-    {"register_tokens", "register_tokens", meta},
-    {"storage_tokens", "storage_tokens", meta},
-    {"rope_embed.periods", "rope_embed.periods", meta},
-    {"patch_embed.proj", "patch_embed.proj", meta_or_timm},
-    {"reg_token", "register_tokens", timm},
-    {"dist_token", "register_tokens", meta_or_timm},
-    {"embeddings.cls_token", "cls_token", transformers},
-    {"embeddings.position_embeddings", "pos_embed", transformers},
-    {"embeddings.register_tokens", "register_tokens", transformers},
-    {"embeddings.patch_embeddings.projection", "patch_embed.proj", transformers},
-    {"embeddings.patch_embeddings", "patch_embed.proj", transformers},  // DINOv3
-};
-
-// Inside a block. transformers 5 writes the earlier names of DINOv2 and has the shorter ones (q_proj, ...) in memory;
-// of DINOv3 it has the shorter ones alone.
-constexpr Rule block_rules[] = {
-    {"norm1", "norm1"},
-    {"norm2", "norm2"},
-    {"attn.qkv", "attn.qkv", meta_or_timm},
-    {"attn.qkv.bias_mask", "attn.qkv.bias_mask", meta},
-    {"attn.proj", "attn.proj", meta_or_timm},
-    {"ls1.gamma", "ls1.gamma", meta_or_timm},
-    {"ls2.gamma", "ls2.gamma", meta_or_timm},
-    {"mlp.fc1", "mlp.fc1"},
-    {"mlp.fc2", "mlp.fc2"},
-    {"mlp.w12", "mlp.w12", meta},
-    {"mlp.w1", "mlp.w12", meta, 0, 2},
-    {"mlp.w2", "mlp.w12", meta, 1, 2},
-    {"mlp.w3", "mlp.w3", meta},
-    {"attn.q_bias", "attn.qkv.bias", timm, 0, 3},
-    {"attn.k_bias", "attn.qkv.bias", timm, 1, 3},
-    {"attn.v_bias", "attn.qkv.bias", timm, 2, 3},
-    {"gamma_1", "ls1.gamma", timm},
-    {"gamma_2", "ls2.gamma", timm},
-    {"mlp.fc1_g", "mlp.w12", timm, 0, 2},
-    {"mlp.fc1_x", "mlp.w12", timm, 1, 2},
-    {"attention.attention.query", "attn.qkv", transformers, 0, 3},
-    {"attention.attention.key", "attn.qkv", transformers, 1, 3},
-    {"attention.attention.value", "attn.qkv", transformers, 2, 3},
-    {"attention.output.dense", "attn.proj", transformers},
-    {"attention.q_proj", "attn.qkv", transformers, 0, 3},
-    {"attention.k_proj", "attn.qkv", transformers, 1, 3},
-    {"attention.v_proj", "attn.qkv", transformers, 2, 3},
-    {"attention.o_proj", "attn.proj", transformers},
-    {"layer_scale1.lambda1", "ls1.gamma", transformers},
-    {"layer_scale2.lambda1", "ls2.gamma", transformers},
-    {"mlp.weights_in", "mlp.w12", transformers},
-    {"mlp.weights_out", "mlp.w3", transformers},
-    {"mlp.gate_proj", "mlp.w12", transformers, 0, 2},
-    {"mlp.up_proj", "mlp.w12", transformers, 1, 2},
-    {"mlp.down_proj", "mlp.w3", transformers},
-};
-
-// At the top of the encoder, but not run by Dinomaly.
-constexpr Rule unused_rules[] = {{"norm", "norm"},
-                                 {"layernorm", "norm"},
-                                 {"mask_token", "mask_token"},
-                                 {"embeddings.mask_token", "mask_token"}};
-// The beginnings of names of what is dropped: heads, and norms of DINOv3's training alone.
-constexpr std::string_view dropped[] = {"fc_norm.",    "head.",           "head_dist.",
-                                        "classifier.", "dino_head.",      "ibot_head.",
-                                        "cls_norm.",   "local_cls_norm.", "projectors."};
-// Only DINOv3's libraries write these without a position table beside them.
-constexpr std::string_view rotary_names[] = {"storage_tokens", "reg_token", "rope_embed.periods",
-                                             "embeddings.register_tokens",
+// Only DINOv3's files have these.
+constexpr std::string_view rotary_names[] = {"storage_tokens", "rope_embed.periods",
                                              "embeddings.patch_embeddings.weight"};
 
-std::optional<Place> find_place(std::span<const Rule> rules, std::string_view name) {
-  for (const Rule& rule : rules) {
-    if (rule.theirs == name) return Place{std::string(rule.meta), rule.part, rule.parts, rule.libraries};
-  }
-  std::string_view suffix;
-  for (const std::string_view candidate : {".weight", ".bias"}) {
-    if (name.ends_with(candidate)) suffix = candidate;
-  }
-  name.remove_suffix(suffix.size());
-  for (const Rule& rule : rules) {
-    if (!suffix.empty() && rule.theirs == name)
-      return Place{fmt::format("{}{}", rule.meta, suffix), rule.part, rule.parts, rule.libraries};
-  }
-  return std::nullopt;
+std::optional<Place> place_or_unused(std::string_view name) {
+  const std::optional<Place> place = place_of(name);
+  return place ? place : place_of_unused(name);
 }
 
-bool starts_with_index(std::string_view name) { return !name.empty() && name[0] >= '0' && name[0] <= '9'; }
-
-// Takes "11." from the front of a name and returns "11"; empty if there is no such number.
-std::string_view take_index(std::string_view& name) {
-  const size_t digits = std::min(name.find_first_not_of("0123456789"), name.size());
-  if (digits == 0 || digits > 6 || !name.substr(digits).starts_with(".")) return "";
-  const std::string_view index = name.substr(0, digits);
-  name.remove_prefix(digits + 1);
-  return index;
-}
-
-std::optional<Place> place_of(std::string_view name) {
-  for (const std::string_view blocks : {"blocks.", "encoder.layer.", "layer.", "model.layer."}) {
-    if (!name.starts_with(blocks)) continue;
-    std::string_view rest = name.substr(blocks.size());
-    std::string_view index = take_index(rest);
-    // DINOv2 trains with blocks in chunks, in each of which they are counted from the first chunk on.
-    if (blocks == "blocks." && !index.empty() && starts_with_index(rest)) index = take_index(rest);
-    if (index.empty()) return std::nullopt;
-    std::optional<Place> place = find_place(block_rules, rest);
-    if (!place) return std::nullopt;
-    place->name = fmt::format("blocks.{}.{}", index, place->name);
-    place->libraries &= blocks == "blocks." ? meta_or_timm : transformers;
-    return place;
-  }
-  return find_place(top_rules, name);
-}
-
-bool is_dropped(std::string_view name) {
-  return std::any_of(std::begin(dropped), std::end(dropped),
-                     [&](std::string_view start) { return name.starts_with(start); });
+// What a name stands for, in whichever block.
+std::string role_of(const Place& place) {
+  const size_t index = std::string_view("blocks.").size();
+  const bool in_block = place.name.starts_with("blocks.");
+  return fmt::format("{}/{}", in_block ? place.name.substr(place.name.find('.', index)) : place.name,
+                     place.part);
 }
 
 // Notices a file that mixes the names of two libraries: parts of two encoders would make one that is neither.
@@ -162,6 +45,13 @@ class OneLibrary {
     const auto same = [&](const auto& entry) { return entry.second == libraries; };
     if (std::none_of(first_.begin(), first_.end(), same)) first_.emplace_back(name, libraries);
   }
+  Naming naming() const {
+    for (const auto& [name, libraries] : first_) {
+      if (libraries == timm) return Naming::timm;
+      if (libraries == transformers) return Naming::transformers;
+    }
+    return Naming::meta;
+  }
 
  private:
   static std::string_view owner_of(unsigned libraries) {
@@ -172,6 +62,56 @@ class OneLibrary {
   const std::string& source_;
   std::vector<std::pair<std::string, unsigned>> first_;  // the first name of each set of libraries
 };
+
+// The library that wrote the file. One that mixes the names of two, or two spellings of one, is refused.
+Naming naming_of(const std::map<std::string, Tensor>& tensors, const std::string& source) {
+  OneLibrary library(source);
+  std::map<std::string, std::pair<std::string, std::string>> first;  // the name and spelling of each role
+  for (const auto& [name, tensor] : tensors) {
+    if (const auto place = place_or_unused(name)) library.add(name, place->libraries);
+  }
+  for (const auto& [name, tensor] : tensors) {
+    const auto place = place_or_unused(name);
+    if (!place) continue;
+    const auto known = first.emplace(role_of(*place), std::pair(name, place->spelling)).first;
+    const auto& [other, spelling] = known->second;
+    check_input(spelling == place->spelling, "{}: two spellings in one encoder: '{}' and '{}'", source,
+                printable(other), printable(name));
+  }
+  return library.naming();
+}
+
+// Some tensor that only DINOv3's files have; empty if there is none. timm's DINOv3 has registers as its DINOv2 has, but
+// other names beside them, and no qkv.bias.
+std::string name_of_rotary(const std::map<std::string, Tensor>& tensors) {
+  for (const std::string_view name : rotary_names) {
+    if (tensors.contains(std::string(name))) return std::string(name);
+  }
+  bool second = tensors.contains("pos_embed");
+  for (const auto& [name, tensor] : tensors) {
+    const bool of_timm =
+        name.ends_with(".gamma_1") || name.ends_with(".attn.q_bias") || name.ends_with(".mlp.fc1_g.weight");
+    if (name.ends_with(".attn.qkv.bias_mask") || (of_timm && tensors.contains("reg_token"))) return name;
+    second |= name.ends_with(".attn.qkv.bias") || name.ends_with(".ls1.gamma");
+  }
+  return tensors.contains("reg_token") && !second ? "reg_token" : "";
+}
+
+// Where patches are: in a table (DINOv2), or in the rotation of queries and keys (DINOv3).
+bool has_rotary_positions(const std::map<std::string, Tensor>& tensors, Naming naming,
+                          const std::string& source) {
+  const bool in_transformers = naming == Naming::transformers;
+  const std::string table = in_transformers ? "embeddings.position_embeddings" : "pos_embed";
+  const std::string rotary = name_of_rotary(tensors);
+  const bool has_table = tensors.contains(table);
+  check_input(rotary.empty() || !has_table,
+              "{}: '{}', which only DINOv3 has, beside '{}', which DINOv3 has not", source, printable(rotary),
+              table);
+  const bool lacks_registers = naming == Naming::timm && !tensors.contains("reg_token");
+  check_input(!rotary.empty() || has_table, "{}: no '{}' in the encoder{}", source, table,
+              lacks_registers ? ", as DINOv2 has, nor 'reg_token', as DINOv3 has" : "");
+  return !rotary.empty();
+}
 
 Tensor join(const std::vector<Tensor>& parts, const std::string& name, const std::string& source) {
   if (parts.size() == 1) return parts[0];
@@ -258,14 +198,14 @@ NamedEncoder to_meta_names(const std::map<std::string, Tensor>& tensors,
     if (place_of(name)) check_readable(skipped, name, source);
   }
   Parts parts;
-  OneLibrary library(source);
-  bool rotary = false;
+  std::map<std::string, std::string> first;  // of the names that stand for one
+  result.naming = naming_of(tensors, source);
+  result.rotary = has_rotary_positions(tensors, result.naming, source);
   for (const auto& [name, tensor] : tensors) {
     const std::optional<Place> place = place_of(name);
     result.cls_in_table |= name.starts_with("embeddings.") || name == "mask_token";
-    rotary |= std::find(std::begin(rotary_names), std::end(rotary_names), name) != std::end(rotary_names);
     if (!place) {
-      if (const std::optional<Place> unused = find_place(unused_rules, name))
+      if (const std::optional<Place> unused = place_of_unused(name))
         result.unused[unused->name] = tensor;
       else if (is_dropped(name))
         ++result.heads;
@@ -273,15 +213,15 @@ NamedEncoder to_meta_names(const std::map<std::string, Tensor>& tensors,
         result.unexpected.push_back(name);
       continue;
     }
-    library.add(name, place->libraries);
+    const std::string& other = first.emplace(place->name, name).first->second;
     std::vector<Tensor>& slots = parts[place->name];
     if (slots.empty()) slots.resize(place->parts);
     check_input(slots.size() == place->parts && !slots[place->part].defined(),
-                "{}: several tensors map to {}", source, place->name);
+                "{}: '{}' and '{}' both stand for {}", source, printable(other), printable(name),
+                place->name);
     slots[place->part] = tensor;
   }
   tell_networks_apart(parts);
-  result.rotary = rotary && !parts.contains("pos_embed");
   if (result.rotary) settle_rotary(parts);
   for (const auto& [name, slots] : parts) {
     const bool complete =

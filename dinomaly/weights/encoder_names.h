@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "dinomaly/base/framework.h"
+#include "dinomaly/weights/encoder_naming.h"
 #include "tensor/tensor.h"
 
 namespace dinomaly {
@@ -18,6 +19,7 @@ struct NamedEncoder {
   std::vector<std::string> incomplete;   // under Meta's name: parts of a split tensor that are absent
   std::vector<std::string> unexpected;   // under the file's own names
   int64_t heads = 0;                     // tensors of heads, which are dropped
+  Naming naming = Naming::meta;          // of the file
   bool cls_in_table = false;             // by its names, a library's whose position table has a row for CLS
   bool rotary = false;                   // DINOv3: names that DINOv2 has not, and no position table
 };
@@ -27,8 +29,9 @@ struct NamedEncoder {
 // becomes w12 and w3. Blocks in chunks (blocks.CHUNK.N) keep their N; a distillation token becomes a register.
 // DINOv3's are renamed to its own: storage_tokens, rope_embed.periods (if the file has them), but w12 as in DINOv2;
 // a key bias that the library leaves out is zero. Heads are dropped; the final norm and the mask token are set aside.
-// Throws InputError beginning with `source` if two tensors claim one name, the names are of two libraries, joined
-// parts do not fit each other, or a needed one is among the `skipped`, which could not be read.
+// Throws InputError beginning with `source` if the names are of two libraries, two tensors or two spellings stand for
+// one name (both are named), a name that only DINOv3 has stands beside a position table, which it has not, or neither
+// is there, joined parts do not fit each other, or a needed one is among the `skipped`, which could not be read.
 NamedEncoder to_meta_names(const std::map<std::string, Tensor>& tensors,
                            const std::map<std::string, std::string>& skipped, const std::string& source);
 

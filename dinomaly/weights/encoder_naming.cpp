@@ -59,14 +59,31 @@ NamedTensors as_timm(std::map<std::string, Tensor> tensors, const EncoderConfig&
   return result;
 }
 
-// One tensor as several of equal rows: {"query", "key", "value"} and the like.
+// One tensor as several of equal rows: {"query", "key", "value"} and the like. As it is under one name.
 void add_split(NamedTensors& result, const Tensor& whole, const std::vector<std::string>& names) {
+  if (names.size() == 1) {
+    result.emplace_back(names[0], whole);
+    return;
+  }
   const int64_t rows = whole.size(0) / static_cast<int64_t>(names.size());
   int64_t begin = 0;
   for (const std::string& name : names) {
     if (!name.empty()) result.emplace_back(name, whole.slice(0, begin, begin + rows));
     begin += rows;
   }
+}
+
+std::vector<std::string> transformers_names(const std::string& name) {
+  const std::string other = name.starts_with("norm.") ? "layer" + name : renamed(name, transformers_rules);
+  const size_t qkv = other.find(".attn.qkv.");
+  if (qkv == std::string::npos) return {other};
+  std::vector<std::string> parts;
+  for (const char* part : {"query", "key", "value"}) {
+    parts.push_back(other);
+    parts.back().replace(qkv, std::string_view(".attn.qkv.").size(),
+                         fmt::format(".attention.attention.{}.", part));
+  }
+  return parts;
 }
 
 NamedTensors as_transformers(std::map<std::string, Tensor> tensors, const EncoderConfig& config) {
@@ -77,21 +94,7 @@ NamedTensors as_transformers(std::map<std::string, Tensor> tensors, const Encode
     }
   }
   NamedTensors result;
-  for (const auto& [name, tensor] : tensors) {
-    const std::string other = name.starts_with("norm.") ? "layer" + name : renamed(name, transformers_rules);
-    const size_t qkv = other.find(".attn.qkv.");
-    if (qkv == std::string::npos) {
-      result.emplace_back(other, tensor);
-      continue;
-    }
-    std::vector<std::string> parts;
-    for (const char* part : {"query", "key", "value"}) {
-      parts.push_back(other);
-      parts.back().replace(qkv, std::string_view(".attn.qkv.").size(),
-                           fmt::format(".attention.attention.{}.", part));
-    }
-    add_split(result, tensor, parts);
-  }
+  for (const auto& [name, tensor] : tensors) add_split(result, tensor, transformers_names(name));
   return result;
 }
 
@@ -196,6 +199,16 @@ NamedTensors named_as(const EncoderWeights& weights, Naming naming) {
   if (naming == Naming::transformers) return as_transformers(std::move(tensors), weights.config);
   place_cls(tensors, weights.config, true);
   return {tensors.begin(), tensors.end()};
+}
+
+std::vector<std::string> names_in(Naming naming, const std::string& name, bool rotary) {
+  if (rotary) {
+    std::vector<std::string> parts = rotary_parts(name, naming);
+    std::erase(parts, "");
+    return parts.empty() ? std::vector{rotary_name(name, naming)} : parts;
+  }
+  if (naming == Naming::timm) return {renamed(name, timm_rules)};
+  return naming == Naming::transformers ? transformers_names(name) : std::vector{name};
 }
 
 bool drops_periods(const EncoderWeights& weights, Naming naming) {

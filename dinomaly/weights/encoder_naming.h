@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "dinomaly/base/framework.h"
 #include "dinomaly/weights/encoder_weights.h"
@@ -22,6 +23,9 @@ Naming parse_naming(const std::string& name);
 // DINOv3: only Meta's files hold its periods (see drops_periods()) and a bias_mask over the keys' bias; where all biases
 // of queries and values are zero, no file has them, as in the 7B model.
 NamedTensors named_as(const EncoderWeights& weights, Naming naming);
+
+// The names in such a state dict of what Meta's DINOv2 names so, as "blocks.0.attn.qkv.weight": several where it is split.
+std::vector<std::string> names_in(Naming naming, const std::string& name, bool rotary);
 
 // Whether that library will compute other rotary periods than these weights hold: Meta's own went through bf16.
 bool drops_periods(const EncoderWeights& weights, Naming naming);

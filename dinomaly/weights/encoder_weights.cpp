@@ -1,5 +1,7 @@
 #include "dinomaly/weights/encoder_weights.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <set>
 #include <string_view>
@@ -8,6 +10,7 @@
 #include "dinomaly/image/image.h"
 #include "dinomaly/weights/encoder_choice.h"
 #include "dinomaly/weights/encoder_names.h"
+#include "dinomaly/weights/encoder_naming.h"
 #include "dinomaly/weights/key_report.h"
 #include "dinomaly/weights/position_table.h"
 #include "dinomaly/weights/rope_periods.h"
@@ -21,14 +24,22 @@ namespace {
 using Tensors = std::map<std::string, Tensor>;
 using Skipped = std::map<std::string, std::string>;
 
+// What the file calls a tensor; of one that it splits, those parts that `file` lacks.
+std::string own_name(const NamedEncoder& encoder, const std::string& name, const Tensors& file) {
+  std::vector<std::string> names = names_in(encoder.naming, name, encoder.rotary);
+  if (names.size() > 1) std::erase_if(names, [&](const std::string& part) { return file.contains(part); });
+  return names.empty() ? name : fmt::format("{}", fmt::join(names, ", "));
+}
+
 // The size of one axis of a tensor from which the configuration is read.
-int64_t size_of_axis(const Tensors& tensors, const std::string& name, int rank, int axis,
+int64_t size_of_axis(const NamedEncoder& encoder, const std::string& name, int rank, int axis,
                      const std::string& source) {
-  const auto found = tensors.find(name);
-  check_input(found != tensors.end(), "{}: no {} in the encoder", source, name);
-  check_input(found->second.rank() == rank, "{}: {} has shape {}, expected {} axes", source, name,
+  const auto found = encoder.tensors.find(name);
+  const std::string own = own_name(encoder, name, {});
+  check_input(found != encoder.tensors.end(), "{}: no '{}' in the encoder", source, own);
+  check_input(found->second.rank() == rank, "{}: {} has shape {}, expected {} axes", source, own,
               found->second.shape(), rank);
-  check_input(found->second.numel() > 0, "{}: {} is empty", source, name);
+  check_input(found->second.numel() > 0, "{}: {} is empty", source, own);
   return found->second.size(axis);
 }
 
@@ -70,7 +81,7 @@ bool has_any_bias(const NamedEncoder& encoder) {
 EncoderConfig read_config(NamedEncoder& encoder, int64_t heads, const std::string& source) {
   Tensors& tensors = encoder.tensors;
   const auto axis = [&](const std::string& name, int rank, int index) {
-    return size_of_axis(tensors, name, rank, index, source);
+    return size_of_axis(encoder, name, rank, index, source);
   };
   EncoderConfig config;
   config.rotary = encoder.rotary;
@@ -100,8 +111,8 @@ EncoderConfig read_config(NamedEncoder& encoder, int64_t heads, const std::strin
   config.heads = heads_of(config, heads, head_width, source);
   if (!config.rotary) return config;
   const int64_t width = config.width / config.heads;
-  check_input(width % 4 == 0, "{}: {} heads are {} wide, but rotary positions need a multiple of 4", source,
-              config.heads, width);
+  check_input(width % 4 == 0, "{}: {} {} wide, but rotary positions need a multiple of 4", source,
+              counted(config.heads, "head is", "heads are"), width);
   if (head_width == 0) tensors["rope_embed.periods"] = rope_periods(width);
   return config;
 }
@@ -148,7 +159,8 @@ EncoderWeights load_named(const Tensors& tensors, const Skipped& skipped, const 
   result.config = read_config(encoder, heads, source);
   const NamedShapes expected = expected_shapes(result.config);
   check_tensors(encoder.tensors, expected, source, "not a whole encoder", encoder.incomplete,
-                encoder.unexpected);
+                encoder.unexpected,
+                [&](const std::string& name) { return own_name(encoder, name, tensors); });
   for (const auto& [name, shape] : expected) {
     const Tensor& tensor = encoder.tensors.at(name);
     result.tensors.emplace_back(name, name == "rope_embed.periods" ? tensor.to(Dtype::f32) : tensor);
@@ -198,8 +210,9 @@ std::string describe_choice(const EncoderWeights& weights, const std::string& so
   std::string others;
   for (const std::string& other : weights.others)
     others += fmt::format("{}'{}'", others.empty() ? ", not " : ", ", printable(other));
-  return fmt::format("{}: the encoder is what is under '{}'{}; {} other tensors are not used", source,
-                     printable(weights.prefix), others, weights.not_used);
+  return fmt::format("{}: the encoder is what is under '{}'{}; {} not used", source,
+                     printable(weights.prefix), others,
+                     counted(weights.not_used, "other tensor is", "other tensors are"));
 }
 
 }  // namespace dinomaly

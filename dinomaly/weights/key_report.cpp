@@ -26,24 +26,26 @@ std::string describe(const char* what, const std::vector<std::string>& names) {
 
 void check_tensors(const std::map<std::string, Tensor>& tensors, const NamedShapes& expected,
                    const std::string& source, const std::string& what,
-                   const std::vector<std::string>& incomplete, const std::vector<std::string>& extra) {
+                   const std::vector<std::string>& incomplete, const std::vector<std::string>& extra,
+                   const std::function<std::string(const std::string&)>& shown) {
+  const auto own = [&](const std::string& name) { return shown ? shown(name) : name; };
   std::vector<std::string> missing, misshapen, unexpected = extra;
   std::set<std::string> known;
   for (const auto& [name, shape] : expected) {
     known.insert(name);
     const auto found = tensors.find(name);
     if (found == tensors.end()) {
-      missing.push_back(name);
+      missing.push_back(own(name));
     } else if (found->second.shape() != shape || !is_floating(found->second.dtype())) {
-      misshapen.push_back(
-          fmt::format("{} is {} {}, expected {}", name, found->second.dtype(), found->second.shape(), shape));
+      misshapen.push_back(fmt::format("{} is {} {}, expected {}", own(name), found->second.dtype(),
+                                      found->second.shape(), shape));
     }
   }
   for (const auto& [name, tensor] : tensors) {
-    if (!known.contains(name)) unexpected.push_back(name);
+    if (!known.contains(name)) unexpected.push_back(own(name));
   }
   for (const std::string& name : incomplete) {
-    if (!known.contains(name)) unexpected.push_back(name);
+    if (!known.contains(name)) unexpected.push_back(own(name));
   }
   check_input(missing.empty() && misshapen.empty() && unexpected.empty(), "{}: {}{}{}{}", source, what,
               describe("missing", missing), describe("unexpected", unexpected),

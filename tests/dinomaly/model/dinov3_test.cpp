@@ -208,6 +208,75 @@ TEST_CASE("DINOv3: what does not fit is named") {
                       "cls_token"));
 }
 
+TEST_CASE("DINOv3: a mixture of two namings, or of two spellings, names both") {
+  const auto weights = dinov3_weights("swiglu");
+  const auto named = [&](Naming naming) {
+    const NamedTensors tensors = named_as(weights, naming);
+    return Tensors(tensors.begin(), tensors.end());
+  };
+  const auto with = [](Tensors tensors, const Tensors& others) {
+    tensors.insert(others.begin(), others.end());
+    return loading_error(tensors);
+  };
+  const std::string meta_and_timm = with(named(Naming::meta), named(Naming::timm));
+  CHECK_MESSAGE(one_line_with(meta_and_timm, "names of two libraries in one encoder"), meta_and_timm);
+  CHECK_MESSAGE((meta_and_timm.find("is Meta's") != std::string::npos &&
+                 meta_and_timm.find("is timm's") != std::string::npos),
+                meta_and_timm);
+  const std::string with_transformers = with(named(Naming::timm), named(Naming::transformers));
+  CHECK_MESSAGE(one_line_with(with_transformers, "is transformers'"), with_transformers);
+
+  // Two spellings of one library, of the same block and of another.
+  for (const char* block : {"0", "1"}) {
+    Tensors mixed = named(Naming::transformers);
+    const std::string rest = fmt::format("layer.{}.norm1.bias", block);
+    mixed["model." + rest] = mixed.at(rest);
+    if (block[0] == '1') mixed.erase(rest);
+    const std::string message = loading_error(mixed);
+    CHECK_MESSAGE(one_line_with(message, fmt::format("two spellings in one encoder: 'layer.0.norm1.bias' and "
+                                                     "'model.layer.{}.norm1.bias'",
+                                                     block)),
+                  message);
+  }
+  Tensors scales = named(Naming::timm);
+  scales["blocks.2.ls1.gamma"] = scales.at("blocks.2.gamma_1");
+  CHECK_MESSAGE(one_line_with(loading_error(scales),
+                              "two spellings in one encoder: 'blocks.0.gamma_1' and 'blocks.2.ls1.gamma'"),
+                loading_error(scales));
+  Tensors masks = named(Naming::meta);
+  masks["embeddings.mask_token"] = Tensor::ones({1, 1, 16});
+  CHECK(one_line_with(loading_error(masks), "'embeddings.mask_token' is transformers'"));
+}
+
+TEST_CASE("DINOv3: what a file lacks or has too much is called as in the file") {
+  const auto weights = dinov3_weights("gelu");
+  const auto changed = [&](Naming naming, const std::function<void(Tensors&)>& change) {
+    const NamedTensors named = named_as(weights, naming);
+    Tensors tensors(named.begin(), named.end());
+    change(tensors);
+    return loading_error(tensors);
+  };
+  const auto refuses = [](const std::string& message, const std::string& expected) {
+    CHECK_MESSAGE(one_line_with(message, expected), message);
+  };
+  refuses(changed(Naming::timm, [](Tensors& t) { t.erase("reg_token"); }),
+          "file: no 'pos_embed' in the encoder, as DINOv2 has, nor 'reg_token', as DINOv3 has");
+  const Tensor table = Tensor::ones({1, 10, 16});
+  refuses(changed(Naming::timm, [&](Tensors& t) { t["pos_embed"] = table; }),
+          "file: 'blocks.0.attn.q_bias', which only DINOv3 has, beside 'pos_embed', which DINOv3 has not");
+  refuses(changed(Naming::meta, [&](Tensors& t) { t["pos_embed"] = table; }),
+          "file: 'storage_tokens', which only DINOv3 has, beside 'pos_embed'");
+  refuses(changed(Naming::transformers, [&](Tensors& t) { t["embeddings.position_embeddings"] = table; }),
+          "file: 'embeddings.patch_embeddings.weight', which only DINOv3 has, beside "
+          "'embeddings.position_embeddings'");
+  refuses(changed(Naming::transformers, [](Tensors& t) { t.erase("layer.1.attention.v_proj.bias"); }),
+          "1 missing (layer.1.attention.v_proj.bias)");
+  refuses(changed(Naming::transformers, [](Tensors& t) { t.erase("layer.0.mlp.down_proj.weight"); }),
+          "no 'layer.0.mlp.down_proj.weight' in the encoder");
+  refuses(changed(Naming::timm, [](Tensors& t) { t["blocks.2.gamma_2"] = Tensor::ones({3}); }),
+          "1 misshapen (blocks.2.gamma_2 is f32 (3), expected (16))");
+}
+
 TEST_CASE("DINOv3: 28 x 28 patches by default; other sides name the nearest") {
   const auto completed = [](int64_t patch, int64_t crop) {
     Config config;

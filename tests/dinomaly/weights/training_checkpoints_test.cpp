@@ -162,7 +162,9 @@ TEST_CASE("training checkpoints: what cannot be told apart, or is in pieces, is 
     chunks.erase(name);
     chunks[name.substr(0, 9) + "0." + name.substr(9)] = tensor;
   }
-  CHECK(one_line_with(input_error([&] { encoder_of(chunks); }), "several tensors map to blocks.0."));
+  CHECK(
+      one_line_with(input_error([&] { encoder_of(chunks); }),
+                    "'blocks.0.0.attn.proj.bias' and 'blocks.1.0.attn.proj.bias' both stand for blocks.0."));
   TorchWriter writer;
   std::string deep = pickled_dict({});
   for (int i = 0; i < 20; ++i) deep = pickled_dict({{"model", deep}});
