@@ -57,7 +57,45 @@ NamedTensors as_anomalib(const Dinomaly& model) {
   return result;
 }
 
-// The authors have written two programs.
+template <class Value>
+void check_computes(bool computes, DetectorKind target, const char* option, const Value& value) {
+  check_input(computes, "export --to {}: '{}' is {}, which {} code does not compute", name_of(target), option,
+              value, target == DetectorKind::authors ? "the authors'" : "anomalib's");
+}
+
+// Dinomaly's code takes square images of 3 channels; that of Dinomaly2 also with depth, from which it cannot recentre
+// without the class token. Both get the constants of blur, map, score and norms as arguments.
+void check_authors(const Config& config) {
+  const DetectorKind target = DetectorKind::authors;
+  const bool second = config.preset == Preset::dinomaly2;
+  check_computes(config.recentering != Recentering::anomalib, target, "recentering",
+                 name_of(config.recentering));
+  check_computes(second || config.recentering == Recentering::none, target, "recentering",
+                 name_of(config.recentering));
+  check_computes(second || !config.with_depth, target, "with_depth", config.with_depth);
+  check_computes(!config.with_depth || !config.remove_class_token, target, "remove_class_token",
+                 config.remove_class_token);
+  check_computes(config.image.crop_h == config.image.crop_w, target, "crop_w", config.image.crop_w);
+  check_computes(!config.blur_reflects, target, "blur_reflects", config.blur_reflects);
+}
+
+// Its constants are no arguments; the blur's kernel is in the state dict, but of one size.
+void check_anomalib(const Config& config, const Config& usual) {
+  const DetectorKind target = DetectorKind::anomalib;
+  const auto same = [&](const char* option, const auto& value, const auto& theirs) {
+    check_computes(value == theirs, target, option, value);
+  };
+  check_computes(config.recentering != Recentering::dinomaly2, target, "recentering",
+                 name_of(config.recentering));
+  same("with_depth", config.with_depth, false);
+  same("decoder_norm_eps", config.decoder_norm_eps, usual.decoder_norm_eps);
+  same("map_size", config.map_size, usual.map_size);
+  same("blur_size", config.blur_size, usual.blur_size);
+  same("blur_reflects", config.blur_reflects, usual.blur_reflects);
+  same("score_ratio", config.score_ratio, usual.score_ratio);
+}
+
+// What computes the same there can be exported, whatever its arguments. The authors have written two programs.
 void check_target(const Config& config, DetectorKind target) {
   check_input(!config.feature_whitening,
               "{} has no feature whitening, but this model has one (rank {}): it cannot be written for it",
@@ -67,16 +105,19 @@ void check_target(const Config& config, DetectorKind target) {
               "{} computes only the preset{}, but this model has the preset '{}'", name_of(target),
               authors ? "s 'paper' and 'dinomaly2'" : " 'anomalib'", name_of(config.preset));
   const Config usual = Config::with_preset(config.preset);
-  check_input(
-      config.bottleneck_bias == usual.bottleneck_bias && config.decoder_mlp_bias == usual.decoder_mlp_bias,
-      "{} computes only the preset '{}', but this model has the preset '{}' with other biases",
-      name_of(target), name_of(config.preset), name_of(config.preset));
-  check_input((config.bottleneck_width > 0) == second,
-              "{} has {} narrow layer in its bottleneck, this model {}", name_of(target), second ? "a" : "no",
-              second ? "none" : "has one");
-  check_input((config.recentering == Recentering::dinomaly2) == second,
-              "{} of the preset '{}' does not know the recentering '{}'", name_of(target),
-              name_of(config.preset), name_of(config.recentering));
+  check_computes(config.image.pixels.channels == 3, target, "channels", config.image.pixels.channels);
+  check_computes(config.bottleneck_bias == usual.bottleneck_bias, target, "bottleneck_bias",
+                 config.bottleneck_bias);
+  check_computes(config.decoder_mlp_bias == usual.decoder_mlp_bias, target, "decoder_mlp_bias",
+                 config.decoder_mlp_bias);
+  check_computes((config.bottleneck_width > 0) == second, target, "bottleneck_width",
+                 config.bottleneck_width);
+  check_computes(second || config.linear_attention_eps == usual.linear_attention_eps, target,
+                 "linear_attention_eps", config.linear_attention_eps);
+  if (authors)
+    check_authors(config);
+  else
+    check_anomalib(config, usual);
 }
 
 }  // namespace

@@ -14,8 +14,8 @@ namespace dinomaly {
 //   unset (NaN). Needs the preset `anomalib`.
 // The encoder's final norm and mask token, which neither implementation uses, are the identity and zeros.
 // Target blocks, groups and image sizes are arguments of their constructors: the metadata holds them under
-// "config". Throws InputError for a detector of the other preset (its arithmetic differs), and if the file
-// cannot be written.
+// "config". Throws InputError for a detector of another preset (its arithmetic differs) or with an option that the
+// target does not compute, which it names, and if the file cannot be written.
 void export_detector(const std::filesystem::path& path, const Detector& detector, DetectorKind target);
 
 }  // namespace dinomaly

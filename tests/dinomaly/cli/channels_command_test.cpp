@@ -136,12 +136,11 @@ TEST_CASE("channels: a defect of the fifth channel alone is found; what is store
   run_well(folder, fmt::format("report {} {} --out {}/report.html", model, data, folder.path().string()));
   CHECK(contains(bytes_of(folder / "report.html"), "5 channels"));
 
-  // Into another program's format and back.
-  run_well(folder,
-           fmt::format("export {} --to authors --out {}/authors.safetensors", model, folder.path().string()));
-  const Detector exported = load_detector(folder / "authors.safetensors");
-  CHECK(exported.model->encoder().config().channels == 5);
-  CHECK(same_weights(*exported.model, *detector.model));
+  // Other programs take three channels; an encoder alone may have any number of them.
+  check_refused(
+      folder,
+      fmt::format("export {} --to authors --out {}/authors.safetensors", model, folder.path().string()),
+      "'channels' is 5");
   run_well(folder, fmt::format("convert {} {}/timm.safetensors --names timm", model, folder.path().string()));
   CHECK(json::parse(run_well(folder, "info --json " + (folder / "timm.safetensors").string()).out)
             .at("encoder")

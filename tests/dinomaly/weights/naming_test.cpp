@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "dinomaly/base/files.h"
@@ -107,6 +108,82 @@ TEST_CASE("an exported detector comes back as it was, under the other implementa
     const DetectorKind other = kind == DetectorKind::authors ? DetectorKind::anomalib : DetectorKind::authors;
     CHECK(one_line_with(input_error([&] { export_detector(path, detector, other); }), "preset"));
   }
+}
+
+TEST_CASE("export names the option that the other code does not compute, and writes what it does") {
+  const TemporaryFolder folder;
+  const auto path = folder / "exported.safetensors";
+  const auto message = [&](Preset preset, const std::function<void(Config&)>& change, int64_t channels = 3) {
+    EncoderConfig shape = SmallDetector(preset).encoder.config;
+    shape.channels = channels;
+    Config config = Config::with_preset(preset);
+    config.image.resize_h = config.image.resize_w = 16;
+    config.image.crop_h = config.image.crop_w = 12;
+    change(config);
+    Detector detector;
+    detector.model = std::make_unique<Dinomaly>(shape, config);
+    const DetectorKind target = preset == Preset::anomalib ? DetectorKind::anomalib : DetectorKind::authors;
+    std::filesystem::remove(path);
+    const std::string error = input_error([&] { export_detector(path, detector, target); });
+    CHECK(std::filesystem::exists(path) == error.empty());
+    return error;
+  };
+  const auto refuses = [&](Preset preset, const std::function<void(Config&)>& change, const std::string& what,
+                           int64_t channels = 3) {
+    const std::string error = message(preset, change, channels);
+    const bool anomalib = preset == Preset::anomalib;
+    const std::string expected =
+        fmt::format("export --to {}: {}, which {} code does not compute", anomalib ? "anomalib" : "authors",
+                    what, anomalib ? "anomalib's" : "the authors'");
+    CHECK_MESSAGE(error == expected, error);
+  };
+  const auto exports = [&](Preset preset, const std::function<void(Config&)>& change) {
+    const std::string error = message(preset, change);
+    CHECK_MESSAGE(error.empty(), error);
+  };
+  constexpr Preset all[] = {Preset::paper, Preset::dinomaly2, Preset::anomalib};
+  for (const Preset preset : all) {
+    refuses(
+        preset, [](Config&) {}, "'channels' is 5", 5);
+    exports(preset, [](Config& c) {
+      c.target_blocks = {1, 3, 5}, c.decoder_depth = 3, c.dropout = 0.1, c.blur_sigma = 2;
+    });
+  }
+  for (const Preset preset : {Preset::paper, Preset::dinomaly2}) {
+    refuses(
+        preset, [](Config& c) { c.recentering = Recentering::anomalib; }, "'recentering' is anomalib");
+    refuses(
+        preset, [](Config& c) { c.blur_reflects = true; }, "'blur_reflects' is true");
+    refuses(
+        preset, [](Config& c) { c.image.crop_w = 14; }, "'crop_w' is 14");
+    exports(preset, [](Config& c) {
+      c.map_size = 64, c.blur_size = 3, c.score_ratio = 0, c.decoder_norm_eps = 1e-6;
+    });
+  }
+  for (const Preset preset : {Preset::paper, Preset::anomalib}) {
+    refuses(
+        preset, [](Config& c) { c.with_depth = true; }, "'with_depth' is true");
+    refuses(
+        preset, [](Config& c) { c.recentering = Recentering::dinomaly2; }, "'recentering' is dinomaly2");
+    refuses(
+        preset, [](Config& c) { c.linear_attention_eps = 1e-6; }, "'linear_attention_eps' is 1e-06");
+    refuses(
+        preset, [](Config& c) { c.bottleneck_width = 4; }, "'bottleneck_width' is 4");
+    refuses(
+        preset, [](Config& c) { c.bottleneck_bias = !c.bottleneck_bias; },
+        preset == Preset::paper ? "'bottleneck_bias' is false" : "'bottleneck_bias' is true");
+  }
+  exports(Preset::dinomaly2, [](Config& c) { c.with_depth = true; });  // its RGB-3D model
+  exports(Preset::dinomaly2, [](Config& c) { c.recentering = Recentering::none; });
+  exports(Preset::anomalib, [](Config& c) { c.recentering = Recentering::anomalib; });
+  refuses(
+      Preset::anomalib, [](Config& c) { c.map_size = 64; }, "'map_size' is 64");
+  refuses(
+      Preset::anomalib, [](Config& c) { c.blur_size = 3; }, "'blur_size' is 3");
+  refuses(
+      Preset::anomalib, [](Config& c) { c.score_ratio = 0; }, "'score_ratio' is 0");
+  refuses(
+      Preset::anomalib, [](Config& c) { c.decoder_norm_eps = 1e-6; }, "'decoder_norm_eps' is 1e-06");
 }
 
 TEST_CASE("dinomaly info, convert and export from the command line") {
