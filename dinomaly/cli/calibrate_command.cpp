@@ -11,13 +11,13 @@
 
 #include "dinomaly/base/framework.h"
 #include "dinomaly/base/json_text.h"
+#include "dinomaly/base/numbers.h"
 #include "dinomaly/base/progress.h"
 #include "dinomaly/base/standard_error.h"
 #include "dinomaly/cli/commands.h"
 #include "dinomaly/cli/detector_flags.h"
 #include "dinomaly/cli/earlier_thresholds.h"
 #include "dinomaly/data/image_folder.h"
-#include "dinomaly/data/masks.h"
 #include "dinomaly/image/pixel_rows.h"
 #include "dinomaly/inference/calibrate.h"
 #include "dinomaly/inference/for_each_prediction.h"
@@ -80,19 +80,20 @@ void print(const Calibration& calibration, const std::string& out) {
   for (const auto& [name, thresholds] : calibration.categories) row(name, thresholds);
   row("all", calibration.all);
   if (calibration.method == CalibrationMethod::good) {
-    fmt::print("from {} good images: another good one is called anomalous with probability {:.4g} at most\n",
-               calibration.good_images, calibration.promised_rate);
+    fmt::print("from {}: another good one is called anomalous with probability {:.4g} at most\n",
+               counted(calibration.good_images, "good image"), calibration.promised_rate);
     if (calibration.good_images < images_needed(calibration.false_alarm_rate)) {
-      fmt::print("(a rate of {:.4g} would need {} good images; each threshold is the largest value seen)\n",
-                 calibration.false_alarm_rate, images_needed(calibration.false_alarm_rate));
+      fmt::print("(a rate of {:.4g} would need {}; each threshold is the largest value seen)\n",
+                 calibration.false_alarm_rate,
+                 counted(images_needed(calibration.false_alarm_rate), "good image"));
     }
     if (objects)
-      fmt::print("from {} good objects of several images: another one with probability {:.4g} at most\n",
-                 calibration.good_objects,
+      fmt::print("from {} of several images: another one with probability {:.4g} at most\n",
+                 counted(calibration.good_objects, "good object"),
                  promised_rate(calibration.good_objects, calibration.false_alarm_rate));
   } else {
-    fmt::print("the largest F1 on {} good and {} anomalous images\n", calibration.good_images,
-               calibration.anomalous_images);
+    fmt::print("the largest F1 on {} good and {}\n", calibration.good_images,
+               counted(calibration.anomalous_images, "anomalous image"));
   }
   fmt::print("found with {}, written to {}\n", flags_of(calibration.inspection), out);
 }
@@ -147,11 +148,10 @@ void check_enough(const CalibrateFlags& options, const std::vector<Sample>& used
   if (!by_good(options) || used.empty() || count >= needed) return;
   const double possible =
       std::ceil(promised_rate(count, rate) * 1e4) / 1e4;  // not less than they can promise
-  object(
-      options, replaces,
-      fmt::format("{}: {} good images cannot promise a false alarm rate of {:.4g}: that takes {}; they can "
-                  "promise --false-alarm-rate {:.4f}",
-                  options.data.data, count, rate, needed, possible));
+  object(options, replaces,
+         fmt::format("{}: {} cannot promise a false alarm rate of {:.4g}: that takes {}; they can "
+                     "promise --false-alarm-rate {:.4f}",
+                     options.data.data, counted(count, "good image"), rate, needed, possible));
 }
 
 // Those that can be judged without tiles.
@@ -211,16 +211,6 @@ bool replaces_thresholds(const CalibrateFlags& options, const Detector& detector
          (out == options.detector.model || std::filesystem::equivalent(out, options.detector.model, ignored));
 }
 
-void check_fits(const Config& config, const std::vector<Sample>& samples) {
-  check_takes_pairs(config.image.pixels, samples);
-  for (const Sample& sample : samples)
-    check_input(
-        sample.depth || !config.with_depth,
-        "{}: no depth belongs to it, and the model was trained on images with their depth; the layouts "
-        "mvtec-3d and eyecandies have it",
-        sample.image.string());
-}
-
 // MODEL itself is what a model of this program is calibrated in.
 void check_output(const CalibrateFlags& options, const Dataset& dataset, bool own, const std::string& out) {
   CommandFiles files;
@@ -241,7 +231,7 @@ int run_calibrate(CalibrateFlags& options) {
   std::vector<Sample> used = all;
   if (by_good(options)) std::erase_if(used, [](const Sample& sample) { return sample.anomalous; });
   const Detector detector = open_detector(options.detector);
-  check_fits(detector.model->config(), used);
+  check_fits(detector, options.detector.model, used);
   const bool own = detector.kind == DetectorKind::own;
   check_input(own || !options.out.empty(),
               "{}: not a file of this program; name the file to write with --out", options.detector.model);

@@ -8,11 +8,24 @@
 #include "dinomaly/base/framework.h"
 #include "dinomaly/base/standard_error.h"
 #include "dinomaly/cli/device_flag.h"
+#include "dinomaly/data/companions.h"
 #include "dinomaly/data/layout.h"
+#include "dinomaly/data/manta.h"
 #include "dinomaly/data/masks.h"
 #include "tensor/io/printable.h"
 
 namespace dinomaly {
+
+namespace {
+
+// What is missing and where it was looked for; some layouts look for none.
+std::string missing_depth_of(const Sample& sample) {
+  const auto beside = depth_of(sample.image);
+  if (!beside) return missing_depth(sample.image);
+  return fmt::format("{}: this layout does not read its depth {}", sample.image.string(), beside->string());
+}
+
+}  // namespace
 
 void add_detector_flags(CLI::App& command, DetectorFlags& flags) {
   command.add_option("MODEL", flags.model, "the trained model: .safetensors, .pth or .ckpt")->required();
@@ -69,7 +82,24 @@ Dataset open_data(const DataFlags& flags) {
   return dataset;
 }
 
-Dataset open_labelled_data(const DataFlags& flags, const PixelRules& pixels, const Tiling& tiling) {
+void check_fits(const Detector& detector, const std::string& model, const std::vector<Sample>& samples) {
+  check_takes_pairs(detector.config().image.pixels, samples);
+  const bool with_depth = detector.config().with_depth;
+  for (const Sample& sample : samples) {
+    if (with_depth && !sample.depth)
+      fail_input("{}; {} was trained on images with depth (--layout mvtec-3d or eyecandies has it)",
+                 missing_depth_of(sample), model);
+    check_input(!sample.depth || with_depth, "{}: it has the depth {}, but {} was trained on images without",
+                sample.image.string(), sample.depth.value_or("").string(), model);
+    check_input(
+        sample.strip || !detector.judges_strips() || !shows_views(sample.image),
+        "{}: a picture of several views, which {} judges one by one; --layout manta cuts it into them",
+        sample.image.string(), model);
+  }
+}
+
+Dataset open_labelled_data(const DataFlags& flags, const DetectorFlags& by, const Detector* detector,
+                           const Tiling& tiling) {
   Dataset dataset = open_data(flags);
   std::vector<Category> judged;
   std::vector<std::string> others;
@@ -84,7 +114,11 @@ Dataset open_labelled_data(const DataFlags& flags, const PixelRules& pixels, con
   for (const std::string& other : others) print_error("dinomaly: {}: {}\n", flags.data, other);
   dataset.categories = std::move(judged);
   const ReadLimits limits = tiling.on() ? strip_limits : ReadLimits{};
-  for (const Category& category : dataset.categories) verify_images(category.test, pixels, limits);
+  const PixelRules pixels = detector ? detector->config().image.pixels : PixelRules{};
+  for (const Category& category : dataset.categories) {
+    if (detector) check_fits(*detector, by.model, category.test);
+    verify_images(category.test, pixels, limits);
+  }
   return dataset;
 }
 

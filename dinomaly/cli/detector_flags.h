@@ -42,12 +42,17 @@ struct DataFlags {
 // DATA, --categories, --layout.
 void add_data_flags(CLI::App& command, DataFlags& flags);
 
+// Throws InputError naming the first sample that the model cannot judge: without the depth that it takes, with one that
+// it does not take, a picture of several views where it judges views, a pair for other than three channels.
+void check_fits(const Detector& detector, const std::string& model, const std::vector<Sample>& samples);
+
 // Lists the data set's images. Throws InputError.
 Dataset open_data(const DataFlags& flags);
 // The same without the categories that lack good or anomalous test images, which it names on standard error;
 // one at least must have both. Each test image is decoded once to find damaged files before the work, not
-// after it; with tiles it may be as large as what is read in strips.
-Dataset open_labelled_data(const DataFlags& flags, const PixelRules& pixels, const Tiling& tiling = {});
+// after it; with tiles it may be as large as what is read in strips. `detector`, if any: check_fits().
+Dataset open_labelled_data(const DataFlags& flags, const DetectorFlags& by, const Detector* detector,
+                           const Tiling& tiling = {});
 
 struct InspectionFlags {
   std::optional<int64_t> tile, overlap;

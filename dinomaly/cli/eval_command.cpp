@@ -141,8 +141,8 @@ int run_eval(const EvalFlags& options) {
   check_outputs(files, options);
   std::optional<Detector> detector;
   if (!judges_maps) detector = open_detector(options.detector);
-  const PixelRules pixels = detector ? detector->model->config().image.pixels : PixelRules{};
-  const Dataset dataset = open_labelled_data(options.data, pixels, inspection.tiling);
+  const Dataset dataset =
+      open_labelled_data(options.data, options.detector, detector ? &*detector : nullptr, inspection.tiling);
   std::optional<FolderLock> lock;
   if (!options.maps.empty()) lock.emplace(options.maps);
   check_outputs(files, options, dataset, judges_maps);

@@ -193,8 +193,7 @@ int run_predict(const PredictFlags& options) {
       options.inspection, detector.calibration ? detector.calibration->inspection : Inspection{});
   check_objects(options, inspection, detector.model->config());
   if (detector.model->config().with_depth) source.take_depth();
-  if (detector.calibration && detector.calibration->objects == ObjectKind::strips)
-    source.expect_single_views();
+  if (detector.judges_strips()) source.expect_single_views();
   const OutputOptions output = output_options(options, detector.calibration, inspection);
   const Predictor predictor(*detector.model, inspection, options.detector.batch);
   if (!options.out.empty() && is_unused_folder(options.out)) mark_result_folder(options.out);

@@ -7,6 +7,7 @@
 #include <system_error>
 
 #include "dinomaly/base/files.h"
+#include "dinomaly/base/numbers.h"
 #include "dinomaly/base/progress.h"
 #include "dinomaly/cli/command_files.h"
 #include "dinomaly/cli/commands.h"
@@ -47,11 +48,11 @@ std::string now() {
 std::string describe_encoder(const Detector& detector) {
   const auto name = detector.metadata.find("encoder");
   const EncoderConfig& shape = detector.model->encoder().config();
-  return fmt::format("{}ViT of width {} with {} blocks, patches of {} x {} pixels{}{}",
+  return fmt::format("{}ViT of width {} with {}, patches of {} x {} pixels{}{}",
                      name == detector.metadata.end() ? "" : printable(name->second) + ": ", shape.width,
-                     shape.depth, shape.patch, shape.patch,
-                     shape.channels != 3 ? fmt::format(", {} channels", shape.channels) : "",
-                     shape.registers > 0 ? fmt::format(", {} registers", shape.registers) : "");
+                     counted(shape.depth, "block"), shape.patch, shape.patch,
+                     shape.channels != 3 ? ", " + counted(shape.channels, "channel") : "",
+                     shape.registers > 0 ? ", " + counted(shape.registers, "register") : "");
 }
 
 // As the thresholds were found; the report judges no tiles.
@@ -80,7 +81,7 @@ int run_report(const ReportFlags& options) {
   const bool to_output = options.out == "-";
   if (!to_output) files.check_output("--out", options.out);
   const Detector detector = open_detector(options.detector);
-  input.dataset = open_labelled_data(options.data, detector.model->config().image.pixels);
+  input.dataset = open_labelled_data(options.data, options.detector, &detector);
   files.reads_data(options.data.data, input.dataset);
   if (const std::filesystem::path log = log_of(options); !log.empty()) input.loss = read_loss_curve(log);
   const Inspection inspection = inspection_of(options, detector.calibration);

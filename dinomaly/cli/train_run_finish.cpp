@@ -6,6 +6,7 @@
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
 #include "dinomaly/base/json_text.h"
+#include "dinomaly/base/numbers.h"
 #include "dinomaly/base/standard_error.h"
 #include "dinomaly/cli/train_run.h"
 #include "dinomaly/inference/calibrate.h"
@@ -93,12 +94,13 @@ TrainingImages TrainRun::training_images() const {
   ReadAhead images(in_order(std::move(pictures)), [](const Image&) { return Tensor(); },
                    {.pixels = model_->config().image.pixels, .keep = no_pixels});
   TrainingImages result;
+  result.strips = !samples.empty() && samples[0].grouping == Grouping::strips;
   for (auto read = images.next(1); !read.empty(); read = images.next(1)) {
     if (read[0].error.empty()) result.add(read[0]);
   }
   if (model_->config().image.pixels.channels == 1 && result.grey < result.images)
-    fmt::print("of {} training images, {} are in colour: converted to grey, the one channel of the model\n",
-               result.images, result.images - result.grey);
+    fmt::print("of {}, {} in colour: converted to grey, the one channel of the model\n",
+               counted(result.images, "training image"), counted(result.images - result.grey, "is", "are"));
   return result;
 }
 
@@ -108,7 +110,7 @@ std::optional<Calibration> TrainRun::thresholds(const Calibrator& calibrator) co
     const Calibration found = calibrator.compute();
     fmt::print("thresholds: images {:.6f}, pixels {:.6f}, ", found.all.image, found.all.pixel);
     if (found.all.object) fmt::print("objects {:.6f}, ", *found.all.object);
-    fmt::print("from {} good and {} anomalous images", found.good_images, found.anomalous_images);
+    fmt::print("from {} good and {}", found.good_images, counted(found.anomalous_images, "anomalous image"));
     if (found.method == CalibrationMethod::good)
       fmt::print("; expect at most a share of {:.2g} of good images to be called anomalous",
                  found.promised_rate);

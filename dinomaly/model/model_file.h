@@ -36,6 +36,11 @@ struct Detector {
   std::map<std::string, std::string> metadata;    // of a safetensors file
 
   const Config& config() const { return model->config(); }
+  // Whether it judges views that are cut out of one picture: it was trained or calibrated on such.
+  bool judges_strips() const {
+    return (training_images && training_images->strips) ||
+           (calibration && calibration->objects == ObjectKind::strips);
+  }
 };
 
 // Any trained Dinomaly: what save_model() and `dinomaly export` wrote, the authors' model.pth, anomalib's

@@ -26,6 +26,14 @@ std::string sizes_of(const TrainingImages& seen) {
   return side(seen.least_width, seen.most_width) + " x " + side(seen.least_height, seen.most_height);
 }
 
+// The size of MANTA's views, which tells them in files that do not say more.
+bool are_of_view_size(const TrainingImages& seen) {
+  constexpr int64_t side = 256;
+  const auto all = [](int64_t least, int64_t most) { return least == side && most == side; };
+  return seen.images > 0 && all(seen.least_width, seen.most_width) &&
+         all(seen.least_height, seen.most_height);
+}
+
 }  // namespace
 
 void TrainingImages::add(const InputImage& image) {
@@ -71,11 +79,13 @@ std::vector<ImageWarning> TrainingImages::warnings(const InputImage& image, bool
 }
 
 json TrainingImages::to_json() const {
-  return {{"images", images},
-          {"grey", grey},
-          {"width", {least_width, most_width}},
-          {"height", {least_height, most_height}},
-          {"aspect", {least_aspect, most_aspect}}};
+  json result = {{"images", images},
+                 {"grey", grey},
+                 {"width", {least_width, most_width}},
+                 {"height", {least_height, most_height}},
+                 {"aspect", {least_aspect, most_aspect}}};
+  if (strips || are_of_view_size(*this)) result["strips"] = strips;
+  return result;
 }
 
 TrainingImages TrainingImages::from_text(const std::string& text, const std::string& source) {
@@ -96,6 +106,9 @@ TrainingImages TrainingImages::from_text(const std::string& text, const std::str
   range("height", result.least_height, result.most_height);
   range("aspect", result.least_aspect, result.most_aspect);
   result.images = number(value.value("images", json())), result.grey = number(value.value("grey", json()));
+  const json strips = value.value("strips", json(are_of_view_size(result)));
+  check_input(strips.is_boolean(), "{}: 'strips' of its training images is neither true nor false", source);
+  result.strips = strips.get<bool>();
   return result;
 }
 

@@ -22,6 +22,7 @@ struct TrainingImages {
   int64_t images = 0, grey = 0;  // how many there were, and how many of them were grey
   int64_t least_width = 0, most_width = 0, least_height = 0, most_height = 0;  // pixels
   double least_aspect = 0, most_aspect = 0;                                    // width / height
+  bool strips = false;  // they were views cut out of one picture (Grouping::strips)
 
   void add(const InputImage& image);
   // Sides less than half of the smallest or more than twice the largest; an aspect ratio more than a tenth
@@ -31,7 +32,8 @@ struct TrainingImages {
   std::vector<ImageWarning> warnings(const InputImage& image, bool tiled) const;
 
   nlohmann::json to_json() const;
-  // The metadata "training_images" of a model file. Throws InputError naming `source` for anything that
+  // The metadata "training_images" of a model file. Earlier versions did not say whether they were strips: those of
+  // 256 x 256 pixels, as MANTA's, are taken for it. Throws InputError naming `source` for anything that
   // to_json() cannot have written.
   static TrainingImages from_text(const std::string& text, const std::string& source);
   bool operator==(const TrainingImages&) const = default;

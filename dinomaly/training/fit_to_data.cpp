@@ -51,9 +51,9 @@ void apply_defaults(TrainOptions& options, const DataDefaults& defaults, int64_t
   const bool sized = is_given("resize_h") || is_given("resize_w") || is_given("crop_h") || is_given("crop_w");
   if (defaults.patches > 0 && !sized)
     image.resize_h = image.resize_w = image.crop_h = image.crop_w = defaults.patches * patch;
-  fmt::print("dinomaly2, {}: {} iterations, dropout {}, bottleneck_lr_factor {}, images {}x{}, crop {}x{}\n",
-             defaults.kind, config.iterations, config.dropout, config.bottleneck_lr_factor, image.resize_h,
-             image.resize_w, image.crop_h, image.crop_w);
+  fmt::print("dinomaly2, {}: {}, dropout {}, bottleneck_lr_factor {}, images {}x{}, crop {}x{}\n",
+             defaults.kind, counted(config.iterations, "iteration"), config.dropout,
+             config.bottleneck_lr_factor, image.resize_h, image.resize_w, image.crop_h, image.crop_w);
 }
 
 // The images that an epoch draws from a category: both of a pair, one of the views that share a picture.
@@ -93,7 +93,11 @@ void fit_bit_depth(TrainOptions& options, const Dataset& dataset) {
 void fit_to_data(TrainOptions& options, const Dataset& dataset, int64_t patch) {
   const DataDefaults& defaults = defaults_for(dataset);
   if (options.config.preset == Preset::dinomaly2) apply_defaults(options, defaults, patch);
-  options.config.with_depth = &defaults == &for_depth;
+  const bool with_depth = &defaults == &for_depth;
+  check_input(with_depth || !options.config.with_depth || !options.given.contains("with_depth"),
+              "{}: its images have no depth, but with_depth is true in the options of --config",
+              dataset.root.string());
+  options.config.with_depth = with_depth;
   fit_batch(options, dataset);
   fit_bit_depth(options, dataset);
 }

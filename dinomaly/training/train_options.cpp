@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <cmath>
 #include <limits>
@@ -72,7 +73,21 @@ json json_of_numbers(std::string text) {
 void apply_setting(TrainOptions& options, const std::string& setting) {
   const size_t equals = setting.find('=');
   check_input(equals != std::string::npos, "--set: '{}' is not NAME=VALUE", setting);
-  const std::string source = "--set " + setting, text = setting.substr(equals + 1);
+  const std::string source = "--set " + setting, name = setting.substr(0, equals),
+                    text = setting.substr(equals + 1);
+  check_input(
+      name != "with_depth",
+      "{}: the data decide: images have depth with --layout mvtec-3d or eyecandies, or where each has its "
+      "ID_depth.tiff beside it",
+      source);
+  const std::array one_option{"recentering", "context_recentering"};
+  for (const size_t i : {size_t{0}, size_t{1}}) {
+    const auto other = options.given.find(one_option[1 - i]);
+    check_input(
+        name != one_option[i] || other == options.given.end() || other->second != GivenBy::setting,
+        "{}: {} is set, too, and context_recentering is the older name of recentering: set one of them",
+        source, one_option[1 - i]);
+  }
   // A word needs no quotes, which a shell would take away.
   const bool is_word =
       !text.empty() && std::isalpha(static_cast<unsigned char>(text[0])) &&
@@ -81,8 +96,8 @@ void apply_setting(TrainOptions& options, const std::string& setting) {
   if (value.is_discarded()) value = json::parse(text, nullptr, false);
   if (value.is_discarded() && is_word) value = text;
   check_input(!value.is_discarded(), "{}: not valid JSON", source);
-  options.config.update_from_json(json{{setting.substr(0, equals), value}}, source);
-  options.given[setting.substr(0, equals)] = GivenBy::setting;
+  options.config.update_from_json(json{{name, value}}, source);
+  options.given[name] = GivenBy::setting;
 }
 
 // The one list of options that a config file holds beside those of Config.

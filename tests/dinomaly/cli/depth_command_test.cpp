@@ -99,6 +99,11 @@ TEST_CASE("predict with depth: a model of images alone takes each file for an im
   CHECK(lines_of(outcome.out) == 5);
   CHECK_FALSE(contains(outcome.error, "passed over"));
   CHECK(contains(outcome.error, "no images: 1: 0_metadata.yaml"));
+  for (const char* part : {"train/good", "test/good", "test/bad"})
+    add_scene(folder / "set/bagel" / part / "rgb/1.png", folder / "set/bagel" / part / "xyz/1.tiff");
+  save_png(folder / "set/bagel/test/bad/gt/1.png", Image(64, 64, 1));
+  check_refused(folder, fmt::format("eval {0}/model {0}/set", folder.path().string()),
+                "bad/xyz/1.tiff, but " + (folder / "model").string() + " was trained on images without");
 }
 
 TEST_CASE("predict with depth: what belongs to an image moves with it; calibrate names what has no depth") {
@@ -116,8 +121,17 @@ TEST_CASE("predict with depth: what belongs to an image moves with it; calibrate
   CHECK(lines_of(run_well(folder, fmt::format("predict {0}/model {0}/done", folder.path().string())).out) ==
         2);
   save_png(folder / "plain/a.png", DrawnScene(64, 64).rgb);
+  const std::string refusal =
+      "plain/a.png: its depth is missing: there is no a_depth.tiff, .tif or .png beside it; " +
+      (folder / "model").string() + " was trained on images with depth (--layout mvtec-3d";
   check_refused(folder, fmt::format("calibrate {0}/model {0}/plain --split train", folder.path().string()),
-                "plain/a.png: no depth belongs to it");
+                refusal);
+  for (const char* name : {"train/good/0.png", "test/good/0.png", "test/bad/1.png"})
+    save_png(folder / "set/part" / name, DrawnScene(64, 64).rgb);
+  for (const char* command :
+       {"eval {0}/model {0}/set --protocol official", "report {0}/model {0}/set --out {0}/x.html"})
+    check_refused(folder, fmt::format(fmt::runtime(command), folder.path().string()),
+                  "bad/1.png: its depth is missing");
 }
 
 TEST_CASE("watch with depth: an image waits for its depth, a depth for its image, and neither for ever") {

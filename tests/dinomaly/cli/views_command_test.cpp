@@ -93,6 +93,35 @@ TEST_CASE("views: MANTA is trained on and judged by views and objects") {
   CHECK_MESSAGE(contains(wide.error, "dent/0.png: a picture of several views"), wide.error);
   const Calibration found = load_detector(folder / "out/model.safetensors").calibration.value();
   CHECK(found.objects == ObjectKind::strips);
+  const std::string wide_file = (nut / "test/dent/0.png").string();
+  for (const char* command :
+       {"eval {0}/out/model.safetensors {0}/data/metal --layout mvtec",
+        "report {0}/out/model.safetensors {0}/data/metal --layout mvtec --out {0}/x.html",
+        "calibrate {0}/out/model.safetensors {0}/data/metal --layout mvtec --force"})
+    check_refused(folder, fmt::format(fmt::runtime(command), folder.path().string()),
+                  ".png: a picture of several views, which " + (folder / "out/model.safetensors").string() +
+                      " judges one by one; --layout manta cuts it into them");
+  // Nor does it judge whole pictures without thresholds, or with those of an earlier version.
+  const SafeTensors file = SafeTensors::load(folder / "out/model.safetensors");
+  NamedTensors tensors;
+  for (const std::string& name : file.names()) tensors.emplace_back(name, file.get(name));
+  for (const bool calibrated : {false, true}) {
+    for (const bool told : {true, false}) {
+      auto metadata = file.metadata();
+      json calibration = json::parse(metadata.at("calibration")),
+           trained = json::parse(metadata.at("training_images"));
+      CHECK(trained.at("strips") == true);
+      calibration["objects"] = "views";
+      if (!told) trained.erase("strips");
+      metadata["calibration"] = calibration.dump(), metadata["training_images"] = trained.dump();
+      if (!calibrated) metadata.erase("calibration"), metadata.erase("calibration_of");
+      save_safetensors(folder / "older", tensors, metadata);
+      const Outcome whole = run_dinomaly(
+          folder, fmt::format("predict {}/older {} --threshold 0.5", folder.path().string(), wide_file));
+      CHECK(whole.status == 2);
+      CHECK_MESSAGE(contains(whole.error, "dent/0.png: a picture of several views"), whole.error);
+    }
+  }
   for (int view = 0; view < 3; ++view)
     draw(folder / fmt::format("cut/{}.png", view), 256, 256, static_cast<uint64_t>(view) + 40);
   save_png(folder / "cut/1_mask.png", Image(256, 256, 1));
