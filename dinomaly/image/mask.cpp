@@ -107,10 +107,10 @@ void check_not_empty(const std::filesystem::path& path, const Image& mask) {
               "{}: the mask is empty, but its image is called anomalous", path.string());
 }
 
-// Arrays that are no images: without an axis of channels, of bool, of labels in 32 bits.
+// Arrays of one channel, and those that are no images: of bool, of labels in 32 bits.
 bool is_array_of_labels(const std::filesystem::path& path) {
   const std::string head = head_of(path);
-  return is_npy(head) && !is_npy_image(head);
+  return is_npy(head) && (!is_npy_image(head) || read_npy_header(ByteReader(path, head)).channels == 1);
 }
 
 Image load_labels(const std::filesystem::path& path, int64_t width, int64_t height) {

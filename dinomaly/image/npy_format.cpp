@@ -72,6 +72,13 @@ std::vector<int64_t> npy_shape(const ByteReader& file, std::string_view text) {
   return shape;
 }
 
+// One channel needs no axis, or has one in front; what the last axis can be is a number of channels.
+std::vector<int64_t> as_channels_last(std::vector<int64_t> shape, int64_t channels) {
+  if (shape.size() == 2) return {shape[0], shape[1], 1};
+  if (shape.size() == 3 && shape[0] == 1 && shape[2] > channels) return {shape[1], shape[2], 1};
+  return shape;
+}
+
 }  // namespace
 
 bool is_npy(std::string_view bytes) { return bytes.starts_with(npy_magic); }
@@ -89,11 +96,12 @@ NpyHeader read_npy_header(const ByteReader& file) {
   check_input(npy_value(file, dict, "'fortran_order'").starts_with("False"),
               "{}: an array in Fortran order; save numpy.ascontiguousarray() of it", file.name());
   const std::string_view text = one_value(npy_value(file, dict, "'shape'"));
-  const std::vector<int64_t> shape = npy_shape(file, text);
-  check_input(shape.size() == 3 && shape[2] >= 1 && shape[2] <= most_channels,
-              "{}: an array of the shape {}; images are (height, width, channels) with 1 to {} channels",
+  const std::vector<int64_t> axes = as_channels_last(npy_shape(file, text), most_channels);
+  check_input(axes.size() == 3 && axes[2] >= 1 && axes[2] <= most_channels,
+              "{}: an array of the shape {}; images are (height, width, channels) with 1 to {} channels, or "
+              "(height, width)",
               file.name(), printable(text, longest_shown), most_channels);
-  header.height = shape[0], header.width = shape[1], header.channels = shape[2];
+  header.height = axes[0], header.width = axes[1], header.channels = axes[2];
   check_input(is_side(header.width) && is_side(header.height),
               "{}: an array of the shape {}; a side must be within 1..{}", file.name(),
               printable(text, longest_shown), largest_side);
@@ -113,10 +121,9 @@ NpyLabels read_npy_labels(const ByteReader& file) {
   check_input(npy_value(file, dict, "'fortran_order'").starts_with("False"),
               "{}: an array in Fortran order; save numpy.ascontiguousarray() of it", file.name());
   const std::string_view text = one_value(npy_value(file, dict, "'shape'"));
-  const std::vector<int64_t> shape = npy_shape(file, text);
-  check_input(shape.size() == 2 || (shape.size() == 3 && shape[2] == 1),
-              "{}: an array of the shape {}; a mask is (height, width)", file.name(),
-              printable(text, longest_shown));
+  const std::vector<int64_t> shape = as_channels_last(npy_shape(file, text), 1);
+  check_input(shape.size() == 3 && shape[2] == 1, "{}: an array of the shape {}; a mask is (height, width)",
+              file.name(), printable(text, longest_shown));
   labels.height = shape[0], labels.width = shape[1];
   check_sides(file, labels.width, labels.height);
   file.need(labels.begin + static_cast<size_t>(labels.height * labels.width * labels.bytes));

@@ -143,6 +143,17 @@ TEST_CASE("channels: arrays of NumPy, of 8 and 16 bits in either byte order") {
   CHECK(load_image_rgb(folder / "rgb.npy").pixels == Bytes{1, 2, 3, 4, 5, 6});
   write_file(folder / "grey.npy", npy_of("'|u1'", "(1, 2, 1)", std::string("\1\2")));
   CHECK(load_image(folder / "grey.npy", channels(1)).pixels == Bytes{1, 2});
+  // Of one channel, with its axis at the end, in front where nothing else can be meant, or without one.
+  for (const char* shape : {"(2, 20)", "(2, 20, 1)", "(1, 2, 20)"}) {
+    CAPTURE(shape);
+    const Image plane = counted(20, 2, 1);
+    write_file(folder / "plane.npy", npy_of("'|u1'", shape, text_of(plane.pixels)));
+    CHECK(kind_of(folder / "plane.npy") == FileKind::image);
+    CHECK(load_image(folder / "plane.npy", channels(1)) == plane);
+    CHECK(load_image_rgb(folder / "plane.npy").pixels[5 * 3 + 2] == plane.pixels[5]);
+  }
+  write_file(folder / "plane.npy", npy_of("'|u1'", "(1, 2, 16)", text_of(counted(2, 1, 16).pixels)));
+  CHECK(load_image(folder / "plane.npy", channels(16)) == counted(2, 1, 16));
   CHECK(one_line_with(
       input_error([&] { load_image_rgb(folder / "a.npy"); }),
       "a.npy: an array of 5 channels is not read where grey or RGB is expected; a model trained with "
@@ -160,11 +171,12 @@ TEST_CASE("channels: an array that is no image is no image of a folder, and is r
   const std::string pixels(30, 'x');
   refused(npy_of("'<f8'", "(2, 3, 5)", pixels), "a.npy: an array of '<f8'; only those of uint8 and uint16");
   CHECK(kind_of(path) == FileKind::other);
-  refused(npy_of("'|u1'", "(6, 5)", pixels), "a.npy: an array of the shape (6, 5); images");
+  refused(npy_of("'|u1'", "(2, 3, 1, 5)", pixels), "a.npy: an array of the shape (2, 3, 1, 5); images");
   CHECK(kind_of(path) == FileKind::other);
+  refused(npy_of("'|u1'", "(30,)", pixels), "a.npy: an array of the shape (30,); images");
   refused(npy_of("'|u1'", "(5, 2, 3)", pixels),
           "a.npy: 3 channels, but 5 are expected: a model takes as many as it was trained with");
-  refused(npy_of("'|u1'", "(1, 1, 17)", pixels), "(1, 1, 17); images are (height, width, channels)");
+  refused(npy_of("'|u1'", "(2, 1, 17)", pixels), "(2, 1, 17); images are (height, width, channels)");
   refused(npy_of("'|u1'", "(2, 3, 5)", pixels, "True"), "Fortran order");
   refused(npy_of("'|u1'", "(2, 3, 5)", pixels.substr(1)), "a.npy: the image is cut short");
   refused(npy_of("'|u1'", "(0, 3, 5)", pixels), "a side must be within 1..");
@@ -204,6 +216,8 @@ TEST_CASE("channels: another number of samples is refused by file, number found 
   }
   save_png(folder / "a.png", Image(2, 2, 1));
   CHECK(one_line_with(refusal(folder / "a.png", 2), "a.png: 1 channel, but 2 are expected"));
+  write_file(folder / "five.npy", npy_of("'|u1'", "(1, 2, 5)", std::string(10, 'x')));
+  CHECK(one_line_with(refusal(folder / "five.npy", 1), "five.npy: 5 channels, but 1 is expected"));
   write_file(folder / "b.png", png(2, 1, 8, 3, std::string("\0\1\0", 3), std::string("\0\xFF\0\xFF\0\0", 6)));
   CHECK(one_line_with(refusal(folder / "b.png", 4),
                       "b.png: colours of a palette, but 4 channels are expected"));

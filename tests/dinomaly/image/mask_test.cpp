@@ -155,6 +155,8 @@ TEST_CASE("masks: arrays of bool and of whole numbers; what is not zero is defec
   const Pixels expected{0, 255, 0, 255};
   CHECK(mask(npy_of("'|b1'", "(1, 4)", std::string("\0\1\0\1", 4)), "m.npy") == expected);
   CHECK(mask(npy_of("'|u1'", "(1, 4, 1)", std::string("\0\x80\0\1", 4)), "m.npy") == expected);
+  CHECK(mask(npy_of("'|u1'", "(1, 4)", std::string("\0\x80\0\1", 4)), "m.npy") == expected);
+  CHECK(mask(npy_of("'|b1'", "(1, 1, 4)", std::string("\0\1\0\1", 4)), "m.npy") == expected);
   CHECK(mask(npy_of("'<u2'", "(1, 4)", std::string("\0\0\0\1\0\0\1\0", 8)), "m.npy") == expected);
   CHECK(mask(npy_of("'>i4'", "(1, 4)", std::string("\0\0\0\0\0\0\1\0\0\0\0\0\xff\xff\xff\xff", 16)),
              "m.npy") == expected);
