@@ -142,7 +142,7 @@ Layout recognise_layout(const fs::path& root) {
   if (fs::exists(root / "split_csv" / "1cls.csv", error)) return Layout::visa_raw;
   check_input(!any_category(root, [](const fs::path& f) { return is_folder(f / "Data" / "Images"); }),
               "{}: VisA as published, but its split_csv/1cls.csv is missing", root.string());
-  if (is_folder(root / "realiad_jsons")) return Layout::real_iad;
+  if (is_real_iad(root)) return Layout::real_iad;
   if (is_folder(root / "1cls") || is_rearranged_visa(root) || any_category(root, is_rearranged_visa))
     return Layout::visa;
   if (is_mulsen(root) || any_category(root, is_mulsen)) return Layout::mulsen;

@@ -11,6 +11,7 @@
 #include "dinomaly/base/did_you_mean.h"
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
+#include "dinomaly/base/numbers.h"
 #include "dinomaly/data/csv.h"
 #include "dinomaly/data/folders.h"
 #include "dinomaly/image/image_files.h"
@@ -69,12 +70,12 @@ std::string row_source(const fs::path& file, size_t row) {
   return fmt::format("{}: row {}", file.string(), row + 2);
 }
 
-// Real-IAD's folder of images.
+// Real-IAD's folder of images; empty if there is none.
 fs::path real_iad_images(const fs::path& root) {
   for (const char* name : {"realiad_1024", "realiad_512", "realiad_256", "realiad_raw"}) {
     if (is_folder(root / name)) return root / name;
   }
-  fail_input("{}: no folder realiad_1024", root.string());
+  return {};
 }
 
 std::string text_of(const json& entry, const char* field) {
@@ -194,6 +195,10 @@ Dataset read_visa_raw(const fs::path& root, const std::vector<std::string>& cate
   return {.root = root, .categories = assemble(std::move(rows), categories, file.string())};
 }
 
+bool is_real_iad(const fs::path& root) {
+  return is_folder(root / "realiad_jsons") || !real_iad_images(root).empty();
+}
+
 Dataset read_real_iad(const fs::path& root, const std::vector<std::string>& categories) {
   fs::path lists = root / "realiad_jsons";
   if (is_folder(lists / "realiad_jsons")) lists /= "realiad_jsons";
@@ -203,6 +208,7 @@ Dataset read_real_iad(const fs::path& root, const std::vector<std::string>& cate
     if (entry.path().extension() == ".json") known.insert(entry.path().stem().string());
   }
   const fs::path images = real_iad_images(root);
+  check_input(!images.empty(), "{}: no folder realiad_1024", root.string());
   const std::vector<std::string> chosen = chosen_categories(known, categories, lists.string());
   std::vector<ListedSample> rows;
   for (const std::string& category : chosen) {
@@ -248,8 +254,8 @@ Dataset read_csv_dataset(const fs::path& file, const std::vector<std::string>& c
     const int64_t held = hold_out_good(category);
     if (held > 0) {
       dataset.notes.push_back(
-          fmt::format("{}: no column 'split': {} good images (every fifth) are held out for testing",
-                      category.name, held));
+          fmt::format("{}: no column 'split': {} held out for testing", category.name,
+                      counted(held, "good image (every fifth) is", "good images (every fifth) are")));
     }
   }
   return dataset;

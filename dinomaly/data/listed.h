@@ -21,6 +21,8 @@ Dataset read_visa_raw(const std::filesystem::path& root, const std::vector<std::
 // (or realiad_512, realiad_256, realiad_raw: the first that exists). The images of one folder are the views of one
 // object; a view is anomalous if its class is not "OK" and mask_path is not null (as in the authors' Dinomaly2,
 // dataset.py, RealIADDatasetv2).
+bool is_real_iad(
+    const std::filesystem::path& root);  // by either folder: the reader says which one is missing
 Dataset read_real_iad(const std::filesystem::path& root, const std::vector<std::string>& categories = {});
 
 // A CSV with the columns path, label, mask, category, split; only path is required. Paths are relative to the

@@ -135,6 +135,34 @@ TEST_CASE("layout: Real-IAD; files of one name in two folders keep apart") {
   CHECK(dataset.categories[0].train[1].id.ends_with("OK_S2_a"));
 }
 
+TEST_CASE(
+    "layout: Real-IAD as published, with other lists beside those of the paper; a missing half is named") {
+  for (const char* images : {"realiad_1024", "realiad_512", "realiad_256", "realiad_raw"}) {
+    CAPTURE(images);
+    const Tree tree;
+    const std::string place = std::string(images) + "/toy/";
+    tree.add({place + "OK/S0001/toy_0001_OK_C1_1.jpg", place + "OK/S0001/toy_0001_OK_C2_1.jpg",
+              place + "NG/AK/S0002/toy_0002_NG_AK_C1_1.jpg", place + "NG/AK/S0002/toy_0002_NG_AK_C1_1.png"});
+    CHECK(one_line_with(tree.error(), "realiad_jsons: no such folder"));
+    const json train = real_iad_entry("OK", "OK/S0001/toy_0001_OK_C1_1.jpg", nullptr),
+               test = real_iad_entry("AK", "NG/AK/S0002/toy_0002_NG_AK_C1_1.jpg",
+                                     "NG/AK/S0002/toy_0002_NG_AK_C1_1.png");
+    const json document{{"meta", {{"normal_class", "OK"}, {"prefix", "toy/"}}},
+                        {"train", json::array({train})},
+                        {"test", json::array({test})}};
+    for (const char* lists : {"realiad_jsons", "realiad_jsons_sv", "realiad_jsons_fuiad_0.1"}) {
+      const bool paper = std::string(lists) == "realiad_jsons";
+      tree.add({fmt::format("realiad_jsons/{}/toy.json", lists)});
+      write_file(tree.root / fmt::format("realiad_jsons/{}/toy.json", lists), paper ? document.dump() : "{}");
+    }
+    const Dataset dataset = read_dataset(tree.root);
+    CHECK(dataset.layout == "Real-IAD");
+    CHECK(summary(dataset.categories.at(0).test) == "AK/toy_0002_NG_AK_C1_1+");
+    std::filesystem::remove_all(tree.root / images);
+    CHECK(one_line_with(tree.error(), "no folder realiad_1024"));
+  }
+}
+
 TEST_CASE("layout: hostile lists are one clear line") {
   const auto refused = [](const json& test, const std::string& part) {
     const Tree tree;
@@ -191,7 +219,7 @@ TEST_CASE(
   CHECK(one_line_with(error(""), "empty"));
   CHECK(one_line_with(error("file\n0.png\n"), "no column 'path'"));
   CHECK(one_line_with(error("path,path\n0.png,1.png\n"), "named twice"));
-  CHECK(one_line_with(error("path,label\n0.png\n"), "row 2 has 1 fields"));
+  CHECK(one_line_with(error("path,label\n0.png\n"), "row 2 has 1 field, the first line 2"));
   CHECK(one_line_with(error("path\n\"0.png\n"), "quotes"));
   CHECK(one_line_with(error("path\nnone.png\n"), "row 2"));
   CHECK(one_line_with(error("path\n0.png\n0.png\n"), "row 3 names"));
