@@ -6,6 +6,7 @@
 #include <cmath>
 #include <vector>
 
+#include "dinomaly/base/numbers.h"
 #include "tensor/io/printable.h"
 
 namespace dinomaly {
@@ -22,8 +23,8 @@ bool EarlierThresholds::doubt() const {
 }
 
 std::string EarlierThresholds::text() const {
-  return fmt::format("{} of {} images that should be good are anomalous by the thresholds of the model",
-                     alarms_, images_);
+  return fmt::format("{} of {} that should be good {} anomalous by the thresholds of the model", alarms_,
+                     counted(images_, "image"), alarms_ == 1 ? "is" : "are");
 }
 
 namespace {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <system_error>
 
+#include "dinomaly/base/numbers.h"
 #include "dinomaly/inference/watch.h"
 
 namespace dinomaly {
@@ -12,10 +13,6 @@ namespace dinomaly {
 namespace fs = std::filesystem;
 
 namespace {
-
-std::string count_of(int64_t count, const char* one, const char* several) {
-  return fmt::format("{} {}", count, count == 1 ? one : several);
-}
 
 constexpr size_t most_remembered = 64;  // images that arrived
 
@@ -108,7 +105,7 @@ std::string ImagesWithDepth::passed_over() const {
   const auto add = [&](CompanionKind kind, const char* one, const char* several) {
     const auto found = counts_.find(kind);
     if (found == counts_.end()) return;
-    text += (text.empty() ? "" : ", ") + count_of(found->second, one, several);
+    text += (text.empty() ? "" : ", ") + counted(found->second, one, several);
   };
   add(CompanionKind::depth, "depth file", "depth files");
   add(CompanionKind::mask, "mask", "masks");

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "dinomaly/base/framework.h"
+#include "dinomaly/base/numbers.h"
 #include "dinomaly/base/sha256.h"
 
 namespace dinomaly {
@@ -50,8 +51,8 @@ void check_same_run(const json& identity, const Checkpoint& saved) {
               "--resume: the data or --categories give other training images than the checkpoint's");
   const json iterations = identity["config"]["iterations"], before = options_then["iterations"];
   if (iterations != before) {
-    fmt::print("note: {} iterations, before {}: the learning rate follows the longer schedule from here on\n",
-               iterations.dump(), before.dump());
+    fmt::print("note: {}, before {}: the learning rate follows the longer schedule from here on\n",
+               counted(iterations.get<int64_t>(), "iteration"), before.dump());
   }
   if (const json device = then.value("device", json("cpu")); device != identity["device"]) {
     fmt::print("note: on {}, before on {}: the numbers will differ from an uninterrupted run\n",

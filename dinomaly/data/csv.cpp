@@ -4,6 +4,7 @@
 
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
+#include "dinomaly/base/numbers.h"
 #include "tensor/error.h"
 #include "tensor/io/printable.h"
 
@@ -56,8 +57,8 @@ CsvTable read_csv(const std::filesystem::path& path) {
                 path.string(), printable(name));
   }
   for (size_t row = 0; row < table.rows.size(); ++row) {
-    check_input(table.rows[row].size() == names.size(), "{}: row {} has {} fields, the first line {}",
-                path.string(), row + 2, table.rows[row].size(), names.size());
+    check_input(table.rows[row].size() == names.size(), "{}: row {} has {}, the first line {}", path.string(),
+                row + 2, counted(table.rows[row].size(), "field"), names.size());
   }
   return table;
 }

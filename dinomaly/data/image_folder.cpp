@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "dinomaly/base/framework.h"
+#include "dinomaly/base/numbers.h"
 #include "dinomaly/data/companions.h"
 #include "dinomaly/data/folders.h"
 #include "dinomaly/data/pairs.h"
@@ -157,7 +158,8 @@ Dataset read_image_folder(const fs::path& root, const std::vector<std::string>& 
   const int64_t held = hold_out_good(category);
   if (held > 0) {
     dataset.notes.push_back(
-        fmt::format("{}: {} good images (every fifth) are held out for testing", name, held));
+        fmt::format("{}: {} held out for testing", name,
+                    counted(held, "good image (every fifth) is", "good images (every fifth) are")));
   }
   return dataset;
 }

@@ -22,8 +22,8 @@ DepthMap load_float_tiff(const fs::path& path) {
   TiffFile file(path, {});
   const TiffLayout& layout = file.layout();
   check_input(layout.bits == 32 && layout.samples == 1,
-              "{}: no depth: {} of {} bits per pixel, not one or three floats of 32", path.string(),
-              counted(layout.samples, "sample"), layout.bits);
+              "{}: no depth: {} of {} per pixel, not one or three floats of 32", path.string(),
+              counted(layout.samples, "sample"), counted(layout.bits, "bit"));
   DepthMap depth{layout.width, layout.height, {}};
   for (int64_t y = 0; y < depth.height; ++y) {
     const uint8_t* row = file.next();
@@ -41,8 +41,8 @@ DepthMap load_integers(const fs::path& path) {
   const std::unique_ptr<PixelRows> rows = open_picture(path);
   const PixelLayout& layout = rows->layout();
   check_input(layout.channels == 1 && layout.palette.empty() && (layout.bits == 8 || layout.bits == 16),
-              "{}: no depth: {} of {} bits, not one grey value a pixel", path.string(),
-              counted(layout.channels, "channel"), layout.bits);
+              "{}: no depth: {} of {}, not one grey value a pixel", path.string(),
+              counted(layout.channels, "channel"), counted(layout.bits, "bit"));
   DepthMap depth{layout.width, layout.height, {}};
   for (int64_t y = 0; y < depth.height; ++y) {
     const uint8_t* row = rows->next();

@@ -11,6 +11,7 @@
 
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
+#include "dinomaly/base/numbers.h"
 #include "dinomaly/image/jpeg_format.h"
 #include "dinomaly/image/npy_format.h"
 #include "tensor/error.h"
@@ -63,7 +64,8 @@ void check_pnm(const ByteReader& file) {
 
 void check_webp(const ByteReader& file) {
   const size_t length = file.little32(4);
-  check_input(length >= 12, "{}: the WebP is damaged: it says it has {} bytes", file.name(), length);
+  check_input(length >= 12, "{}: the WebP is damaged: it says it has {}", file.name(),
+              counted(length, "byte"));
   file.need(8 + length);
   constexpr uint8_t animated = 2;
   check_input(file.text(12, 4) != "VP8X" || (file.u8(20) & animated) == 0,

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "dinomaly/base/framework.h"
+#include "dinomaly/base/numbers.h"
 #include "dinomaly/image/depth_picture.h"
 #include "dinomaly/image/point_cloud.h"
 #include "tensor/error.h"
@@ -53,8 +54,8 @@ Image colours_of(Image image) {
 Image cut_strip(const Image& image, const Strip& strip, const std::filesystem::path& path) {
   const int64_t width = strip.width > 0 ? strip.width : image.width - strip.x;
   check_input(width > 0 && strip.x + width <= image.width,
-              "{}: the picture is {} pixels wide, and a view of it should begin at {}", path.string(),
-              image.width, strip.x);
+              "{}: the picture is {} wide, and a view of it should begin at {}", path.string(),
+              counted(image.width, "pixel"), strip.x);
   Image result(width, image.height, image.channels);
   for (int64_t y = 0; y < image.height; ++y)
     std::copy_n(image.at(strip.x, y), width * image.channels, result.row(y));

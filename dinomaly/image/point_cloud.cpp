@@ -191,8 +191,8 @@ PointCloud load_point_cloud(const fs::path& path) {
   TiffFile file(path, {.pixels = int64_t{1} << 22});
   const TiffLayout& layout = file.layout();
   check_input(layout.format == SAMPLEFORMAT_IEEEFP && layout.samples == 3 && layout.bits == 32,
-              "{}: no point cloud: {} of {} bits per pixel, not three floats of 32", path.string(),
-              counted(layout.samples, "sample"), layout.bits);
+              "{}: no point cloud: {} of {} per pixel, not three floats of 32", path.string(),
+              counted(layout.samples, "sample"), counted(layout.bits, "bit"));
   PointCloud cloud{layout.width, layout.height, {}};
   for (int64_t y = 0; y < cloud.height; ++y) {
     const uint8_t* row = file.next();

@@ -90,8 +90,8 @@ Tensor load_tiff_map(const std::filesystem::path& path) {
   const TiffLayout& layout = file.layout();
   const bool floating = layout.format == SAMPLEFORMAT_IEEEFP && layout.bits % 16 == 0;
   const bool integer = layout.format == SAMPLEFORMAT_UINT && (layout.bits == 8 || layout.bits == 16);
-  check_input(layout.samples == 1 && (floating || integer), "{}: not a map: {} of {} bits per pixel", name,
-              counted(layout.samples, "sample"), layout.bits);
+  check_input(layout.samples == 1 && (floating || integer), "{}: not a map: {} of {} per pixel", name,
+              counted(layout.samples, "sample"), counted(layout.bits, "bit"));
   // A file shorter than its pixels would allocate memory it cannot fill.
   std::vector<float> values;
   for (uint32_t y = 0; y < layout.height; ++y) {

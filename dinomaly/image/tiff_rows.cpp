@@ -38,7 +38,7 @@ std::string describe_numbers(const TiffLayout& stored) {
   if (stored.format == SAMPLEFORMAT_IEEEFP) kind = "floating-point numbers";
   if (stored.format == SAMPLEFORMAT_COMPLEXINT || stored.format == SAMPLEFORMAT_COMPLEXIEEEFP)
     kind = "complex numbers";
-  return fmt::format("{} of {} bits", kind, stored.bits);
+  return fmt::format("{} of {}", kind, counted(stored.bits, "bit"));
 }
 
 class TiffRows : public PixelRows {

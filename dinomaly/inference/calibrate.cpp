@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "dinomaly/base/framework.h"
+#include "dinomaly/base/numbers.h"
 #include "dinomaly/data/masks.h"
 #include "dinomaly/image/fingerprint.h"
 #include "dinomaly/inference/for_each_prediction.h"
@@ -183,8 +184,10 @@ std::string Calibrator::repeats() const {
                          printable(repeats_[i].second.string()));
   }
   if (repeats_.size() > most) names += fmt::format(" and {} more", repeats_.size() - most);
-  return fmt::format("of {} images, {} equal others pixel for pixel and are not counted: {}",
-                     counted_.size() + repeats_.size(), repeats_.size(), names);
+  return fmt::format("of {} images, {} pixel for pixel and {} not counted: {}",
+                     counted_.size() + repeats_.size(),
+                     dinomaly::counted(repeats_.size(), "equals another", "equal others"),
+                     repeats_.size() == 1 ? "is" : "are", names);
 }
 
 bool Calibrator::uses(const Sample& sample) const {

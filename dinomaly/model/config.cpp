@@ -154,9 +154,9 @@ void Config::complete(int64_t encoder_depth, int64_t patch, int64_t channels) {
   if (decoder_groups.empty()) decoder_groups = halves(decoder_depth);
   check_groups("encoder_groups", encoder_groups, static_cast<int64_t>(target_blocks.size()));
   check_groups("decoder_groups", decoder_groups, decoder_depth);
-  check_input(encoder_groups.size() == decoder_groups.size(),
-              "{} encoder groups do not match {} decoder groups", encoder_groups.size(),
-              decoder_groups.size());
+  check_input(encoder_groups.size() == decoder_groups.size(), "{} not match {}",
+              counted(encoder_groups.size(), "encoder group does", "encoder groups do"),
+              counted(decoder_groups.size(), "decoder group"));
   check_input(!remove_class_token || recentering != Recentering::anomalib,
               "recentering anomalib needs the class token: it cannot be combined with remove_class_token");
   check_option(!feature_whitening || *feature_whitening > 0, "feature_whitening",

@@ -12,6 +12,7 @@
 #include "dinomaly/base/did_you_mean.h"
 #include "dinomaly/base/framework.h"
 #include "dinomaly/base/json_text.h"
+#include "dinomaly/base/numbers.h"
 #include "dinomaly/base/sha256.h"
 #include "dinomaly/model/whitening.h"
 #include "dinomaly/weights/encoder_choice.h"
@@ -170,8 +171,8 @@ DetectorWeights read_detector(const WeightsFile& file) {
               "{}: the checkpoint of a training run, not a finished model; train --resume continues it",
               file.source());
   const std::set<std::string> prefixes = detector_prefixes(file);
-  check_input(!prefixes.empty(), "{}: no trained Dinomaly in it (no {} or {} among {} tensors)",
-              file.source(), anchors[0], anchors[1], file.tensors.size());
+  check_input(!prefixes.empty(), "{}: no trained Dinomaly in it (no {} or {} among {})", file.source(),
+              anchors[0], anchors[1], counted(file.tensors.size(), "tensor"));
   check_input(prefixes.size() == 1, "{}: {} models in it, under '{}' and '{}'", file.source(),
               prefixes.size(), printable(*prefixes.begin()), printable(*prefixes.rbegin()));
   DetectorWeights result;
@@ -209,8 +210,8 @@ void check_trained(const DetectorWeights& weights, int64_t width, const std::str
     expected.emplace_back(name + ".bias", Shape{width});
   };
   const int64_t blocks = count_decoder_blocks(weights.trained);
-  check_input(config.decoder_depth == blocks, "{}: decoder_depth is {}, but the file has {} decoder blocks",
-              source, config.decoder_depth, blocks);
+  check_input(config.decoder_depth == blocks, "{}: decoder_depth is {}, but the file has {}", source,
+              config.decoder_depth, counted(blocks, "decoder block"));
   const int64_t narrow = config.bottleneck_width;
   if (narrow > 0) add_linear("bottleneck.0.0", width, narrow, config.bottleneck_bias);
   add_linear(narrow > 0 ? "bottleneck.1.0" : "bottleneck.0.fc1", narrow > 0 ? narrow : width, 4 * width,
@@ -258,8 +259,8 @@ std::optional<Calibration> stored_calibration(const std::map<std::string, std::s
 
 void check_channels(const DetectorWeights& weights, int64_t channels, const std::string& source) {
   const int64_t stated = weights.config.image.pixels.channels;
-  check_input(stated == channels, "{}: patch_embed.proj.weight takes {} channels, but the options say {}",
-              source, channels, stated);
+  check_input(stated == channels, "{}: patch_embed.proj.weight takes {}, but the options say {}", source,
+              counted(channels, "channel"), stated);
 }
 
 std::string name_of(DetectorKind kind) {

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "dinomaly/base/json_text.h"
+#include "dinomaly/base/numbers.h"
 #include "dinomaly/evaluation/bootstrap.h"
 #include "dinomaly/image/fingerprint.h"
 #include "dinomaly/inference/calibrate.h"
@@ -139,8 +140,8 @@ std::string measured_on(const HtmlReportInput& input, const std::vector<bool>& u
   if (input.calibration->images.empty()) {
     return fmt::format(
         "The model does not say on which images its threshold was found: the rates at it leave "
-        "out {} images that may be among them. Calibrating again stores which they are.",
-        count);
+        "out {} that may be among them. Calibrating again stores which they are.",
+        counted(count, "image"));
   }
   const char* by_files =
       tells_by_files(*input.calibration)
@@ -159,8 +160,9 @@ json threshold_json(const HtmlReportInput& input, double threshold, const std::v
   if (input.calibration) {
     for (const auto& [name, thresholds] : input.calibration->categories) own[name] = thresholds.image;
     origin = input.calibration->method == CalibrationMethod::good
-                 ? fmt::format("calibration on {} good images: at most {:.1f} % false alarms",
-                               input.calibration->good_images, 100 * input.calibration->promised_rate)
+                 ? fmt::format("calibration on {}: at most {:.1f} % false alarms",
+                               counted(input.calibration->good_images, "good image"),
+                               100 * input.calibration->promised_rate)
                  : "calibration by the largest F1";
   }
   return {

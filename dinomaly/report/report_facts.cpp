@@ -119,7 +119,8 @@ json report_about(const HtmlReportInput& input) {
   add("written", fmt::format("{} by dinomaly {}", input.date, input.version));
   add("model", fmt::format("{} ({} preset)", input.model, name_of(config.preset)));
   add("encoder", input.encoder);
-  add("data", fmt::format("{}: {} good and {} anomalous test images", input.data, good, anomalous));
+  add("data",
+      fmt::format("{}: {} good and {}", input.data, good, counted(anomalous, "anomalous test image")));
   add("images", sizes(config.image));
   add("inspected area", inspected_area(config.image));
   if (input.trained_here) {

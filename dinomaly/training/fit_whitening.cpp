@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "dinomaly/base/numbers.h"
 #include "dinomaly/model/whitening.h"
 
 namespace dinomaly {
@@ -11,8 +12,8 @@ namespace dinomaly {
 void fit_whitening(Dinomaly& model, FeatureStore& features) {
   const Config& config = model.config();
   if (!config.feature_whitening) return;
-  fmt::print("feature whitening of rank {}: all {} training images are encoded first\n",
-             *config.feature_whitening, features.size());
+  fmt::print("feature whitening of rank {}: {} encoded first\n", *config.feature_whitening,
+             counted(features.size(), "training image is", "training images are"));
   features.complete();
   std::vector<WhiteningFit> fits;
   for (size_t part = 0; part <= config.encoder_groups.size(); ++part)

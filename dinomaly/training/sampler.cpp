@@ -41,7 +41,7 @@ void ShuffledSampler::load_state(const State& state, const std::string& source) 
   std::sort(sorted.begin(), sorted.end());
   std::iota(all.begin(), all.end(), 0);
   check_input(sorted == all && state.position >= 0 && state.position <= static_cast<int64_t>(all.size()),
-              "{}: the order of the data is not one of {} images", source, all.size());
+              "{}: the order of the data is not one of {}", source, counted(all.size(), "image"));
   order_ = state.order;
   position_ = static_cast<size_t>(state.position);
   generator_ = Generator(generator_.seed(), state.offset);

@@ -50,8 +50,8 @@ void draw_shots(const TrainOptions& options, Dataset& dataset) {
     std::erase_if(category.train, [&](const Sample& sample) {
       return !std::binary_search(things.begin(), things.end(), thing_of(sample));
     });
-    dataset.notes.push_back(fmt::format("{}: {} of {} training images drawn: {}", category.name, shots, all,
-                                        fmt::join(things, ", ")));
+    dataset.notes.push_back(fmt::format("{}: {} of {} drawn: {}", category.name, shots,
+                                        counted(all, "training image"), fmt::join(things, ", ")));
   }
 }
 

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "dinomaly/base/framework.h"
+#include "dinomaly/base/numbers.h"
 #include "tensor/error.h"
 #include "tensor/io/printable.h"
 
@@ -78,8 +79,8 @@ std::string without_wrappers(std::string_view name) {
 EncoderChoice choose_encoder(const std::vector<std::string>& names, const std::string& source) {
   const std::set<std::string> found = find_prefixes(names);
   if (found.empty()) check_not_flattened(names, source);
-  check_input(!found.empty(), "{}: no ViT encoder in it (no patch_embed.proj.weight among {} tensors)",
-              source, names.size());
+  check_input(!found.empty(), "{}: no ViT encoder in it (no patch_embed.proj.weight among {})", source,
+              counted(names.size(), "tensor"));
   std::vector<std::string> order(found.begin(), found.end());
   std::stable_sort(order.begin(), order.end(),
                    [](const auto& a, const auto& b) { return rank_of(a) < rank_of(b); });

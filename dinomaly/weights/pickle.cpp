@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "dinomaly/base/framework.h"
+#include "dinomaly/base/numbers.h"
 #include "dinomaly/weights/pickle_opcodes.h"
 #include "tensor/error.h"
 
@@ -42,7 +43,7 @@ class Machine {
   // --- Reading.
   std::string_view take(uint64_t count) {
     if (count > bytes_.size() - at_)
-      fault("cut short: {} bytes are announced, {} are left", count, bytes_.size() - at_);
+      fault("cut short: {} announced, {} left", counted(count, "byte is", "bytes are"), bytes_.size() - at_);
     const std::string_view part = bytes_.substr(at_, count);
     at_ += count;
     return part;

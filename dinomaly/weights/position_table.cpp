@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "dinomaly/base/framework.h"
+#include "dinomaly/base/numbers.h"
 #include "tensor/error.h"
 #include "tensor/ops.h"
 
@@ -51,8 +52,8 @@ void read_position_table(std::map<std::string, Tensor>& tensors, bool cls_in_tab
   check_input(side > 0 || side_of(rows) == 0,
               "{}: pos_embed of shape {} has {} rows: CLS and {} patches, which are no square G x G", source,
               table.shape(), rows, rows - 1);
-  check_input(side > 0, "{}: pos_embed of shape {} has {} rows, neither G x G nor 1 + G x G", source,
-              table.shape(), rows);
+  check_input(side > 0, "{}: pos_embed of shape {} has {}, neither G x G nor 1 + G x G", source,
+              table.shape(), counted(rows, "row"));
   config.grid_h = config.grid_w = side;
 }
 

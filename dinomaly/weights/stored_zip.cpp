@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "dinomaly/base/framework.h"
+#include "dinomaly/base/numbers.h"
 #include "tensor/error.h"
 #include "tensor/io/printable.h"
 
@@ -78,8 +79,8 @@ StoredZip::StoredZip(const std::filesystem::path& path)
               source_);
   int status = unzGoToFirstFile(archive.get());
   for (; status == UNZ_OK; status = unzGoToNextFile(archive.get())) add_current_entry(archive.get());
-  check_input(status == UNZ_END_OF_LIST_OF_FILE, "{}: a damaged zip archive after {} entries", source_,
-              entries_.size());
+  check_input(status == UNZ_END_OF_LIST_OF_FILE, "{}: a damaged zip archive after {}", source_,
+              counted(entries_.size(), "entry", "entries"));
 }
 
 // Of the directory minizip is asked only for names and for where its records lie: minizip 1.1 does not see the
@@ -92,7 +93,7 @@ void StoredZip::add_current_entry(void* archive) {
   check_input(
       unzGetCurrentFileInfo64(archive, &info, name.data(), longest_name, nullptr, 0, nullptr, 0) == UNZ_OK &&
           unzGetFilePos64(archive, &place) == UNZ_OK && info.size_filename <= longest_name,
-      "{}: a damaged zip archive after {} entries", source_, entries_.size());
+      "{}: a damaged zip archive after {}", source_, counted(entries_.size(), "entry", "entries"));
   const std::string key(name.data(), info.size_filename);
   const std::optional<Record> record = read_record(*file_, place.pos_in_zip_directory);
   Entry entry;

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "dinomaly/base/framework.h"
+#include "dinomaly/base/numbers.h"
 #include "tensor/error.h"
 #include "tensor/io/printable.h"
 #include "tensor/io/raw_tensor.h"
@@ -175,8 +176,8 @@ TorchTensors::Storage TorchTensors::storage(const PickleNode& id, const std::str
   const uint64_t element = element_bytes(dtype), count = bytes.size / element;
   check_input(elements.integer >= 0 && static_cast<uint64_t>(elements.integer) == count &&
                   count * element == bytes.size,
-              "{}: storage '{}' has {} bytes, not the {} elements of {} it announces", source_,
-              printable(entry), bytes.size, elements.integer, dtype);
+              "{}: storage '{}' has {}, not the {} of {} it announces", source_, printable(entry),
+              counted(bytes.size, "byte"), counted(elements.integer, "element"), dtype);
   account(bytes.size, stored_bytes_);
   const Shape shape{static_cast<int64_t>(count)};
   if (archive_.big_endian && element > 1) {

@@ -19,7 +19,7 @@ TEST_CASE("train: a whitened model is judged, calibrated, described and explaine
   const TemporaryFolder folder;
   make_training_inputs(folder);
   const Outcome trained = run_well(folder, small_run(folder, "out") + white + "--iterations 2");
-  CHECK(contains(trained.out, "feature whitening of rank 7: all 12 training images are encoded first"));
+  CHECK(contains(trained.out, "feature whitening of rank 7: 12 training images are encoded first"));
   const std::string model = (folder / "out/model.safetensors").string(), data = (folder / "data").string();
   CHECK(json_of(folder / "out/config.json").at("feature_whitening") == 7);
   const Outcome info = run_well(folder, "info " + model);

@@ -113,6 +113,11 @@ TEST_CASE("detectors that are not whole are refused, naming what is wrong") {
   refuses([](auto& t, auto&) { t.erase("decoder.3.norm1.bias"); }, "1 missing (decoder.3.norm1.bias)");
   refuses([](auto& t, auto&) { t["extra"] = Tensor::ones({1}); }, "1 unexpected (extra)");
   refuses([](auto& t, auto&) { t["decoder.0.attn.proj.bias"] = Tensor::ones({3}); }, "1 misshapen");
+  refuses(
+      [](auto& t, auto&) {
+        std::erase_if(t, [](const auto& e) { return e.first.starts_with("decoder.") && e.first[8] != '0'; });
+      },
+      "but the file has 1 decoder block");
   refuses([](auto& t, auto&) { t["decoder.90.norm1.bias"] = Tensor::ones({1}); }, "9 decoder blocks");
   refuses([](auto& t, auto&) { t.erase("encoder.cls_token"); }, "encoder");
   refuses([](auto& t, auto&) { t.erase("bottleneck.0.fc1.weight"); }, "no trained Dinomaly");

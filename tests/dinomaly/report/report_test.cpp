@@ -153,7 +153,7 @@ TEST_CASE("report: it says when, with what, of which images and which part of th
   input.config.complete(12, 14);
   const auto about = [&] { return report_about(input).dump(); };
   for (const char* part : {"2026-01-31 09:05 by dinomaly 1.2.3", "m.safetensors (paper preset)",
-                           "vit.pth: ViT", "<parts>: 2 good and 1 anomalous test images",
+                           "vit.pth: ViT", "<parts>: 2 good and 1 anomalous test image",
                            "resized to 448 x 448 pixels, then cropped to 392 x 392",
                            "the centre, 77 % of each image", "[\"precision\",\"f32\"]"}) {
     CHECK_MESSAGE(contains(about(), part), about());
