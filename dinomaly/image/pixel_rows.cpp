@@ -79,14 +79,14 @@ std::unique_ptr<PixelRows> open_picture(const std::filesystem::path& path, const
               "{}: {}; images have unsigned integers of 1 to 16 bits (is this a map, or labels?)",
               path.string(), layout.numbers);
   if (samples == Samples::colours) return rows;
-  check_input(layout.palette.empty(), "{}: colours of a palette, but {} expected", path.string(),
-              counted(channels, "channel is", "channels are"));
+  check_input(layout.palette.empty(), "{}: colours of a palette, but {} channels are expected", path.string(),
+              channels);
   check_input(layout.channels == channels,
-              "{}: {}, but {} {} expected: a model takes as many as it was trained with (train --channels)",
+              "{}: {}, but {} are expected: a model takes as many as it was trained with (train --channels)",
               path.string(),
               counted(layout.channels, layout.pages ? "page of one channel" : "channel",
                       layout.pages ? "pages of one channel" : ""),
-              channels, channels == 1 ? "is" : "are");
+              channels);
   return rows;
 }
 

@@ -102,8 +102,11 @@ TEST_CASE("predict with depth: a model of images alone takes each file for an im
   for (const char* part : {"train/good", "test/good", "test/bad"})
     add_scene(folder / "set/bagel" / part / "rgb/1.png", folder / "set/bagel" / part / "xyz/1.tiff");
   save_png(folder / "set/bagel/test/bad/gt/1.png", Image(64, 64, 1));
-  check_refused(folder, fmt::format("eval {0}/model {0}/set", folder.path().string()),
-                "bad/xyz/1.tiff, but " + (folder / "model").string() + " was trained on images without");
+  const Outcome refused = run_dinomaly(folder, fmt::format("eval {0}/model {0}/set", folder.path().string()));
+  CHECK(refused.status == 2);
+  CHECK_MESSAGE(contains(refused.error, "bad/xyz/1.tiff, but " + (folder / "model").string() +
+                                            " was trained on images without"),
+                refused.error);
 }
 
 TEST_CASE("predict with depth: what belongs to an image moves with it; calibrate names what has no depth") {

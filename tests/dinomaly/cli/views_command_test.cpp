@@ -94,10 +94,13 @@ TEST_CASE("views: MANTA is trained on and judged by views and objects") {
   const Calibration found = load_detector(folder / "out/model.safetensors").calibration.value();
   CHECK(found.objects == ObjectKind::strips);
   const std::string wide_file = (nut / "test/dent/0.png").string();
-  for (const char* command :
-       {"eval {0}/out/model.safetensors {0}/data/metal --layout mvtec",
-        "report {0}/out/model.safetensors {0}/data/metal --layout mvtec --out {0}/x.html",
-        "calibrate {0}/out/model.safetensors {0}/data/metal --layout mvtec --force"})
+  for (const char* part : {"train/good", "test/good", "test/dent"}) {
+    fs::create_directories(folder / "whole/nut" / part);
+    fs::copy(nut / part, folder / "whole/nut" / part);
+  }
+  for (const char* command : {"eval {0}/out/model.safetensors {0}/whole --layout mvtec",
+                              "report {0}/out/model.safetensors {0}/whole --layout mvtec --out {0}/x.html",
+                              "calibrate {0}/out/model.safetensors {0}/whole --layout mvtec --force"})
     check_refused(folder, fmt::format(fmt::runtime(command), folder.path().string()),
                   ".png: a picture of several views, which " + (folder / "out/model.safetensors").string() +
                       " judges one by one; --layout manta cuts it into them");

@@ -99,6 +99,18 @@ TEST_CASE("fit to data: options that were given stay, and so do the other preset
   }
 }
 
+TEST_CASE("fit to data: a file of options cannot give images the depth that they have not") {
+  for (const Expected& expected : all_kinds) {
+    CAPTURE(expected.kind);
+    TrainOptions options = options_of(Preset::paper, 14);
+    options.config.with_depth = true;
+    options.given["with_depth"] = GivenBy::file;
+    const std::string message = input_error([&] { fitted(options, expected.data); });
+    CHECK_MESSAGE(message.empty() == (std::string(expected.kind) == "depth"), message);
+    if (!message.empty()) CHECK_MESSAGE(one_line_with(message, "with_depth is true"), message);
+  }
+}
+
 TEST_CASE("fit to data: what --resize and --crop say is given") {
   OptionTexts texts;
   const auto given = [&] {
