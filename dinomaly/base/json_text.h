@@ -6,7 +6,7 @@
 
 namespace dinomaly {
 
-// Names come from file systems and need not be UTF-8; invalid bytes become U+FFFD. indent -1: on one line.
+// Names come from file systems and need not be UTF-8; they are shown as by utf8(). indent -1: on one line.
 std::string json_text(const nlohmann::json& value, int indent = -1);
 
 // The value of a JSON text. `what` names it in the InputError: it also shows where the text stops being JSON.
@@ -18,7 +18,7 @@ inline constexpr int printed_digits = 9;  // for what nothing is computed from
 nlohmann::json short_numbers(nlohmann::json value, int digits = 17);
 double short_number(double value, int digits = 17);
 
-// The text with its invalid bytes replaced in the same way.
+// The text as UTF-8: bytes that are none become "\\xE4", four characters each, so that two names stay two.
 std::string utf8(const std::string& text);
 
 }  // namespace dinomaly

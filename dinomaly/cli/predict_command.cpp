@@ -42,7 +42,8 @@ struct PredictFlags {
 // As the scores, an f32: what is printed of a score, with the fewest digits that are it, is then that score. With NaN or
 // infinity every image would be good.
 double checked_threshold(const char* flag, double value) {
-  check_input(std::isfinite(static_cast<float>(value)), "{}: {} is not a threshold", flag, value);
+  check_input(std::isfinite(static_cast<float>(value)),
+              "{}: {} is no number within the range of scores, which are f32", flag, value);
   return static_cast<float>(value);
 }
 

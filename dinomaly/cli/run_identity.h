@@ -11,10 +11,12 @@
 
 namespace dinomaly {
 
-// What must be the same for a run to go on: the config, hashes of the encoder and of the images' names, the
-// options that change a bit of the result; and the device, whose change is noted only.
+// What must be the same for a run to go on: the config, hashes of the encoder, of the images' names and of their files
+// (of `test` where the run validates on them), the options that change a bit of the result; and the device, whose
+// change is noted only. Reads every file. Throws InputError naming one that cannot be read.
 nlohmann::json run_identity(const TrainOptions& options, const Config& config,
-                            const std::string& encoder_hash, const std::vector<Sample>& samples);
+                            const std::string& encoder_hash, const std::vector<Sample>& training,
+                            const std::vector<Sample>& test);
 
 // Throws InputError naming the first difference between this run and the checkpoint's; a note on standard
 // output where the device is another.

@@ -48,6 +48,24 @@ void check_results(const TrainOptions& options, const Dataset& dataset, const st
   }
 }
 
+// A folder belongs to one model, or to a folder for each category's. A run of the other kind would begin anew, beside
+// results that its config.json no longer describes.
+void check_kind_of_run(const TrainOptions& options, const std::vector<Part>& parts) {
+  if (options.force) return;
+  if (options.separate) {
+    check_input(
+        !TrainRun::has_been_in(options.out),
+        "--separate: {}: an earlier run has trained one model for all categories here; use another --out",
+        options.out.string());
+  } else if (options.resume && !TrainRun::has_been_in(options.out)) {
+    for (const Category& category : parts.at(0).data.categories)
+      check_input(
+          !TrainRun::has_been_in(options.out / category.name),
+          "--resume: {}: an earlier run has trained one model per category here; --separate continues it",
+          options.out.string());
+  }
+}
+
 int train(TrainOptions options) {
   const bool unused = is_unused_folder(options.out);
   const EncoderWeights encoder = open_encoder(options);
@@ -62,6 +80,7 @@ int train(TrainOptions options) {
   fit_to_data(options, dataset, encoder.config.patch);
   if (!lock) lock.emplace(options.out);
   const std::vector<Part> parts = parts_of(dataset, options);
+  check_kind_of_run(options, parts);
   if (!options.resume && !options.force) {
     for (const Part& part : parts) TrainRun::check_free(part.out);
   }

@@ -30,7 +30,7 @@ TrainRun::TrainRun(const TrainOptions& options, const EncoderWeights& encoder,
       out_(out),
       model_(make_model(options, encoder)),
       identity_(std::make_unique<const json>(
-          run_identity(options, model_->config(), encoder_hash, training_samples(data)))),
+          run_identity(options, model_->config(), encoder_hash, training_samples(data), test_samples(data)))),
       checkpoints_(out / "checkpoints"),
       earlier_(earlier_state()),
       features_(*model_, training_samples(data), model_->config().batch, options.features()),
@@ -77,6 +77,11 @@ void TrainRun::check_free(const fs::path& out) {
   if (!saved) return;
   fail_input("{}: an earlier run stopped here at iteration {}; --resume continues it, --force starts over",
              saved->path.string(), saved->iteration);
+}
+
+bool TrainRun::has_been_in(const fs::path& out) {
+  std::error_code ignored;
+  return fs::exists(out / model_name, ignored) || CheckpointFolder(out / "checkpoints").holds_any();
 }
 
 void TrainRun::start() {

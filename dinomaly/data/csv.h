@@ -9,10 +9,11 @@
 
 namespace dinomaly {
 
-// The first line names the columns; the others are rows. Blank lines are skipped.
+// The first row names the columns. Blank rows are skipped.
 struct CsvTable {
   std::map<std::string, size_t> columns;       // name in lower case -> index
-  std::vector<std::vector<std::string>> rows;  // each as long as the first line
+  std::vector<std::vector<std::string>> rows;  // each as long as the first
+  std::vector<size_t> numbers;  // of each row in the file, where the first is 1 and blank ones count
 
   bool has(const std::string& column) const { return columns.contains(column); }
   // Empty if there is no such column.

@@ -33,12 +33,19 @@ std::string missing_for_evaluation(const Category& category) {
   return masks ? "" : "test images without masks";
 }
 
-std::vector<Sample> training_samples(const Dataset& dataset) {
+namespace {
+
+std::vector<Sample> samples_of(const Dataset& dataset, std::vector<Sample> Category::*part) {
   std::vector<Sample> samples;
-  for (const Category& category : dataset.categories) {
-    samples.insert(samples.end(), category.train.begin(), category.train.end());
-  }
+  for (const Category& category : dataset.categories)
+    samples.insert(samples.end(), (category.*part).begin(), (category.*part).end());
   return samples;
 }
+
+}  // namespace
+
+std::vector<Sample> training_samples(const Dataset& dataset) { return samples_of(dataset, &Category::train); }
+
+std::vector<Sample> test_samples(const Dataset& dataset) { return samples_of(dataset, &Category::test); }
 
 }  // namespace dinomaly

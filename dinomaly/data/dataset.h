@@ -62,5 +62,6 @@ std::string missing_classes(const Category& category);
 
 // All normal training images, category after category.
 std::vector<Sample> training_samples(const Dataset& dataset);
+std::vector<Sample> test_samples(const Dataset& dataset);
 
 }  // namespace dinomaly

@@ -36,7 +36,11 @@ fs::path listed_file(const fs::path& folder, const std::string& name, const std:
   check_input(!inside || !leaves, "{}: '{}' leads out of the data set", source, printable(name));
   std::error_code error;
   fs::path result = folder / path;
-  check_input(fs::is_regular_file(result, error), "{}: {}: no such file", source, printable(result.string()));
+  const fs::file_status status = fs::status(result, error);
+  const std::string why = status.type() == fs::file_type::not_found ? "no such file"
+                          : fs::exists(status)                      ? "not a regular file"
+                                                                    : error.message();
+  check_input(fs::is_regular_file(status), "{}: {}: {}", source, printable(result.string()), why);
   return result;
 }
 
@@ -66,8 +70,8 @@ ListedSample listed(const std::string& category, const std::string& defect, fs::
   return row;
 }
 
-std::string row_source(const fs::path& file, size_t row) {
-  return fmt::format("{}: row {}", file.string(), row + 2);
+std::string row_source(const fs::path& file, const CsvTable& table, size_t row) {
+  return fmt::format("{}: row {}", file.string(), table.numbers[row]);
 }
 
 // Real-IAD's folder of images; empty if there is none.
@@ -122,14 +126,14 @@ void check_columns(const CsvTable& table, const fs::path& file) {
 }
 
 // One image cannot be both good and bad, nor may it be trained on and judged.
-void check_named_once(const std::vector<ListedSample>& rows, const fs::path& file) {
+void check_named_once(const std::vector<ListedSample>& rows, const CsvTable& table, const fs::path& file) {
   std::map<fs::path, size_t> first;
   for (size_t i = 0; i < rows.size(); ++i) {
     std::error_code ignored;
     const fs::path& image = rows[i].sample.image;
     const auto [earlier, is_new] = first.emplace(fs::weakly_canonical(image, ignored), i);
-    check_input(is_new, "{} names {}, which row {} has named already", row_source(file, i),
-                printable(image.string()), earlier->second + 2);
+    check_input(is_new, "{} names {}, which row {} has named already", row_source(file, table, i),
+                printable(image.string()), table.numbers[earlier->second]);
   }
 }
 
@@ -163,7 +167,7 @@ void note_defect_names(const CsvTable& table, const fs::path& file, Notes& notes
   }
   std::vector<std::string> names;
   for (const auto& [label, row] : first)
-    names.push_back(fmt::format("'{}' (row {})", printable(label), row + 2));
+    names.push_back(fmt::format("'{}' (row {})", printable(label), table.numbers[row]));
   constexpr size_t shown = 5;
   const size_t others = names.size() - std::min(names.size(), shown);
   names.resize(names.size() - others);
@@ -183,7 +187,7 @@ Dataset read_visa_raw(const fs::path& root, const std::vector<std::string>& cate
   }
   std::vector<ListedSample> rows;
   for (size_t i = 0; i < table.rows.size(); ++i) {
-    const std::string source = row_source(file, i);
+    const std::string source = row_source(file, table, i);
     ListedSample row = listed(table.get(i, "object"), defect_of(table.get(i, "label")),
                               listed_file(root, table.get(i, "image"), source, true),
                               is_train(table.get(i, "split"), source));
@@ -228,7 +232,7 @@ Dataset read_csv_dataset(const fs::path& file, const std::vector<std::string>& c
   const bool splits = table.has("split");
   std::vector<ListedSample> rows;
   for (size_t i = 0; i < table.rows.size(); ++i) {
-    const std::string source = row_source(file, i);
+    const std::string source = row_source(file, table, i);
     const std::string defect = defect_of(table.get(i, "label"));
     std::string category = table.get(i, "category");
     if (category.empty()) category = file.stem().string();
@@ -243,7 +247,7 @@ Dataset read_csv_dataset(const fs::path& file, const std::vector<std::string>& c
     }
     rows.push_back(std::move(row));
   }
-  check_named_once(rows, file);
+  check_named_once(rows, table, file);
   Notes notes;
   note_masks(rows, table, file, notes);
   Dataset dataset{.root = file, .categories = assemble(std::move(rows), categories, file.string())};

@@ -168,7 +168,7 @@ std::vector<std::array<bool, 2>> read_labels(const fs::path& file, size_t object
     for (size_t sensor = 0; sensor < 2; ++sensor) {
       const std::string field = table.rows[row].size() > sensor + 1 ? table.rows[row][sensor + 1] : "";
       check_input(field == "0" || field == "1", "{}: row {}: the label of a sensor is neither 0 nor 1",
-                  file.string(), row + 2);
+                  file.string(), table.numbers[row]);
       if (sensor == 0) labels.emplace_back();
       labels.back()[sensor] = field == "1";
     }

@@ -22,14 +22,8 @@ struct Taps {
   const int32_t* of(int64_t i) const { return weights.data() + i * stride; }
 };
 
-// A product that is rounded before it is used; fused into the next addition it would differ from PIL's in
-// the last bit.
-double rounded(double product) {
-  const volatile double stored = product;
-  return stored;
-}
-
-// The taps of outputs [begin, begin + count) when `in` samples become `out` (Pillow's precompute_coeffs).
+// The taps of outputs [begin, begin + count) when `in` samples become `out` (Pillow's precompute_coeffs, whose bits
+// need products that are rounded before they are added: -ffp-contract=off).
 // With in == out they are the identity, which is what PIL's skipping of such a pass amounts to.
 Taps make_taps(int64_t in, int64_t out, int64_t begin, int64_t count) {
   const double scale = static_cast<double>(in) / static_cast<double>(out);
@@ -40,12 +34,12 @@ Taps make_taps(int64_t in, int64_t out, int64_t begin, int64_t count) {
   taps.weights.resize(static_cast<size_t>(count * taps.stride));
   std::vector<double> weights(static_cast<size_t>(taps.stride));
   for (int64_t i = 0; i < count; ++i) {
-    const double centre = rounded((static_cast<double>(begin + i) + 0.5) * scale);
+    const double centre = (static_cast<double>(begin + i) + 0.5) * scale;
     const int64_t first = std::max<int64_t>(static_cast<int64_t>(centre - support + 0.5), 0);
     const int64_t number = std::min<int64_t>(static_cast<int64_t>(centre + support + 0.5), in) - first;
     double sum = 0;
     for (int64_t j = 0; j < number; ++j) {
-      const double distance = rounded((static_cast<double>(j + first) - centre + 0.5) * inverse);
+      const double distance = (static_cast<double>(j + first) - centre + 0.5) * inverse;
       weights[j] = std::max(0.0, 1.0 - std::abs(distance));
       sum += weights[j];
     }

@@ -104,10 +104,7 @@ std::pair<std::filesystem::path, int64_t> place_of(const Sample& sample) {
 
 }  // namespace
 
-int64_t images_needed(double rate) {
-  constexpr double most = 1e15;  // a rate of 1e-300 needs more than an integer holds
-  return static_cast<int64_t>(std::min(std::ceil(1 / rate - 1 - 1e-9), most));
-}
+int64_t images_needed(double rate) { return static_cast<int64_t>(std::ceil(1 / rate - 1 - 1e-9)); }
 
 double promised_rate(int64_t count, double rate) {
   const double total = static_cast<double>(count + 1);
@@ -118,7 +115,7 @@ double promised_rate(int64_t count, double rate) {
 
 double good_quantile(std::vector<float> scores, double rate) {
   check_input(!scores.empty(), "calibration: there is no good image");
-  check_input(rate > 0 && rate < 1, "--false-alarm-rate: {} is not between 0 and 1", rate);
+  check_false_alarm_rate(rate);
   const int64_t count = static_cast<int64_t>(scores.size());
   const double above = std::round(promised_rate(count, rate) * static_cast<double>(count + 1));
   const int64_t rank = std::clamp<int64_t>(count + 1 - static_cast<int64_t>(above), 1, count);
@@ -158,8 +155,7 @@ double best_f1_threshold(std::span<const float> scores, std::span<const uint8_t>
 Calibrator::Calibrator(const CalibrationOptions& options, const std::vector<Sample>& samples,
                        const Config& config)
     : options_(options), objects_(samples, config.score_ratio, options.method == CalibrationMethod::good) {
-  check_input(options.false_alarm_rate > 0 && options.false_alarm_rate < 1,
-              "--false-alarm-rate: {} is not between 0 and 1", options.false_alarm_rate);
+  check_false_alarm_rate(options.false_alarm_rate);
   std::vector<Sample> used;
   std::copy_if(samples.begin(), samples.end(), std::back_inserter(used),
                [this](const Sample& sample) { return uses(sample); });

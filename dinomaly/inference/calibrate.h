@@ -86,7 +86,7 @@ Calibration calibrate(const Dinomaly& model, const std::vector<Sample>& samples,
 // prediction). Throws InputError without scores.
 double good_quantile(std::vector<float> scores, double rate);
 double promised_rate(int64_t count, double rate);
-// The fewest good images that can promise `rate`; at most 1e15.
+// The fewest good images that can promise `rate`.
 int64_t images_needed(double rate);
 
 // The threshold of "score > threshold" with the largest F1: half way between the last score called anomalous

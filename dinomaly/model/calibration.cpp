@@ -107,6 +107,10 @@ CalibrationMethod parse_calibration_method(const std::string& name) {
   fail_input("--method: '{}' is not one of good, f1", name);
 }
 
+void check_false_alarm_rate(double rate) {
+  check_input(rate >= 1e-12 && rate < 1, "--false-alarm-rate: {} is not from 1e-12 to below 1", rate);
+}
+
 std::string name_of(CalibrationMethod method) { return method == CalibrationMethod::good ? "good" : "f1"; }
 
 const Thresholds& Calibration::of(const std::string& category) const {

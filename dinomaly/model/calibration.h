@@ -21,6 +21,9 @@ enum class CalibrationMethod {
 CalibrationMethod parse_calibration_method(const std::string& name);  // "good" or "f1", else InputError
 std::string name_of(CalibrationMethod method);
 
+// Throws InputError for a rate that is not from 1e-12 to below 1: no smaller one could ever be measured.
+void check_false_alarm_rate(double rate);
+
 // What the images of an object are: views of it, an RGB and an infrared image, whose scores add up, or views that are cut
 // out of one picture (MANTA). Earlier versions stored the last as views.
 enum class ObjectKind { none, views, pairs, strips };

@@ -100,6 +100,8 @@ TrainingImages TrainingImages::from_text(const std::string& text, const std::str
     check_input(pair.is_array() && pair.size() == 2,
                 "{}: what it says of its training images has no range '{}'", source, name);
     least = number(pair[0]), most = number(pair[1]);
+    check_input(least <= most, "{}: what it says of its training images has a range '{}' from {} to {}",
+                source, name, pair[0].dump(), pair[1].dump());
   };
   TrainingImages result;
   range("width", result.least_width, result.most_width);

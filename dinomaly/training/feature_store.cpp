@@ -7,9 +7,9 @@
 
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
-#include "dinomaly/base/parallel.h"
 #include "dinomaly/base/sha256.h"
 #include "dinomaly/base/standard_error.h"
+#include "dinomaly/data/file_hashes.h"
 #include "dinomaly/image/preprocess.h"
 #include "dinomaly/weights/encoder_hash.h"
 #include "tensor/backend.h"
@@ -18,21 +18,6 @@
 namespace dinomaly {
 
 namespace fs = std::filesystem;
-
-namespace {
-
-std::vector<std::string> hashes_of_files(const std::vector<Sample>& samples) {
-  constexpr uint64_t largest_image = uint64_t{1} << 31;
-  std::vector<std::string> hashes(samples.size());
-  for_each_in_parallel(samples.size(), [&](size_t i) {
-    hashes[i] = sha256_of(read_file(samples[i].image, largest_image));
-    if (samples[i].strip) hashes[i] += fmt::format("[{}]", samples[i].strip->x);
-    if (samples[i].depth) hashes[i] += sha256_of(read_file(*samples[i].depth, largest_image));
-  });
-  return hashes;
-}
-
-}  // namespace
 
 std::string feature_key(const Dinomaly& model, const std::vector<Sample>& samples, FeatureDtype dtype) {
   const Config& config = model.config();

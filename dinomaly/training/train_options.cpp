@@ -15,6 +15,7 @@
 #include "dinomaly/base/open_device.h"
 #include "dinomaly/base/option_error.h"
 #include "dinomaly/data/layout.h"
+#include "dinomaly/model/calibration.h"
 #include "tensor/io/printable.h"
 
 namespace dinomaly {
@@ -195,8 +196,7 @@ void check_options(const TrainOptions& options) {
   check_input(options.keep_best.empty() || options.eval_every > 0, "--keep-best: needs --eval-every");
   check_input(options.calibrate == "good" || options.calibrate == "f1" || options.calibrate == "none",
               "--calibrate: '{}' is not one of good, f1, none", options.calibrate);
-  check_input(options.false_alarm_rate > 0 && options.false_alarm_rate < 1,
-              "--false-alarm-rate: {} is not between 0 and 1", options.false_alarm_rate);
+  check_false_alarm_rate(options.false_alarm_rate);
   check_input(parse_feature_dtype(options.feature_dtype).has_value(),
               "--feature-dtype: '{}' is not one of model, bf16, int8", options.feature_dtype);
 }

@@ -54,6 +54,28 @@ TEST_CASE("numbers: an f32 has the digits that make it this f32, another double 
   CHECK(json_text(nested) == R"({"a":{"b":[0.3]},"count":7,"name":"0.30000001"})");
 }
 
+TEST_CASE("JSON: names that are not UTF-8 stay apart, in values and in names of fields") {
+  CHECK(utf8("Stra\xc3\x9f"
+             "e \xe2\x82\xac \xf0\x9f\x94\xa9") ==
+        "Stra\xc3\x9f"
+        "e \xe2\x82\xac \xf0\x9f\x94\xa9");
+  CHECK(utf8("Stra\xdf"
+             "e") == "Stra\\xDFe");
+  CHECK(utf8("\xff\xfe") == "\\xFF\\xFE");
+  CHECK(utf8("\xe2\x82") == "\\xE2\\x82");           // cut short
+  CHECK(utf8("\xc0\xaf") == "\\xC0\\xAF");           // longer than need be
+  CHECK(utf8("\xed\xa0\x80") == "\\xED\\xA0\\x80");  // half of a pair
+  CHECK(utf8("\xf4\x90\x80\x80") == "\\xF4\\x90\\x80\\x80");
+  CHECK(json_text({{"a\xe4", {"b\xe4", "b\xf6"}}}) == R"({"a\\xE4":["b\\xE4","b\\xF6"]})");
+  nlohmann::json every;  // what stays as it is can be parsed
+  for (int first = 0; first < 256; ++first) {
+    for (int second = 0; second < 256; ++second)
+      every.push_back(
+          std::string{static_cast<char>(first), static_cast<char>(second), 'a', static_cast<char>(second)});
+  }
+  CHECK(nlohmann::json::parse(json_text(every)).size() == every.size());
+}
+
 TEST_CASE("numbers: what people write is read alike, and nothing else") {
   for (const char* text : {".5", "0.5", "+.5", " 0.50 ", "5e-1", "5.E-1", "00.5"}) {
     CAPTURE(text);

@@ -86,6 +86,24 @@ TEST_CASE(
   run_well(folder, small_run(folder, "out") + "--iterations 3 --force");
 }
 
+TEST_CASE("train: a run of one model for all categories does not go on as one for each, nor the reverse") {
+  const TemporaryFolder folder;
+  make_training_inputs(folder);
+  const std::string joint = small_run(folder, "joint") + "--iterations 2 --checkpoint-every 1 ",
+                    apart = small_run(folder, "apart") + "--iterations 2 --checkpoint-every 1 ";
+  run_well(folder, joint);
+  const std::string config = bytes_of(folder / "joint/config.json");
+  for (const char* more : {"--separate", "--separate --resume"})
+    check_refused(folder, joint + more,
+                  "joint: an earlier run has trained one model for all categories here");
+  CHECK(bytes_of(folder / "joint/config.json") == config);
+  CHECK_FALSE(fs::exists(folder / "joint/wood"));
+  run_well(folder, apart + "--separate");
+  fs::remove(folder / "apart/config.json");  // which says --separate
+  check_refused(folder, apart + "--resume", "apart: an earlier run has trained one model per category here");
+  run_well(folder, apart + "--resume --separate --iterations 3");
+}
+
 TEST_CASE("train --resume: more iterations train further; fewer are refused") {
   const TemporaryFolder folder;
   make_training_inputs(folder);

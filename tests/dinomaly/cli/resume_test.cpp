@@ -191,6 +191,28 @@ TEST_CASE("resume: another run's options are refused in one line") {
   CHECK(bytes_of(checkpoint) == before);
 }
 
+TEST_CASE("resume: other images under the same names are refused") {
+  const TemporaryFolder folder;
+  make_training_inputs(folder);
+  const fs::path good = folder / "data/wood/train/good", test = folder / "data/weave/test/good";
+  const std::string flags =
+      small_run(folder, "out") + " --iterations 4 --checkpoint-every 2 --eval-every 4 --mean 0.4,0.5,0.6 ";
+  run_well(folder, flags);
+  const fs::path checkpoint = folder / "out/checkpoints/00000004.safetensors";
+  const std::string before = bytes_of(checkpoint), image = bytes_of(good / "000.png"),
+                    judged = bytes_of(test / "000.png");
+  fs::copy_file(good / "001.png", good / "000.png", fs::copy_options::overwrite_existing);
+  check_refused(folder, flags + "--resume", "--resume: the training images of category 'wood' have changed");
+  write_file(good / "000.png", image);
+  fs::copy_file(test / "001.png", test / "000.png", fs::copy_options::overwrite_existing);
+  check_refused(folder, flags + "--resume", "--resume: the test images of category 'weave' have changed");
+  write_file(test / "000.png", judged);
+  CHECK(bytes_of(checkpoint) == before);
+  check_refused(folder, flags + "--resume --mean 0.4,0.5,0.7",
+                "option 'mean' is [0.4,0.5,0.7], but the checkpoint was trained with [0.4,0.5,0.6]");
+  run_well(folder, flags + "--resume --iterations 5");
+}
+
 TEST_CASE("resume: a damaged checkpoint is reported and the previous one used") {
   const TemporaryFolder folder;
   make_training_inputs(folder);

@@ -1,6 +1,7 @@
 #include "dinomaly/data/layout.h"
 
 #include <doctest/doctest.h>
+#include <sys/stat.h>
 
 #include <nlohmann/json.hpp>
 
@@ -219,7 +220,7 @@ TEST_CASE(
   CHECK(one_line_with(error(""), "empty"));
   CHECK(one_line_with(error("file\n0.png\n"), "no column 'path'"));
   CHECK(one_line_with(error("path,path\n0.png,1.png\n"), "named twice"));
-  CHECK(one_line_with(error("path,label\n0.png\n"), "row 2 has 1 field, the first line 2"));
+  CHECK(one_line_with(error("path,label\n0.png\n"), "row 2 has 1 field, but the first has 2"));
   CHECK(one_line_with(error("path\n\"0.png\n"), "quotes"));
   CHECK(one_line_with(error("path\nnone.png\n"), "row 2"));
   CHECK(one_line_with(error("path\n0.png\n0.png\n"), "row 3 names"));
@@ -235,6 +236,14 @@ TEST_CASE(
   CHECK(one_line_with(error("path,lable\nx.png,1\n"), "column 'lable' is not known; did you mean 'label'?"));
   CHECK(error("path,label,camera\n0.png,0,3\n").empty());
 
+  // Rows are counted as a spreadsheet does: blank ones too, a line break within quotes not.
+  for (const char* text : {"path\n\n\n0.png\nnone.png\n", "path\r\n\r\n\r\n0.png\r\nnone.png\r\n",
+                           "\"path\"\r\r\r0.png\rnone.png", "path,note\n0.png,\"a\nb\"\n\n\nnone.png,x"})
+    CHECK(one_line_with(error(text), "list.csv: row 5: "));
+  CHECK(one_line_with(error("path\n\n0.png\n\n0.png\n"), "row 5 names"));
+  CHECK(one_line_with(error("path\n\n0.png\n\n0.png\n"), "which row 3 has named already"));
+  CHECK(one_line_with(error("path,label\n\n\n0.png\n"), "row 4 has 1 field, but the first has 2"));
+
   CHECK(error("path,label,split\n0.png,0,test\nx.png,maybe,test\n").empty());  // eval trains on nothing
   const Dataset judged = read_dataset(list);
   CHECK(judged.categories.at(0).train.empty());
@@ -242,6 +251,21 @@ TEST_CASE(
   REQUIRE(judged.notes.size() == 1);
   CHECK(
       one_line_with(judged.notes[0], "list.csv: column 'label': taken as names of defects: 'maybe' (row 3)"));
+}
+
+TEST_CASE("layout: what is no file is named as what it is") {
+  Tree tree;
+  tree.add({"0.png"});
+  REQUIRE(mkfifo((tree.root / "pipe.png").c_str(), 0600) == 0);
+  fs::create_symlink("loop.png", tree.root / "loop.png");
+  const auto mask_error = [&](const std::string& mask) {
+    write_file(tree.root / "list.csv", "path,label,mask\n0.png,bad," + mask + "\n");
+    return input_error([&] { read_dataset(tree.root / "list.csv"); });
+  };
+  CHECK(one_line_with(mask_error("pipe.png"),
+                      "row 2: mask: " + (tree.root / "pipe.png").string() + ": not a regular file"));
+  CHECK(one_line_with(mask_error("loop.png"), "loop.png: Too many levels of symbolic links"));
+  CHECK(one_line_with(mask_error("none.png"), "none.png: no such file"));
 }
 
 TEST_CASE("layout: a CSV's masks that are not read, or missing beside others, are said") {

@@ -82,13 +82,6 @@ Dataset labelled_data(const TemporaryFolder& folder) {
   return read_mvtec(folder / "data");
 }
 
-std::vector<Sample> test_samples(const Dataset& data) {
-  std::vector<Sample> samples;
-  for (const Category& category : data.categories)
-    samples.insert(samples.end(), category.test.begin(), category.test.end());
-  return samples;
-}
-
 }  // namespace
 
 TEST_CASE("calibration: good images alone, for all and for each category") {

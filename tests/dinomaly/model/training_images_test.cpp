@@ -53,6 +53,10 @@ TEST_CASE("training images: text and back; what is malformed is named") {
   TrainingImages seen;
   seen.add(shaped(640, 480)), seen.add(shaped(512, 300, true));
   CHECK(TrainingImages::from_text(seen.to_json().dump(), "model") == seen);
+  json backwards = seen.to_json();
+  backwards["height"] = {200, 96};
+  CHECK(one_line_with(input_error([&] { TrainingImages::from_text(backwards.dump(), "model"); }),
+                      "has a range 'height' from 200 to 96"));
   for (const char* text :
        {"", "3", "[]", "{}", R"({"images": 1, "grey": 0, "width": [1], "height": [1, 1]})",
         R"({"images": "x", "grey": 0, "width": [1, 1], "height": [1, 1], "aspect": [1, 1]})"}) {
