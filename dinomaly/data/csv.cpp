@@ -76,8 +76,7 @@ CsvTable read_csv(const std::filesystem::path& path) {
   }
   for (size_t row = 0; row < table.rows.size(); ++row) {
     check_input(table.rows[row].size() == names.size(), "{}: row {} has {}, but the first has {}",
-                path.string(), table.numbers[row],
-                counted(table.rows[row].size(), "field"), names.size());
+                path.string(), table.numbers[row], counted(table.rows[row].size(), "field"), names.size());
   }
   return table;
 }

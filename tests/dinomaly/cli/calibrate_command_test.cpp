@@ -128,8 +128,9 @@ TEST_CASE("calibrate: too few good images for the rate do not replace thresholds
     CHECK(promised_rate(needed, rate) <= rate * (1 + 1e-9));
     CHECK(promised_rate(needed - 1, rate) > rate);
   }
-  for (const char* rate : {"1e-12", "1e-19", "1e-300", "1e-320"})
-    check_refused(folder, call + " --false-alarm-rate " + rate, "8 good images cannot promise");
+  check_refused(folder, call + " --false-alarm-rate 1e-12", "8 good images cannot promise");
+  for (const char* rate : {"9e-13", "1e-19", "1e-300", "1e-320"})
+    check_refused(folder, call + " --false-alarm-rate " + rate, "is not from 1e-12 to below 1");
 }
 
 TEST_CASE("calibrate: images of defects are not taken for good ones") {
