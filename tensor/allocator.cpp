@@ -75,8 +75,8 @@ void* CachingAllocator::allocate(size_t bytes, bool* cleared) {
       const std::string advice = source_->advice();
       check_input(advice.empty(), "out of memory: {} bytes requested, {} bytes live, peak {}; {}", size,
                   counters_.live_bytes, counters_.peak_bytes, advice);
-      fail("out of memory: {} bytes requested, {} bytes live, peak {}", size, counters_.live_bytes,
-           counters_.peak_bytes);
+      throw OutOfMemory(fmt::format("out of memory: {} bytes requested, {} bytes live, peak {}", size,
+                                    counters_.live_bytes, counters_.peak_bytes));
     }
   }
   if (filling_ != 0) reserve_of_[block] = filling_;

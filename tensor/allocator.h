@@ -45,7 +45,7 @@ class CachingAllocator {
   CachingAllocator& operator=(const CachingAllocator&) = delete;
 
   // At least `bytes` bytes, 64-aligned, not cleared. On exhaustion the cache is flushed and the request
-  // repeated; then throws Error naming the request and the counters, or InputError if the source has advice.
+  // repeated; then throws OutOfMemory naming the request and the counters, or InputError if the source has advice.
   // `cleared`, if given, is set to whether the bytes are already zero.
   void* allocate(size_t bytes, bool* cleared = nullptr);
   // Gives back what allocate(bytes) returned.

@@ -21,6 +21,12 @@ class InputError : public Error {
   using Error::Error;
 };
 
+// There is not enough memory, as std::bad_alloc, but it says for what.
+class OutOfMemory : public Error {
+ public:
+  using Error::Error;
+};
+
 // What fail() and fail_input() do with their text. Compiled once: formatting in place costs every unit that
 // checks something half a second, and the machine code of the path not taken.
 [[noreturn]] void throw_error(fmt::string_view format, fmt::format_args args);

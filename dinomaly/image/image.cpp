@@ -2,6 +2,8 @@
 
 #include <stb/stb_image_write.h>
 
+#include <new>
+
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
 #include "dinomaly/image/image_files.h"
@@ -61,7 +63,7 @@ std::string encode_png(const Image& image) {
   const int channels = static_cast<int>(image.channels), width = static_cast<int>(image.width);
   const int done = stbi_write_png_to_func(append_bytes, &bytes, width, static_cast<int>(image.height),
                                           channels, image.pixels.data(), width * channels);
-  check(done != 0, "encode_png: out of memory");
+  if (done == 0) throw std::bad_alloc();
   return bytes;
 }
 

@@ -71,7 +71,7 @@ TEST_CASE("allocator: on exhaustion the cache is flushed, then it throws") {
   void* large = allocator.allocate(4096);  // fits only once the cached block is back
   CHECK(out == 4096);
   CHECK_THROWS_WITH_AS(allocator.allocate(256),
-                       "out of memory: 256 bytes requested, 4096 bytes live, peak 4096", Error);
+                       "out of memory: 256 bytes requested, 4096 bytes live, peak 4096", OutOfMemory);
   allocator.deallocate(large, 4096);
   allocator.release_cached();
   CHECK(out == 0);

@@ -2,10 +2,14 @@
 #include "dinomaly/base/program.h"
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdlib>
+#include <new>
+#include <system_error>
+#include <thread>
 
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
@@ -26,7 +30,40 @@ int status_of(const std::function<int()>& work) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
+// The status and what came on standard error.
+std::pair<int, std::string> end_of(const std::function<int()>& work) {
+  const TemporaryFolder folder;
+  const int status = status_of([&] {
+    dup2(open((folder / "error").c_str(), O_WRONLY | O_CREAT, 0600), STDERR_FILENO);
+    return run_program("inner", work);
+  });
+  return {status, read_file(folder / "error", 10000)};
+}
+
 }  // namespace
+
+TEST_CASE("program: a lack of memory is one line and status 3, wherever it is met") {
+  const auto lacks = [](const std::function<int()>& work, const std::string& line) {
+    const auto [status, error] = end_of(work);
+    CHECK_MESSAGE(status == 3, line);
+    CHECK(error == "inner: " + line + "\n");
+  };
+  lacks([]() -> int { throw std::bad_alloc(); }, "out of memory");
+  lacks([]() -> int { throw OutOfMemory("out of memory: 5 bytes"); }, "out of memory: 5 bytes");
+  lacks([]() -> int { throw std::system_error(std::make_error_code(std::errc::not_enough_memory)); },
+        "out of memory");
+  lacks(
+      []() -> int {
+        throw std::system_error(std::make_error_code(std::errc::resource_unavailable_try_again));
+      },
+      "out of memory, or of processes: a thread cannot be started");
+  lacks(
+      [] {
+        std::thread([] { throw std::bad_alloc(); }).join();
+        return 0;
+      },
+      "out of memory");
+}
 
 TEST_CASE("program: a library that ends the process is no verdict") {
   CHECK(status_of([] { return 1; }) == 1);
