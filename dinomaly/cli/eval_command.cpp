@@ -1,4 +1,6 @@
 // dinomaly eval MODEL DATA: the metrics of a labelled data set.
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -18,6 +20,7 @@
 #include "dinomaly/image/result_mark.h"
 #include "dinomaly/image/tiff_map.h"
 #include "dinomaly/inference/for_each_prediction.h"
+#include "dinomaly/report/prediction_output.h"
 #include "dinomaly/report/table.h"
 
 namespace dinomaly {
@@ -71,7 +74,11 @@ MetricsTable evaluate_model(const EvalFlags& options, const Detector& detector, 
       [&](const Sample&, const InputImage&, const Prediction&) { progress.advance(); }};
   std::vector<SampleSink> count_and_write = count;
   count_and_write.push_back([&](const Sample& sample, const InputImage&, const Prediction& prediction) {
-    save_tiff_map(map_path(options.maps, sample), prediction.map());
+    const std::filesystem::path map = map_path(options.maps, sample);
+    save_tiff_map(map, prediction.map());
+    const std::vector<std::string> stuck =
+        remove_earlier_results(options.maps, map_path("", sample).replace_extension(), {map});
+    check_input(stuck.empty(), "{}", fmt::join(stuck, "; "));
   });
   const bool writes = !options.maps.empty(), apart = exports_other_maps(options);
   const std::vector<SampleSink>& sinks = writes && !apart ? count_and_write : count;

@@ -94,6 +94,22 @@ MapFormat parse_map_format(const std::string& name) {
   fail_input("--map-format: '{}' is not one of none, tiff, npy", name);
 }
 
+std::vector<std::string> remove_earlier_results(const fs::path& folder, const fs::path& name,
+                                                const std::vector<fs::path>& written) {
+  std::vector<std::string> stuck;
+  for (const char* suffix : {"_overlay.png", ".tiff", ".npy"}) {
+    const fs::path path = with_suffix(folder, name, suffix);
+    const bool is_new = std::find(written.begin(), written.end(), path) != written.end();
+    if (is_new || !is_own_result(path) || (path.extension() == ".npy" && !is_result_folder(folder))) continue;
+    std::error_code error;
+    fs::remove(path, error);
+    if (error)
+      stuck.push_back(
+          fmt::format("{}: of an earlier run, and cannot be removed: {}", path.string(), error.message()));
+  }
+  return stuck;
+}
+
 Verdict write_prediction(const InputImage& image, const Prediction& prediction, const fs::path& name,
                          const OutputOptions& options) {
   Verdict verdict;
@@ -132,6 +148,8 @@ Verdict write_prediction(const InputImage& image, const Prediction& prediction, 
       tiff ? save_tiff_map(path, prediction.map()) : save_npy_map(path, prediction.map());
     });
   }
+  for (std::string& stuck : remove_earlier_results(options.folder, name, {verdict.overlay, verdict.map}))
+    verdict.unwritten.push_back(std::move(stuck));
   return verdict;
 }
 

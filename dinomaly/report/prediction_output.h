@@ -47,8 +47,16 @@ std::string inspected_text(const Verdict& verdict);
 // Makes the decision, finds the regions and writes FOLDER/NAME_overlay.png and FOLDER/NAME.tiff or .npy, each
 // whole or not at all. `name` may contain folders. The overlay says in a text chunk "Colours" what its colours mean, and in "Inspected" which pixels
 // were; of an image that was read in strips it is smaller, and "Smaller" says how large it is. A file that cannot be written (a full disk) is no reason to lose the verdict: it is in Verdict::unwritten.
+// Of an earlier run's files nothing stays (remove_earlier_results()).
 Verdict write_prediction(const InputImage& image, const Prediction& prediction,
                          const std::filesystem::path& name, const OutputOptions& options);
+
+// Removes what an earlier run has written to FOLDER/NAME_overlay.png, .tiff and .npy, but for `written`, which is new. Only
+// results of this program; an NPY bears no mark of its own and goes from a marked folder alone (mark_result_folder()).
+// Returns a line for each that cannot be removed.
+std::vector<std::string> remove_earlier_results(const std::filesystem::path& folder,
+                                                const std::filesystem::path& name,
+                                                const std::vector<std::filesystem::path>& written);
 
 // {"image", "width", "height", "area", "inspected": [x, y, width, height], "score", "threshold", "anomalous",
 // "pixel_threshold", "exceeded", "regions": [{"box": [x, y, width, height], "area", "peak", "peak_at": [x, y],

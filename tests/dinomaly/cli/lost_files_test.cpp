@@ -120,6 +120,43 @@ TEST_CASE("predict and eval write no map or overlay over a file that is none of 
              folder / "maps/wood/test/good/000.tiff");
 }
 
+TEST_CASE("predict and eval leave no result of an earlier run for an image that they judge anew") {
+  const TemporaryFolder folder;
+  make_small_project(folder);
+  const std::string at = folder.path().string();
+  const auto files_of = [&](const fs::path& name) {
+    std::string found;
+    for (const char* suffix : {"_overlay.png", ".tiff", ".npy"})
+      found += fs::exists(name.string() + suffix) ? std::string(suffix) + " " : "";
+    return found;
+  };
+  const std::string predict =
+      fmt::format("predict {0}/model {0}/data/wood/test/good/000.png --out {0}/out ", at);
+  for (const auto& [flags, expected] : {std::pair("--map-format tiff", "_overlay.png .tiff "),
+                                        {"--map-format npy", "_overlay.png .npy "},
+                                        {"--map-format tiff --no-overlay", ".tiff "},
+                                        {"", "_overlay.png "}}) {
+    run_well(folder, predict + flags);
+    CHECK(files_of(folder / "out/000") == expected);
+  }
+  // Files of others stay, as does a map in a folder that is not marked: an NPY bears no mark of its own.
+  write_file(folder / "out/000.tiff", "mine");
+  write_file(folder / "mine/note.txt", "");
+  run_well(folder, predict);
+  CHECK(files_of(folder / "out/000") == "_overlay.png .tiff ");
+  const std::string into_mine =
+      fmt::format("predict {0}/model {0}/data/wood/test/good/000.png --out {0}/mine ", at);
+  run_well(folder, into_mine + "--map-format npy");
+  run_well(folder, into_mine + "--no-overlay");
+  CHECK(files_of(folder / "mine/000") == ".npy ");
+  run_well(folder,
+           fmt::format("predict {0}/model {0}/data/wood/test --out {0}/maps/wood/test --map-format npy", at));
+  CHECK(files_of(folder / "maps/wood/test/good/000") == "_overlay.png .npy ");
+  fs::rename(folder / "maps/wood/test/.dinomaly", folder / "maps/.dinomaly");
+  run_well(folder, fmt::format("eval {0}/model {0}/data --export-maps {0}/maps", at));
+  CHECK(files_of(folder / "maps/wood/test/good/000") == ".tiff ");
+}
+
 TEST_CASE("train: results do not replace the encoder, the list of images or the options it reads") {
   const TemporaryFolder folder;
   make_training_inputs(folder);
