@@ -169,21 +169,54 @@ Calibrator::Calibrator(const CalibrationOptions& options, const std::vector<Samp
     else
       repeats_.emplace_back(used[i].image, earlier->second);
   }
+  leave_out_equal_objects(used);
+}
+
+// In whatever order the images of an object come; only those of pairs differ by what they are.
+void Calibrator::leave_out_equal_objects(const std::vector<Sample>& used) {
+  struct Shown {
+    const Sample* sample = nullptr;
+    bool anomalous = false;
+    std::vector<std::string> images = {};
+  };
+  std::map<std::pair<std::string, std::string>, Shown> objects;
+  for (const Sample& sample : used) {
+    if (sample.object.empty()) continue;
+    Shown& object = objects[{sample.category, sample.object}];
+    object.sample = &sample;
+    object.anomalous |= sample.anomalous;
+    object.images.push_back(fingerprints_.at(place_of(sample)) + (sample.infrared ? " infrared" : ""));
+  }
+  std::map<std::pair<std::vector<std::string>, bool>, std::string> first;
+  for (auto& [name, object] : objects) {
+    std::sort(object.images.begin(), object.images.end());
+    const auto [earlier, is_new] = first.try_emplace({object.images, object.anomalous}, name.second);
+    if (is_new) continue;
+    objects_.leave_out(*object.sample);
+    equal_objects_.emplace_back(name.second, earlier->second);
+  }
 }
 
 std::string Calibrator::repeats() const {
   if (repeats_.empty()) return "";
-  constexpr size_t most = 3;
-  std::string names;
-  for (size_t i = 0; i < std::min(most, repeats_.size()); ++i) {
-    names += fmt::format("{}{} (as {})", i > 0 ? ", " : "", printable(repeats_[i].first.string()),
-                         printable(repeats_[i].second.string()));
-  }
-  if (repeats_.size() > most) names += fmt::format(" and {} more", repeats_.size() - most);
-  return fmt::format("of {} images, {} pixel for pixel and {} not counted: {}",
-                     counted_.size() + repeats_.size(),
-                     dinomaly::counted(repeats_.size(), "equals another", "equal others"),
-                     repeats_.size() == 1 ? "is" : "are", names);
+  const auto names = [](const auto& equal, const auto& text) {
+    constexpr size_t most = 3;
+    std::string result;
+    for (size_t i = 0; i < std::min(most, equal.size()); ++i) {
+      result += fmt::format("{}{} (as {})", i > 0 ? ", " : "", printable(text(equal[i].first)),
+                            printable(text(equal[i].second)));
+    }
+    return equal.size() > most ? result + fmt::format(" and {} more", equal.size() - most) : result;
+  };
+  std::string text =
+      fmt::format("of {} images, {} pixel for pixel and {} not counted: {}", counted_.size() + repeats_.size(),
+                  dinomaly::counted(repeats_.size(), "equals another", "equal others"),
+                  repeats_.size() == 1 ? "is" : "are",
+                  names(repeats_, [](const std::filesystem::path& path) { return path.string(); }));
+  if (!equal_objects_.empty())
+    text += fmt::format("; objects that equal others are not counted, either: {}",
+                        names(equal_objects_, [](const std::string& name) { return name; }));
+  return text;
 }
 
 bool Calibrator::uses(const Sample& sample) const {

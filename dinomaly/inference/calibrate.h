@@ -49,7 +49,7 @@ struct CalibrationStatistics {
 // without masks are not counted, and without any mask the threshold of pixels is that of `good`. Objects of several
 // images have a threshold as images have, unless there are tiles; without good objects, or for F1 both kinds, none. An
 // image that equals an earlier one with the same label (image_fingerprint()) says nothing new and is not counted, but
-// stays a view of its object. Throws InputError where the images it needs are missing and for a rate outside (0, 1).
+// stays a view of its object; an object whose images all equal those of an earlier one is not counted, either. Throws InputError where the images it needs are missing and for a rate outside (0, 1).
 class Calibrator {
  public:
   // `samples`: all images there are, those that are not used, too: an object with a defect is not a good one, whatever
@@ -67,12 +67,15 @@ class Calibrator {
   Calibration compute() const;
 
  private:
+  void leave_out_equal_objects(const std::vector<Sample>& used);
+
   CalibrationOptions options_;
   ObjectCollector objects_;
   std::map<std::string, CalibrationStatistics> categories_;
   std::map<std::pair<std::filesystem::path, int64_t>, std::string> fingerprints_;  // by file and strip
   std::vector<Sample> counted_;
   std::vector<std::pair<std::filesystem::path, std::filesystem::path>> repeats_;  // and the earlier image
+  std::vector<std::pair<std::string, std::string>> equal_objects_;                // and the earlier object
   std::set<std::pair<std::string, bool>> added_;  // fingerprint, and whether the image is anomalous
   std::string without_score_;                     // the first such image
 };

@@ -30,6 +30,8 @@ class ObjectCollector {
   };
   // `samples`: all that will come, and others. `good`: only objects without any anomalous image count.
   ObjectCollector(const std::vector<Sample>& samples, double ratio, bool good);
+  // The object does not count.
+  void leave_out(const Sample& sample) { objects_.erase({sample.category, sample.object}); }
   // blurred (S, S) f32. What is of no object is passed over.
   void add(const Sample& sample, const Tensor& blurred);
   // By category, of the objects that are complete.

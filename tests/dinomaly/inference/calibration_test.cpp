@@ -269,6 +269,20 @@ TEST_CASE("calibration: objects have a threshold of their own, found on good obj
     broken[name] = value;
     CHECK(!input_error([&] { Calibration::from_json(broken, "model"); }).empty());
   }
-  std::erase_if(samples, [](const Sample& sample) { return std::stoi(sample.object) < 11; });
+  // Object 8 under another name, its views in another order: it counts once, and so the ninth of eleven is as before.
+  for (const int view : {17, 16}) {
+    samples.push_back(samples.at(static_cast<size_t>(view)));
+    samples.back().object = "copy";
+    std::filesystem::copy_file(samples.back().image, folder / fmt::format("copy{}.png", view));
+    samples.back().image = folder / fmt::format("copy{}.png", view);
+  }
+  const Calibration copied = found_with(CalibrationMethod::good, Grouping::views);
+  CHECK(copied.good_objects == 11);
+  CHECK(copied.all.object == views.all.object);
+  const std::string repeats = Calibrator(CalibrationOptions{}, samples, model->config()).repeats();
+  CHECK_MESSAGE(repeats.ends_with("; objects that equal others are not counted, either: copy (as 8)"),
+                repeats);
+  std::erase_if(
+      samples, [](const Sample& sample) { return sample.object == "copy" || std::stoi(sample.object) < 11; });
   CHECK_FALSE(found_with(CalibrationMethod::good, Grouping::views).all.object);  // no good object
 }
