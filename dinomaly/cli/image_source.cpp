@@ -12,6 +12,7 @@
 #include "dinomaly/base/numbers.h"
 #include "dinomaly/base/standard_error.h"
 #include "dinomaly/cli/stop_signal.h"
+#include "dinomaly/data/companions.h"
 #include "dinomaly/data/manta.h"
 #include "dinomaly/image/image_files.h"
 #include "tensor/error.h"
@@ -25,19 +26,6 @@ namespace {
 
 constexpr size_t longest_line = 1 << 16;
 constexpr int poll_milliseconds = 100;
-
-// ID_mask, whatever its ending, where an image ID is in the same folder. `images` are sorted.
-bool is_mask_of_another(const fs::path& file, const std::vector<fs::path>& images) {
-  constexpr std::string_view suffix = "_mask";
-  const std::string stem = file.stem().string();
-  if (!stem.ends_with(suffix) || stem.size() == suffix.size()) return false;
-  const fs::path image = file.parent_path() / stem.substr(0, stem.size() - suffix.size());
-  for (auto other = std::lower_bound(images.begin(), images.end(), image); other != images.end(); ++other) {
-    if (other->parent_path() / other->stem() == image) return true;
-    if (!other->string().starts_with(image.string())) return false;
-  }
-  return false;
-}
 
 void warn_of_watch(const std::string& line) { print_error("dinomaly: --watch: {}\n", one_line(line)); }
 
@@ -106,11 +94,12 @@ void ImageSource::add_folder(const std::string& input, const std::string& watche
   std::vector<fs::path> images = found.images;
   images.insert(images.end(), found.foreign.begin(), found.foreign.end());
   std::sort(images.begin(), images.end());
-  masks_ +=
-      std::erase_if(images, [&](const fs::path& file) { return is_mask_of_another(file, found.images); });
+  const size_t masks = std::erase_if(images, is_mask_by_place);
+  masks_ += static_cast<int64_t>(masks);
   std::error_code ignored;
   const bool may_be_empty = !watched.empty() && fs::equivalent(input, watched, ignored);
-  check_input(!images.empty() || may_be_empty, "{}: no images in this folder{}", input,
+  check_input(!images.empty() || may_be_empty, "{}: no images in this folder{}{}", input,
+              masks > 0 ? " but " + counted(static_cast<int64_t>(masks), "mask") : "",
               found.others.empty() ? "" : fmt::format("; other files: {}", count_and_names(found.others)));
   for (const fs::path& image : images) inputs_.push_back(image.string());
   others_.insert(others_.end(), found.others.begin(), found.others.end());
@@ -177,6 +166,8 @@ std::optional<Picture> ImageSource::next_arrived(std::stop_token stop) {
     if (due || !path) return due;
     if (is_own_result(*path))
       ++own_results_;
+    else if (is_mask_by_place(*path))
+      ++masks_;
     else if (auto picture = picture_of(*path))
       return picture;
   }

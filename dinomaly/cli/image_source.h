@@ -33,9 +33,8 @@ class InputLines {
 
 class ImageSource {
  public:
-  // `inputs`: files, folders (with those below and linked folders) and "-"; in folders, ID_mask.png beside an image ID is
-  // no image but its mask; `watched`: a folder or empty. Images
-  // of formats that are not read are among them: reading reports them. Throws InputError for a folder without
+  // `inputs`: files, folders (with those below and linked folders) and "-"; in folders, and among
+  // what arrives, masks (is_mask_by_place()) are no images; `watched`: a folder or empty. Images of formats that are not read are among them: reading reports them. Throws InputError for a folder without
   // images that is not the watched one, for "-" twice, where nothing is named at all and, with a watched folder, for
   // a name of nothing.
   ImageSource(const std::vector<std::string>& inputs, const std::string& watched);
@@ -66,7 +65,7 @@ class ImageSource {
   // How many results of this program were passed over that were named, as files or on standard input, or came into
   // the watched folder.
   int64_t own_results() const { return own_results_; }
-  // What was passed over because it belongs to images, "3 depth files, 1 mask", or empty: masks in the named folders and,
+  // What was passed over because it belongs to images, "3 depth files, 1 mask", or empty: masks in folders and,
   // of images with depth, all that ImagesWithDepth knows. To be called when next() has returned none.
   std::string companions() const;
   std::vector<std::filesystem::path> waiting() const {
@@ -81,7 +80,7 @@ class ImageSource {
 
   std::deque<std::string> inputs_;  // "-" stands for the lines of standard input
   std::vector<std::filesystem::path> others_;
-  int64_t masks_ = 0;  // passed over in folders
+  std::atomic<int64_t> masks_{0};  // passed over
   bool single_views_ = false;
   int64_t total_ = 0;
   std::atomic<int64_t> own_results_{0};

@@ -127,6 +127,31 @@ std::optional<Companion> in_companion_folder(const fs::path& file) {
   return std::nullopt;
 }
 
+bool is_mask_beside_image(const fs::path& file) {
+  constexpr std::string_view suffix = "_mask";
+  const std::string stem = file.stem().string();
+  if (!stem.ends_with(suffix) || stem.size() == suffix.size()) return false;
+  const std::string id = stem.substr(0, stem.size() - suffix.size());
+  return with_ending(file.parent_path(), id, picture_endings).has_value();
+}
+
+bool lies_among_masks(const fs::path& file) {
+  constexpr int most_levels = 3;  // ground_truth/DEFECT/ID/MASK in AutoVI
+  std::error_code error;
+  fs::path below = fs::absolute(file, error).lexically_normal();
+  for (int level = 0; level < most_levels; ++level) {
+    const fs::path folder = below.parent_path(), root = folder.parent_path();
+    const std::string name = lower(folder.filename().string());
+    if (name == "ground_truth" &&
+        (is_folder(entry_named(root, "train")) || is_folder(entry_named(root, "test"))))
+      return true;
+    const bool of_masks = name == "ground_truth" || name == "masks";
+    if (of_masks && level > 0 && is_folder(root / below.filename())) return true;
+    below = folder;
+  }
+  return false;
+}
+
 // The files that would be under that name, and whether none of them exists.
 bool is_free(const std::vector<std::pair<fs::path, fs::path>>& moves) {
   return std::none_of(moves.begin(), moves.end(), [](const auto& move) {
@@ -166,6 +191,8 @@ Picture picture_with_depth(const fs::path& image) {
   if (!picture.depth && is_file(image)) picture.fault = missing_depth(image);
   return picture;
 }
+
+bool is_mask_by_place(const fs::path& file) { return is_mask_beside_image(file) || lies_among_masks(file); }
 
 std::optional<Companion> companion_by_name(const fs::path& file) {
   if (const auto found = in_companion_folder(file)) return found;

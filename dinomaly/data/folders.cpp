@@ -8,6 +8,7 @@
 
 #include "dinomaly/base/did_you_mean.h"
 #include "dinomaly/base/framework.h"
+#include "dinomaly/image/image.h"
 #include "dinomaly/image/image_files.h"
 #include "dinomaly/image/npy_format.h"
 #include "dinomaly/image/result_mark.h"
@@ -123,6 +124,11 @@ std::map<std::string, fs::path> masks_of(const fs::path& folder, Notes& notes) {
                                 count_and_names(listing.folders)));
   }
   return by_name(folder, listing, notes);
+}
+
+void check_marks_nothing(const fs::path& mask, const fs::path& good, const std::string& source) {
+  check_input(!marks_anything(mask), "{}{}: it marks a defect, but its image {} is called good",
+              source.empty() ? "" : source + ": ", mask.string(), good.string());
 }
 
 std::set<std::string> folders_of(const fs::path& folder) {

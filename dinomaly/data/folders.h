@@ -34,6 +34,11 @@ std::map<std::string, std::filesystem::path> only_images_of(const std::filesyste
 // The same for masks, which may also be arrays of labels (read_npy_labels() in npy_format.h).
 std::map<std::string, std::filesystem::path> masks_of(const std::filesystem::path& folder, Notes& notes);
 
+// Throws InputError naming `source` (a row of a list), mask and image where the mask of a good image says that something is
+// defective: one of the two is wrong.
+void check_marks_nothing(const std::filesystem::path& mask, const std::filesystem::path& good,
+                         const std::string& source = "");
+
 // Names of its subfolders that are neither hidden nor a system's.
 std::set<std::string> folders_of(const std::filesystem::path& folder);
 

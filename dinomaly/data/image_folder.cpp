@@ -10,6 +10,7 @@
 #include "dinomaly/data/companions.h"
 #include "dinomaly/data/folders.h"
 #include "dinomaly/data/pairs.h"
+#include "dinomaly/image/image_files.h"
 #include "tensor/error.h"
 
 namespace dinomaly {
@@ -35,8 +36,19 @@ bool is_depth_of_another(const std::string& id, const std::map<std::string, fs::
   return id.ends_with(depth_suffix) && images.contains(id.substr(0, id.size() - depth_suffix.size()));
 }
 
+// But for masks, which are noted.
 void add_images(const std::string& category, const std::string& defect,
-                const std::map<std::string, fs::path>& images, std::vector<ListedSample>& rows) {
+                std::map<std::string, fs::path> images, std::vector<ListedSample>& rows, Notes& notes) {
+  std::vector<fs::path> masks;
+  for (const auto& [id, image] : images) {
+    if (is_mask_by_place(image)) masks.push_back(image);
+  }
+  std::erase_if(images, [&](const auto& image) {
+    return std::find(masks.begin(), masks.end(), image.second) != masks.end();
+  });
+  if (!masks.empty())
+    notes.push_back(fmt::format("{}: masks are no images and not used: {}",
+                                masks.front().parent_path().string(), count_and_names(masks)));
   for (const auto& [id, image] : images) {
     if (is_depth_of_another(id, images)) continue;
     ListedSample row;
@@ -48,14 +60,19 @@ void add_images(const std::string& category, const std::string& defect,
   }
 }
 
-// Finds the masks of one defect's images: either all have one or none.
-void add_masks(const fs::path& folder, const std::string& defect, std::vector<Sample>& test, Notes& notes) {
+// Finds the masks of one defect's images: either all have one or none. `folder` may hold those of good images, too.
+void add_masks(const fs::path& folder, const std::string& defect, std::vector<Sample>& samples,
+               Notes& notes) {
   if (!is_folder(folder)) return;
   const auto masks = masks_of(folder, notes);
-  for (Sample& sample : test) {
+  for (Sample& sample : samples) {
     if (sample.defect != defect) continue;
     auto mask = masks.find(sample.id);
     if (mask == masks.end()) mask = masks.find(sample.id + "_mask");
+    if (!sample.anomalous) {
+      if (mask != masks.end()) check_marks_nothing(mask->second, sample.image);
+      continue;
+    }
     check_input(mask != masks.end(), "{}: its mask {} is missing", sample.image.string(),
                 (folder / (sample.id + ".png")).string());
     sample.mask = mask->second;
@@ -136,14 +153,14 @@ Dataset read_image_folder(const fs::path& root, const std::vector<std::string>& 
   const std::string name = folder_name(root);
   std::vector<ListedSample> rows;
   Notes notes;
-  add_images(name, "good", images_of(root, notes), rows);
+  add_images(name, "good", images_of(root, notes), rows, notes);
   std::set<std::string> defects;
   for (const std::string& folder : folders_of(root)) {
     if (mask_names.contains(lower(folder))) continue;
     const bool good = good_names.contains(lower(folder));
-    const auto images = only_images_of(root / folder, notes);
-    add_images(name, good ? "good" : folder, images, rows);
-    if (!good && !images.empty()) defects.insert(folder);
+    const size_t before = rows.size();
+    add_images(name, good ? "good" : folder, only_images_of(root / folder, notes), rows, notes);
+    if (!good && rows.size() > before) defects.insert(folder);
   }
   check_input(!rows.empty(), "{}: no images, and no known layout", root.string());
   check_depths(rows);
@@ -152,6 +169,10 @@ Dataset read_image_folder(const fs::path& root, const std::vector<std::string>& 
   for (const std::string& defect : defects) {
     for (const std::string& masks : mask_names)
       add_masks(entry_named(entry_named(root, masks), defect), defect, category.test, notes);
+  }
+  for (const std::string& good : good_names) {
+    for (const std::string& masks : mask_names)
+      add_masks(entry_named(entry_named(root, masks), good), "good", category.train, notes);
   }
   dataset.notes = std::move(notes);
   note_depth_kinds(dataset);

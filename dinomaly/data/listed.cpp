@@ -70,6 +70,14 @@ ListedSample listed(const std::string& category, const std::string& defect, fs::
   return row;
 }
 
+// That of a good image may be given, too, as long as it marks nothing.
+void take_mask(ListedSample& row, const fs::path& mask, const std::string& source) {
+  if (row.sample.anomalous)
+    row.sample.mask = mask;
+  else
+    check_marks_nothing(mask, row.sample.image, source);
+}
+
 std::string row_source(const fs::path& file, const CsvTable& table, size_t row) {
   return fmt::format("{}: row {}", file.string(), table.numbers[row]);
 }
@@ -106,10 +114,9 @@ void read_real_iad_part(const json& document, const char* part, const fs::path& 
                std::string(part) == "train");
     row.sample.object = fs::path(image).parent_path().generic_string();
     if (!row.sample.object.empty()) row.sample.grouping = Grouping::views;
-    if (row.sample.anomalous) {
-      row.sample.mask =
-          listed_file(images / category, text_of(entry, "mask_path"), source + ": mask_path", true);
-    }
+    const std::string named = text_of(entry, "mask_path");
+    if (row.sample.anomalous || !named.empty())
+      take_mask(row, listed_file(images / category, named, source + ": mask_path", true), source);
     rows.push_back(std::move(row));
   }
 }
@@ -137,20 +144,15 @@ void check_named_once(const std::vector<ListedSample>& rows, const CsvTable& tab
   }
 }
 
-// Masks that are not read, and those that are missing beside others.
-void note_masks(const std::vector<ListedSample>& rows, const CsvTable& table, const fs::path& file,
-                Notes& notes) {
-  std::vector<fs::path> unread, without;
+// Masks that are missing beside others.
+void note_masks(const std::vector<ListedSample>& rows, const fs::path& file, Notes& notes) {
+  std::vector<fs::path> without;
   size_t with_mask = 0;
-  for (size_t i = 0; i < rows.size(); ++i) {
-    const Sample& sample = rows[i].sample;
-    if (!sample.anomalous && !table.get(i, "mask").empty()) unread.push_back(sample.image);
+  for (const ListedSample& row : rows) {
+    const Sample& sample = row.sample;
     if (sample.anomalous && !sample.mask) without.push_back(sample.image);
     with_mask += sample.anomalous && sample.mask ? 1 : 0;
   }
-  if (!unread.empty())
-    notes.push_back(
-        fmt::format("{}: masks of good images are not read: {}", file.string(), count_and_names(unread)));
   if (!without.empty() && with_mask > 0)
     notes.push_back(
         fmt::format("{}: anomalous images without a mask, so that there are no metrics of pixels: {}",
@@ -191,9 +193,9 @@ Dataset read_visa_raw(const fs::path& root, const std::vector<std::string>& cate
     ListedSample row = listed(table.get(i, "object"), defect_of(table.get(i, "label")),
                               listed_file(root, table.get(i, "image"), source, true),
                               is_train(table.get(i, "split"), source));
-    if (row.sample.anomalous) {
-      row.sample.mask = listed_file(root, table.get(i, "mask"), source + ": mask", true);
-    }
+    const std::string& mask = table.get(i, "mask");
+    if (row.sample.anomalous || !mask.empty())
+      take_mask(row, listed_file(root, mask, source + ": mask", true), source);
     rows.push_back(std::move(row));
   }
   return {.root = root, .categories = assemble(std::move(rows), categories, file.string())};
@@ -241,15 +243,12 @@ Dataset read_csv_dataset(const fs::path& file, const std::vector<std::string>& c
     ListedSample row = listed(category, defect, listed_file(folder, table.get(i, "path"), source, false),
                               splits ? is_train(table.get(i, "split"), source) : defect == "good");
     const std::string& mask = table.get(i, "mask");
-    if (!mask.empty()) {
-      const fs::path found = listed_file(folder, mask, source + ": mask", false);
-      if (row.sample.anomalous) row.sample.mask = found;
-    }
+    if (!mask.empty()) take_mask(row, listed_file(folder, mask, source + ": mask", false), source);
     rows.push_back(std::move(row));
   }
   check_named_once(rows, table, file);
   Notes notes;
-  note_masks(rows, table, file, notes);
+  note_masks(rows, file, notes);
   Dataset dataset{.root = file, .categories = assemble(std::move(rows), categories, file.string())};
   dataset.notes = std::move(notes);
   note_defect_names(table, file, dataset.notes);

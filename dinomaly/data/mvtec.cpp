@@ -61,15 +61,17 @@ void read_defect(const fs::path& root, const std::string& category, const std::s
   const fs::path all_masks = entry_named(root, "ground_truth"), mask_folder = entry_named(all_masks, defect);
   const bool needs_masks = !good && is_folder(all_masks);
   std::map<std::string, fs::path> masks;
-  if (needs_masks && !names.masks_in_folders) masks = masks_of(mask_folder, notes);
+  if (!names.masks_in_folders && (needs_masks || is_folder(mask_folder)))
+    masks = masks_of(mask_folder, notes);
   for (const auto& [id, image] : images) {
     Sample sample{
         .category = category, .defect = good ? "good" : defect, .id = id, .image = image, .mask = {}};
     sample.anomalous = !good;
     if (needs_masks && names.masks_in_folders) {
       add_masks_in_folder(mask_folder / id, sample, notes);
+    } else if (const auto mask = masks.find(id + names.mask_suffix); good && mask != masks.end()) {
+      check_marks_nothing(mask->second, image);
     } else if (needs_masks) {
-      const auto mask = masks.find(id + names.mask_suffix);
       check_input(mask != masks.end(), "{}: its mask {} is missing", image.string(),
                   (mask_folder / (id + names.mask_suffix + ".png")).string());
       sample.mask = mask->second;

@@ -11,8 +11,8 @@
 #include "dinomaly/base/numbers.h"
 #include "dinomaly/data/csv.h"
 #include "dinomaly/data/folders.h"
+#include "dinomaly/image/image.h"
 #include "dinomaly/image/image_files.h"
-#include "dinomaly/image/pixel_rows.h"
 #include "dinomaly/image/point_cloud.h"
 #include "tensor/error.h"
 
@@ -78,13 +78,15 @@ void read_3d_folder(const fs::path& folder, const std::string& category, const s
   const fs::path depth = depth_folder_3d(folder);
   const bool good = defect == "good";
   const Files images = images_of(rgb, notes), depths = images_of(depth, notes);
-  const Files masks = good ? Files{} : images_of(folder / "gt", notes);
+  const Files masks = good && !is_folder(folder / "gt") ? Files{} : images_of(folder / "gt", notes);
   for (const auto& [id, image] : images) {
     Sample sample{.category = category, .defect = defect, .id = id, .image = image};
     sample.depth = partner_of(image, id, depths, depth);
     sample.anomalous = !good;
-    if (!good) {
-      const auto mask = masks.find(id);
+    const auto mask = masks.find(id);
+    if (good) {
+      if (mask != masks.end()) check_marks_nothing(mask->second, image);
+    } else {
       check_input(mask != masks.end(), "{}: its mask {} is missing", image.string(),
                   (folder / "gt" / (id + ".png")).string());
       sample.mask = mask->second;
@@ -101,17 +103,6 @@ Category read_3d_category(const fs::path& folder, const std::string& name, Notes
   for (const std::string& defect : folders_of(folder / "test"))
     read_3d_folder(folder / "test" / defect, name, defect, category.test, notes);
   return category;
-}
-
-bool marks_anything(const fs::path& mask) {
-  const std::unique_ptr<PixelRows> rows = open_pixels(mask);
-  const PixelLayout& layout = rows->layout();
-  const int64_t bytes = layout.width * layout.channels * layout.bits / 8;
-  for (int64_t y = 0; y < layout.height; ++y) {
-    const uint8_t* row = rows->next();
-    if (std::any_of(row, row + bytes, [](uint8_t byte) { return byte != 0; })) return true;
-  }
-  return false;
 }
 
 const std::string photograph = "_image_4";
@@ -186,7 +177,7 @@ void read_mulsen_folder(const fs::path& category, const fs::path& part, const st
     images[s] = images_of(category / sensors[s] / part, notes);
     const fs::path folder = category / sensors[s] / "GT" / defect;
     Notes tables;  // data.csv is one
-    if (!good && is_folder(folder)) masks[s] = images_of(folder, tables);
+    if (part != "train" && is_folder(folder)) masks[s] = images_of(folder, tables);
   }
   for (const auto& [id, image] : images[1]) partner_of(image, id, images[0], category / sensors[0] / part);
   const std::vector<std::string> ids = in_number_order(images[0]);
@@ -201,9 +192,10 @@ void read_mulsen_folder(const fs::path& category, const fs::path& part, const st
       sample.grouping = Grouping::rgb_and_infrared;
       sample.infrared = s == 1;
       const auto mask = masks[s].find(ids[i]);
-      sample.anomalous = labels.empty() ? mask != masks[s].end() : labels[i][s];
-      check_input(!sample.anomalous || mask != masks[s].end(), "{}: its mask {} is missing",
-                  sample.image.string(),
+      const bool masked = mask != masks[s].end();
+      sample.anomalous = !good && (labels.empty() ? masked : labels[i][s]);
+      if (!sample.anomalous && masked) check_marks_nothing(mask->second, sample.image);
+      check_input(!sample.anomalous || masked, "{}: its mask {} is missing", sample.image.string(),
                   (category / sensors[s] / "GT" / defect / (ids[i] + ".png")).string());
       if (sample.anomalous) sample.mask = mask->second;
       if (!good && !sample.anomalous) sample.defect = "good", sample.id = defect + "_" + ids[i];

@@ -83,6 +83,8 @@ Image in_grey(const Image& rgb);
 // nothing is defective. As many pixels as an image may have that is read in strips (strip_limits) are taken where the
 // image is as large.
 Image load_mask(const std::filesystem::path& path, int64_t width, int64_t height);
+// Whether a mask, of any size, says that anything is defective. Throws InputError for a file that is none.
+bool marks_anything(const std::filesystem::path& path);
 
 std::string encode_png(const Image& image);
 // quality from 1 to 100. No transparency, no metadata.

@@ -102,9 +102,22 @@ void check_mask_size(const std::filesystem::path& path, int64_t own_width, int64
               path.string(), own_width, own_height, width, height);
 }
 
+bool is_empty(const Image& mask) {
+  return std::all_of(mask.pixels.begin(), mask.pixels.end(), [](uint8_t pixel) { return pixel == 0; });
+}
+
 void check_not_empty(const std::filesystem::path& path, const Image& mask) {
-  check_input(std::any_of(mask.pixels.begin(), mask.pixels.end(), [](uint8_t pixel) { return pixel != 0; }),
-              "{}: the mask is empty, but its image is called anomalous", path.string());
+  check_input(!is_empty(mask), "{}: the mask is empty, but its image is called anomalous", path.string());
+}
+
+// As it lies in its file.
+Image stored_mask(PixelRows& rows) {
+  const PixelLayout& layout = rows.layout();
+  Image mask(layout.width, layout.height, 1);
+  MaskReader reader(layout);
+  for (int64_t y = 0; y < layout.height; ++y) reader.add(rows.next(), mask.row(y));
+  reader.decide(mask.pixels);
+  return mask;
 }
 
 // Arrays of one channel, and those that are no images: of bool, of labels in 32 bits.
@@ -141,12 +154,17 @@ Image load_mask(const std::filesystem::path& path, int64_t width, int64_t height
   if (!fits_turned && !fits(layout.width, layout.height))
     check_mask_size(path, sideways ? layout.height : layout.width, sideways ? layout.width : layout.height,
                     width, height);
-  Image mask(layout.width, layout.height, 1);
-  MaskReader reader(layout);
-  for (int64_t y = 0; y < layout.height; ++y) reader.add(rows->next(), mask.row(y));
-  reader.decide(mask.pixels);
+  Image mask = stored_mask(*rows);
   check_not_empty(path, mask);
   return fits_turned ? turned(std::move(mask), layout.orientation) : mask;
+}
+
+bool marks_anything(const std::filesystem::path& path) {
+  if (!is_array_of_labels(path)) return !is_empty(stored_mask(*open_pixels(path, strip_limits)));
+  const std::string bytes = read_file(path, strip_limits.bytes);
+  const size_t begin = read_npy_labels(ByteReader(path, bytes)).begin;
+  return std::any_of(bytes.begin() + static_cast<std::ptrdiff_t>(begin), bytes.end(),
+                     [](char byte) { return byte != 0; });
 }
 
 }  // namespace dinomaly

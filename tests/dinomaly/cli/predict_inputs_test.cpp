@@ -112,6 +112,30 @@ TEST_CASE("predict: what is no image, damaged or of a format that is not read is
   CHECK(count_lines(run_dinomaly(folder, call).out) == 1);
 }
 
+TEST_CASE(
+    "predict: the masks of a data set are passed over and counted, other folders called so are judged") {
+  const TemporaryFolder folder;
+  make_small_project(folder);
+  const std::string at = folder.path().string(), image = bytes_of(folder / "data/wood/test/good/000.png");
+  const auto masks = list_images(folder / "data/wood/ground_truth").images.size();
+  const auto all = list_images(folder / "data/wood").images.size();
+  REQUIRE(masks > 0);
+  const Outcome whole = run_well(folder, fmt::format("predict {0}/model {0}/data/wood", at));
+  CHECK(count_lines(whole.out) == static_cast<int64_t>(all - masks));
+  CHECK_MESSAGE(contains(whole.error, fmt::format("belong to images: {} mask", masks)), whole.error);
+  check_refused(folder, fmt::format("predict {0}/model {0}/data/wood/ground_truth", at),
+                fmt::format("no images in this folder but {} mask", masks));
+  for (const char* name : {"plain/dent/0.png", "plain/masks/dent/0.png", "plain/1.png", "plain/1_mask.png"})
+    write_file(folder / name, image);
+  const Outcome plain = run_well(folder, fmt::format("predict {0}/model {0}/plain", at));
+  CHECK_MESSAGE(count_lines(plain.out) == 2, plain.out);
+  CHECK_MESSAGE(contains(plain.error, "belong to images: 2 masks"), plain.error);
+  for (const char* name :
+       {"alone/ground_truth/0.png", "alone/ground_truth/dent/0.png", "alone/masks/0_mask.png"})
+    write_file(folder / name, image);
+  CHECK(count_lines(run_well(folder, fmt::format("predict {0}/model {0}/alone", at)).out) == 3);
+}
+
 TEST_CASE("predict: standard input that names nothing is no success") {
   const TemporaryFolder folder;
   make_small_project(folder);

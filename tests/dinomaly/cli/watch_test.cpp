@@ -136,6 +136,26 @@ TEST_CASE("watch: more files at once than the system reports") {
   CHECK(next(std::chrono::seconds(1)).empty());
 }
 
+TEST_CASE("predict --watch: masks that come are passed over and counted") {
+  const TemporaryFolder folder;
+  make_small_project(folder);
+  fs::create_directories(folder / "in/test");
+  const std::string image = bytes_of(folder / "data/wood/test/good/000.png");
+  Child child(folder, fmt::format("predict {0}/model --watch {0}/in", folder.path().string()));
+  REQUIRE(
+      wait_until([&] { return fs::exists(folder / "child.error") && contains(child.error(), "watching"); }));
+  write_file(folder / "in/1.png", image);
+  REQUIRE(wait_until([&] { return lines_in(child.out()).size() == 1; }));
+  write_file(folder / "in/1_mask.png", image);
+  write_file(folder / "in/ground_truth/dent/2.png", image);
+  std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  write_file(folder / "in/test/dent/2.png", image);
+  REQUIRE(wait_until([&] { return lines_in(child.out()).size() >= 2; }));
+  CHECK(WEXITSTATUS(child.end_with(SIGTERM)) == 0);
+  CHECK_MESSAGE(lines_in(child.out()).size() == 2, child.out());
+  CHECK_MESSAGE(contains(child.error(), "because they belong to images: 2 masks"), child.error());
+}
+
 TEST_CASE("predict --watch: a model's file that is overwritten while it is used changes no verdict") {
   const TemporaryFolder folder;
   make_small_project(folder);

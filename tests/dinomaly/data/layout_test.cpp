@@ -8,6 +8,7 @@
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
 #include "dinomaly/data/image_folder.h"
+#include "dinomaly/image/image.h"
 #include "tests/dinomaly/image/npy_writer.h"
 #include "tests/support.h"
 
@@ -268,15 +269,55 @@ TEST_CASE("layout: what is no file is named as what it is") {
   CHECK(one_line_with(mask_error("none.png"), "none.png: no such file"));
 }
 
-TEST_CASE("layout: a CSV's masks that are not read, or missing beside others, are said") {
+TEST_CASE("layout: a CSV's masks that are missing beside others are said") {
   Tree tree;
-  tree.add({"0.png", "1.png", "2.png", "3.png", "m.png"});
-  write_file(tree.root / "list.csv",
-             "path,label,mask\n0.png,good,m.png\n1.png,good,\n2.png,bad,m.png\n3.png,bad,\n");
+  tree.add({"1.png", "2.png", "3.png", "m.png"});
+  write_file(tree.root / "list.csv", "path,label,mask\n1.png,good,\n2.png,bad,m.png\n3.png,bad,\n");
   const std::vector<std::string> notes = read_dataset(tree.root / "list.csv").notes;
-  REQUIRE(notes.size() == 2);
-  CHECK(one_line_with(notes[0], "list.csv: masks of good images are not read: 1: "));
-  CHECK(one_line_with(notes[1], "no metrics of pixels: 1: "));
+  REQUIRE(notes.size() == 1);
+  CHECK(one_line_with(notes[0], "no metrics of pixels: 1: "));
+}
+
+TEST_CASE("layout: the mask of a good image may mark nothing") {
+  Tree tree;
+  Image mask(2, 2, 1);
+  const auto check = [&](const fs::path& file, const fs::path& data, const std::string& begin) {
+    CAPTURE(file.string());
+    fs::create_directories(file.parent_path());
+    mask.pixels[3] = 0;
+    save_png(file, mask);
+    CHECK(input_error([&] { read_dataset(data); }).empty());
+    mask.pixels[3] = 1;
+    save_png(file, mask);
+    const std::string error = input_error([&] { read_dataset(data); });
+    CHECK_MESSAGE(one_line_with(error, begin + file.string() + ": it marks a defect, but its image "), error);
+    fs::remove(file);
+  };
+  tree.add({"csv/0.png", "csv/1.png"});
+  const fs::path list = tree.root / "csv/list.csv";
+  write_file(list, "path,label,mask,split\n1.png,bad,,test\n0.png,good,m.png,test\n");
+  check(tree.root / "csv/m.png", list, list.string() + ": row 3: ");
+  write_file(list, "path,mask\n0.png,m.npy\n");
+  write_file(tree.root / "csv/m.npy", npy_of("'|b1'", "(1, 1)", std::string("\0", 1)));
+  CHECK(input_error([&] { read_dataset(list); }).empty());
+  write_file(tree.root / "csv/m.npy", npy_of("'|b1'", "(1, 1)", "\x01"));
+  CHECK(one_line_with(input_error([&] { read_dataset(list); }), "row 2: "));
+
+  tree.add({"mvtec/nut/train/good/0.png", "mvtec/nut/test/good/0.png"});
+  check(tree.root / "mvtec/nut/ground_truth/good/0_mask.png", tree.root / "mvtec", "");
+  tree.add({"plain/good/0.png", "plain/rust/1.png"});
+  check(tree.root / "plain/masks/good/0.png", tree.root / "plain", "");
+  tree.add({"3d/nut/train/good/rgb/0.png", "3d/nut/train/good/z/0.tiff", "3d/nut/test/good/rgb/0.png",
+            "3d/nut/test/good/z/0.tiff"});
+  check(tree.root / "3d/nut/test/good/gt/0.png", tree.root / "3d", "");
+
+  Tree visa;
+  visa_raw(visa);
+  write_file(visa.root / "split_csv/1cls.csv",
+             "object,split,label,image,mask\n"
+             "candle,train,normal,candle/Data/Images/Normal/0001.JPG,\n"
+             "candle,test,normal,candle/Data/Images/Normal/0000.JPG,m.png\n");
+  check(visa.root / "m.png", visa.root, (visa.root / "split_csv/1cls.csv").string() + ": row 3: ");
 }
 
 TEST_CASE("layout: masks that are arrays are found by name") {
@@ -346,6 +387,21 @@ TEST_CASE("layout: plain folders") {
     tree.add({"list.txt"});
     CHECK(one_line_with(input_error([&] { read_dataset(tree.root / "list.txt"); }), "list.txt"));
   }
+}
+
+TEST_CASE("layout: masks are no images of a plain folder") {
+  Tree tree;
+  tree.add({"0.png", "0_mask.png", "1.png", "face_mask.png", "rust/a.png", "rust/a_mask.png"});
+  const Dataset dataset = read_dataset(tree.root);
+  CHECK(summary(dataset.categories.at(0).train) == "good/0 good/1 good/face_mask");
+  CHECK(summary(dataset.categories[0].test) == "rust/a");
+  REQUIRE(dataset.notes.size() == 2);
+  CHECK(one_line_with(dataset.notes[0], "set: masks are no images and not used: 1: 0_mask.png"));
+  CHECK(one_line_with(dataset.notes[1], "rust: masks are no images and not used: 1: a_mask.png"));
+  tree.add({"nut/train/good/0.png", "nut/test/rust/0.png", "nut/ground_truth/rust/0.png"});
+  const std::string masks =
+      input_error([&] { read_dataset(tree.root / "nut/ground_truth/rust", {}, Layout::folder); });
+  CHECK_MESSAGE(one_line_with(masks, "no images"), masks);
 }
 
 TEST_CASE("layout: a folder's name or place says that its parts are defective") {

@@ -47,8 +47,10 @@ TEST_CASE("pairs: MVTec 3D-AD, as published and with prepared depth") {
   const PairTree tree;
   tree.add({"bagel/train/good/rgb/000.png", "bagel/train/good/xyz/000.tiff",
             "bagel/validation/good/rgb/000.png", "bagel/test/good/rgb/000.png",
-            "bagel/test/good/xyz/000.tiff", "bagel/test/good/gt/000.png", "bagel/test/hole/rgb/001.png",
-            "bagel/test/hole/xyz/001.tiff", "bagel/test/hole/gt/001.png"});
+            "bagel/test/good/xyz/000.tiff", "bagel/test/hole/rgb/001.png", "bagel/test/hole/xyz/001.tiff",
+            "bagel/test/hole/gt/001.png"});
+  fs::create_directories(tree.root / "bagel/test/good/gt");
+  save_png(tree.root / "bagel/test/good/gt/000.png", Image(2, 2, 1));
   for (const fs::path& root : {tree.root, tree.root / "bagel"}) {
     const Dataset dataset = read_dataset(root);
     CHECK(dataset.layout == "MVTec 3D-AD");
