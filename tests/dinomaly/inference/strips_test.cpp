@@ -179,14 +179,14 @@ TEST_CASE("predict: an image longer than 32768 pixels, as line cameras make, wit
   const TemporaryFolder folder;
   make_small_project(folder);
   save_png(folder / "in/long.png", spotted(40000, 48));
-  const std::string call =
-      fmt::format("predict {0}/model {0}/in --tile 2048 --overlap 0 --out {0}/out", folder.path().string());
   for (const char* format : {"npy", "tiff"}) {
-    const Outcome outcome = run_dinomaly(folder, call + " --map-format " + format);
+    const Outcome outcome = run_dinomaly(
+        folder, fmt::format("predict {0}/model {0}/in --tile 2048 --overlap 0 --map-format {1} --out {0}/{1}",
+                            folder.path().string(), format));
     CHECK_MESSAGE(outcome.status == 0, outcome.error);
   }
-  CHECK(contains(read_file(folder / "out/long.npy", 1 << 24), "'shape': (48, 40000)"));
-  CHECK(std::filesystem::file_size(folder / "out/long.tiff") > 4 * 48 * 40000);
+  CHECK(contains(read_file(folder / "npy/long.npy", 1 << 24), "'shape': (48, 40000)"));
+  CHECK(std::filesystem::file_size(folder / "tiff/long.tiff") > 4 * 48 * 40000);
 }
 
 }  // namespace dinomaly
