@@ -9,6 +9,7 @@
 #include <set>
 #include <system_error>
 
+#include "dinomaly/base/file_version.h"
 #include "dinomaly/base/framework.h"
 #include "dinomaly/base/json_text.h"
 #include "dinomaly/base/numbers.h"
@@ -58,10 +59,15 @@ std::vector<Sample> choose(const CalibrateFlags& options, const Dataset& dataset
   return train;
 }
 
-// Adds the calibration to a file of ours without touching anything else in it.
-void rewrite(const std::filesystem::path& from, const std::filesystem::path& to,
+// Adds the calibration to a file of ours without touching anything else in it. `judged`: the version that it was found with.
+void rewrite(const std::filesystem::path& from, const FileVersion& judged, const std::filesystem::path& to,
              const Calibration& calibration) {
-  const SafeTensors file = SafeTensors::load(from);
+  const SafeTensors file = SafeTensors::read(from);
+  check_input(
+      file_version(from) == judged,
+      "{}: it changed while images were judged: the thresholds found are not those of what it is now, and "
+      "are not written",
+      from.string());
   std::map<std::string, std::string> metadata = file.metadata();
   metadata["calibration"] = calibration.to_text();
   metadata["calibration_of"] = judging_hash(metadata);
@@ -230,6 +236,7 @@ int run_calibrate(CalibrateFlags& options) {
   const std::vector<Sample> all = choose(options, dataset);
   std::vector<Sample> used = all;
   if (by_good(options)) std::erase_if(used, [](const Sample& sample) { return sample.anomalous; });
+  const FileVersion judged = file_version(options.detector.model);
   const Detector detector = open_detector(options.detector);
   check_fits(detector, options.detector.model, used);
   const bool own = detector.kind == DetectorKind::own;
@@ -240,7 +247,7 @@ int run_calibrate(CalibrateFlags& options) {
   const bool replaces = replaces_thresholds(options, detector, out);
   const Calibration calibration = find(options, detector, all, used, replaces);
   if (own) {
-    rewrite(options.detector.model, out, calibration);
+    rewrite(options.detector.model, judged, out, calibration);
   } else {
     detector.model->to(Device::cpu());
     save_model(out, *detector.model, detector.model->encoder().config(), {.calibration = calibration});

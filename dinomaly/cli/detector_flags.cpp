@@ -61,12 +61,6 @@ Detector open_detector(const DetectorFlags& flags) {
   return detector;
 }
 
-void own_weights(const Detector& detector, const std::string& source) {
-  std::map<std::string, Tensor> own;
-  for (const auto& [name, tensor] : detector.model->state_dict()) own.emplace(name, tensor.clone());
-  detector.model->load_state_dict(own, source);
-}
-
 void add_data_flags(CLI::App& command, DataFlags& flags) {
   command.add_option("DATA", flags.data, "a data set, as for train: a folder or a .csv file")->required();
   command.add_option("--categories", flags.categories, "a,b: the categories to judge (default: all)")

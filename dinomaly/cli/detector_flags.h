@@ -27,12 +27,9 @@ void add_detector_flags(CLI::App& command, DetectorFlags& flags);
 // The files of MODEL and --encoder. Throws InputError.
 CommandFiles files_read(const DetectorFlags& flags);
 
-// Loads the model onto the device and sets the number of threads. Throws InputError.
+// Loads the model onto the device and sets the number of threads; what becomes of its file later changes nothing. Throws
+// InputError.
 Detector open_detector(const DetectorFlags& flags);
-
-// Copies the weights, which are mapped, out of the file: what is written over it later changes nothing, and a file that is
-// cut short is no crash. `source` names it in messages.
-void own_weights(const Detector& detector, const std::string& source);
 
 struct DataFlags {
   std::string data, layout = "auto";

@@ -7,7 +7,6 @@
 #include <system_error>
 
 #include "dinomaly/base/did_you_mean.h"
-#include "dinomaly/base/file_version.h"
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/folder_lock.h"
 #include "dinomaly/base/framework.h"
@@ -186,9 +185,7 @@ int run_predict(const PredictFlags& options) {
   check_folders(options);
   std::optional<FolderLock> lock;
   if (!options.out.empty()) lock.emplace(options.out);
-  const FileVersion opened = file_version(options.detector.model);
   const Detector detector = open_detector(options.detector);
-  if (!options.watched.empty()) own_weights(detector, options.detector.model);
   // The inspection asked for, otherwise that of the calibration: its thresholds hold for no other.
   const Inspection inspection = inspection_of(
       options.inspection, detector.calibration ? detector.calibration->inspection : Inspection{});
@@ -223,11 +220,6 @@ int run_predict(const PredictFlags& options) {
   const bool missed = report_not_judged(source, writer, !options.watched.empty()) || writer.incomplete() > 0;
   // A watch sees files in the making and is ended on purpose: they were reported, and are no failure.
   if (writer.any_failed()) return 2;
-  // Weights are mapped: what is written over them counts at once, unless it is another file that took the name.
-  const FileVersion now = file_version(options.detector.model);
-  check_input(!options.watched.empty() || now == opened || now.inode != opened.inode,
-              "{}: it changed while it was used; the verdicts may be those of neither version",
-              options.detector.model);
   if (options.watched.empty()) {
     if (const int signal = StopSignal::number(); signal != 0) return 128 + signal;
     if (missed) return 2;

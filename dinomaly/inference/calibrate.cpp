@@ -208,11 +208,11 @@ std::string Calibrator::repeats() const {
     }
     return equal.size() > most ? result + fmt::format(" and {} more", equal.size() - most) : result;
   };
-  std::string text =
-      fmt::format("of {} images, {} pixel for pixel and {} not counted: {}", counted_.size() + repeats_.size(),
-                  dinomaly::counted(repeats_.size(), "equals another", "equal others"),
-                  repeats_.size() == 1 ? "is" : "are",
-                  names(repeats_, [](const std::filesystem::path& path) { return path.string(); }));
+  std::string text = fmt::format(
+      "of {} images, {} pixel for pixel and {} not counted: {}", counted_.size() + repeats_.size(),
+      dinomaly::counted(repeats_.size(), "equals another", "equal others"),
+      repeats_.size() == 1 ? "is" : "are",
+      names(repeats_, [](const std::filesystem::path& path) { return path.string(); }));
   if (!equal_objects_.empty())
     text += fmt::format("; objects that equal others are not counted, either: {}",
                         names(equal_objects_, [](const std::string& name) { return name; }));

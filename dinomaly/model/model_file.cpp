@@ -92,7 +92,7 @@ Detector load_detector(const std::filesystem::path& path, const std::optional<st
     result.training_images = TrainingImages::from_text(text->second, file.source());
   }
   result.model = std::make_unique<Dinomaly>(frozen.config, weights.config, Dinomaly::Start::loaded);
-  result.model->set_requires_grad(false);  // before loading: then the weights stay in the mapped file
+  result.model->set_requires_grad(false);  // before loading: then the weights are used where they are
   std::map<std::string, Tensor> all = weights.trained;
   for (const auto& [name, tensor] : frozen.tensors) all["encoder." + name] = tensor;
   result.model->load_state_dict(all, file.source());

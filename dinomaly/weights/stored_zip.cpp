@@ -73,7 +73,7 @@ std::optional<uint64_t> data_begin(const MappedFile& file, uint64_t header, std:
 }  // namespace
 
 StoredZip::StoredZip(const std::filesystem::path& path)
-    : source_(path.string()), file_(MappedFile::open(path)) {
+    : source_(path.string()), file_(MappedFile::read(path)) {
   const std::unique_ptr<void, int (*)(unzFile)> archive(unzOpen64(path.c_str()), unzClose);
   check_input(archive != nullptr, "{}: a damaged zip archive, perhaps cut short (no table of contents)",
               source_);

@@ -1,5 +1,5 @@
 // A zip archive whose entries are stored uncompressed, as PyTorch writes them, so that each is a part of
-// the mapped file.
+// the file's bytes, which are read into memory.
 #pragma once
 
 #include <cstdint>

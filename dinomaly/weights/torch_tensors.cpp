@@ -182,9 +182,9 @@ TorchTensors::Storage TorchTensors::storage(const PickleNode& id, const std::str
   const Shape shape{static_cast<int64_t>(count)};
   if (archive_.big_endian && element > 1) {
     const auto swapped = byte_swapped(bytes, element);
-    return storages_[dtype + entry] = {raw_tensor(swapped->data(), shape, dtype, swapped), dtype};
+    return storages_[dtype + entry] = {raw_tensor(swapped->data(), shape, dtype, swapped, false), dtype};
   }
-  return storages_[dtype + entry] = {raw_tensor(bytes.data, shape, dtype, zip_.file()), dtype};
+  return storages_[dtype + entry] = {raw_tensor(bytes.data, shape, dtype, zip_.file(), false), dtype};
 }
 
 std::optional<TorchTensors::View> TorchTensors::view(const PickleNode& arguments) const {

@@ -48,7 +48,7 @@ std::string name_other_format(std::string_view start) {
 }  // namespace
 
 WeightsFile load_safetensors_file(const std::filesystem::path& path) {
-  const SafeTensors file = SafeTensors::load(path);
+  const SafeTensors file = SafeTensors::read(path);
   WeightsFile result;
   result.path = path;
   result.metadata = file.metadata();

@@ -13,8 +13,8 @@
 
 namespace dinomaly {
 
-// The tensors on the CPU. They use the mapped file's memory wherever its bytes need no conversion, so that
-// opening a file of any size is cheap. F16 becomes f32.
+// The tensors on the CPU, in memory of their own: a command may use them for hours, and what is written to the file
+// meanwhile changes nothing. F16 becomes f32.
 struct WeightsFile {
   enum class Format { safetensors, torch_zip, sharded_safetensors };
 

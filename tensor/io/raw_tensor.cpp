@@ -34,9 +34,10 @@ Tensor converted(const std::byte* from, const Shape& shape, Convert convert) {
 }
 
 // Elements that need no conversion: used in place, or copied if they are not aligned.
-Tensor as_is(std::byte* data, const Shape& shape, Dtype dtype, std::shared_ptr<const void> owner) {
+Tensor as_is(std::byte* data, const Shape& shape, Dtype dtype, std::shared_ptr<const void> owner,
+             bool mapped) {
   if (reinterpret_cast<uintptr_t>(data) % size_of(dtype) == 0) {
-    return Tensor::wrap(data, shape, dtype, std::move(owner), Device::cpu(), true);
+    return Tensor::wrap(data, shape, dtype, std::move(owner), Device::cpu(), mapped);
   }
   Tensor copy = Tensor::empty(shape, dtype);
   std::memcpy(copy.raw_data(), data, copy.bytes());
@@ -61,7 +62,7 @@ bool is_supported_dtype(std::string_view dtype) {
 }
 
 Tensor raw_tensor(std::byte* data, const Shape& shape, std::string_view dtype,
-                  std::shared_ptr<const void> owner) {
+                  std::shared_ptr<const void> owner, bool mapped) {
   if (dtype == "F16") return converted<uint16_t, float>(data, shape, float_from_half);
   if (dtype == "I32") return converted<int32_t, int64_t>(data, shape, [](int32_t x) { return x; });
   static const std::map<std::string_view, Dtype> same{{"F32", Dtype::f32},   {"F64", Dtype::f64},
@@ -70,7 +71,7 @@ Tensor raw_tensor(std::byte* data, const Shape& shape, std::string_view dtype,
   const auto found = same.find(dtype);
   check(found != same.end(), "raw_tensor: dtype {} is not supported", dtype);
   if (shape.numel() == 0) return Tensor::empty(shape, found->second);
-  return as_is(data, shape, found->second, std::move(owner));
+  return as_is(data, shape, found->second, std::move(owner), mapped);
 }
 
 }  // namespace nabla

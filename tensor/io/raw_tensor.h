@@ -17,8 +17,8 @@ bool is_supported_dtype(std::string_view dtype);
 
 // A tensor on the CPU from shape.numel() little-endian elements at `data`. F32, F64, BF16, I64 and U8 point
 // at the bytes, which `owner` keeps alive, if they are aligned, and are copied otherwise; F16 becomes f32,
-// BOOL u8, I32 i64. Throws Error for other dtypes.
+// BOOL u8, I32 i64. `mapped`: they are a mapping of a file. Throws Error for other dtypes.
 Tensor raw_tensor(std::byte* data, const Shape& shape, std::string_view dtype,
-                  std::shared_ptr<const void> owner);
+                  std::shared_ptr<const void> owner, bool mapped);
 
 }  // namespace nabla

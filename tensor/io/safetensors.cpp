@@ -109,9 +109,17 @@ uint64_t checked_bytes(const std::vector<uint64_t>& sizes, uint64_t element) {
 }  // namespace
 
 SafeTensors SafeTensors::load(const std::filesystem::path& path) {
+  return of_file(path, MappedFile::open(path));
+}
+
+SafeTensors SafeTensors::read(const std::filesystem::path& path) {
+  return of_file(path, MappedFile::read(path));
+}
+
+SafeTensors SafeTensors::of_file(const std::filesystem::path& path, std::shared_ptr<const MappedFile> file) {
   SafeTensors result;
   result.path_ = path;
-  result.file_ = MappedFile::open(path);
+  result.file_ = std::move(file);
   try {
     result.read_header();
   } catch (const json::parse_error& error) {
@@ -225,7 +233,7 @@ Tensor SafeTensors::get(const std::string& name) const {
   const Entry& found = entry(name);
   check_input(is_supported_dtype(found.dtype), "{}: tensor '{}' is of dtype {}, which is not supported",
               path_.string(), printable(name), printable(found.dtype));
-  return raw_tensor(file_->data() + found.begin, shape(name), found.dtype, file_);
+  return raw_tensor(file_->data() + found.begin, shape(name), found.dtype, file_, file_->is_mapping());
 }
 
 std::vector<std::string> SafeTensors::names() const {

@@ -16,7 +16,7 @@
 
 namespace nabla {
 
-// A file of named tensors, memory mapped. Copies share the mapping. The whole header is checked by load(), so
+// A file of named tensors, memory mapped or read. Copies share its memory. The whole header is checked by load(), so
 // that what get() reads lies inside the file.
 class SafeTensors {
  public:
@@ -24,9 +24,11 @@ class SafeTensors {
   // something impossible (shapes that overflow, ranges that overlap, leave gaps, do not fit). Of a dtype that is
   // not known only the range is checked: it matters when the tensor is asked for.
   static SafeTensors load(const std::filesystem::path& path);
+  // The same in memory of its own, for who uses the tensors while others may write to the file (MappedFile::read()).
+  static SafeTensors read(const std::filesystem::path& path);
 
   bool contains(const std::string& name) const { return entries_.contains(name); }
-  // The tensor on the CPU. F32, F64, BF16, I64 and U8 point into the mapping (copy on write; kept alive by
+  // The tensor on the CPU. F32, F64, BF16, I64 and U8 point into the file's memory (copy on write; kept alive by
   // the tensor) where their bytes are aligned, and are copied otherwise; F16 becomes f32, BOOL u8, I32 i64.
   // Throws InputError naming file and tensor if it is absent, of another dtype or of more than 8 axes.
   Tensor get(const std::string& name) const;
@@ -49,6 +51,7 @@ class SafeTensors {
     uint64_t begin = 0, end = 0;  // bytes, counted from the start of the file
   };
   const Entry& entry(const std::string& name) const;
+  static SafeTensors of_file(const std::filesystem::path& path, std::shared_ptr<const MappedFile> file);
   void read_header();
   static Entry parse_entry(const nlohmann::json& value, uint64_t data_begin, uint64_t file_bytes);
   void check_layout(uint64_t data_begin) const;

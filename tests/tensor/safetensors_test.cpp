@@ -76,6 +76,22 @@ TEST_CASE("safetensors: views of every kind are saved as their elements") {
   }
 }
 
+TEST_CASE("safetensors: what is read stays what it was, whatever becomes of the file") {
+  const TemporaryFolder folder;
+  const fs::path path = folder / "read.safetensors";
+  const Tensor saved = Tensor::arange(100000, Dtype::f32);
+  save_safetensors(path, {{"x", saved}});
+  const Tensor x = SafeTensors::read(path).get("x");
+  write_file(path, "cut short");
+  CHECK(x.to_vector<float>() == saved.to_vector<float>());
+  x.storage()->evict();  // gives back the pages of mappings alone
+  CHECK(x.to_vector<float>() == saved.to_vector<float>());
+  CHECK_THROWS_AS(SafeTensors::read(path), InputError);
+  write_file(path, "");
+  CHECK_THROWS_AS(SafeTensors::read(path), InputError);
+  CHECK_THROWS_AS(SafeTensors::read(folder / "none"), InputError);
+}
+
 TEST_CASE("safetensors: what is saved is loaded") {
   const TemporaryFolder folder;
   const fs::path path = folder / "all.safetensors";

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "dinomaly/inference/calibrate.h"
+#include "tests/dinomaly/cli/child_program.h"
 #include "tests/dinomaly/cli/train_command.h"
 
 using namespace dinomaly;
@@ -131,6 +132,24 @@ TEST_CASE("calibrate: too few good images for the rate do not replace thresholds
   check_refused(folder, call + " --false-alarm-rate 1e-12", "8 good images cannot promise");
   for (const char* rate : {"9e-13", "1e-19", "1e-300", "1e-320"})
     check_refused(folder, call + " --false-alarm-rate " + rate, "is not from 1e-12 to below 1");
+}
+
+TEST_CASE("calibrate: no thresholds are written into a model that has changed meanwhile") {
+  const TemporaryFolder folder;
+  make_small_project(folder);
+  const std::string at = folder.path().string();
+  for (int i = 0; i < 200; ++i)
+    std::filesystem::copy_file(folder / "data/wood/test/good/000.png",
+                               folder / fmt::format("data/wood/test/good/more{}.png", i));
+  Child child(folder, fmt::format("calibrate {0}/model {0}/data --out {0}/new/model --force", at));
+  REQUIRE(
+      wait_until([&] { return std::filesystem::exists(folder / "new"); }));  // made once the model is read
+  const std::string another = bytes_of(folder / "model");
+  write_file(folder / "model", another);
+  REQUIRE(wait_until([&] { return child.ended(); }));
+  CHECK(WEXITSTATUS(child.end_with(SIGKILL)) == 2);
+  CHECK_MESSAGE(contains(child.error(), "it changed while images were judged"), child.error());
+  CHECK_FALSE(std::filesystem::exists(folder / "new/model"));
 }
 
 TEST_CASE("calibrate: images of defects are not taken for good ones") {

@@ -136,6 +136,22 @@ TEST_CASE(
   CHECK(count_lines(run_well(folder, fmt::format("predict {0}/model {0}/alone", at)).out) == 3);
 }
 
+TEST_CASE("predict: a model's file that is cut short while it is used changes no verdict") {
+  const TemporaryFolder folder;
+  make_small_project(folder);
+  const std::string at = folder.path().string();
+  const Outcome outcome = run_dinomaly(
+      folder, "predict " + at + "/model - --json --batch 1",
+      fmt::format("(i={0}/data/wood/test/good/000.png; echo $i; "
+                  "until [ -s {0}/stdout ]; do sleep 0.05; done; : >{0}/model; echo $i; echo $i) | ",
+                  at));
+  CHECK_MESSAGE(outcome.status == 0, outcome.error);
+  std::istringstream scores(scores_of(outcome.out));
+  std::string first, second, third;
+  scores >> first >> second >> third;
+  CHECK((!third.empty() && first == second && second == third));
+}
+
 TEST_CASE("predict: standard input that names nothing is no success") {
   const TemporaryFolder folder;
   make_small_project(folder);

@@ -252,7 +252,10 @@ TEST_CASE("config: what makes no sense with the encoder is refused") {
   CHECK(one_line_with(message([](Config& c) { c.target_blocks = {3, 12}; }), "block 12 does not exist"));
   CHECK(one_line_with(message([](Config& c) { c.target_blocks = {3, 3}; }), "increasing"));
   CHECK(one_line_with(message([](Config& c) { c.encoder_groups = Groups{{0, 8}, {1}}; }), "index 8"));
-  CHECK(one_line_with(message([](Config& c) { c.encoder_groups = Groups{{0, 1, 2}}; }), "1 encoder group does not match 2 decoder groups"));
+  CHECK(one_line_with(message([](Config& c) {
+                        c.encoder_groups = Groups{{0, 1, 2}};
+                      }),
+                      "1 encoder group does not match 2 decoder groups"));
   CHECK(one_line_with(message([](Config& c) { c.decoder_groups = Groups{{}, {1}}; }), "a group is empty"));
   CHECK(one_line_with(message([](Config& c) {
                         c.remove_class_token = true;
