@@ -9,6 +9,7 @@
 #include "dinomaly/base/framework.h"
 #include "dinomaly/base/move_file.h"
 #include "dinomaly/data/folders.h"
+#include "dinomaly/image/pixel_rows.h"
 #include "tensor/error.h"
 
 namespace dinomaly {
@@ -135,6 +136,18 @@ bool is_mask_beside_image(const fs::path& file) {
   return with_ending(file.parent_path(), id, picture_endings).has_value();
 }
 
+bool is_mask_of_photograph(const fs::path& file) {
+  constexpr std::array photographs{".jpg", ".jpeg"};
+  if (lower(file.extension().string()) != ".png") return false;
+  const auto photograph = with_ending(file.parent_path(), file.stem().string(), photographs);
+  try {
+    return photograph && open_pixels(file)->layout().channels == 1 &&
+           open_pixels(*photograph)->layout().channels == 3;
+  } catch (const InputError&) {  // whoever reads it reports it
+    return false;
+  }
+}
+
 bool lies_among_masks(const fs::path& file) {
   constexpr int most_levels = 3;  // ground_truth/DEFECT/ID/MASK in AutoVI
   std::error_code error;
@@ -192,7 +205,9 @@ Picture picture_with_depth(const fs::path& image) {
   return picture;
 }
 
-bool is_mask_by_place(const fs::path& file) { return is_mask_beside_image(file) || lies_among_masks(file); }
+bool is_mask_by_place(const fs::path& file) {
+  return is_mask_beside_image(file) || is_mask_of_photograph(file) || lies_among_masks(file);
+}
 
 std::optional<Companion> companion_by_name(const fs::path& file) {
   if (const auto found = in_companion_folder(file)) return found;

@@ -31,7 +31,8 @@ struct Companion {
   std::filesystem::path image;  // that it belongs to; without its ending where that is missing
   bool has_image = false;
 };
-// Whether a file is a mask by its place, for models of any kind: ID_mask beside an image ID; or in, or up to two folders
+// Whether a file is a mask by its place, for models of any kind: ID_mask beside an image ID; ID.png of one
+// channel beside a photograph ID.jpg of three, as in Real-IAD; or in, or up to two folders
 // below, a folder ground_truth beside train or test, or a folder ground_truth or masks with the same folders in it as
 // beside it (a plain folder's defects).
 bool is_mask_by_place(const std::filesystem::path& file);

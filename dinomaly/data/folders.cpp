@@ -131,6 +131,15 @@ void check_marks_nothing(const fs::path& mask, const fs::path& good, const std::
               source.empty() ? "" : source + ": ", mask.string(), good.string());
 }
 
+void note_without_images(const fs::path& folder, const std::string& what,
+                         const std::map<std::string, fs::path>& files, Notes& notes) {
+  std::vector<fs::path> names;
+  for (const auto& [name, file] : files) names.push_back(file);
+  if (!names.empty())
+    notes.push_back(
+        fmt::format("{}: {} of no image, not used: {}", folder.string(), what, count_and_names(names)));
+}
+
 std::set<std::string> folders_of(const fs::path& folder) {
   std::set<std::string> names;
   for (const fs::directory_entry& entry : entries(folder)) {
@@ -164,8 +173,12 @@ std::vector<std::string> chosen_categories(const std::set<std::string>& known,
 std::vector<Category> assemble(std::vector<ListedSample> rows, const std::vector<std::string>& asked,
                                const std::string& source) {
   std::map<std::string, Category> found;
+  std::map<fs::path, bool> trained_on;
   for (ListedSample& row : rows) {
     const Sample& sample = row.sample;
+    const auto [known_as, is_new] = trained_on.emplace(sample.image.lexically_normal(), row.train);
+    check_input(is_new, "{}: {} is named twice{}", source, sample.image.string(),
+                known_as->second == row.train ? "" : ", as a training and a test image");
     check_plain_name(sample.category, "category");
     check_plain_name(sample.defect, "defect");
     check_input(!row.train || !sample.anomalous, "{}: the training image {} is anomalous ({})", source,

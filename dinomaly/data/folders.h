@@ -39,6 +39,10 @@ std::map<std::string, std::filesystem::path> masks_of(const std::filesystem::pat
 void check_marks_nothing(const std::filesystem::path& mask, const std::filesystem::path& good,
                          const std::string& source = "");
 
+// Notes the files of a folder that belong to no image; `what` they are: "masks".
+void note_without_images(const std::filesystem::path& folder, const std::string& what,
+                         const std::map<std::string, std::filesystem::path>& files, Notes& notes);
+
 // Names of its subfolders that are neither hidden nor a system's.
 std::set<std::string> folders_of(const std::filesystem::path& folder);
 
@@ -59,7 +63,7 @@ struct ListedSample {
 
 // Builds categories from rows in any order: names are checked, samples sorted, and ids that files of
 // different folders share are made unique by their folders' names. Throws InputError naming `source` for a
-// training image that is anomalous. A category may have test images alone.
+// training image that is anomalous, and for an image that two rows name. A category may have test images alone.
 std::vector<Category> assemble(std::vector<ListedSample> rows, const std::vector<std::string>& asked,
                                const std::string& source);
 

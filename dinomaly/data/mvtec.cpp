@@ -27,6 +27,18 @@ std::vector<Sample> read_train(const fs::path& folder, const std::string& catego
   return samples;
 }
 
+// Masks of defects, or in folders of images, that are not among the test images.
+void note_mask_folders(const fs::path& masks, const std::set<std::string>& known, Notes& notes) {
+  if (!is_folder(masks)) return;
+  std::map<std::string, fs::path> unused;
+  for (const std::string& name : folders_of(masks)) {
+    const bool is_known = std::any_of(known.begin(), known.end(),
+                                      [&](const std::string& other) { return lower(other) == lower(name); });
+    if (!is_known) unused.emplace(name, name);
+  }
+  note_without_images(masks, "folders", unused, notes);
+}
+
 // Images of other folders, and beside the one folder of good images, are not trained on.
 void note_unused(const fs::path& train, const std::string& good, Notes& notes) {
   std::vector<fs::path> unused;
@@ -53,6 +65,12 @@ void add_masks_in_folder(const fs::path& folder, Sample& sample, Notes& notes) {
   }
 }
 
+// Beside the folders of AutoVI's masks.
+std::map<std::string, fs::path> masks_in_no_folder(const fs::path& folder) {
+  Notes other_files;
+  return masks_of(folder, other_files);
+}
+
 // Adds the test images of one folder; `good` says whether they are normal.
 void read_defect(const fs::path& root, const std::string& category, const std::string& defect, bool good,
                  const FolderNames& names, std::vector<Sample>& samples, Notes& notes) {
@@ -76,8 +94,16 @@ void read_defect(const fs::path& root, const std::string& category, const std::s
                   (mask_folder / (id + names.mask_suffix + ".png")).string());
       sample.mask = mask->second;
     }
+    masks.erase(id + names.mask_suffix);
     samples.push_back(sample);
   }
+  if (needs_masks && names.masks_in_folders) {
+    std::set<std::string> ids;
+    for (const auto& [id, image] : images) ids.insert(id);
+    note_mask_folders(mask_folder, ids, notes);
+    masks = masks_in_no_folder(mask_folder);
+  }
+  note_without_images(mask_folder, "masks", masks, notes);
 }
 
 }  // namespace
@@ -101,6 +127,7 @@ Category read_mvtec_category(const fs::path& folder, const std::string& name, No
   for (const std::string& defect : defects) {
     read_defect(folder, name, defect, lower(defect) == names.good, names, category.test, notes);
   }
+  note_mask_folders(entry_named(folder, "ground_truth"), defects, notes);
   // The good images' folder may sort elsewhere than "good" does.
   std::stable_sort(category.test.begin(), category.test.end(),
                    [](const Sample& a, const Sample& b) { return a.defect < b.defect; });

@@ -77,11 +77,13 @@ void read_3d_folder(const fs::path& folder, const std::string& category, const s
   const fs::path rgb = folder / "rgb";
   const fs::path depth = depth_folder_3d(folder);
   const bool good = defect == "good";
-  const Files images = images_of(rgb, notes), depths = images_of(depth, notes);
-  const Files masks = good && !is_folder(folder / "gt") ? Files{} : images_of(folder / "gt", notes);
+  const Files images = images_of(rgb, notes);
+  Files depths = images_of(depth, notes), masks;
+  if (!good || is_folder(folder / "gt")) masks = masks_of(folder / "gt", notes);
   for (const auto& [id, image] : images) {
     Sample sample{.category = category, .defect = defect, .id = id, .image = image};
     sample.depth = partner_of(image, id, depths, depth);
+    depths.erase(id);
     sample.anomalous = !good;
     const auto mask = masks.find(id);
     if (good) {
@@ -91,8 +93,11 @@ void read_3d_folder(const fs::path& folder, const std::string& category, const s
                   (folder / "gt" / (id + ".png")).string());
       sample.mask = mask->second;
     }
+    masks.erase(id);
     samples.push_back(std::move(sample));
   }
+  note_without_images(depth, "depth files", depths, notes);
+  note_without_images(folder / "gt", "masks", masks, notes);
 }
 
 Category read_3d_category(const fs::path& folder, const std::string& name, Notes& notes) {
@@ -108,31 +113,37 @@ Category read_3d_category(const fs::path& folder, const std::string& name, Notes
 const std::string photograph = "_image_4";
 
 // train/data or test_public/data of Eyecandies. Beside the images are other renderings of the same objects.
-std::vector<Sample> read_candies(const fs::path& folder, const std::string& category, bool labelled) {
-  Notes other_renderings;
+std::vector<Sample> read_candies(const fs::path& folder, const std::string& category, bool labelled,
+                                 Notes& notes) {
+  Notes other_renderings, again;
   const Files files = images_of(folder, other_renderings);
+  const Files masks = labelled ? masks_of(folder, again) : Files{};
+  Files without_image;
   std::vector<Sample> samples;
   for (const auto& [name, image] : files) {
+    if (name.ends_with("_depth") && !files.contains(name.substr(0, name.size() - 6) + photograph))
+      without_image.emplace(name, image);
     if (!name.ends_with(photograph)) continue;
     const std::string id = name.substr(0, name.size() - photograph.size());
     Sample sample{.category = category, .defect = "good", .id = id, .image = image};
     sample.depth = partner_of(image, id + "_depth", files, folder);
     if (labelled) {
-      const fs::path& mask = partner_of(image, id + "_mask", files, folder);
+      const fs::path& mask = partner_of(image, id + "_mask", masks, folder);
       sample.anomalous = marks_anything(mask);
       if (sample.anomalous) sample.mask = mask, sample.defect = "bad";
     }
     samples.push_back(std::move(sample));
   }
+  note_without_images(folder, "depth files", without_image, notes);
   return samples;
 }
 
 Category read_candy_category(const fs::path& folder, const std::string& name, Notes& notes) {
   Category category{.name = name, .train = {}, .test = {}};
-  category.train = read_candies(folder / "train" / "data", name, false);
+  category.train = read_candies(folder / "train" / "data", name, false, notes);
   note_parts(folder, {"val", "test_private"}, notes);
   const fs::path test = folder / "test_public" / "data";
-  if (is_folder(test)) category.test = read_candies(test, name, true);
+  if (is_folder(test)) category.test = read_candies(test, name, true, notes);
   return category;
 }
 
@@ -146,16 +157,30 @@ std::vector<std::string> in_number_order(const Files& files) {
   return ids;
 }
 
+// The row of each object: that which begins with its id or, where rows begin with anything else, the next one.
+std::vector<size_t> rows_of(const CsvTable& table, const std::vector<std::string>& ids) {
+  std::map<std::string, size_t> named;
+  std::vector<size_t> by_name, in_order;
+  for (size_t row = 0; row < table.rows.size(); ++row) {
+    if (!table.rows[row].empty()) named.emplace(table.rows[row].front(), row);
+  }
+  for (const std::string& id : ids) {
+    in_order.push_back(in_order.size());
+    if (const auto row = named.find(id); row != named.end()) by_name.push_back(row->second);
+  }
+  return by_name.size() == ids.size() ? by_name : in_order;
+}
+
 // For each object whether its RGB and its infrared image is anomalous; empty without the file.
-std::vector<std::array<bool, 2>> read_labels(const fs::path& file, size_t objects) {
+std::vector<std::array<bool, 2>> read_labels(const fs::path& file, const std::vector<std::string>& ids) {
   std::error_code error;
   if (!fs::exists(file, error)) return {};
   const CsvTable table = read_csv(file);
-  check_input(table.rows.size() == objects, "{}: {} for {}", file.string(),
+  check_input(table.rows.size() == ids.size(), "{}: {} for {}", file.string(),
               counted(static_cast<int64_t>(table.rows.size()), "line"),
-              counted(static_cast<int64_t>(objects), "object"));
+              counted(static_cast<int64_t>(ids.size()), "object"));
   std::vector<std::array<bool, 2>> labels;
-  for (size_t row = 0; row < objects; ++row) {
+  for (const size_t row : rows_of(table, ids)) {
     for (size_t sensor = 0; sensor < 2; ++sensor) {
       const std::string field = table.rows[row].size() > sensor + 1 ? table.rows[row][sensor + 1] : "";
       check_input(field == "0" || field == "1", "{}: row {}: the label of a sensor is neither 0 nor 1",
@@ -177,12 +202,12 @@ void read_mulsen_folder(const fs::path& category, const fs::path& part, const st
     images[s] = images_of(category / sensors[s] / part, notes);
     const fs::path folder = category / sensors[s] / "GT" / defect;
     Notes tables;  // data.csv is one
-    if (part != "train" && is_folder(folder)) masks[s] = images_of(folder, tables);
+    if (part != "train" && is_folder(folder)) masks[s] = masks_of(folder, tables);
   }
   for (const auto& [id, image] : images[1]) partner_of(image, id, images[0], category / sensors[0] / part);
   const std::vector<std::string> ids = in_number_order(images[0]);
   std::vector<std::array<bool, 2>> labels;
-  if (!good) labels = read_labels(category / "RGB" / "GT" / defect / "data.csv", ids.size());
+  if (!good) labels = read_labels(category / "RGB" / "GT" / defect / "data.csv", ids);
   for (size_t i = 0; i < ids.size(); ++i) {
     partner_of(images[0].at(ids[i]), ids[i], images[1], category / sensors[1] / part);
     for (size_t s = 0; s < 2; ++s) {
@@ -198,19 +223,25 @@ void read_mulsen_folder(const fs::path& category, const fs::path& part, const st
       check_input(!sample.anomalous || masked, "{}: its mask {} is missing", sample.image.string(),
                   (category / sensors[s] / "GT" / defect / (ids[i] + ".png")).string());
       if (sample.anomalous) sample.mask = mask->second;
+      masks[s].erase(ids[i]);
       if (!good && !sample.anomalous) sample.defect = "good", sample.id = defect + "_" + ids[i];
       if (sample.infrared) sample.id += "_infrared";
       samples.push_back(std::move(sample));
     }
   }
+  for (size_t s = 0; s < 2; ++s)
+    note_without_images(category / sensors[s] / "GT" / defect, "masks", masks[s], notes);
 }
 
 Category read_mulsen_category(const fs::path& folder, const std::string& name, Notes& notes) {
   Category category{.name = name, .train = {}, .test = {}};
   read_mulsen_folder(folder, "train", "good", category.train, notes);
   note_parts(folder, {"Pointcloud"}, notes);
-  if (!is_folder(folder / "RGB" / "test")) return category;
-  for (const std::string& defect : folders_of(folder / "RGB" / "test"))
+  std::set<std::string> defects;
+  for (const char* sensor : {"RGB", "Infrared"}) {
+    if (is_folder(folder / sensor / "test")) defects.merge(folders_of(folder / sensor / "test"));
+  }
+  for (const std::string& defect : defects)
     read_mulsen_folder(folder, fs::path("test") / defect, defect, category.test, notes);
   for (std::vector<Sample>* part : {&category.train, &category.test}) {
     for (Sample& sample : *part) sample.category = name;

@@ -134,6 +134,14 @@ TEST_CASE("views: MANTA is trained on and judged by views and objects") {
   CHECK(lines.back()["threshold"].get<double>() == doctest::Approx(found.all.image));
   CHECK(lines.back()["images"] == 3);
   CHECK_MESSAGE(contains(cut.error, "because they belong to images: 1 mask"), cut.error);
+  // As Real-IAD has them: a photograph, and its mask of the same name; what is in colour is an image of its own.
+  write_file(folder / "cut/2.jpg", encode_jpeg(Image(256, 256, 3), 90));
+  write_file(folder / "cut/3.JPG", encode_jpeg(Image(256, 256, 3), 90));
+  save_png(folder / "cut/3.png", Image(256, 256, 1));
+  const Outcome photographs =
+      run_well(folder, predict + (folder / "cut").string() + " --object-by folder --json");
+  CHECK(json_lines_of(photographs.out).back()["images"] == 5);
+  CHECK_MESSAGE(contains(photographs.error, "because they belong to images: 2 masks"), photographs.error);
   // Two pictures are two draws: a batch of three does not fit.
   check_refused(folder, small_run(folder, "more") + "--iterations 1 --batch 3",
                 "--batch: 3 images per batch, but there are only 2 training images");

@@ -72,6 +72,16 @@ TEST_CASE("mvtec: samples in sorted order with their masks") {
   CHECK(*bottle.test[3].mask == tree.root / "bottle/ground_truth/scratch/001_mask.png");
 }
 
+TEST_CASE("mvtec: masks of no image are noted") {
+  const MvtecTree tree;
+  tree.remove("bottle/test/scratch/001.png");
+  tree.remove("pill/test/broken");
+  const std::vector<std::string> notes = read_mvtec(tree.root.path()).notes;
+  REQUIRE(notes.size() == 2);
+  CHECK(contains(notes[0], "bottle/ground_truth/scratch: masks of no image, not used: 1: 001_mask.png"));
+  CHECK(contains(notes[1], "pill/ground_truth: folders of no image, not used: 1: broken"));
+}
+
 TEST_CASE("mvtec: the categories asked for, in that order") {
   const MvtecTree tree;
   const Dataset dataset = read_mvtec(tree.root.path(), {"pill", "bottle"});

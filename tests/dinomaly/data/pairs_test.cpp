@@ -3,11 +3,15 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
 #include "dinomaly/data/layout.h"
 #include "dinomaly/image/image.h"
 #include "tests/dinomaly/drawn_scene.h"
+#include "tests/dinomaly/image/npy_writer.h"
+#include "tests/dinomaly/png.h"
 #include "tests/support.h"
 
 namespace dinomaly {
@@ -41,6 +45,11 @@ std::string pairs_in(const std::vector<Sample>& samples) {
   return text;
 }
 
+bool has_note(const Dataset& dataset, const std::string& text) {
+  return std::any_of(dataset.notes.begin(), dataset.notes.end(),
+                     [&](const std::string& note) { return contains(note, text); });
+}
+
 }  // namespace
 
 TEST_CASE("pairs: MVTec 3D-AD, as published and with prepared depth") {
@@ -64,6 +73,9 @@ TEST_CASE("pairs: MVTec 3D-AD, as published and with prepared depth") {
   }
   tree.add({"bagel/train/good/z/000.tiff"});
   CHECK(read_dataset(tree.root).categories[0].train[0].depth->parent_path().filename() == "z");
+  tree.add({"bagel/train/good/xyz/001.tiff", "bagel/train/good/z/001.tiff", "bagel/test/hole/gt/002.png"});
+  CHECK(has_note(read_dataset(tree.root), "good/z: depth files of no image, not used: 1: 001.tiff"));
+  CHECK(has_note(read_dataset(tree.root), "hole/gt: masks of no image, not used: 1: 002.png"));
   fs::remove(tree.root / "bagel/test/hole/gt/001.png");
   CHECK(one_line_with(tree.error(), "test/hole/rgb/001.png: its mask"));
   tree.add({"bagel/test/hole/gt/001.png"});
@@ -95,6 +107,7 @@ TEST_CASE("pairs: Eyecandies; the mask says whether an object is good") {
     for (const char* kind : {"_image_0", "_image_4", "_depth", "_normals"})
       tree.add({"Lollipop/" + part + "/data/" + id + kind + ".png"});
     tree.add({"Lollipop/" + part + "/data/" + id + "_metadata.yaml"});
+    save_png(tree.root / "Lollipop" / part / "data" / (id + "_image_4.png"), Image(4, 4, 3));
   };
   candy("train", "000"), candy("train", "001"), candy("test_public", "00"), candy("test_public", "01");
   candy("test_private", "00");
@@ -107,10 +120,24 @@ TEST_CASE("pairs: Eyecandies; the mask says whether an object is good") {
   CHECK(pairs_in(dataset.categories.at(0).train) == "good/000@|000_depth.png good/001@|001_depth.png");
   CHECK(pairs_in(dataset.categories[0].test) == "bad/01@|01_depth.png+ good/00@|00_depth.png");
   CHECK(dataset.categories[0].train[0].image.filename() == "000_image_4.png");
+  const fs::path data = tree.root / "Lollipop/test_public/data";
+  std::string black;  // which is the second colour of its palette
+  for (int row = 0; row < 4; ++row) black += std::string("\0\1\1\1\1", 5);
+  write_file(data / "00_mask.png", png(4, 4, 8, 3, black, std::string("\xFF\xFF\xFF\0\0\0", 6)));
+  CHECK(pairs_in(read_dataset(tree.root).categories[0].test) ==
+        "bad/01@|01_depth.png+ good/00@|00_depth.png");
+  fs::remove(data / "01_mask.png");
+  write_file(data / "01_mask.npy", npy_of("'|b1'", "(4, 4)", std::string(15, 0) + '\1'));
+  CHECK(pairs_in(read_dataset(tree.root).categories[0].test) ==
+        "bad/01@|01_depth.png+ good/00@|00_depth.png");
   fs::remove(tree.root / "Lollipop/test_public/data/00_mask.png");
   CHECK(one_line_with(tree.error(), "00_image_4.png: its partner"));
   fs::remove(tree.root / "Lollipop/train/data/001_depth.png");
   CHECK(one_line_with(tree.error(), "001_image_4.png: its partner"));
+  fs::remove(tree.root / "Lollipop/train/data/001_image_4.png");
+  tree.add({"Lollipop/train/data/001_depth.png", "Lollipop/test_public/data/00_mask.npy"});
+  write_file(data / "00_mask.npy", npy_of("'|b1'", "(4, 4)", std::string(16, 0)));
+  CHECK(has_note(read_dataset(tree.root), "train/data: depth files of no image, not used: 1: 001_depth.png"));
 }
 
 TEST_CASE("pairs: the object and sensor of an image that stands in no data set") {
@@ -159,6 +186,16 @@ TEST_CASE("pairs: MulSen-AD; each sensor has its own label") {
   CHECK(one_line_with(tree.error(), "data.csv: row 2: the label of a sensor"));
   write_file(labels, "object,RGB,Infrared,Pointcloud\n2,1,1,1\n10,1,1,0\n");
   CHECK(one_line_with(tree.error(), "Infrared/test/hole/2.png: its mask"));
+  write_file(labels, "object,RGB,Infrared,Pointcloud\n10,1,1,0\n2,1,0,1\n");  // rows name their objects
+  CHECK(pairs_in(read_dataset(tree.root).categories.at(0).test) == expected);
+  write_file(labels, "object,RGB,Infrared,Pointcloud\n0,1,0,1\n1,1,1,0\n");  // or stand in their order
+  CHECK(pairs_in(read_dataset(tree.root).categories.at(0).test) == expected);
+  tree.add({"cube/Infrared/GT/hole/3.png"});
+  CHECK(has_note(read_dataset(tree.root), "Infrared/GT/hole: masks of no image, not used: 1: 3.png"));
+  fs::remove(tree.root / "cube/Infrared/GT/hole/3.png");
+  tree.add({"cube/Infrared/test/scratch/1.png"});
+  CHECK(one_line_with(tree.error(), "RGB/test/scratch: no such folder"));
+  fs::remove_all(tree.root / "cube/Infrared/test/scratch");
   fs::remove(labels);  // then the masks say it
   CHECK(pairs_in(read_dataset(tree.root).categories.at(0).test) == expected);
   fs::remove(tree.root / "cube/Infrared/test/hole/10.png");

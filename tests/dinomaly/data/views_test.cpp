@@ -80,6 +80,15 @@ TEST_CASE("views: the images of a folder of Real-IAD are an object; a view witho
   CHECK(views_in(category.train) == "good/a@OK/S1 good/b@OK/S1");
   CHECK(views_in(category.test) == "AK/d@NG/S1+ good/c@OK/S2 good/e@NG/S1");
   for (const Sample& sample : category.test) CHECK(sample.grouping == Grouping::views);
+  const auto with = [&](const char* part, const char* label) {
+    json more = list;
+    more[part].push_back(
+        entry(label, "NG/S1/d.jpg", label == std::string("OK") ? json() : json("NG/S1/d.png")));
+    write_file(root / "realiad_jsons/toy.json", more.dump());
+    return input_error([&] { read_dataset(root); });
+  };
+  CHECK(one_line_with(with("train", "OK"), "NG/S1/d.jpg is named twice, as a training and a test image"));
+  CHECK(one_line_with(with("test", "OK"), "NG/S1/d.jpg is named twice"));
 }
 
 TEST_CASE("views: a picture of MANTA is five views, its mask alike, from the root, a domain or a category") {
@@ -173,6 +182,13 @@ TEST_CASE("views: the masks of an image of AutoVI are all images of its folder, 
     for (int64_t x = 0; x < 4; ++x) CHECK(*both.at(x, 1) == (x == 0 || x == 3 ? 255 : 0));
     CHECK_NOTHROW(verify_images(test));
   }
+  save_png(masks / "2.png", marked(4, 4, {2}));
+  for (const char* name : {"dent/0009", "dnet"}) fs::create_directories(pipe / "ground_truth" / name);
+  const std::vector<std::string> notes = read_dataset(root).notes;
+  REQUIRE(notes.size() == 3);
+  CHECK(contains(notes[0], "ground_truth/dent: folders of no image, not used: 1: 0009"));
+  CHECK(contains(notes[1], "ground_truth/dent: masks of no image, not used: 1: 2.png"));
+  CHECK(contains(notes[2], "ground_truth: folders of no image, not used: 1: dnet"));
   save_png(masks / "0000/0001.png", marked(5, 4, {3}));
   CHECK(one_line_with(input_error([&] { verify_images(read_dataset(root).categories.at(0).test); }),
                       "dent/0000/0001.png: the mask is 5 x 4"));
