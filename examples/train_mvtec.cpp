@@ -2,7 +2,7 @@
 //
 //   train_mvtec --data MVTEC --categories bottle,pill --encoder dinov2_vits14_reg4.safetensors --out out
 //
-// Without --data it draws its own images, without --encoder it takes a random one. It ends with a table of
+// Without --data it draws its own images, without --encoder it takes its own (assets/). It ends with a table of
 // metrics; OUT gets metrics.json, log.csv, model.safetensors and heatmaps/CATEGORY/DEFECT_ID.png.
 // `dinomaly train` does the same with checkpoints, validations and, where asked, one model per category.
 #include <CLI/CLI.hpp>
@@ -73,7 +73,7 @@ static std::optional<TrainOptions> parse(int argc, char** argv) {
   app.add_option("--categories", options.categories, "a,b: the categories to train on (default: all)")
       ->delimiter(',');
   app.add_option("--shots", options.shots, "few-shot training: images of each category, varied; 0: all");
-  app.add_option("--encoder", options.encoder, "the ViT's weights (default: random weights)");
+  app.add_option("--encoder", options.encoder, "the ViT's weights, or 'random' (default: the program's own)");
   app.add_option("--heads", options.heads, "attention heads (default: width / 64)");
   app.add_option("--out", options.out, "folder for metrics, log, model and heatmaps");
   app.add_option("--threads", options.threads, "threads to compute with; 0: one per processor");
@@ -83,8 +83,10 @@ static std::optional<TrainOptions> parse(int argc, char** argv) {
   app.add_option("--preset", texts.preset, "paper (the authors' code, default), anomalib or dinomaly2");
   app.add_option("--config", texts.file, "JSON file with any options");
   app.add_option("--set", texts.settings, "NAME=VALUE, any option of the model; may be repeated");
-  app.add_option("--resize", texts.resize, "pixels, N or HEIGHTxWIDTH (448; DINOv3 512)");
-  app.add_option("--crop", texts.crop, "pixels of the centre crop, N or HEIGHTxWIDTH (392; DINOv3 448)");
+  app.add_option("--resize", texts.resize,
+                 "pixels, N or HEIGHTxWIDTH (448; DINOv3 512; the program's encoder 256)");
+  app.add_option("--crop", texts.crop,
+                 "pixels of the centre crop, N or HEIGHTxWIDTH (392; DINOv3 448; the program's encoder 224)");
   app.add_option("--channels", options.config.image.pixels.channels,
                  "1 to 16 channels of the images (default: the encoder's)");
   app.add_option("--mean", texts.mean, "r,g,b,... the images are normalised by (ImageNet's)");

@@ -39,7 +39,7 @@ std::vector<Part> parts_of(const Dataset& dataset, const TrainOptions& options) 
 // Results over what the run reads, or over files that may not be replaced, are refused before it, not after it.
 void check_results(const TrainOptions& options, const Dataset& dataset, const std::vector<Part>& parts) {
   CommandFiles files;
-  if (options.encoder) files.reads_weights(*options.encoder);
+  if (const auto file = options.encoder_file()) files.reads_weights(*file);
   files.reads_data(options.data.value_or(""), dataset);
   std::set<std::filesystem::path> folders{options.out};
   for (const Part& part : parts) folders.insert(part.out);

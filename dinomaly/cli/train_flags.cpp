@@ -49,7 +49,9 @@ TrainFlags::TrainFlags(CLI::App& app) {
       "few-shot training: so many images of each category, drawn by the seed and the category's name and "
       "varied in each step (crop, quarter turns, flips); 0: all images, as they are");
   add(app, "--encoder", &TrainOptions::encoder,
-      "the ViT's weights: safetensors, .pth or .ckpt (default: random weights)");
+      "the ViT's weights: safetensors, .pth or .ckpt; or 'random' (default: the small encoder that comes "
+      "with the "
+      "program)");
   add(app, "--heads", &TrainOptions::heads, "attention heads (default: width / 64)");
   add_model_flags(app);
   add(app, "--threads", &TrainOptions::threads,
@@ -71,8 +73,10 @@ void TrainFlags::add_model_flags(CLI::App& app) {
   app.add_option("--set", texts_.settings, "NAME=VALUE, any option of the model; may be repeated")
       ->allow_extra_args(false)  // what follows may be DATA
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  app.add_option("--resize", texts_.resize, "pixels, N or HEIGHTxWIDTH (448; DINOv3 512)");
-  app.add_option("--crop", texts_.crop, "pixels of the centre crop, N or HEIGHTxWIDTH (392; DINOv3 448)");
+  app.add_option("--resize", texts_.resize,
+                 "pixels, N or HEIGHTxWIDTH (448; DINOv3 512; the program's encoder 256)");
+  app.add_option("--crop", texts_.crop,
+                 "pixels of the centre crop, N or HEIGHTxWIDTH (392; DINOv3 448; the program's encoder 224)");
   PixelRules& pixels = given_.config.image.pixels;
   const CLI::Option* channels = app.add_option("--channels", pixels.channels,
                                                "1 to 16 channels of the images: 1 grey, 3 RGB, others all "

@@ -13,6 +13,7 @@
 #include "dinomaly/inference/for_each_prediction.h"
 #include "dinomaly/model/model_file.h"
 #include "dinomaly/report/table.h"
+#include "dinomaly/weights/bundled_encoder.h"
 #include "dinomaly/weights/key_report.h"
 #include "tensor/io/safetensors.h"
 
@@ -129,7 +130,7 @@ std::vector<CategoryResult> TrainRun::finish() {
   ModelFileOptions file;
   file.slim = options_.slim;
   file.training_images = training_images();
-  if (options_.encoder) file.encoder_name = utf8(options_.encoder->filename().string());
+  file.encoder_name = options_.encoder ? utf8(options_.encoder->filename().string()) : bundled_encoder_name;
   const auto save = [&] { save_model(out_ / model_name, *model_, encoder_.config, file); };
   std::optional<Calibrator> calibrator;
   const Stopwatch watch;

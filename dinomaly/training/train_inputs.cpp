@@ -12,6 +12,7 @@
 #include "dinomaly/model/detector_weights.h"
 #include "dinomaly/model/encoder.h"
 #include "dinomaly/synthetic/procedural.h"
+#include "dinomaly/weights/bundled_encoder.h"
 #include "dinomaly/weights/input_channels.h"
 
 namespace dinomaly {
@@ -102,17 +103,20 @@ Dataset open_dataset(const TrainOptions& options) {
 
 EncoderWeights open_encoder(const TrainOptions& options) {
   const int64_t channels = options.config.image.pixels.channels;  // 0: the encoder's
-  if (options.encoder) {
-    EncoderWeights weights = load_encoder(load_weights_file(*options.encoder), options.heads);
-    const std::string choice = describe_choice(weights, options.encoder->string());
+  if (options.encoder != random_encoder_name) {
+    const WeightsFile file = options.encoder ? load_weights_file(*options.encoder) : bundled_encoder();
+    if (!options.encoder)
+      fmt::print("no --encoder: using the one that comes with the program; DINOv2 or DINOv3 find more\n");
+    EncoderWeights weights = load_encoder(file, options.heads);
+    const std::string choice = options.encoder ? describe_choice(weights, file.source()) : "";
     if (!choice.empty()) fmt::print("{}\n", choice);
     if (channels == 0 || channels == weights.config.channels) return weights;
-    weights = with_channels(std::move(weights), channels, options.encoder->string());
-    fmt::print("{}: the patch embedding is made to take {} instead of 3\n", options.encoder->string(),
+    weights = with_channels(std::move(weights), channels, file.source());
+    fmt::print("{}: the patch embedding is made to take {} instead of 3\n", file.source(),
                counted(channels, "channel"));
     return weights;
   }
-  fmt::print("no --encoder: using random weights (seed {}); only coarse defects will be found\n",
+  fmt::print("--encoder random: using random weights (seed {}); only coarse defects will be found\n",
              options.config.seed);
   EncoderConfig config;
   config.width = 192, config.heads = options.heads > 0 ? options.heads : 3, config.depth = 12,
@@ -127,7 +131,8 @@ EncoderWeights open_encoder(const TrainOptions& options) {
 
 std::unique_ptr<Dinomaly> make_model(const TrainOptions& options, const EncoderWeights& encoder) {
   auto model = std::make_unique<Dinomaly>(encoder.config, options.config);
-  load_encoder_weights(model->encoder(), encoder, options.encoder.value_or("random encoder").string());
+  load_encoder_weights(model->encoder(), encoder,
+                       options.encoder ? options.encoder->string() : bundled_encoder_name);
   model->to(options.dtype());
   model->to(options.device);
   return model;

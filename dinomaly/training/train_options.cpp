@@ -16,6 +16,7 @@
 #include "dinomaly/base/option_error.h"
 #include "dinomaly/data/layout.h"
 #include "dinomaly/model/calibration.h"
+#include "dinomaly/weights/bundled_encoder.h"
 #include "tensor/io/printable.h"
 
 namespace dinomaly {
@@ -175,6 +176,8 @@ void check_options(const TrainOptions& options) {
   check_input(std::isfinite(options.feature_memory), "--feature-memory: {} is not a number of GB",
               options.feature_memory);
   check_input(options.threads <= 1024, "--threads: {} is more than 1024", options.threads);
+  check_input(!options.slim || options.encoder_file(),
+              "--slim: leaves the encoder to its file, so it needs --encoder FILE");
   check_input(!options.finish || options.resume, "--finish: needs --resume");
   check_input(!options.force || !options.resume,
               "--force starts over and --resume continues: only one can be meant");
@@ -269,7 +272,16 @@ void TrainOptions::apply(const OptionTexts& texts) {
   }
 }
 
+std::optional<std::filesystem::path> TrainOptions::encoder_file() const {
+  return encoder == random_encoder_name ? std::nullopt : encoder;
+}
+
 void TrainOptions::complete_config(int64_t encoder_depth, int64_t patch, int64_t channels) {
+  ImageConfig& image = config.image;
+  if (!encoder && image.resize_h == 0 && image.resize_w == 0 && image.crop_h == 0 && image.crop_w == 0) {
+    image.resize_h = image.resize_w = bundled_resize;
+    image.crop_h = image.crop_w = bundled_crop;
+  }
   try {
     config.complete(encoder_depth, patch, channels);
   } catch (const OptionError& error) {

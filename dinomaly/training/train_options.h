@@ -22,12 +22,16 @@ struct OptionTexts {
   std::optional<std::string> resize, crop, mean, std;  // "448", "448x336"; "r,g,b"
 };
 
+// What stands for a file as an encoder: weights drawn by the run's seed.
+inline constexpr const char* random_encoder_name = "random";
+
 // Where an option of the config was named.
 enum class GivenBy { file, setting, flag };
 
 struct TrainOptions {
-  std::optional<std::filesystem::path> data, encoder;
-  std::string layout = "auto";  // data/layout.h
+  std::optional<std::filesystem::path> data;
+  std::optional<std::filesystem::path> encoder;  // a file, or random_encoder_name; none: the program's own
+  std::string layout = "auto";                   // data/layout.h
   std::vector<std::string> categories;
   int64_t shots = 0;  // images of each category to train on, augmented; 0: all, as they are
   int64_t heads = 0;  // 0: width / 64
@@ -57,7 +61,9 @@ struct TrainOptions {
   // Takes the preset, then the file's options, then the settings, then sizes and means: later ones win. The
   // file is one of to_json(), or a part of it. Throws InputError.
   void apply(const OptionTexts& texts);
-  // As Config::complete(). What is said of an option that also has a flag names the flag, unless the option was named
+  // The encoder's file, where it has one.
+  std::optional<std::filesystem::path> encoder_file() const;
+  // As Config::complete(), with the program's own encoder its image sizes. What is said of an option that also has a flag names the flag, unless the option was named
   // in the file or by --set.
   void complete_config(int64_t encoder_depth, int64_t patch, int64_t channels);
   // Checks the values, opens the device and sets the number of threads. Throws InputError.

@@ -10,7 +10,6 @@
 #include "tensor/error.h"
 #include "tensor/io/mapped_file.h"
 #include "tensor/io/printable.h"
-#include "tensor/io/safetensors.h"
 
 namespace dinomaly {
 namespace {
@@ -47,10 +46,9 @@ std::string name_other_format(std::string_view start) {
 
 }  // namespace
 
-WeightsFile load_safetensors_file(const std::filesystem::path& path) {
-  const SafeTensors file = SafeTensors::read(path);
+WeightsFile weights_of(const SafeTensors& file) {
   WeightsFile result;
-  result.path = path;
+  result.path = file.path();
   result.metadata = file.metadata();
   for (const std::string& name : file.names()) {
     if (const std::string why = file.why_unreadable(name); !why.empty()) {
@@ -61,6 +59,10 @@ WeightsFile load_safetensors_file(const std::filesystem::path& path) {
     result.dtypes[name] = file.dtype(name);
   }
   return result;
+}
+
+WeightsFile load_safetensors_file(const std::filesystem::path& path) {
+  return weights_of(SafeTensors::read(path));
 }
 
 WeightsFile load_weights_file(const std::filesystem::path& path) {

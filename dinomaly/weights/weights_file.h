@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "dinomaly/base/framework.h"
+#include "tensor/io/safetensors.h"
 #include "tensor/tensor.h"
 
 namespace dinomaly {
@@ -38,6 +39,8 @@ struct WeightsFile {
 // and the fault; other formats are named where their first bytes tell.
 WeightsFile load_weights_file(const std::filesystem::path& path);
 
+// What an open safetensors file holds.
+WeightsFile weights_of(const SafeTensors& file);
 // One safetensors file. Throws InputError naming the file and the fault.
 WeightsFile load_safetensors_file(const std::filesystem::path& path);
 

@@ -79,6 +79,12 @@ std::shared_ptr<const MappedFile> MappedFile::read(const std::filesystem::path& 
   return result;
 }
 
+std::shared_ptr<const MappedFile> MappedFile::copy_of(std::span<const std::byte> bytes) {
+  std::byte* data = memory_for(bytes.size(), MAP_ANONYMOUS, -1, "bytes in memory");
+  if (!bytes.empty()) std::memcpy(data, bytes.data(), bytes.size());
+  return std::shared_ptr<const MappedFile>(new MappedFile(data, bytes.size(), false));
+}
+
 MappedFile::~MappedFile() {
   if (data_ != nullptr) munmap(data_, size_);
 }

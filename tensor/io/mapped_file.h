@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <memory>
+#include <span>
 
 namespace nabla {
 
@@ -16,6 +17,8 @@ class MappedFile {
   // Memory of its own: what becomes of the file afterwards changes nothing. Also throws InputError where the file
   // changes while it is read, and std::bad_alloc.
   static std::shared_ptr<const MappedFile> read(const std::filesystem::path& path);
+  // The bytes of a file that is in memory already, copied.
+  static std::shared_ptr<const MappedFile> copy_of(std::span<const std::byte> bytes);
   ~MappedFile();
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;

@@ -116,6 +116,10 @@ SafeTensors SafeTensors::read(const std::filesystem::path& path) {
   return of_file(path, MappedFile::read(path));
 }
 
+SafeTensors SafeTensors::from_bytes(std::span<const std::byte> bytes, const std::string& name) {
+  return of_file(name, MappedFile::copy_of(bytes));
+}
+
 SafeTensors SafeTensors::of_file(const std::filesystem::path& path, std::shared_ptr<const MappedFile> file) {
   SafeTensors result;
   result.path_ = path;

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -26,6 +27,8 @@ class SafeTensors {
   static SafeTensors load(const std::filesystem::path& path);
   // The same in memory of its own, for who uses the tensors while others may write to the file (MappedFile::read()).
   static SafeTensors read(const std::filesystem::path& path);
+  // The same of a file's bytes, which are copied; `name` is its name in messages.
+  static SafeTensors from_bytes(std::span<const std::byte> bytes, const std::string& name);
 
   bool contains(const std::string& name) const { return entries_.contains(name); }
   // The tensor on the CPU. F32, F64, BF16, I64 and U8 point into the file's memory (copy on write; kept alive by

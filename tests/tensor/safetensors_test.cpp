@@ -6,7 +6,9 @@
 #include <cmath>
 #include <cstring>
 #include <fstream>
+#include <iterator>
 #include <limits>
+#include <span>
 #include <sstream>
 
 #include "tests/support.h"
@@ -128,6 +130,25 @@ TEST_CASE("safetensors: what is saved is loaded") {
   const fs::path again = folder / "again.safetensors";
   save_safetensors(again, tensors, {{"quote", "a \"b\"\n"}, {"format", "pt"}});
   CHECK(read_file(path) == read_file(again));
+}
+
+TEST_CASE("safetensors: the bytes of a file are read as the file is, and belong to its tensors") {
+  const TemporaryFolder folder;
+  save_safetensors(folder / "a", {{"x", Tensor::from(std::vector<float>{1, 2, 3}, {3})}}, {{"kind", "test"}});
+  std::ifstream stream(folder / "a", std::ios::binary);
+  std::string bytes((std::istreambuf_iterator<char>(stream)), std::istreambuf_iterator<char>());
+  const auto read = [&](size_t size) {
+    return SafeTensors::from_bytes(std::as_bytes(std::span(bytes.data(), size)), "the bytes");
+  };
+  const SafeTensors file = read(bytes.size());
+  CHECK(file.metadata().at("kind") == "test");
+  Tensor x = file.get("x");
+  std::fill(bytes.begin(), bytes.end(), '\0');
+  CHECK(x.to_vector<float>() == std::vector<float>{1, 2, 3});
+  x.fill(5);
+  CHECK(file.get("x").to_vector<float>() == std::vector<float>{5, 5, 5});  // as of a mapped file
+  for (const size_t size : {size_t{0}, size_t{7}, bytes.size() - 1})
+    CHECK(input_error([&] { read(size); }).starts_with("the bytes: "));
 }
 
 TEST_CASE("safetensors: a tensor outlives its file object and its file's name, and may be written to") {

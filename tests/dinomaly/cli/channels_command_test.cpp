@@ -197,9 +197,11 @@ TEST_CASE(
   check_refused(folder, five_run(folder, "x", "--channels 4"), "5 channels, but 4 are expected");
   check_refused(folder, five_run(folder, "x", ""), "is not read where grey or RGB is expected");
   const TrainOutcome example = run_training(
-      folder, fmt::format("--data {}/five --channels 5 --resize 56 --crop 56 --batch 2 --iterations 1 "
-                          "--set decoder_depth=2 --threads 1",
-                          folder.path().string()));
+      folder,
+      fmt::format(
+          "--data {}/five --encoder random --channels 5 --resize 56 --crop 56 --batch 2 --iterations 1 "
+          "--set decoder_depth=2 --threads 1",
+          folder.path().string()));
   CHECK_MESSAGE(example.status == 0, example.error);
   CHECK(load_detector(folder / "out/model.safetensors").model->encoder().config().channels == 5);
 }

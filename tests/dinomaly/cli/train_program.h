@@ -38,7 +38,7 @@ inline std::string small_data(const TemporaryFolder& folder) {
   options.categories = {"weave", "wood"};
   make_dataset(folder / "data", options);
   return "--data " + (folder / "data").string() +
-         " --resize 56 --crop 56 --iterations 3 --batch 2 --threads 1";
+         " --encoder random --resize 56 --crop 56 --iterations 3 --batch 2 --threads 1";
 }
 
 inline void refuses(const TemporaryFolder& folder, const std::string& flags, const std::string& expected) {
