@@ -12,11 +12,11 @@ TEST_CASE("train: weights, losses and metrics have the same bits with 1 to 7 thr
   make_dataset(folder / "data", options);
   const auto results = [&](int threads) {
     const std::string out = (folder / fmt::format("out{}", threads)).string();
-    run_well(
-        folder,
-        fmt::format("train {}/data --encoder random --resize 112 --crop 112 --batch 4 --iterations 2 --out {} --threads {} "
-                    "--set decoder_depth=2 --set warmup_steps=1 --calibrate none --checkpoint-every 0",
-                    folder.path().string(), out, threads));
+    run_well(folder,
+             fmt::format("train {}/data --encoder random --resize 112 --crop 112 --batch 4 --iterations 2 "
+                         "--out {} --threads {} "
+                         "--set decoder_depth=2 --set warmup_steps=1 --calibrate none --checkpoint-every 0",
+                         folder.path().string(), out, threads));
     const std::string log = bytes_of(out + "/log.csv");
     std::string losses;  // without the last column, the speed
     for (size_t begin = 0; begin < log.size();) {
