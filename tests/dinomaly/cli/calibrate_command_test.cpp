@@ -239,7 +239,8 @@ TEST_CASE("eval and report: a category without defects leaves the others to be j
   const TemporaryFolder folder;
   make_small_project(folder);
   for (const char* defect : {"burn", "paint", "scratch"})
-    std::filesystem::remove_all(folder / "data/wood/test" / defect);
+    for (const char* part : {"test", "ground_truth"})
+      std::filesystem::remove_all(folder / "data/wood" / part / defect);
   REQUIRE(std::distance(std::filesystem::directory_iterator(folder / "data/wood/test"), {}) == 1);
   const std::string both = path(folder, "model") + " " + path(folder, "data");
   const Outcome eval = run_well(folder, "eval " + both + " --json " + path(folder, "numbers.json"));
