@@ -33,10 +33,10 @@ class InputLines {
 
 class ImageSource {
  public:
-  // `inputs`: files, folders (with those below and linked folders) and "-"; in folders, and among
-  // what arrives, masks (is_mask_by_place()) are no images; `watched`: a folder or empty. Images of formats that are not read are among them: reading reports them. Throws InputError for a folder without
-  // images that is not the watched one, for "-" twice, where nothing is named at all and, with a watched folder, for
-  // a name of nothing.
+  // `inputs`: files, folders (with those below and linked folders) and "-"; `watched`: a folder or empty. In folders, and
+  // among what arrives, masks (is_mask_by_place()) are no images; images of formats that are not read are: reading
+  // reports them. Throws InputError for a folder without images that is not the watched one, for "-" twice, where
+  // nothing is named at all and, with a watched folder, for a name of nothing.
   ImageSource(const std::vector<std::string>& inputs, const std::string& watched);
 
   // Images come with their depth from now on, and what belongs to one is passed over (ImagesWithDepth). Throws

@@ -40,11 +40,10 @@ bool is_depth_of_another(const std::string& id, const std::map<std::string, fs::
 void add_images(const std::string& category, const std::string& defect,
                 std::map<std::string, fs::path> images, std::vector<ListedSample>& rows, Notes& notes) {
   std::vector<fs::path> masks;
-  for (const auto& [id, image] : images) {
-    if (is_mask_by_place(image)) masks.push_back(image);
-  }
   std::erase_if(images, [&](const auto& image) {
-    return std::find(masks.begin(), masks.end(), image.second) != masks.end();
+    const bool is_mask = is_mask_by_place(image.second);
+    if (is_mask) masks.push_back(image.second);
+    return is_mask;
   });
   if (!masks.empty())
     notes.push_back(fmt::format("{}: masks are no images and not used: {}",

@@ -26,8 +26,8 @@ NpyHeader read_npy_header(const ByteReader& file);
 // Whether that header can be read, of a file of which these are the first bytes.
 bool is_npy_image(std::string_view head);
 
-// An array as a mask, (height, width), (height, width, 1) or (1, height, width) of bool or of whole numbers of 1, 2, 4 or 8 bytes: what is
-// not zero is defective. Throws InputError naming the file for others, and where it is cut short.
+// An array as a mask, (height, width), (height, width, 1) or (1, height, width) of bool or of whole numbers of 1, 2, 4 or
+// 8 bytes: what is not zero is defective. Throws InputError naming the file for others, and where it is cut short.
 struct NpyLabels {
   int64_t height = 0, width = 0, bytes = 1;
   size_t begin = 0;  // of the numbers in the file

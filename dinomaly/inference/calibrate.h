@@ -49,7 +49,8 @@ struct CalibrationStatistics {
 // without masks are not counted, and without any mask the threshold of pixels is that of `good`. Objects of several
 // images have a threshold as images have, unless there are tiles; without good objects, or for F1 both kinds, none. An
 // image that equals an earlier one with the same label (image_fingerprint()) says nothing new and is not counted, but
-// stays a view of its object; an object whose images all equal those of an earlier one is not counted, either. Throws InputError where the images it needs are missing and for a rate outside (0, 1).
+// stays a view of its object; an object whose images all equal those of an earlier one is not counted, either. Throws
+// InputError where the images it needs are missing and for a rate that check_false_alarm_rate() refuses.
 class Calibrator {
  public:
   // `samples`: all images there are, those that are not used, too: an object with a defect is not a good one, whatever

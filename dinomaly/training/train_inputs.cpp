@@ -108,7 +108,7 @@ EncoderWeights open_encoder(const TrainOptions& options) {
     if (!options.encoder)
       fmt::print("no --encoder: using the one that comes with the program; DINOv2 or DINOv3 find more\n");
     EncoderWeights weights = load_encoder(file, options.heads);
-    const std::string choice = options.encoder ? describe_choice(weights, file.source()) : "";
+    const std::string choice = describe_choice(weights, file.source());
     if (!choice.empty()) fmt::print("{}\n", choice);
     if (channels == 0 || channels == weights.config.channels) return weights;
     weights = with_channels(std::move(weights), channels, file.source());

@@ -63,8 +63,8 @@ struct TrainOptions {
   void apply(const OptionTexts& texts);
   // The encoder's file, where it has one.
   std::optional<std::filesystem::path> encoder_file() const;
-  // As Config::complete(), with the program's own encoder its image sizes. What is said of an option that also has a flag names the flag, unless the option was named
-  // in the file or by --set.
+  // As Config::complete(), with the image sizes of the program's own encoder where that is used. What is said of an
+  // option that also has a flag names the flag, unless the option was named in the file or by --set.
   void complete_config(int64_t encoder_depth, int64_t patch, int64_t channels);
   // Checks the values, opens the device and sets the number of threads. Throws InputError.
   void prepare();

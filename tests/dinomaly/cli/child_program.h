@@ -54,6 +54,10 @@ class Child {
   pid_t pid() const { return pid_; }
   std::string out() const { return read_file(out_, 1 << 20); }
   std::string error() const { return read_file(error_, 1 << 20); }
+  // Whether `predict --watch` has said that it watches: what comes from now on is judged.
+  bool is_watching() const {
+    return std::filesystem::exists(error_) && error().find("watching") != std::string::npos;
+  }
 
  private:
   pid_t pid_ = -1;

@@ -216,8 +216,7 @@ TEST_CASE("predict --watch --move-to with depth: nothing is left, and nothing is
   fs::create_directories(folder / "in");
   Child child(folder,
               fmt::format("predict {0}/model --watch {0}/in --move-to {0}/done", folder.path().string()));
-  REQUIRE(
-      wait_until([&] { return fs::exists(folder / "child.error") && contains(child.error(), "watching"); }));
+  REQUIRE(wait_until([&] { return child.is_watching(); }));
   add_scene(folder / "made/a.png", folder / "made/a_depth.tiff");
   fs::rename(folder / "made/a.png", folder / "in/a.png");
   std::this_thread::sleep_for(std::chrono::milliseconds(500));

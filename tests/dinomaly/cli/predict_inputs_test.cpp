@@ -226,8 +226,7 @@ TEST_CASE("predict --watch: results of the program are passed over, and counted 
   make_small_project(folder);
   fs::create_directories(folder / "in");
   Child child(folder, fmt::format("predict {0}/model --watch {0}/in --csv", folder.path().string()));
-  REQUIRE(
-      wait_until([&] { return fs::exists(folder / "child.error") && contains(child.error(), "watching"); }));
+  REQUIRE(wait_until([&] { return child.is_watching(); }));
   save_result_png(folder / "in/a_overlay.png", Image(64, 64, 3));
   save_tiff_map(folder / "in/a.tiff", Tensor::ones({64, 64}));
   save_png(folder / "in/b.png", Image(64, 64, 3));

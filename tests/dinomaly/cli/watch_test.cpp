@@ -142,8 +142,7 @@ TEST_CASE("predict --watch: masks that come are passed over and counted") {
   fs::create_directories(folder / "in/test");
   const std::string image = bytes_of(folder / "data/wood/test/good/000.png");
   Child child(folder, fmt::format("predict {0}/model --watch {0}/in", folder.path().string()));
-  REQUIRE(
-      wait_until([&] { return fs::exists(folder / "child.error") && contains(child.error(), "watching"); }));
+  REQUIRE(wait_until([&] { return child.is_watching(); }));
   write_file(folder / "in/1.png", image);
   REQUIRE(wait_until([&] { return lines_in(child.out()).size() == 1; }));
   write_file(folder / "in/1_mask.png", image);
@@ -162,8 +161,7 @@ TEST_CASE("predict --watch: a model's file that is overwritten while it is used 
   fs::create_directories(folder / "in");
   const std::string image = bytes_of(folder / "data/wood/test/good/000.png");
   Child child(folder, fmt::format("predict {0}/model --watch {0}/in", folder.path().string()));
-  REQUIRE(
-      wait_until([&] { return fs::exists(folder / "child.error") && contains(child.error(), "watching"); }));
+  REQUIRE(wait_until([&] { return child.is_watching(); }));
   write_file(folder / "in/1.png", image);
   REQUIRE(wait_until([&] { return lines_in(child.out()).size() == 1; }));
   std::ofstream(folder / "model", std::ios::binary | std::ios::trunc) << "another";  // in place, as cp does
@@ -182,8 +180,7 @@ TEST_CASE("predict --watch: whole, moved and half-written images; ends on a sign
   Child child(folder,
               fmt::format("predict {0}/model --watch {0}/in --json --out {0}/out", folder.path().string()));
   const auto count = [&] { return lines_in(child.out()).size(); };
-  REQUIRE(
-      wait_until([&] { return fs::exists(folder / "child.error") && contains(child.error(), "watching"); }));
+  REQUIRE(wait_until([&] { return child.is_watching(); }));
   const std::string bytes = read_file(folder / "data/wood/test/good/000.png", 1 << 20);
   write_file(folder / "in/moved.png", bytes);  // written under a hidden name, then renamed
   CHECK(wait_until([&] { return count() == 1; }));
@@ -220,8 +217,7 @@ TEST_CASE("predict --watch: what had come but was not whole at the end, and link
   fs::create_directories(folder / "elsewhere");
   fs::create_directory_symlink(folder / "elsewhere", folder / "in/linked");
   Child child(folder, fmt::format("predict {0}/model --watch {0}/in", folder.path().string()));
-  REQUIRE(
-      wait_until([&] { return fs::exists(folder / "child.error") && contains(child.error(), "watching"); }));
+  REQUIRE(wait_until([&] { return child.is_watching(); }));
   CHECK(wait_until(
       [&] { return contains(child.error(), "links to folders, which are not watched: 1: linked"); }));
   fs::create_directory_symlink(folder / "elsewhere", folder / "in/later");
@@ -275,8 +271,7 @@ TEST_CASE(
         fmt::format("predict {0}/model --watch {0}/in/ --move-to {0}/done --csv --threshold {1} --out "
                     "{0}/results",
                     folder.path().string(), threshold));
-    REQUIRE(wait_until(
-        [&] { return fs::exists(folder / "child.error") && contains(child.error(), "watching"); }));
+    REQUIRE(wait_until([&] { return child.is_watching(); }));
     write_file(folder / "in/a.png", image);
     write_file(folder / "in/sub/a.png", image);
     const fs::path done = folder / "done" / kind;
