@@ -89,6 +89,12 @@ constexpr auto flops_of<&Kernels::matmul> =
       return 2.0 * static_cast<double>(out.numel()) * static_cast<double>(a.size(a_transposed ? -2 : -1));
     };
 
+template <>
+constexpr auto flops_of<&Kernels::quantized_matmul> =
+    [](const Tensor& a, const Tensor&, const Tensor&, const Tensor& out, const auto&...) {
+      return 2.0 * static_cast<double>(out.numel()) * static_cast<double>(a.size(1));
+    };
+
 // `factor` operations for each pair of a query and a key and each channel.
 double attention_flops(double factor, const Tensor& q, const Tensor& k) {
   return factor * static_cast<double>(q.numel()) * static_cast<double>(k.size(2));

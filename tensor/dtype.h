@@ -13,8 +13,9 @@
 
 namespace nabla {
 
-// f32 and bf16 to compute, f64 (CPU only) for gradient checks, i64 and u8 for indices, labels and masks.
-enum class Dtype { f32, f64, bf16, i64, u8 };
+// f32 and bf16 to compute, f64 (CPU only) for gradient checks, i64 and u8 for indices, labels and masks, i8 for
+// quantised weights.
+enum class Dtype { f32, f64, bf16, i64, u8, i8 };
 
 constexpr size_t size_of(Dtype dtype) {
   switch (dtype) {
@@ -27,6 +28,7 @@ constexpr size_t size_of(Dtype dtype) {
     case Dtype::i64:
       return 8;
     case Dtype::u8:
+    case Dtype::i8:
       return 1;
   }
   return 0;
@@ -48,11 +50,13 @@ constexpr std::string_view name_of(Dtype dtype) {
       return "i64";
     case Dtype::u8:
       return "u8";
+    case Dtype::i8:
+      return "i8";
   }
   return "?";
 }
 
-// "f32", "f64", "bf16", "i64", "u8"; anything else throws InputError.
+// "f32", "f64", "bf16", "i64", "u8", "i8"; anything else throws InputError.
 Dtype parse_dtype(std::string_view name);
 
 template <class T>
@@ -65,9 +69,11 @@ constexpr Dtype dtype_of() {
     return Dtype::bf16;
   else if constexpr (std::is_same_v<T, int64_t>)
     return Dtype::i64;
-  else {
-    static_assert(std::is_same_v<T, uint8_t>, "not an element type");
+  else if constexpr (std::is_same_v<T, uint8_t>)
     return Dtype::u8;
+  else {
+    static_assert(std::is_same_v<T, int8_t>, "not an element type");
+    return Dtype::i8;
   }
 }
 
@@ -87,6 +93,8 @@ decltype(auto) visit(Dtype dtype, Function&& function) {
       return function(int64_t{});
     case Dtype::u8:
       return function(uint8_t{});
+    case Dtype::i8:
+      return function(int8_t{});
     case Dtype::f32:
       break;
   }

@@ -30,6 +30,9 @@ struct Epilogue {
   Tensor residual;                           // shape of out; may be out itself
 };
 
+// The longest sum of products of two int8, each up to 127, that 31 bits hold.
+inline constexpr int64_t quantized_depth = 0x7fffffff / (127 * 127);
+
 struct Conv2dArgs {
   int64_t stride_y = 1, stride_x = 1;
   int64_t padding_y = 0, padding_x = 0;

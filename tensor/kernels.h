@@ -52,6 +52,15 @@ class Kernels : public Backend {
   virtual void matmul(const Tensor& a, bool a_transposed, const Tensor& b, bool b_transposed,
                       const Tensor& out, const Epilogue& epilogue = {}, bool frozen_b = false) = 0;
 
+  // --- int8 with one scale for each row, formulas in backends/common/quantize.h.
+  // x (rows, n) f32 or bf16 -> quantized (rows, n) i8 and scale (rows) f32, with x about scale * quantized.
+  virtual void quantize_rows(const Tensor& x, const Tensor& quantized, const Tensor& scale) = 0;
+  // out (M, N) = residual + column_scale * act(a b^T + bias); a (M, K) f32 or bf16, whose rows are quantised here;
+  // b about scale * quantized_b, i8 (N, K) and f32 (N). Integers are summed in i32: K at most quantized_depth.
+  // The epilogue's tensors may be of f32 or out's dtype.
+  virtual void quantized_matmul(const Tensor& a, const Tensor& quantized_b, const Tensor& scale,
+                                const Tensor& out, const Epilogue& epilogue) = 0;
+
   // --- layer_norm over the rows of x (rows, D); weight and bias (D). In Wide<dtype>: rstd (rows) and mean (rows, 2), whose
   // two numbers add up to the mean.
   virtual void layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps,

@@ -141,8 +141,9 @@ Tensor compare(Compare op, const Tensor& a, const Tensor& b) {
 
 Tensor compare(Compare op, const Tensor& a, double value) {
   check(a.defined(), "compare: the tensor is undefined");
-  const bool fits = is_floating(a.dtype()) || (value == std::trunc(value) && std::abs(value) <= 0x1p53 &&
-                                               (a.dtype() != Dtype::u8 || (value >= 0 && value <= 255)));
+  const double least = a.dtype() == Dtype::u8 ? 0 : a.dtype() == Dtype::i8 ? -128 : -0x1p53;
+  const double most = a.dtype() == Dtype::u8 ? 255 : a.dtype() == Dtype::i8 ? 127 : 0x1p53;
+  const bool fits = is_floating(a.dtype()) || (value == std::trunc(value) && value >= least && value <= most);
   check(fits, "compare: {} is not a value of {}", value, a.dtype());
   return compare(op, a, Tensor::full({}, value, a.dtype(), a.device()));
 }
@@ -176,7 +177,7 @@ Tensor reduce(Reduce op, const Tensor& x, const std::vector<int>& axes, bool kee
   check(count > 0 || op == Reduce::sum, "{}: nothing to reduce in shape {}", name, x.shape());
   // Sums of bytes would overflow at once; intermediate results of several runs keep more than bf16's 8 bits.
   Tensor source = x.contiguous();
-  if (x.dtype() == Dtype::u8 && op == Reduce::sum) source = source.to(Dtype::i64);
+  if (size_of(x.dtype()) == 1 && op == Reduce::sum) source = source.to(Dtype::i64);
   if (x.numel() == 0) return Tensor::zeros(target, source.dtype(), x.device());
   if (x.dtype() == Dtype::bf16) source = source.to(Dtype::f32);
   Tensor result = reduce_runs(op == Reduce::mean ? Reduce::sum : op, source, marked);
@@ -190,6 +191,15 @@ Tensor as_rows(const Tensor& x) {
   int64_t rows = 1;
   for (int axis = 0; axis + 1 < x.rank(); ++axis) rows *= x.size(axis);
   return x.contiguous().reshape({rows, x.shape().back()});
+}
+
+std::pair<Tensor, Tensor> quantize_rows(const Tensor& x) {
+  check(x.defined() && x.rank() == 2 && (x.dtype() == Dtype::f32 || x.dtype() == Dtype::bf16),
+        "quantize_rows: expected a matrix of f32 or bf16, got {} {}", x.dtype(), x.shape());
+  const Tensor quantized = Tensor::empty(x.shape(), Dtype::i8, x.device());
+  const Tensor scale = Tensor::empty({x.size(0)}, Dtype::f32, x.device());
+  kernels_for(x).quantize_rows(x.contiguous(), quantized, scale);
+  return {quantized, scale};
 }
 
 Tensor sum_to(const Tensor& x, const Shape& shape) {

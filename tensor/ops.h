@@ -53,6 +53,9 @@ Tensor argmax(const Tensor& x, int axis = -1);
 Tensor matmul(const Tensor& a, bool a_transposed, const Tensor& b, bool b_transposed,
               const Epilogue& epilogue = {}, bool frozen_b = false);
 
+// The rows of x (rows, n), f32 or bf16, as int8 (backends/common/quantize.h): {i8 (rows, n), scales f32 (rows)}.
+std::pair<Tensor, Tensor> quantize_rows(const Tensor& x);
+
 // Joins along an axis that exists (cat); all other sizes agree.
 Tensor cat(const std::vector<Tensor>& parts, int axis);
 // Rows of x along axis 0, in the order of `indices`.

@@ -29,6 +29,7 @@ struct ViewKind {
 
   static double mark(Dtype dtype) {
     if (is_floating(dtype)) return std::numeric_limits<double>::quiet_NaN();
+    if (dtype == Dtype::i8) return -5;
     return dtype == Dtype::u8 ? 251 : -123456;
   }
   bool is_mark(double value) const {

@@ -66,6 +66,20 @@ struct LinearWeights {
 Variable mlp(const Variable& x, const LinearWeights& fc1, const LinearWeights& fc2,
              const Residual& then = {});
 
+// quantized_linear.cpp: linear() with weights of one byte each, for inference.
+struct QuantizedWeights {
+  Tensor weight;  // i8 (O, I), never changed in place
+  Tensor scale;   // f32 (O): row o of the layer's weight is about scale[o] * weight[o]
+  Tensor bias;    // (O), f32 or x's dtype; may be undefined
+};
+// Of a weight (O, I), f32 or bf16; the bias is passed on as it is.
+QuantizedWeights quantize_weight(const Tensor& weight, const Tensor& bias = {});
+// then.x + then.scale * activation(x W^T + b); x (..., I) f32 or bf16 -> (..., O) of x's dtype. The rows of x are
+// quantised, too. Has no gradient: throws where x or `then` wants one.
+Variable quantized_linear(const Variable& x, const QuantizedWeights& layer,
+                          Epilogue::Activation activation = Epilogue::Activation::none,
+                          const Residual& then = {});
+
 // layer_norm.cpp: over the last axis; weight and bias (D).
 Variable layer_norm(const Variable& x, const Variable& weight, const Variable& bias, double eps);
 

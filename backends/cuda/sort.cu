@@ -23,6 +23,8 @@ __device__ uint64_t ascending_key(T stored) {
   const auto value = static_cast<Compute<T>>(stored);
   if constexpr (std::is_same_v<T, uint8_t>) {
     return value;
+  } else if constexpr (std::is_same_v<T, int8_t>) {
+    return static_cast<uint64_t>(value + 128);
   } else if constexpr (std::is_same_v<T, int64_t>) {
     return static_cast<uint64_t>(value) ^ (uint64_t{1} << 63);
   } else if constexpr (std::is_same_v<T, double>) {

@@ -55,7 +55,7 @@ uint64_t element_bytes(std::string_view dtype) {
 }
 
 bool is_supported_dtype(std::string_view dtype) {
-  for (const std::string_view known : {"F32", "F64", "F16", "BF16", "I64", "I32", "U8", "BOOL"}) {
+  for (const std::string_view known : {"F32", "F64", "F16", "BF16", "I64", "I32", "U8", "I8", "BOOL"}) {
     if (dtype == known) return true;
   }
   return false;
@@ -65,9 +65,9 @@ Tensor raw_tensor(std::byte* data, const Shape& shape, std::string_view dtype,
                   std::shared_ptr<const void> owner, bool mapped) {
   if (dtype == "F16") return converted<uint16_t, float>(data, shape, float_from_half);
   if (dtype == "I32") return converted<int32_t, int64_t>(data, shape, [](int32_t x) { return x; });
-  static const std::map<std::string_view, Dtype> same{{"F32", Dtype::f32},   {"F64", Dtype::f64},
-                                                      {"BF16", Dtype::bf16}, {"I64", Dtype::i64},
-                                                      {"U8", Dtype::u8},     {"BOOL", Dtype::u8}};
+  static const std::map<std::string_view, Dtype> same{
+      {"F32", Dtype::f32}, {"F64", Dtype::f64}, {"BF16", Dtype::bf16}, {"I64", Dtype::i64},
+      {"U8", Dtype::u8},   {"I8", Dtype::i8},   {"BOOL", Dtype::u8}};
   const auto found = same.find(dtype);
   check(found != same.end(), "raw_tensor: dtype {} is not supported", dtype);
   if (shape.numel() == 0) return Tensor::empty(shape, found->second);

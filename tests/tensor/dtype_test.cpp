@@ -10,7 +10,7 @@
 using namespace nabla;
 
 TEST_CASE("dtype: names there and back, sizes") {
-  for (Dtype dtype : {Dtype::f32, Dtype::f64, Dtype::bf16, Dtype::i64, Dtype::u8}) {
+  for (Dtype dtype : {Dtype::f32, Dtype::f64, Dtype::bf16, Dtype::i64, Dtype::u8, Dtype::i8}) {
     CHECK(parse_dtype(name_of(dtype)) == dtype);
     visit(dtype, [&](auto type) {
       CHECK(sizeof(type) == size_of(dtype));

@@ -12,7 +12,7 @@ namespace nabla {
 namespace {
 
 const std::vector<Shape> shapes = {{}, {1}, {5}, {3, 4}, {2, 3, 5}, {1, 37, 2}, {0, 3}, {2, 1, 3, 4}};
-const std::vector<Dtype> dtypes = {Dtype::f32, Dtype::bf16, Dtype::f64, Dtype::i64, Dtype::u8};
+const std::vector<Dtype> dtypes = {Dtype::f32, Dtype::bf16, Dtype::f64, Dtype::i64, Dtype::u8, Dtype::i8};
 
 Tensor some_values(const Shape& shape, Dtype dtype, int64_t start) {
   return (Tensor::arange(shape.numel(), Dtype::f64).reshape(shape) + static_cast<double>(start)).to(dtype);

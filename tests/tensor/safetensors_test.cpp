@@ -55,10 +55,18 @@ std::string message_of(const fs::path& path) {
   return "no error";
 }
 
+TEST_CASE("safetensors: i8 is saved as I8, its negative numbers too") {
+  const TemporaryFolder folder;
+  const Tensor x = Tensor::from(std::vector<int8_t>{-128, -1, 0, 127}, {2, 2});
+  save_safetensors(folder / "x.safetensors", {{"x", x}});
+  CHECK(read_file(folder / "x.safetensors").find(R"("dtype":"I8")") != std::string::npos);
+  CHECK(SafeTensors::load(folder / "x.safetensors").get("x").to_vector<int8_t>() == x.to_vector<int8_t>());
+}
+
 TEST_CASE("safetensors: views of every kind are saved as their elements") {
   const TemporaryFolder folder;
   const fs::path path = folder / "views.safetensors";
-  for (const Dtype dtype : {Dtype::f32, Dtype::bf16, Dtype::f64, Dtype::i64, Dtype::u8}) {
+  for (const Dtype dtype : {Dtype::f32, Dtype::bf16, Dtype::f64, Dtype::i64, Dtype::u8, Dtype::i8}) {
     for (const Shape& shape : {Shape{2, 3, 4}, Shape{5}, Shape{}, Shape{0, 3}}) {
       const Tensor x = Tensor::arange(shape.numel(), dtype).reshape(shape);
       std::vector<std::pair<std::string, Tensor>> tensors;
@@ -72,6 +80,7 @@ TEST_CASE("safetensors: views of every kind are saved as their elements") {
       for (const auto& [name, view] : tensors) {
         INFO(name, " of ", shape.to_string());
         CHECK(file.get(name).shape() == shape);
+        CHECK(file.get(name).dtype() == dtype);
         CHECK(file.get(name).to_vector<double>() == view.to_vector<double>());
       }
     }
@@ -195,9 +204,9 @@ TEST_CASE("safetensors: a dtype that is not known matters only when its tensor i
   const TemporaryFolder folder;
   const fs::path path = folder / "x.safetensors";
   for (const std::string dtype :
-       {"F8_E4M3", "F8_E8M0", "F4", "F6_E2M3", "U16", "U64", "I8", "C64", "X9", "F\\n"}) {
+       {"F8_E4M3", "F8_E8M0", "F4", "F6_E2M3", "U16", "U64", "I16", "C64", "X9", "F\\n"}) {
     CAPTURE(dtype);
-    const uint64_t bytes = dtype == "U64" || dtype == "C64" ? 16 : dtype == "U16" ? 4 : 2;
+    const uint64_t bytes = dtype == "U64" || dtype == "C64" ? 16 : dtype == "U16" || dtype == "I16" ? 4 : 2;
     const std::string header = fmt::format(
         R"({{"a":{{"dtype":"{}","shape":[2],"data_offsets":[0,{}]}},"b":{{"dtype":"F32","shape":[1],"data_offsets":[{},{}]}}}})",
         dtype, bytes, bytes, bytes + 4);

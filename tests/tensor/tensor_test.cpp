@@ -63,8 +63,8 @@ TEST_CASE("tensor: data() checks the type") {
 TEST_CASE("tensor: conversion between all dtypes; floats truncate to integers") {
   const std::vector<double> values{0, 1, 2.75, 100.5};
   const Tensor x = Tensor::from(values, {4});
-  for (Dtype from : {Dtype::f32, Dtype::f64, Dtype::bf16, Dtype::i64, Dtype::u8}) {
-    for (Dtype to : {Dtype::f32, Dtype::f64, Dtype::bf16, Dtype::i64, Dtype::u8}) {
+  for (Dtype from : {Dtype::f32, Dtype::f64, Dtype::bf16, Dtype::i64, Dtype::u8, Dtype::i8}) {
+    for (Dtype to : {Dtype::f32, Dtype::f64, Dtype::bf16, Dtype::i64, Dtype::u8, Dtype::i8}) {
       const Tensor y = x.to(from).to(to);
       CHECK(y.dtype() == to);
       const bool whole = !is_floating(from) || !is_floating(to);

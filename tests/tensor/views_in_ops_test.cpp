@@ -109,6 +109,9 @@ const std::vector<TensorOp>& tensor_ops() {
          return Tensors{
              matmul(in[0], false, in[1], false, {in[2], Epilogue::Activation::gelu, in[3], in[4]}, true)};
        }},
+      {"quantize_rows",
+       {{4, 9}},
+       [](const Tensors& in) { return both(quantize_rows(in[0].to(Dtype::f32))); }},
       {"cat", {{2, 3}, {2, 4}}, [](const Tensors& in) { return Tensors{cat(in, 1)}; }},
       {"gather_rows",
        {{4, 3, 2}},
@@ -219,7 +222,7 @@ TEST_CASE("views in ops: conversions, item and to_vector read views") {
     CHECK(kind.view.contiguous().to_vector<float>() == expected);
     CHECK(kind.view.clone().is_contiguous());
     CHECK(kind.view.flatten().to_vector<float>() == expected);
-    for (const Dtype dtype : {Dtype::bf16, Dtype::f64, Dtype::i64, Dtype::u8})
+    for (const Dtype dtype : {Dtype::bf16, Dtype::f64, Dtype::i64, Dtype::u8, Dtype::i8})
       CHECK(kind.view.to(dtype).to_vector<float>() == expected);
     CHECK(kind.view.select(0, 1).select(0, 2).select(0, 3).item() == 23);
     CHECK(kind.view.slice(0, 1, 2).slice(1, 0, 1).slice(2, 2, 3).item() == 14);
