@@ -3,7 +3,8 @@
 //   bench_ops --benchmark_filter='base/.*threads:2' --benchmark_min_time=0.2
 //
 // Counters: GFLOP/s and percent of the multiply-add peak for products and attention; GB/s read and written
-// and percent of a memcpy of as many bytes for everything else. bf16 products are also compared with the f32
+// and percent of a memcpy of as many bytes for everything else; GOP/s and percent of the peak of int8 for products of
+// int8 (of x in f32 or bf16, which is made int8 on the way). bf16 products are also compared with the f32
 // peak, which a processor with bf16 instructions may exceed.
 #include <benchmark/benchmark.h>
 #include <fmt/core.h>
@@ -20,6 +21,7 @@
 #include "tensor/elementwise.h"
 #include "tensor/error.h"
 #include "tensor/kernels.h"
+#include "tensor/ops.h"
 
 using namespace dinomaly;
 
@@ -33,10 +35,10 @@ struct Shapes {
   Dtype dtype;
 };
 
-// A kernel with its tensors, and the work of one call. Either number may be 0: not used as the measure.
+// A kernel with its tensors, and the work of one call. All numbers but one are 0: not used as the measure.
 struct Case {
   std::function<void()> call;
-  double flops = 0, bytes = 0;
+  double flops = 0, bytes = 0, int8_ops = 0;
 };
 
 Tensor random(const Shape& shape, Dtype dtype = Dtype::f32, double std = 1) {
@@ -67,6 +69,29 @@ Case linear_case(const Shapes& s, int64_t in, int64_t out, bool gelu, bool resid
   }
   return {[=] { kernels().matmul(x, false, weight, true, y, epilogue, frozen); },
           2.0 * static_cast<double>(tokens * in * out)};
+}
+
+// The same with int8 weights.
+Case int8_case(const Shapes& s, int64_t in, int64_t out, bool gelu, bool residual) {
+  const double spread = 1 / std::sqrt(static_cast<double>(in));
+  const Tensor x = random({tokens, in}, s.dtype), y = Tensor::empty({tokens, out}, s.dtype);
+  const auto [weight, scale] = quantize_rows(random({out, in}, Dtype::f32, spread));
+  Epilogue epilogue;
+  epilogue.bias = random({out}, s.dtype);
+  if (gelu) epilogue.activation = Epilogue::Activation::gelu;
+  if (residual) {
+    epilogue.residual = random({tokens, out}, s.dtype);
+    epilogue.column_scale = random({out}, s.dtype);
+  }
+  return {[=, weight = weight, scale = scale] { kernels().quantized_matmul(x, weight, scale, y, epilogue); },
+          0, 0, 2.0 * static_cast<double>(tokens * in * out)};
+}
+
+// What of it is making x int8.
+Case quantize_case(const Shapes& s, int64_t width) {
+  const Tensor x = random({tokens, width}, s.dtype), q = Tensor::empty(x.shape(), Dtype::i8);
+  const Tensor scale = Tensor::empty({tokens});
+  return {[=] { kernels().quantize_rows(x, q, scale); }, 0, bytes_of({x, q})};
 }
 
 // dW = dy^T x.
@@ -212,6 +237,10 @@ void measure_op(benchmark::State& state, const std::function<Case()>& make, int 
   if (one.flops > 0) {
     state.counters["GFLOP/s"] = one.flops * giga_a_second;
     state.counters["percent"] = 100 * one.flops * giga_a_second / peak_gflops(threads);
+  } else if (one.int8_ops > 0) {
+    state.counters["GOP/s"] = one.int8_ops * giga_a_second;
+    const double peak = peak_int8_gops(threads);
+    if (peak > 0) state.counters["percent"] = 100 * one.int8_ops * giga_a_second / peak;
   } else {
     state.counters["GB/s"] = one.bytes * giga_a_second;
     state.counters["percent"] =
@@ -229,6 +258,12 @@ void register_all(const std::string& arch, Dtype dtype, int threads) {
       {"proj+residual", [=] { return linear_case(s, width, width, false, true, true); }},
       {"fc1+gelu", [=] { return linear_case(s, width, 4 * width, true, false, true); }},
       {"fc2+residual", [=] { return linear_case(s, 4 * width, width, false, true, true); }},
+      {"qkv_int8", [=] { return int8_case(s, width, 3 * width, false, false); }},
+      {"proj_int8+residual", [=] { return int8_case(s, width, width, false, true); }},
+      {"fc1_int8+gelu", [=] { return int8_case(s, width, 4 * width, true, false); }},
+      {"fc2_int8+residual", [=] { return int8_case(s, 4 * width, width, false, true); }},
+      {"quantize", [=] { return quantize_case(s, width); }},
+      {"quantize_hidden", [=] { return quantize_case(s, 4 * width); }},
       {"fc1_trained", [=] { return linear_case(s, width, 4 * width, false, false, false); }},
       {"fc1_dweight", [=] { return weight_gradient_case(s, width, 4 * width); }},
       {"attention", [=] { return attention_case(s); }},
@@ -267,8 +302,9 @@ int main(int argc, char** argv) {
   for (int threads : counts) {
     benchmark::AddCustomContext(
         fmt::format("peak of {} threads", threads),
-        fmt::format("{:.1f} GFLOP/s f32, copy {:.1f} GB/s in memory, {:.1f} GB/s of 1 MB",
-                    peak_gflops(threads), peak_copy_gb(256 << 20, threads), peak_copy_gb(1 << 20, threads)));
+        fmt::format("{:.1f} GFLOP/s f32, {:.1f} GOP/s int8, copy {:.1f} GB/s in memory, {:.1f} GB/s of 1 MB",
+                    peak_gflops(threads), peak_int8_gops(threads), peak_copy_gb(256 << 20, threads),
+                    peak_copy_gb(1 << 20, threads)));
     for (const char* arch : {"small", "base"}) {
       for (Dtype dtype : {Dtype::f32, Dtype::bf16}) register_all(arch, dtype, threads);
     }

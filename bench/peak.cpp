@@ -2,6 +2,9 @@
 
 #include <benchmark/benchmark.h>
 #include <omp.h>
+#ifdef __AVX512VNNI__
+#include <immintrin.h>
+#endif
 
 #include <algorithm>
 #include <cstring>
@@ -33,6 +36,25 @@ float multiply_add(int64_t rounds) {
   return total;
 }
 
+#ifdef __AVX512VNNI__
+int64_t multiply_add_bytes(int64_t rounds) {
+  using Words [[gnu::vector_size(64)]] = int32_t;
+  Words sum[sums];
+  const Words a = Words{} + 0x01020304, b = Words{} + 0x04010203;
+  for (int i = 0; i < sums; ++i) sum[i] = Words{} + i;
+  for (int64_t round = 0; round < rounds; ++round) {
+#pragma GCC unroll 12
+    for (int i = 0; i < sums; ++i) {
+      sum[i] = reinterpret_cast<Words>(_mm512_dpbusd_epi32(
+          reinterpret_cast<__m512i>(sum[i]), reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
+    }
+  }
+  int64_t total = 0;
+  for (int i = 0; i < sums; ++i) total += sum[i][i];
+  return total;
+}
+#endif
+
 template <class Body>
 double best_seconds(int repeats, int threads, const Body& body) {
   double best = 1e30;
@@ -63,6 +85,22 @@ double peak_gflops(int threads) {
   const double seconds = best_seconds(
       5, threads, [&](int thread, int) { results[static_cast<size_t>(thread) * 64] = multiply_add(rounds); });
   return result = 2.0 * sums * lanes * rounds * threads / seconds / 1e9;
+}
+
+double peak_int8_gops([[maybe_unused]] int threads) {
+#ifdef __AVX512VNNI__
+  static std::map<int, double> known;
+  double& result = known[threads];
+  if (result > 0) return result;
+  constexpr int64_t rounds = 200'000;
+  std::vector<int64_t> results(static_cast<size_t>(threads) * 64);
+  const double seconds = best_seconds(100, threads, [&](int thread, int) {
+    results[static_cast<size_t>(thread) * 64] = multiply_add_bytes(rounds);
+  });
+  return result = 2.0 * sums * 64 * rounds * threads / seconds / 1e9;
+#else
+  return 0;
+#endif
 }
 
 double peak_copy_gb(size_t bytes, int threads) {

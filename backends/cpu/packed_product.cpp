@@ -55,9 +55,7 @@ struct Finish {
 
   // What comes between bias and residual, for a tile that begins at column `first`.
   void apply(Tile& sums, int64_t first) const {
-    if (gelu) {
-      for (float& sum : sums) sum = fast_gelu(sum);
-    }
+    if (gelu) fast_gelu<GeluFit>(sums);
     if (scale == nullptr) return;
     for (int64_t i = 0; i < register_rows; ++i) {
       for (int64_t j = 0; j < panel_columns; ++j) sums[i * panel_columns + j] *= scale[first + j];

@@ -2,6 +2,9 @@
 //   a (M, K), b i8 (N, K) with scales (N) -> out (M, N)
 // Sums are of integers and exact. What follows them is taken in one order, and this file is compiled without fusing
 // products with sums (CMakeLists.txt): every processor level and every number of threads gives the same bits.
+//
+// integer_product.h multiplies tiles. The order in which it reads b is made anew for each product, which takes some 3
+// percent of it, so that b stands in memory once, and may be a mapped file; but with few rows, b is read as it is.
 #include <algorithm>
 #include <vector>
 
@@ -9,6 +12,7 @@
 #include "backends/common/parallel.h"
 #include "backends/common/quantize.h"
 #include "backends/cpu/fast_gelu.h"
+#include "backends/cpu/integer_product.h"
 #include "tensor/kernel_args.h"
 #include "tensor/tensor.h"
 
@@ -16,28 +20,23 @@ namespace nabla::cpu {
 
 namespace {
 
-// Rows and columns of one tile of the output, and its sums.
-constexpr int64_t tile_rows = 6, tile_columns = 64;
-using IntegerTile = int32_t[tile_rows * tile_columns];
-
 int64_t tiles_in(int64_t size, int64_t of_a_tile) { return (size + of_a_tile - 1) / of_a_tile; }
 
-template <class T>
-RowScale scale_of_row(const T* x, int64_t n) {
+// Row x (n) as q, each plus `offset`; returns its scale.
+template <int32_t offset, class T, class Q>
+float quantize_row(const T* x, int64_t n, Q* q) {
   int32_t largest = 0;
   for (int64_t i = 0; i < n; ++i) largest = std::max(largest, magnitude_bits(static_cast<float>(x[i])));
-  return row_scale(largest);
+  const auto [scale, inverse] = row_scale(largest);
+  for (int64_t i = 0; i < n; ++i)
+    q[i] = static_cast<Q>(quantized(static_cast<float>(x[i]), inverse) + offset);
+  return scale;
 }
 
 template <class T>
 void quantize_all(const T* x, int64_t rows, int64_t n, int8_t* q, float* scales) {
   parallel_for(rows, row_grain(n), [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) {
-      const auto [scale, inverse] = scale_of_row(x + row * n, n);
-      scales[row] = scale;
-      for (int64_t i = row * n; i < (row + 1) * n; ++i)
-        q[i] = static_cast<int8_t>(quantized(static_cast<float>(x[i]), inverse));
-    }
+    for (int64_t row = begin; row < end; ++row) scales[row] = quantize_row<0>(x + row * n, n, q + row * n);
   });
 }
 
@@ -50,7 +49,7 @@ std::vector<float> whole_tiles(const Tensor& x, int64_t n, int64_t of_a_tile) {
   return filled;
 }
 
-// From integers to what is stored.
+// From integers to what is stored. Its vectors are filled up to whole tiles.
 template <class Out>
 struct IntegerEpilogue {
   std::vector<float> row_scale, scale, bias, column_scale;  // the last is empty for none
@@ -58,33 +57,53 @@ struct IntegerEpilogue {
   Tensor residual;  // (m, n) of Out, or undefined
   int64_t m, n;
 
+  IntegerEpilogue(const Tensor& out, const Tensor& b_scale, const Epilogue& epilogue)
+      : row_scale(whole_tiles({}, out.size(0), tile_rows)),
+        scale(whole_tiles(b_scale, out.size(1), tile_columns)),
+        bias(whole_tiles(epilogue.bias, out.size(1), tile_columns)),
+        gelu(epilogue.activation == Epilogue::Activation::gelu),
+        residual(epilogue.residual.defined() ? epilogue.residual.to(out.dtype()) : Tensor()),
+        m(out.size(0)),
+        n(out.size(1)) {
+    if (epilogue.column_scale.defined()) column_scale = whole_tiles(epilogue.column_scale, n, tile_columns);
+  }
+
   // The tile of `sums` that begins at (row, column).
   void store_tile(const IntegerTile& sums, int64_t row, int64_t column, Out* out) const {
-    float values[tile_rows * tile_columns];
-    for (int64_t r = 0; r < tile_rows; ++r) {
-      const float of_row = row_scale[static_cast<size_t>(row + r)];
-      const float *scales = &scale[static_cast<size_t>(column)], *biases = &bias[static_cast<size_t>(column)];
-      for (int64_t c = 0; c < tile_columns; ++c) {
-        const int64_t i = r * tile_columns + c;
-        values[i] = static_cast<float>(sums[i]) * (of_row * scales[c]) + biases[c];
-      }
-    }
-    if (gelu) {
-      for (float& value : values) value = fast_gelu(value);
-    }
     const int64_t rows = std::min(tile_rows, m - row), columns = std::min(tile_columns, n - column);
     for (int64_t r = 0; r < rows; ++r) {
-      float* const line = values + r * tile_columns;
-      const int64_t start = (row + r) * n + column;
-      if (!column_scale.empty()) {
-        const float* const factors = &column_scale[static_cast<size_t>(column)];
-        for (int64_t c = 0; c < tile_columns; ++c) line[c] *= factors[c];
-      }
-      if (residual.defined()) {
-        const Out* const more = residual.data<Out>() + start;
-        for (int64_t c = 0; c < columns; ++c) line[c] += static_cast<float>(more[c]);
-      }
-      for (int64_t c = 0; c < columns; ++c) store(out[start + c], line[c]);
+      float line[tile_columns];
+      scale_line(sums + r * tile_columns, row + r, column, line);
+      if (columns == tile_columns)
+        store_line<true>(line, (row + r) * n + column, columns, out);
+      else
+        store_line<false>(line, (row + r) * n + column, columns, out);
+    }
+  }
+
+ private:
+  // Up to column_scale.
+  void scale_line(const int32_t* sums, int64_t row, int64_t column, float (&line)[tile_columns]) const {
+    const float of_row = row_scale[static_cast<size_t>(row)];
+    const float *const scales = &scale[static_cast<size_t>(column)], *const biases =
+                                                                         &bias[static_cast<size_t>(column)];
+    for (int64_t c = 0; c < tile_columns; ++c)
+      line[c] = static_cast<float>(sums[c]) * (of_row * scales[c]) + biases[c];
+    if (gelu) fast_gelu<ShortGeluFit>(line);
+    if (column_scale.empty()) return;
+    const float* const factors = &column_scale[static_cast<size_t>(column)];
+    for (int64_t c = 0; c < tile_columns; ++c) line[c] *= factors[c];
+  }
+
+  // out = line + residual for `count` elements that begin at `start`.
+  template <bool whole_line>
+  void store_line(const float* line, int64_t start, int64_t count, Out* out) const {
+    if (whole_line) count = tile_columns;
+    if (!residual.defined()) {
+      for (int64_t c = 0; c < count; ++c) store(out[start + c], line[c]);
+    } else {
+      const Out* const more = residual.data<Out>() + start;
+      for (int64_t c = 0; c < count; ++c) store(out[start + c], line[c] + static_cast<float>(more[c]));
     }
   }
 };
@@ -95,22 +114,111 @@ int32_t integer_dot(const int8_t* a, const int8_t* b, int64_t n) {
   return sum;
 }
 
-// The product in plain code: a (m, k) and b (n, k) as they are.
-template <class Out>
-void plain_product(const int8_t* a, int64_t k, const int8_t* b, const IntegerEpilogue<Out>& epilogue,
-                   Out* out) {
-  const int64_t row_tiles = tiles_in(epilogue.m, tile_rows);
-  parallel_tasks(row_tiles * tiles_in(epilogue.n, tile_columns), [&](int64_t task) {
+// The product in plain code: b (n, k) is read as it is.
+template <class T>
+void plain_product(const T* a, int64_t k, const int8_t* b, IntegerEpilogue<T>& then, T* out) {
+  const Tensor rows_of_a = Tensor::empty({then.m, k}, Dtype::i8);
+  const int8_t* const q = rows_of_a.data<int8_t>();
+  quantize_all(a, then.m, k, rows_of_a.data<int8_t>(), then.row_scale.data());
+  const int64_t row_tiles = tiles_in(then.m, tile_rows);
+  parallel_tasks(row_tiles * tiles_in(then.n, tile_columns), [&](int64_t task) {
     const int64_t row = task % row_tiles * tile_rows, column = task / row_tiles * tile_columns;
-    const int64_t rows = std::min(tile_rows, epilogue.m - row);
-    const int64_t columns = std::min(tile_columns, epilogue.n - column);
+    const int64_t rows = std::min(tile_rows, then.m - row), columns = std::min(tile_columns, then.n - column);
     IntegerTile sums = {};
     for (int64_t c = 0; c < columns; ++c) {
       for (int64_t r = 0; r < rows; ++r)
-        sums[r * tile_columns + c] = integer_dot(a + (row + r) * k, b + (column + c) * k, k);
+        sums[r * tile_columns + c] = integer_dot(q + (row + r) * k, b + (column + c) * k, k);
     }
-    epilogue.store_tile(sums, row, column, out);
+    then.store_tile(sums, row, column, out);
   });
+}
+
+#ifdef __SSE2__
+// The same by integer_product.h.
+template <class Words, class T>
+class TiledProduct {
+ public:
+  TiledProduct(const T* a, int64_t k, const int8_t* b, IntegerEpilogue<T>& then, T* out)
+      : a_(a),
+        b_(b),
+        k_(k),
+        words_((k + Words::elements - 1) / Words::elements),
+        row_tiles_(tiles_in(then.m, tile_rows)),
+        panels_(tiles_in(then.n, tile_columns)),
+        then_(then),
+        out_(out),
+        rows_(words_in(row_tiles_ * tile_rows * words_)),
+        packed_(words_in(panels_ * tile_columns * words_)),
+        starts_(words_in(panels_ * tile_columns)) {}
+
+  void run() {
+    constexpr int64_t few = 8;  // tiles of rows, which are a task
+    const int64_t row_tasks = tiles_in(row_tiles_, few);
+    parallel_tasks(panels_ + row_tasks, [&](int64_t task) {
+      if (task < panels_)
+        pack_panel<Words>(b_ + task * tile_columns * k_,
+                          std::min(tile_columns, then_.n - task * tile_columns), k_, words_, panel(task),
+                          start(task));
+      else
+        quantize_tiles((task - panels_) * few, std::min((task - panels_ + 1) * few, row_tiles_));
+    });
+    // Each panel in equal parts, some 16 tasks for each thread in all, but none of less than some 10 us.
+    const int64_t wanted = panels_ * row_tiles_ / (16 * omp_get_max_threads());
+    const int64_t parts = tiles_in(row_tiles_, std::max(wanted, int64_t{16})),
+                  part = tiles_in(row_tiles_, parts);
+    parallel_tasks(panels_ * parts, [&](int64_t task) {
+      const int64_t begin = task % parts * part;
+      multiply(task / parts, begin, std::min(begin + part, row_tiles_));
+    });
+  }
+
+ private:
+  static Storage words_in(int64_t count) {
+    return {sizeof(int32_t) * static_cast<size_t>(count), Device::cpu()};
+  }
+  int32_t* row_words(int64_t row) { return static_cast<int32_t*>(rows_.data()) + row * words_; }
+  int32_t* panel(int64_t number) {
+    return static_cast<int32_t*>(packed_.data()) + number * tile_columns * words_;
+  }
+  int32_t* start(int64_t panel) { return static_cast<int32_t*>(starts_.data()) + panel * tile_columns; }
+
+  // The rows of the tiles [begin, end). What stands in rows that a does not have is not stored, and what is left of a row's
+  // last word meets zeros.
+  void quantize_tiles(int64_t begin, int64_t end) {
+    for (int64_t row = begin * tile_rows; row < std::min(end * tile_rows, then_.m); ++row) {
+      auto* const elements = reinterpret_cast<typename Words::A*>(row_words(row));
+      then_.row_scale[static_cast<size_t>(row)] = quantize_row<Words::offset>(a_ + row * k_, k_, elements);
+    }
+  }
+
+  void multiply(int64_t panel_number, int64_t begin, int64_t end) {
+    for (int64_t tile = begin; tile < end; ++tile) {
+      IntegerTile sums;
+      integer_tile<Words>(row_words(tile * tile_rows), panel(panel_number), words_, start(panel_number),
+                          sums);
+      then_.store_tile(sums, tile * tile_rows, panel_number * tile_columns, out_);
+    }
+  }
+
+  const T* a_;
+  const int8_t* b_;
+  int64_t k_, words_, row_tiles_, panels_;
+  IntegerEpilogue<T>& then_;
+  T* out_;
+  Storage rows_, packed_, starts_;
+};
+#endif
+
+template <class T>
+void multiply_integers(const T* a, int64_t k, const int8_t* b, IntegerEpilogue<T>& then, T* out) {
+#ifdef __AVX2__
+  if (then.m >= tile_rows && multiplies_bytes())
+    return TiledProduct<BytesInWords, T>(a, k, b, then, out).run();
+#endif
+#ifdef __SSE2__
+  if (then.m >= tile_rows) return TiledProduct<PairsInWords, T>(a, k, b, then, out).run();
+#endif
+  plain_product(a, k, b, then, out);
 }
 
 // Calls function(T{}) for the dtypes of x.
@@ -130,21 +238,10 @@ void quantize_rows(const Tensor& x, const Tensor& quantized, const Tensor& scale
 
 void quantized_matmul(const Tensor& a, const Tensor& quantized_b, const Tensor& scale, const Tensor& out,
                       const Epilogue& epilogue) {
-  const int64_t m = out.size(0), n = out.size(1), k = a.size(1);
-  const Tensor q = Tensor::empty({m, k}, Dtype::i8), scales = Tensor::empty({m});
-  quantize_rows(a, q, scales);
-  visit_quantizable(out.dtype(), [&]<class Out>(Out) {
-    const IntegerEpilogue<Out> then{
-        whole_tiles(scales, m, tile_rows),
-        whole_tiles(scale, n, tile_columns),
-        whole_tiles(epilogue.bias, n, tile_columns),
-        epilogue.column_scale.defined() ? whole_tiles(epilogue.column_scale, n, tile_columns)
-                                        : std::vector<float>{},
-        epilogue.activation == Epilogue::Activation::gelu,
-        epilogue.residual.defined() ? epilogue.residual.to(out.dtype()) : Tensor(),
-        m,
-        n};
-    plain_product(q.data<int8_t>(), k, quantized_b.data<int8_t>(), then, out.data<Out>());
+  if (out.numel() == 0) return;
+  visit_quantizable(out.dtype(), [&]<class T>(T) {
+    IntegerEpilogue<T> then(out, scale, epilogue);
+    multiply_integers(a.data<T>(), a.size(1), quantized_b.data<int8_t>(), then, out.data<T>());
   });
 }
 

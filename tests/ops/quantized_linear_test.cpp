@@ -114,7 +114,7 @@ TEST_CASE("quantized_linear: the same bits on every processor and with any numbe
       INFO(threads, " threads, ", name_of(dtype));
       const Tensor y =
           quantized_linear(layer.x, layer.weights, Epilogue::Activation::gelu, layer.then).value();
-      CHECK(digest_of(y) == (dtype == Dtype::f32 ? 4656935076563839188u : 5121511475654823333u));
+      CHECK(digest_of(y) == (dtype == Dtype::f32 ? 1430205381068070810u : 5121511475654823333u));
     }
   }
   omp_set_num_threads(before);

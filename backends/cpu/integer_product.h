@@ -1,0 +1,167 @@
+// Products of int8 whose sums, in int32, stay in registers: a tile of 6 rows by 64 columns at a time. The unit of
+// everything is a word of 32 bits, with some elements of one row of a or, in the same order, of one column of b:
+//
+//   BytesInWords  four: u8 of a times i8 of b, by vpdpbusd (AVX512-VNNI, AVX-VNNI). a is stored with 128 added, and the
+//                 sums begin with what that is too much, -128 sum(b). Four products and a sum are one instruction.
+//   PairsInWords  two: i16 times i16, by pmaddwd, then an addition, for all other processors with SSE2, AVX2 or AVX512BW.
+//                 pmaddubsw, which multiplies bytes, holds sums of two in 16 bits, and 255 * 127 twice does not fit: it
+//                 would saturate. Split into 7 bits and a rest, it takes as long as pmaddwd for all.
+//
+// No intermediate result leaves 32 bits: the sums are exact whoever multiplies.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#ifdef __SSE2__
+#include <cpuid.h>
+#include <immintrin.h>
+#endif
+
+namespace nabla {
+
+// Rows and columns of one tile of the output, and its sums.
+inline constexpr int64_t tile_rows = 6, tile_columns = 64;
+using IntegerTile = int32_t[tile_rows * tile_columns];
+
+#ifdef __SSE2__
+
+// Words of a vector, and vectors side by side in a strip of columns, with sums for 6 rows in registers: 24 of AVX512's
+// 32 or 12 of 16.
+#ifdef __AVX512BW__
+inline constexpr int64_t word_lanes = 16, strip_vectors = 4;
+#elif defined(__AVX2__)
+inline constexpr int64_t word_lanes = 8, strip_vectors = 2;
+#else
+inline constexpr int64_t word_lanes = 4, strip_vectors = 2;
+#endif
+inline constexpr int64_t strip_columns = word_lanes * strip_vectors;
+using WordVector __attribute__((vector_size(4 * word_lanes))) = int32_t;
+
+struct PairsInWords {
+  using A = int16_t;
+  using B = int16_t;
+  static constexpr int64_t elements = 2;
+  static constexpr int32_t offset = 0;  // added to each element of a
+  static constexpr int32_t ones = 0x00010001;
+  static WordVector add_products(WordVector sum, WordVector a, WordVector b) {
+#ifdef __AVX512BW__
+    return sum + reinterpret_cast<WordVector>(
+                     _mm512_madd_epi16(reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
+#elif defined(__AVX2__)
+    return sum + reinterpret_cast<WordVector>(
+                     _mm256_madd_epi16(reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(b)));
+#else
+    return sum + reinterpret_cast<WordVector>(
+                     _mm_madd_epi16(reinterpret_cast<__m128i>(a), reinterpret_cast<__m128i>(b)));
+#endif
+  }
+};
+
+#ifdef __AVX2__
+// The instruction stands here as such: the compiler is told of it at one level only, other processors of the levels
+// avx512 and avx2 have it, too.
+struct BytesInWords {
+  using A = uint8_t;
+  using B = int8_t;
+  static constexpr int64_t elements = 4;
+  static constexpr int32_t offset = 128, ones = 0x01010101;
+  static WordVector add_products(WordVector sum, WordVector a, WordVector b) {
+#ifdef __AVX512BW__
+    asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
+#else
+    asm("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sum) : "x"(a), "x"(b));
+#endif
+    return sum;
+  }
+};
+
+// Whether this processor has it; that the system saves the registers is known from the level.
+inline bool multiplies_bytes() {
+  static const bool has = [] {
+#ifdef __AVX512BW__
+    constexpr unsigned leaf = 0, bit = 11;  // of ecx: AVX512-VNNI
+#else
+    constexpr unsigned leaf = 1, bit = 4;  // of eax: AVX-VNNI
+#endif
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    return __get_cpuid_count(7, leaf, &a, &b, &c, &d) != 0 && ((leaf == 0 ? c : a) >> bit & 1) != 0;
+  }();
+  return has;
+}
+#endif
+
+// sums = start + a b for 6 rows of a, `words` long and `words` apart, and a panel of 64 columns of b, in the order of
+// pack_panel(). start (64).
+template <class Words>
+void integer_tile(const int32_t* a, const int32_t* b, int64_t words, const int32_t* start,
+                  IntegerTile& sums) {
+  for (int64_t first = 0; first < tile_columns; first += strip_columns) {
+    WordVector sum[tile_rows][strip_vectors];
+#pragma GCC unroll 6
+    for (int64_t i = 0; i < tile_rows; ++i) {
+#pragma GCC unroll 4
+      for (int64_t j = 0; j < strip_vectors; ++j)
+        memcpy(&sum[i][j], start + first + j * word_lanes, sizeof sum[i][j]);
+    }
+    for (int64_t word = 0; word < words; ++word, b += strip_columns) {
+      WordVector right[strip_vectors];
+#pragma GCC unroll 4
+      for (int64_t j = 0; j < strip_vectors; ++j) memcpy(&right[j], b + j * word_lanes, sizeof right[j]);
+#pragma GCC unroll 6
+      for (int64_t i = 0; i < tile_rows; ++i) {
+        int32_t one;  // of other types' elements
+        memcpy(&one, a + i * words + word, sizeof one);
+        const WordVector left = one - WordVector{};
+#pragma GCC unroll 4
+        for (int64_t j = 0; j < strip_vectors; ++j)
+          sum[i][j] = Words::add_products(sum[i][j], left, right[j]);
+      }
+    }
+#pragma GCC unroll 6
+    for (int64_t i = 0; i < tile_rows; ++i) {
+#pragma GCC unroll 4
+      for (int64_t j = 0; j < strip_vectors; ++j)
+        memcpy(sums + i * tile_columns + first + j * word_lanes, &sum[i][j], sizeof sum[i][j]);
+    }
+  }
+}
+
+// Copies `columns` of b, rows of depth k of a matrix (n, k), into a panel: strip after strip, in each of them word after
+// word of all columns; missing columns and elements are zeros. start (64) is what their sums begin with.
+template <class Words>
+void pack_panel(const int8_t* b, int64_t columns, int64_t k, int64_t words, int32_t* panel, int32_t* start) {
+  constexpr int64_t few = 16;  // words at a time, so that reads use whole cache lines
+  const int64_t whole = k / Words::elements;
+  const auto put = [&](int64_t column, int64_t word, int64_t count) {
+    typename Words::B elements[Words::elements] = {};
+    const int8_t* const from = b + column * k + word * Words::elements;
+    for (int64_t i = 0; i < count; ++i) elements[i] = from[i];
+    const int64_t strip = column / strip_columns * strip_columns;
+    memcpy(panel + strip * words + word * strip_columns + column - strip, elements, sizeof elements);
+  };
+  if (columns < tile_columns) memset(panel, 0, static_cast<size_t>(tile_columns * words) * sizeof *panel);
+  for (int64_t word = 0; word < whole; word += few) {
+    const int64_t end = word + few < whole ? word + few : whole;
+    for (int64_t c = 0; c < columns; ++c) {
+      for (int64_t w = word; w < end; ++w) put(c, w, Words::elements);
+    }
+  }
+  for (int64_t c = 0; c < columns && whole < words; ++c) put(c, whole, k % Words::elements);
+  const WordVector ones = WordVector{} + Words::ones;
+  for (int64_t c = 0; c < tile_columns; c += word_lanes) {
+    const int32_t* from = panel + c / strip_columns * strip_columns * words + c % strip_columns;
+    WordVector sum = {};
+    for (int64_t word = 0; word < words; ++word, from += strip_columns) {
+      WordVector right;
+      memcpy(&right, from, sizeof right);
+      sum = Words::add_products(sum, ones, right);
+    }
+    sum *= -Words::offset;
+    memcpy(start + c, &sum, sizeof sum);
+  }
+}
+
+#endif
+
+}  // namespace nabla
