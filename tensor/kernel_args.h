@@ -30,8 +30,8 @@ struct Epilogue {
   Tensor residual;                           // shape of out; may be out itself
 };
 
-// The longest sum of products of two int8, each up to 127, that 31 bits hold.
-inline constexpr int64_t quantized_depth = 0x7fffffff / (127 * 127);
+// The longest sum of products of two int8, each up to 127, or 128 where a kernel moves one of them up, that 31 bits hold.
+inline constexpr int64_t quantized_depth = 0x7fffffff / (128 * 127);
 
 struct Conv2dArgs {
   int64_t stride_y = 1, stride_x = 1;

@@ -228,9 +228,14 @@ TEST_CASE("quantized_linear: leading axes, strided and empty inputs, no bias, th
   const QuantizedWeights no_bias = quantize_weight(Tensor::ones({2, 30}));
   CHECK(quantized_linear(Variable(Tensor::full({30}, 2)), no_bias).value().to_vector<float>() ==
         std::vector<float>(2, 60));
-  const Tensor longest = Tensor::ones({1, quantized_depth});
-  CHECK(quantized_linear(Variable(longest), quantize_weight(longest)).item() ==
-        doctest::Approx(quantized_depth));
+  for (const int64_t rows : {1, 7}) {
+    const Variable longest(Tensor::ones({rows, quantized_depth}));
+    for (const double sign : {1.0, -1.0}) {
+      const QuantizedWeights weights = quantize_weight(Tensor::full({1, quantized_depth}, sign));
+      CHECK(quantized_linear(longest, weights).value().to_vector<double>().back() ==
+            doctest::Approx(sign * static_cast<double>(quantized_depth)));
+    }
+  }
 }
 
 TEST_CASE("quantized_linear: what does not fit is refused, as is a gradient") {
