@@ -35,7 +35,7 @@ void add_make_dataset(CLI::App& app, Work& work) {
       ->capture_default_str();
   command->add_option("--good", options->drawn.good, "normal test images per category")
       ->capture_default_str();
-  command->add_option("--per-defect", options->drawn.per_defect, "test images for each of the three defects")
+  command->add_option("--per-defect", options->drawn.per_defect, "test images for each of the five defects")
       ->capture_default_str();
   command->callback([options, &work] {
     work = [options] {

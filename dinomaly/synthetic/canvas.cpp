@@ -88,23 +88,25 @@ double Noise::fractal(double x, double y, int octaves) const {
   return sum / total;
 }
 
-Canvas::Canvas(int64_t size) : size_(size), pixels_(static_cast<size_t>(size * size)), mask_(size, size, 1) {}
+Canvas::Canvas(int64_t size) : size_(size), pixels_(static_cast<size_t>(size * size)) {}
 
 Image Canvas::photograph(Generator& generator) const {
-  const double exposure = uniform(generator, 0.98, 1.02);
-  const double slope_x = uniform(generator, -0.03, 0.03), slope_y = uniform(generator, -0.03, 0.03);
+  const double exposure = uniform(generator, 0.96, 1.04);
+  const double slope_x = uniform(generator, -0.04, 0.04), slope_y = uniform(generator, -0.04, 0.04);
+  const double warmth = uniform(generator, -0.012, 0.012);
+  const double noise = uniform(generator, 0.002, 0.004);
   const uint64_t first = generator.reserve(4 * pixels_.size());
-  constexpr double noise = 0.008, corners = 0.18;
+  constexpr double corners = 0.18;
   Image image(size_, size_, 3);
   for (int64_t i = 0; i < size_ * size_; ++i) {
     const double x = (static_cast<double>(i % size_) + 0.5) / static_cast<double>(size_) - 0.5;
     const double y = (static_cast<double>(i / size_) + 0.5) / static_cast<double>(size_) - 0.5;
     const double light = exposure * (1 + slope_x * x + slope_y * y - corners * (x * x + y * y));
     const double grain = noise * quick_normal(generator.seed(), first + static_cast<uint64_t>(i));
-    const Colour seen = pixels_[i] * light + grain;
-    image.pixels[3 * i] = byte_of_unit(seen.r);
-    image.pixels[3 * i + 1] = byte_of_unit(seen.g);
-    image.pixels[3 * i + 2] = byte_of_unit(seen.b);
+    const Colour seen = pixels_[i] * light;
+    image.pixels[3 * i] = byte_of_unit(seen.r * (1 + warmth) + grain);
+    image.pixels[3 * i + 1] = byte_of_unit(seen.g + grain);
+    image.pixels[3 * i + 2] = byte_of_unit(seen.b * (1 - warmth) + grain);
   }
   return image;
 }

@@ -1,5 +1,5 @@
-// Drawing tools of the procedural data set: colours, noise, signed distances and a canvas that keeps an image
-// and its defect mask together. Coordinates are in [-0.5, 0.5], y down, whatever the number of pixels.
+// Drawing tools of the procedural data set: colours, noise, signed distances and a canvas. Coordinates are in
+// [-0.5, 0.5], y down, whatever the number of pixels.
 #pragma once
 
 #include <algorithm>
@@ -69,20 +69,9 @@ class Canvas {
   // over one pixel.
   template <class DistanceAt, class ColourAt>
   void paint(DistanceAt distance, ColourAt colour);
-  // Adds the pixels where distance(point) < 0 to the defect mask.
-  template <class DistanceAt>
-  void mark(DistanceAt distance);
-  // paint() and mark() with one shape.
-  template <class DistanceAt, class ColourAt>
-  void paint_defect(DistanceAt distance, ColourAt colour) {
-    paint(distance, colour);
-    mark(distance);
-  }
 
-  // The image under slightly varying light (strength, direction, darker corners) and a camera's noise.
+  // The image under varying light (strength, tint, direction, darker corners) and a camera's noise.
   Image photograph(Generator& generator) const;
-  // 0 and 255, one channel.
-  const Image& mask() const { return mask_; }
 
  private:
   template <class Visit>
@@ -90,7 +79,6 @@ class Canvas {
 
   int64_t size_;
   std::vector<Colour> pixels_;
-  Image mask_;
 };
 
 template <class Visit>
@@ -115,13 +103,6 @@ void Canvas::paint(DistanceAt distance, ColourAt colour) {
   each([&](Point p, int64_t i) {
     const double cover = std::clamp(0.5 - distance(p) * static_cast<double>(size_), 0.0, 1.0);
     if (cover > 0) pixels_[i] = mix(pixels_[i], colour(p, pixels_[i]), cover);
-  });
-}
-
-template <class DistanceAt>
-void Canvas::mark(DistanceAt distance) {
-  each([&](Point p, int64_t i) {
-    if (distance(p) < 0) mask_.pixels[i] = 255;
   });
 }
 

@@ -20,42 +20,41 @@ namespace {
 
 constexpr const char* marker_name = "dataset.json";
 // Increased whenever the images change, so that sets drawn by an older program are redrawn.
-constexpr int version = 1;
+constexpr int version = 2;
 
 constexpr std::array<Scene, 4> all_scenes{{
-    {"capsule", {"crack", "crushed", "misprint"}, draw_capsule},
-    {"flange", {"broken", "rust", "scratch"}, draw_flange},
-    {"weave", {"cut", "hole", "stain"}, draw_weave},
-    {"wood", {"burn", "paint", "scratch"}, draw_wood},
+    {"capsule", draw_capsule},
+    {"flange", draw_flange},
+    {"weave", draw_weave},
+    {"wood", draw_wood},
 }};
 
 // One image to draw.
 struct Job {
   const Scene* scene;
-  std::string_view defect;  // empty: normal
-  uint64_t stream;          // its own part of the random numbers
-  fs::path image, mask;     // no mask for a normal one
+  Defect defect;
+  uint64_t stream;       // its own part of the random numbers
+  fs::path image, mask;  // no mask for a normal one
 };
 
 void add_jobs(const fs::path& root, const Scene& scene, const ProceduralOptions& options,
               std::vector<Job>& jobs) {
   const uint64_t scene_index = static_cast<uint64_t>(&scene - all_scenes.data());
-  const auto add = [&](const fs::path& folder, std::string_view defect, uint64_t group, int64_t count) {
+  const auto add = [&](const fs::path& folder, NamedDefect defect, uint64_t group, int64_t count) {
     for (int64_t i = 0; i < count; ++i) {
-      // 2^32 blocks of random numbers for each image.
       const uint64_t stream = (scene_index << 24 | group << 20 | static_cast<uint64_t>(i)) << 32;
-      Job job{.scene = &scene, .defect = defect, .stream = stream, .image = {}, .mask = {}};
+      Job job{.scene = &scene, .defect = defect.kind, .stream = stream, .image = {}, .mask = {}};
       job.image = root / scene.name / folder / fmt::format("{:03}.png", i);
-      if (!defect.empty()) {
-        job.mask = root / scene.name / "ground_truth" / defect / fmt::format("{:03}_mask.png", i);
+      if (defect.kind != Defect::none) {
+        job.mask = root / scene.name / "ground_truth" / defect.name / fmt::format("{:03}_mask.png", i);
       }
       jobs.push_back(job);
     }
   };
-  add("train/good", "", 0, options.train);
-  add("test/good", "", 1, options.good);
-  for (size_t d = 0; d < scene.defects.size(); ++d) {
-    add(fs::path("test") / scene.defects[d], scene.defects[d], 2 + d, options.per_defect);
+  add("train/good", {}, 0, options.train);
+  add("test/good", {}, 1, options.good);
+  for (size_t d = 0; d < all_defects.size(); ++d) {
+    add(fs::path("test") / all_defects[d].name, all_defects[d], 2 + d, options.per_defect);
   }
 }
 
@@ -68,11 +67,9 @@ void write_plainly(const fs::path& path, const Image& image) {
 }
 
 void draw_job(const Job& job, const ProceduralOptions& options) {
-  Generator generator(options.seed, job.stream);
-  Canvas canvas(options.size);
-  job.scene->draw(canvas, generator, job.defect);
-  write_plainly(job.image, canvas.photograph(generator));
-  if (!job.mask.empty()) write_plainly(job.mask, canvas.mask());
+  const Specimen specimen = draw_specimen(*job.scene, options.size, options.seed, job.stream, job.defect);
+  write_plainly(job.image, specimen.image);
+  if (!job.mask.empty()) write_plainly(job.mask, specimen.mask);
 }
 
 void draw_all(const std::vector<Job>& jobs, const ProceduralOptions& options) {
@@ -150,6 +147,24 @@ void replace(const fs::path& root, const fs::path& finished) {
 }  // namespace
 
 std::span<const Scene> scenes() { return all_scenes; }
+
+Specimen draw_specimen(const Scene& scene, int64_t size, uint64_t seed, uint64_t stream, Defect defect) {
+  const auto photograph = [&](Defect shown) {
+    Generator generator(seed, stream), light(seed, stream + (uint64_t{1} << 31));
+    Canvas canvas(size);
+    scene.draw(canvas, generator, shown);
+    return canvas.photograph(light);
+  };
+  Specimen specimen{.image = photograph(defect), .mask = Image(size, size, 1)};
+  if (defect == Defect::none) return specimen;
+  const Image sound = photograph(Defect::none);
+  for (int64_t i = 0; i < size * size; ++i) {
+    const bool same =
+        std::equal(&sound.pixels[3 * i], &sound.pixels[3 * i] + 3, &specimen.image.pixels[3 * i]);
+    specimen.mask.pixels[i] = same ? 0 : 255;
+  }
+  return specimen;
+}
 
 std::vector<std::string> procedural_categories() {
   std::vector<std::string> names;

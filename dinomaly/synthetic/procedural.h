@@ -1,6 +1,11 @@
-// A small data set in MVTec AD's layout, drawn by the program itself: two textures (weave, wood) and two
-// objects (flange, capsule), each with three kinds of defect. Normal specimens vary slightly in position,
-// rotation, material and light; the defects are coarse, so that even a random encoder can detect them.
+// A small data set in MVTec AD's layout, drawn by the program itself: two textures (weave, wood) and two objects
+// (flange, capsule). Good specimens vary in position, rotation, material, light, tint and noise. Each category has
+// defects of five kinds, and their masks are exactly the pixels that they changed:
+//   colour        a patch of another hue, as bright as the surface around it
+//   low_contrast  a patch 15 % darker than the surface
+//   missing_part  a bolt, the end of a capsule, a piece of thread, a splinter of a board
+//   small         a knot, a hole, a pit or a fleck of about 1/25 of the image's width
+//   structural    a part in the wrong place, twice or turned: a bolt, a print, a thread that floats, a plug
 #pragma once
 
 #include <cstdint>
@@ -13,9 +18,9 @@ namespace dinomaly {
 struct ProceduralOptions {
   uint64_t seed = 1;
   int64_t size = 256;                   // pixels per side
-  int64_t train = 40;                   // normal training images per category
+  int64_t train = 60;                   // normal training images per category
   int64_t good = 8;                     // normal test images per category
-  int64_t per_defect = 4;               // anomalous test images for each of the three defects
+  int64_t per_defect = 4;               // anomalous test images for each of the five defects
   std::vector<std::string> categories;  // empty: all
 };
 

@@ -63,7 +63,7 @@ void method(std::vector<Fact>& facts) {
       config.map_size, config.blur_size, 100 * config.score_ratio));
   add(fmt::format("It takes {},000 steps", config.iterations / 1000));
   add(fmt::format("the {} scores",
-                  number_after(example, ".good = ") + 3 * number_after(example, ".per_defect = ")));
+                  number_after(example, ".good = ") + 5 * number_after(example, ".per_defect = ")));
   add(fmt::format("in {} steps no decoder", number_after(example, "side = 112, steps = ")));
 }
 

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "dinomaly/inference/calibrate.h"
+#include "dinomaly/synthetic/scenes.h"
 #include "tests/dinomaly/cli/child_program.h"
 #include "tests/dinomaly/cli/train_command.h"
 
@@ -156,11 +157,12 @@ TEST_CASE("calibrate: images of defects are not taken for good ones") {
   const TemporaryFolder folder;
   make_small_project(folder);
   const std::string model = path(folder, "model"), before = bytes_of(folder / "model");
-  const std::string burns = path(folder, "data/wood/test/burn");
-  check_refused(folder, "calibrate " + model + " " + burns + " --false-alarm-rate 0.5", "name or place says");
-  check_refused(folder, "calibrate " + model + " " + burns + "/ --out " + path(folder, "other"),
+  const std::string stained = path(folder, "data/wood/test/colour");
+  check_refused(folder, "calibrate " + model + " " + stained + " --false-alarm-rate 0.5",
                 "name or place says");
-  std::filesystem::copy(burns, folder / "NG");
+  check_refused(folder, "calibrate " + model + " " + stained + "/ --out " + path(folder, "other"),
+                "name or place says");
+  std::filesystem::copy(stained, folder / "NG");
   check_refused(folder, "calibrate " + model + " " + path(folder, "NG"), "name or place says");
   const std::string list = path(folder, "list.csv");
   write_file(list,
@@ -170,7 +172,7 @@ TEST_CASE("calibrate: images of defects are not taken for good ones") {
   CHECK_FALSE(std::filesystem::exists(folder / "other"));
   run_well(folder,
            "calibrate " + model + " " + path(folder, "data/wood/test/good") + " --false-alarm-rate 0.5");
-  run_well(folder, "calibrate " + model + " " + burns + " --false-alarm-rate 0.5 --force");
+  run_well(folder, "calibrate " + model + " " + stained + " --false-alarm-rate 0.5 --force");
 }
 
 TEST_CASE("calibrate: what is equal pixel for pixel counts once, whatever its file") {
@@ -238,9 +240,9 @@ TEST_CASE("calibrate: thresholds of categories are not lost for want of --per-ca
 TEST_CASE("eval and report: a category without defects leaves the others to be judged") {
   const TemporaryFolder folder;
   make_small_project(folder);
-  for (const char* defect : {"burn", "paint", "scratch"})
+  for (const NamedDefect& defect : all_defects)
     for (const char* part : {"test", "ground_truth"})
-      std::filesystem::remove_all(folder / "data/wood" / part / defect);
+      std::filesystem::remove_all(folder / "data/wood" / part / defect.name);
   REQUIRE(std::distance(std::filesystem::directory_iterator(folder / "data/wood/test"), {}) == 1);
   const std::string both = path(folder, "model") + " " + path(folder, "data");
   const Outcome eval = run_well(folder, "eval " + both + " --json " + path(folder, "numbers.json"));

@@ -26,7 +26,7 @@ int64_t attention_calls(void (*add)(CLI::App&, Work&), const std::string& comman
 }  // namespace
 
 TEST_CASE("a command encodes every image once, whatever is made of its prediction") {
-  constexpr int64_t test_images = 10, training_images = 12;
+  constexpr int64_t test_images = 2 * (2 + 5), training_images = 12;
   const TemporaryFolder folder;
   make_training_inputs(folder);
   const auto model = small_model();

@@ -30,7 +30,7 @@ TEST_CASE("predict: each image of a folder gets a line of JSON, an overlay and a
                                                    " --json --map-format tiff --out " + out);
   CHECK_MESSAGE(outcome.status == 0, outcome.error);
   const std::vector<json> lines = json_lines_of(outcome.out);
-  CHECK(lines.size() == 8);
+  CHECK(lines.size() == 10);
   for (const json& line : lines) {
     const Tensor map = load_tiff_map(line.at("map").get<std::string>());
     const Image overlay = load_image_rgb(line.at("overlay").get<std::string>());
@@ -176,7 +176,7 @@ TEST_CASE("eval: both protocols, files of numbers, maps that are judged the same
   const Outcome official = run_dinomaly(folder, base + " --protocol official --export-maps " + maps);
   CHECK_MESSAGE(official.status == 0, official.error);
   CHECK(official.out.find("protocol official") != std::string::npos);
-  CHECK(load_tiff_map(maps + "/wood/test/burn/000.tiff").shape() == Shape({64, 64}));
+  CHECK(load_tiff_map(maps + "/wood/test/colour/000.tiff").shape() == Shape({64, 64}));
   CHECK(fs::exists(maps + "/weave/test/good/003.tiff"));
   const Outcome again =
       run_dinomaly(folder, "eval " + maps + " " + (folder / "data").string() + " --protocol official");

@@ -41,7 +41,7 @@ TEST_CASE("train: the model carries thresholds from good images it has not seen"
   run_well(folder, small_run(folder, "f1") + "--iterations 3 --calibrate f1 --per-category");
   const Calibration labelled = load_detector(folder / "f1/model.safetensors").calibration.value();
   CHECK(labelled.method == CalibrationMethod::f1);
-  CHECK(labelled.anomalous_images == 6);
+  CHECK(labelled.anomalous_images == 10);
   CHECK(labelled.categories.size() == 2);
   run_well(folder, small_run(folder, "none") + "--iterations 3 --calibrate none");
   CHECK_FALSE(load_detector(folder / "none/model.safetensors").calibration);

@@ -84,8 +84,8 @@ std::vector<fs::path> images_below(const fs::path& folder) {
 
 TEST_CASE("damaged images, of training and of test") {
   const SmallRun run;
-  for (const char* name : {"wood/train/good/003.png", "wood/test/good/001.png", "wood/test/burn/000.png",
-                           "wood/ground_truth/burn/000_mask.png"}) {
+  for (const char* name : {"wood/train/good/003.png", "wood/test/good/001.png", "wood/test/small/000.png",
+                           "wood/ground_truth/small/000_mask.png"}) {
     CAPTURE(name);
     const fs::path path = run.data(name);
     const Restored whole(path);
@@ -107,12 +107,12 @@ TEST_CASE("damaged images, of training and of test") {
 
 TEST_CASE("masks that are of another size or missing") {
   const SmallRun run;
-  const fs::path path = run.data("wood/ground_truth/burn/000_mask.png");
+  const fs::path path = run.data("wood/ground_truth/small/000_mask.png");
   const Restored whole(path);
   save_png(path, Image(30, 64, 1));
   refuses(run.folder, run.flags, "000_mask.png: the mask is 30 x 64, its image 64 x 64");
   fs::remove(path);
-  refuses(run.folder, run.flags, "burn/000.png: its mask");
+  refuses(run.folder, run.flags, "small/000.png: its mask");
 }
 
 TEST_CASE("folders that are missing or hold nothing") {
@@ -127,7 +127,7 @@ TEST_CASE("folders that are missing or hold nothing") {
     fs::rename(run.folder / "aside", run.data(name));
   };
   refuses_without("wood/train/good", "wood/train/good: no");
-  refuses_without("wood/ground_truth/burn", "ground_truth/burn");
+  refuses_without("wood/ground_truth/small", "ground_truth/small");
   fs::create_directories(run.folder / "empty");
   refuses(run.folder, run.flags + " --data " + (run.folder / "empty").string(), "empty: no images");
   refuses(run.folder, run.flags + " --data " + (run.folder / "encoder").string(),

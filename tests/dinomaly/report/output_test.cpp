@@ -231,7 +231,7 @@ TEST_CASE("make-dataset: its options decide what is drawn") {
   const Dataset dataset = read_dataset(set);
   REQUIRE(dataset.categories.size() == 1);
   CHECK(dataset.categories[0].train.size() == 3);
-  CHECK(dataset.categories[0].test.size() == 5);
+  CHECK(dataset.categories[0].test.size() == 2 + 5);
   const Image first = load_image_rgb(dataset.categories[0].train[0].image);
   CHECK((first.width == 48 && first.height == 48));
   CHECK(run_dinomaly(folder, "make-dataset " + set + "2 --categories wood --size 48 --train 3 --seed 6")

@@ -5,10 +5,12 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <set>
 
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
 #include "dinomaly/data/mvtec.h"
+#include "dinomaly/synthetic/defects.h"
 #include "dinomaly/synthetic/scenes.h"
 #include "tests/support.h"
 
@@ -30,9 +32,50 @@ std::vector<std::string> all_files(const fs::path& root) {
   return names;
 }
 
+int64_t count_of(const Image& image, uint8_t value) {
+  return std::count(image.pixels.begin(), image.pixels.end(), value);
+}
+
+// What a defect does to a specimen, within its mask.
+struct Change {
+  double area = 0, width = 0, height = 0;  // of the mask, shares of the image and its sides
+  double mean = 0;                         // of the channels' differences, of 255
+  double brightness = 0;                   // luminance after over before
+  double tint = 0;                         // the greatest change of a channel's share in the sum of all
+};
+
+Change change_by(const Scene& scene, uint64_t stream, Defect defect) {
+  constexpr int64_t size = 128;
+  const Image before = draw_specimen(scene, size, 3, stream, Defect::none).image;
+  const Specimen after = draw_specimen(scene, size, 3, stream, defect);
+  double marked = 0, difference = 0, old_sums[3] = {}, new_sums[3] = {};
+  int64_t left = size, right = 0, top = size, bottom = 0;
+  for (int64_t i = 0; i < size * size; ++i) {
+    if (after.mask.pixels[i] == 0) continue;
+    marked += 1;
+    left = std::min(left, i % size), right = std::max(right, i % size + 1);
+    top = std::min(top, i / size), bottom = std::max(bottom, i / size + 1);
+    for (int64_t c = 0; c < 3; ++c) {
+      const double was = before.pixels[3 * i + c], is = after.image.pixels[3 * i + c];
+      difference += std::abs(was - is) / 3, old_sums[c] += was, new_sums[c] += is;
+    }
+  }
+  REQUIRE(marked > 0);
+  const auto colour = [](const double* sums) { return Colour{sums[0], sums[1], sums[2]}; };
+  const auto share = [](const double* sums, int64_t c) { return sums[c] / (sums[0] + sums[1] + sums[2]); };
+  Change change{.area = marked / (size * size),
+                .width = static_cast<double>(right - left) / size,
+                .height = static_cast<double>(bottom - top) / size,
+                .mean = difference / marked,
+                .brightness = luminance(colour(new_sums)) / luminance(colour(old_sums))};
+  for (int64_t c = 0; c < 3; ++c)
+    change.tint = std::max(change.tint, std::abs(share(new_sums, c) - share(old_sums, c)));
+  return change;
+}
+
 }  // namespace
 
-TEST_CASE("procedural: a data set that read_mvtec reads, masks where the defects are") {
+TEST_CASE("procedural: a data set that read_mvtec reads: its counts, and a mask for every kind of defect") {
   const TemporaryFolder folder;
   make_dataset(folder / "set", small);
   const Dataset dataset = read_mvtec(folder / "set");
@@ -40,45 +83,68 @@ TEST_CASE("procedural: a data set that read_mvtec reads, masks where the defects
   for (const Category& category : dataset.categories) {
     CAPTURE(category.name);
     CHECK(category.train.size() == 3);
-    CHECK(category.test.size() == 2 + 3);
+    REQUIRE(category.test.size() == 2 + all_defects.size());
+    std::multiset<std::string> defects;
     for (const Sample& sample : category.test) {
+      CAPTURE(sample.defect);
       const Image image = load_image_rgb(sample.image);
       CHECK(image.width == 48);
+      CHECK(sample.anomalous == (sample.defect != "good"));
+      CHECK(sample.anomalous == sample.mask.has_value());
       if (!sample.anomalous) continue;
+      defects.insert(sample.defect);
       const Image mask = load_mask(*sample.mask, image.width, image.height);
       const auto marked = std::count(mask.pixels.begin(), mask.pixels.end(), 255);
       CHECK(marked + std::count(mask.pixels.begin(), mask.pixels.end(), 0) == 48 * 48);
-      CHECK(marked > 48 * 48 / 100);
-      CHECK(marked < 48 * 48 / 5);
+      CHECK(marked > 0);
+      CHECK(marked < 48 * 48 / 10);
+    }
+    for (const NamedDefect& defect : all_defects) CHECK(defects.count(std::string(defect.name)) == 1);
+  }
+}
+
+TEST_CASE("procedural: a mask is exactly the pixels that the defect changed; good parts have none") {
+  for (const Scene& scene : scenes()) {
+    CAPTURE(scene.name);
+    const Specimen good = draw_specimen(scene, 96, 11, 0, Defect::none);
+    CHECK(count_of(good.mask, 255) == 0);
+    for (const NamedDefect& defect : all_defects) {
+      CAPTURE(defect.name);
+      const Specimen spoilt = draw_specimen(scene, 96, 11, 0, defect.kind);
+      int64_t wrong = 0;
+      for (int64_t i = 0; i < 96 * 96; ++i) {
+        bool changed = false;
+        for (int64_t c = 0; c < 3; ++c)
+          changed |= good.image.pixels[3 * i + c] != spoilt.image.pixels[3 * i + c];
+        wrong += spoilt.mask.pixels[i] != (changed ? 255 : 0);
+      }
+      CHECK(wrong == 0);
+      CHECK(count_of(spoilt.mask, 255) > 0);
     }
   }
 }
 
-TEST_CASE("procedural: a defect changes what its mask covers, and only that or its shadow") {
+TEST_CASE("procedural: each kind of defect is what it is called") {
   for (const Scene& scene : scenes()) {
-    for (std::string_view defect : scene.defects) {
+    for (uint64_t stream = 0; stream < 6; ++stream) {
       CAPTURE(scene.name);
-      CAPTURE(defect);
-      // The same specimen with and without the defect.
-      Canvas normal(96), defective(96);
-      Generator first(11), second(11);
-      scene.draw(normal, first, "");
-      scene.draw(defective, second, defect);
-      Generator light(5), same_light(5);
-      const Image before = normal.photograph(light), after = defective.photograph(same_light);
-      double inside = 0, outside = 0, marked = 0;
-      for (int64_t i = 0; i < 96 * 96; ++i) {
-        double change = 0;
-        for (int64_t c = 0; c < 3; ++c)
-          change += std::abs(before.pixels[3 * i + c] - after.pixels[3 * i + c]) / 3.0;
-        const bool is_marked = defective.mask().pixels[i] > 0;
-        marked += is_marked;
-        (is_marked ? inside : outside) += change;
+      CAPTURE(stream);
+      const auto change = [&](Defect defect) { return change_by(scene, stream << 32, defect); };
+      const Change small_one = change(Defect::small);
+      CHECK(std::max(small_one.width, small_one.height) <= 0.06);
+      CHECK(small_one.mean > 25);  // small, but plain to see
+      const Change faint = change(Defect::low_contrast);
+      CHECK(faint.brightness == doctest::Approx(0.85).epsilon(0.02));
+      CHECK(faint.tint < 0.02);
+      const Change hue = change(Defect::colour);
+      CHECK(hue.brightness == doctest::Approx(1).epsilon(0.03));
+      CHECK(hue.tint > 0.03);
+      for (const Defect coarse : {Defect::missing_part, Defect::structural}) {
+        const Change part = change(coarse);
+        CHECK(part.area > 0.002);
+        CHECK(part.area < 0.08);
+        CHECK(part.mean > 10);
       }
-      CHECK(std::count(normal.mask().pixels.begin(), normal.mask().pixels.end(), 255) == 0);
-      REQUIRE(marked > 0);
-      CHECK(inside / marked > 25);  // of 255: a person sees it
-      CHECK(outside / (96 * 96 - marked) < 1.5);
     }
   }
 }
@@ -88,8 +154,8 @@ TEST_CASE("procedural: the seed alone decides; another seed draws others") {
   ProceduralOptions options = small;
   options.categories = {"wood"};
   make_dataset(folder / "a", options);
-  make_dataset(folder / "b", small);
-  const std::string name = "wood/test/paint/000.png";
+  make_dataset(folder / "b", small);  // alone or among others
+  const std::string name = "wood/test/structural/000.png";
   CHECK(read_file(folder / "a" / name, 1 << 20) == read_file(folder / "b" / name, 1 << 20));
   options.seed = 8;
   make_dataset(folder / "c", options);
@@ -107,7 +173,7 @@ TEST_CASE("procedural: an equal set is kept, another one replaced, a foreign fol
   make_dataset(folder / "set/", options);
   CHECK(fs::last_write_time(folder / "set/weave/train/good/000.png") == written);
   const std::vector<std::string> files = all_files(folder / "set");
-  CHECK(files.size() == 1 + 2 * (3 + 2 + 3 + 3));
+  CHECK(files.size() == 1 + 2 * (3 + 2 + 5 + 5));
 
   options.train = 4;
   make_dataset(folder / "set", options);
