@@ -3,8 +3,8 @@
 // defects of five kinds, and their masks are exactly the pixels that they changed:
 //   colour        a patch of another hue, as bright as the surface around it
 //   low_contrast  a patch 15 % darker than the surface
-//   missing_part  a bolt, the end of a capsule, a piece of thread, a splinter of a board
-//   small         a knot, a hole, a pit or a fleck of about 1/25 of the image's width
+//   missing_part  a bolt, a piece of a capsule's shell or of a thread, a splinter of a board
+//   small         a knot, a hole, a pit or a grain of about 1/25 of the image's width
 //   structural    a part in the wrong place, twice or turned: a bolt, a print, a thread that floats, a plug
 #pragma once
 
