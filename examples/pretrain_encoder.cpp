@@ -105,7 +105,7 @@ static Record restore(const Checkpoint& earlier, const Run& run, Pretrainer& tra
               earlier.path.string(), earlier.text("options"));
   trainer.load_state(earlier.tensors, earlier.path.string());
   const auto seconds = earlier.tensors.find("seconds");
-  const Record record{seconds == earlier.tensors.end() ? 0 : seconds->second.item(), earlier.text("log"),
+  Record record{seconds == earlier.tensors.end() ? 0 : seconds->second.item(), earlier.text("log"),
                       earlier.text("probe")};
   fmt::print("continuing from {}: {} steps done in {}\n", earlier.path.string(), trainer.step_count(),
              format_duration(record.seconds));

@@ -201,7 +201,7 @@ Calibration find(CalibrateFlags& options, const Detector& detector, const std::v
                           progress->advance();
                         }});
   };
-  const Calibration calibration = calibrate(*detector.model, all, options.calibration);
+  Calibration calibration = calibrate(*detector.model, all, options.calibration);
   progress.reset();
   if (compares && earlier.doubt())
     object(options, replaces, fmt::format("{}: {}", options.data.data, earlier.text()));

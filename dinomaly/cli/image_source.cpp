@@ -49,7 +49,7 @@ std::optional<std::string> InputLines::take() {
 
 std::optional<std::string> InputLines::next(std::stop_token stop) {
   while (!stop.stop_requested() && StopSignal::number() == 0) {
-    if (const std::optional<std::string> line = take()) {
+    if (std::optional<std::string> line = take()) {
       if (!line->empty()) return line;
       continue;
     }
@@ -186,7 +186,7 @@ std::vector<fs::path> ImageSource::unfinished() {
 }
 
 std::string ImageSource::companions() const {
-  const std::string of_depth = with_depth_ ? with_depth_->passed_over() : "";
+  std::string of_depth = with_depth_ ? with_depth_->passed_over() : "";
   if (masks_ == 0) return of_depth;
   return counted(masks_, "mask") + (of_depth.empty() ? "" : ", " + of_depth);
 }
@@ -211,14 +211,15 @@ OutputNames::OutputNames(const std::vector<std::string>& inputs, const std::stri
 
 fs::path OutputNames::relative(const fs::path& image) const {
   for (const fs::path& folder : folders_) {
-    const fs::path relative = image.lexically_relative(folder);
+    fs::path relative = image.lexically_relative(folder);
     if (!relative.empty() && *relative.begin() != "..") return relative;
   }
   return image.filename();
 }
 
 fs::path OutputNames::operator()(const fs::path& image) {
-  const fs::path path = relative(image), name = path.parent_path() / path.stem();
+  const fs::path path = relative(image);
+  fs::path name = path.parent_path() / path.stem();
   const fs::path in_watched = watched_.empty() ? fs::path() : image.lexically_relative(watched_);
   if (!in_watched.empty() && *in_watched.begin() != "..") return name;
   fs::path free = name;

@@ -178,8 +178,8 @@ bool is_free(const std::vector<std::pair<fs::path, fs::path>>& moves) {
 std::optional<fs::path> depth_of(const fs::path& image) {
   for (const CompanionPlace& place : places_of(image)) {
     if (place.kind != CompanionKind::depth) continue;
-    const auto file = with_ending(folder_of(place, image), parted(image).id + place.suffix, depth_endings);
-    if (file) return file;
+    if (auto file = with_ending(folder_of(place, image), parted(image).id + place.suffix, depth_endings))
+      return file;
   }
   return std::nullopt;
 }
@@ -210,7 +210,7 @@ bool is_mask_by_place(const fs::path& file) {
 }
 
 std::optional<Companion> companion_by_name(const fs::path& file) {
-  if (const auto found = in_companion_folder(file)) return found;
+  if (auto found = in_companion_folder(file)) return found;
   const fs::path folder = file.parent_path();
   const std::string stem = file.stem().string();
   for (const std::vector<CompanionPlace>* places : {&of_candies, &depth_place}) {

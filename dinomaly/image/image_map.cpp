@@ -96,7 +96,8 @@ Tensor resize_map(const Tensor& map, int64_t width, int64_t height) {
 Tensor shrink_map(const Tensor& map, int64_t width, int64_t height) {
   check(map.rank() == 2 && width > 0 && height > 0 && width <= map.size(1) && height <= map.size(0),
         "shrink_map: a map of {} to {} x {}", map.shape(), width, height);
-  const Tensor dense = map.contiguous(), result = Tensor::full({height, width}, -INFINITY);
+  const Tensor dense = map.contiguous();
+  Tensor result = Tensor::full({height, width}, -INFINITY);
   const int64_t map_height = map.size(0), map_width = map.size(1);
   for (int64_t y = 0; y < map_height; ++y) {
     const float* values = dense.data<float>() + y * map_width;

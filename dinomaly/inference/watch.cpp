@@ -97,7 +97,7 @@ std::string FolderWatch::watch(const std::filesystem::path& folder, bool report,
     std::error_code ignored;
     const bool link = it->is_symlink(ignored), hidden = is_hidden(it->path().filename().string());
     if (it->is_directory(ignored) && !link && !hidden) {
-      if (const std::string why = watch(it->path(), report, warn); !why.empty()) return why;
+      if (std::string why = watch(it->path(), report, warn); !why.empty()) return why;
     } else if (it->is_directory(ignored)) {
       if (!hidden && report) warn_of_link(it->path(), warn);
       if (!hidden && !report) links_.push_back(it->path());

@@ -46,7 +46,7 @@ void PretrainModel::keep_keys_without_bias() const {
   for (const auto& [name, parameter] : named_parameters()) {
     if (!name.ends_with("attn.qkv.bias")) continue;
     parameter.register_hook([width = options_.width](const Tensor& gradient) {
-      const Tensor without_keys = gradient.clone();
+      Tensor without_keys = gradient.clone();
       without_keys.slice(0, width, 2 * width).fill(0);
       return without_keys;
     });

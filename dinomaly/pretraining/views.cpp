@@ -54,7 +54,7 @@ std::pair<View, View> draw_views(int64_t size, int64_t crop, Generator& generato
 
 Tensor sample(const RenderedScene& scene, const View& view, int64_t crop) {
   const Image& rgb = scene.rgb;
-  const Tensor result = Tensor::empty({3, crop, crop});
+  Tensor result = Tensor::empty({3, crop, crop});
   float* out = result.data<float>();
   const auto most_x = static_cast<float>(rgb.width - 1), most_y = static_cast<float>(rgb.height - 1);
   for (int64_t y = 0; y < crop; ++y) {

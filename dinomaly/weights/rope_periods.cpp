@@ -8,7 +8,7 @@ Tensor rope_periods(int64_t head_width) {
   check_input(head_width > 0 && head_width % 4 == 0,
               "rotary positions need heads of a width that 4 divides, not {}", head_width);
   const int64_t count = head_width / 4;
-  const Tensor periods = Tensor::empty({count});
+  Tensor periods = Tensor::empty({count});
   for (int64_t j = 0; j < count; ++j) {
     periods.data<float>()[j] =
         static_cast<float>(std::pow(100.0, static_cast<double>(j) / static_cast<double>(count)));

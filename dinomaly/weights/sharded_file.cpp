@@ -80,7 +80,8 @@ WeightsFile load_sharded_file(const std::filesystem::path& index) {
                 "{}: the shard '{}' is missing ('{}' is in it)", source, printable(shard), printable(name));
   }
   std::set<std::string> opened;
-  for (const auto& [any, shard] : shards) {
+  for (const auto& entry : shards) {
+    const std::string& shard = entry.second;
     if (!opened.insert(shard).second) continue;
     const std::filesystem::path path = index.parent_path() / shard;
     const WeightsFile part = load_safetensors_file(path);

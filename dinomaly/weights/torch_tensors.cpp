@@ -142,7 +142,7 @@ std::optional<TorchTensors::Rebuild> TorchTensors::rebuild(const PickleNode& val
 // persistent id ("storage", type, key, device, elements).
 std::string TorchTensors::why_unreadable(const Rebuild& rebuild) const {
   const std::vector<uint32_t>& items = rebuild.arguments->items;
-  if (const std::string what = describe_function(rebuild.function); !what.empty()) return what;
+  if (std::string what = describe_function(rebuild.function); !what.empty()) return what;
   if (rebuild.function == "_rebuild_tensor_v3" && items.size() > 6 && node(items[6]).kind == Kind::global)
     return fmt::format("of dtype {}", dotted(node(items[6])));
   const bool known = rebuild.function == "_rebuild_tensor_v2" || rebuild.function == "_rebuild_tensor";

@@ -68,7 +68,7 @@ std::shared_ptr<const MappedFile> MappedFile::read(const std::filesystem::path& 
   const struct stat before = file.status(path);
   const auto size = static_cast<size_t>(before.st_size);
   std::byte* data = memory_for(size, MAP_ANONYMOUS, -1, path);
-  const std::shared_ptr<const MappedFile> result(new MappedFile(data, size, false));
+  std::shared_ptr<const MappedFile> result(new MappedFile(data, size, false));
   if (size > 0) madvise(data, size, MADV_HUGEPAGE);
   const size_t count = file.read_into(data, size, path);
   const struct stat after = file.status(path);

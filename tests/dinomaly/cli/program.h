@@ -47,11 +47,17 @@ inline void make_small_project(const TemporaryFolder& folder) {
   save_model(folder / "model", *model, model->encoder().config());
 }
 
+inline std::vector<std::string> lines_in(const std::string& text) {
+  std::istringstream stream(text);
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(stream, line);) lines.push_back(line);
+  return lines;
+}
+
 // What --json prints.
 inline std::vector<nlohmann::json> json_lines_of(const std::string& text) {
   std::vector<nlohmann::json> result;
-  std::istringstream stream(text);
-  for (std::string line; std::getline(stream, line);) result.push_back(nlohmann::json::parse(line));
+  for (const std::string& line : lines_in(text)) result.push_back(nlohmann::json::parse(line));
   return result;
 }
 

@@ -1,46 +1,17 @@
-#include "dinomaly/data/layout.h"
-
 #include <doctest/doctest.h>
 #include <sys/stat.h>
 
-#include <nlohmann/json.hpp>
-
 #include "dinomaly/base/files.h"
-#include "dinomaly/base/framework.h"
 #include "dinomaly/data/image_folder.h"
 #include "dinomaly/image/image.h"
+#include "tests/dinomaly/data/layout_tree.h"
 #include "tests/dinomaly/image/npy_writer.h"
-#include "tests/support.h"
 
 namespace dinomaly {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
 
 namespace {
-
-// Empty files: the readers look at names only.
-struct Tree {
-  TemporaryFolder folder;
-  fs::path root = folder / "set";
-
-  void add(const std::vector<std::string>& names) const {
-    for (const std::string& name : names) write_file(root / name, "");
-  }
-  std::string error(const std::vector<std::string>& categories = {}) const {
-    return input_error([&] { read_dataset(root, categories); });
-  }
-};
-
-// "good/000 bad/001+": defect/id of the samples, + for a mask, and ! where `anomalous` does not fit the name.
-std::string summary(const std::vector<Sample>& samples) {
-  std::string text;
-  for (const Sample& sample : samples) {
-    text += (text.empty() ? "" : " ") + sample.defect + "/" + sample.id + (sample.mask ? "+" : "") +
-            (sample.anomalous == (sample.defect == "good") ? "!" : "");
-  }
-  return text;
-}
 
 void visa_raw(const Tree& tree) {
   tree.add({"candle/Data/Images/Normal/0000.JPG", "candle/Data/Images/Normal/0001.JPG",
@@ -52,20 +23,6 @@ void visa_raw(const Tree& tree) {
              "candle,test,normal,candle/Data/Images/Normal/0000.JPG,\r\n"
              "candle,test,anomaly,candle/Data/Images/Anomaly/000.JPG,candle/Data/Masks/Anomaly/000.png\r\n"
              "pcb1,train,normal,pcb1/Data/Images/Normal/0000.JPG,\r\n");
-}
-
-json real_iad_entry(const std::string& label, const std::string& image, const json& mask) {
-  return {{"category", "toy"}, {"anomaly_class", label}, {"image_path", image}, {"mask_path", mask}};
-}
-
-void real_iad(const Tree& tree, const json& test) {
-  tree.add({"realiad_1024/toy/OK/S1/a.jpg", "realiad_1024/toy/OK/S2/a.jpg", "realiad_1024/toy/OK/S1/t.jpg",
-            "realiad_1024/toy/NG/S1/d.jpg", "realiad_1024/toy/NG/S1/d.png"});
-  const json document = {
-      {"meta", {{"normal_class", "OK"}}},
-      {"train", {real_iad_entry("OK", "OK/S1/a.jpg", nullptr), real_iad_entry("OK", "OK/S2/a.jpg", nullptr)}},
-      {"test", test}};
-  write_file(tree.root / "realiad_jsons/realiad_jsons/toy.json", document.dump());
 }
 
 }  // namespace
@@ -122,160 +79,6 @@ TEST_CASE("layout: BTAD says ok, and names masks as the images") {
   CHECK(dataset.layout == "BTAD");
   CHECK(summary(dataset.categories.at(0).train) == "good/0");
   CHECK(summary(dataset.categories[0].test) == "good/1 ko/2+");
-}
-
-TEST_CASE("layout: Real-IAD; files of one name in two folders keep apart") {
-  const Tree tree;
-  real_iad(tree, {real_iad_entry("OK", "OK/S1/t.jpg", nullptr),
-                  real_iad_entry("AK", "NG/S1/d.jpg", "NG/S1/d.png")});
-  const Dataset dataset = read_dataset(tree.root);
-  CHECK(dataset.layout == "Real-IAD");
-  REQUIRE(dataset.categories.size() == 1);
-  CHECK(summary(dataset.categories[0].test) == "AK/d+ good/t");
-  REQUIRE(dataset.categories[0].train.size() == 2);
-  CHECK(dataset.categories[0].train[0].id.ends_with("OK_S1_a"));
-  CHECK(dataset.categories[0].train[1].id.ends_with("OK_S2_a"));
-}
-
-TEST_CASE(
-    "layout: Real-IAD as published, with other lists beside those of the paper; a missing half is named") {
-  for (const char* images : {"realiad_1024", "realiad_512", "realiad_256", "realiad_raw"}) {
-    CAPTURE(images);
-    const Tree tree;
-    const std::string place = std::string(images) + "/toy/";
-    tree.add({place + "OK/S0001/toy_0001_OK_C1_1.jpg", place + "OK/S0001/toy_0001_OK_C2_1.jpg",
-              place + "NG/AK/S0002/toy_0002_NG_AK_C1_1.jpg", place + "NG/AK/S0002/toy_0002_NG_AK_C1_1.png"});
-    CHECK(one_line_with(tree.error(), "realiad_jsons: no such folder"));
-    const json train = real_iad_entry("OK", "OK/S0001/toy_0001_OK_C1_1.jpg", nullptr),
-               test = real_iad_entry("AK", "NG/AK/S0002/toy_0002_NG_AK_C1_1.jpg",
-                                     "NG/AK/S0002/toy_0002_NG_AK_C1_1.png");
-    const json document{{"meta", {{"normal_class", "OK"}, {"prefix", "toy/"}}},
-                        {"train", json::array({train})},
-                        {"test", json::array({test})}};
-    for (const char* lists : {"realiad_jsons", "realiad_jsons_sv", "realiad_jsons_fuiad_0.1"}) {
-      const bool paper = std::string(lists) == "realiad_jsons";
-      tree.add({fmt::format("realiad_jsons/{}/toy.json", lists)});
-      write_file(tree.root / fmt::format("realiad_jsons/{}/toy.json", lists), paper ? document.dump() : "{}");
-    }
-    const Dataset dataset = read_dataset(tree.root);
-    CHECK(dataset.layout == "Real-IAD");
-    CHECK(summary(dataset.categories.at(0).test) == "AK/toy_0002_NG_AK_C1_1+");
-    std::filesystem::remove_all(tree.root / images);
-    CHECK(one_line_with(tree.error(), "no folder realiad_1024"));
-  }
-}
-
-TEST_CASE("layout: hostile lists are one clear line") {
-  const auto refused = [](const json& test, const std::string& part) {
-    const Tree tree;
-    real_iad(tree, test);
-    CHECK(one_line_with(tree.error(), part));
-  };
-  refused(json::array({real_iad_entry("OK", "../../../etc/passwd", nullptr)}),
-          "test[0]: '../../../etc/passwd' leads out");
-  refused(json::array({real_iad_entry("OK", "/etc/passwd", nullptr)}), "leads out");
-  refused(json::array({real_iad_entry("OK", "OK/none.jpg", nullptr)}), "no such file");
-  refused(json::array({real_iad_entry("AK", "NG/S1/d.jpg", "")}), "mask_path: no path");
-  refused(json::array({real_iad_entry("a/../b", "NG/S1/d.jpg", "NG/S1/d.png")}),
-          "not a valid name for a defect");
-  refused(json::array({1}), "not an object");
-  refused(json::array({json::object()}), "anomaly_class");
-  refused("text", "no list 'test'");
-  const Tree tree;
-  real_iad(tree, json::array());
-  write_file(tree.root / "realiad_jsons/realiad_jsons/toy.json", "{");
-  CHECK(one_line_with(tree.error(), "toy.json"));
-}
-
-TEST_CASE("layout: a CSV with every column") {
-  Tree tree;
-  tree.add({"a.png", "b,c.png", "d.png", "d_mask.png"});
-  write_file(tree.root / "list.csv",
-             "Path,Label,Mask,Category,Split\na.png,good,,nut,train\n\"b,c.png\",OK,,nut,test\n"
-             "d.png,rust,d_mask.png,nut,test\n");
-  const Dataset dataset = read_dataset(tree.root / "list.csv");
-  CHECK(dataset.layout == "a CSV list");
-  CHECK(dataset.notes.size() == 1);  // that rust is a defect
-  CHECK(dataset.categories.at(0).name == "nut");
-  CHECK(summary(dataset.categories[0].train) == "good/a");
-  CHECK(summary(dataset.categories[0].test) == "good/b,c rust/d+");
-}
-
-TEST_CASE(
-    "layout: a CSV without a split holds out every fifth good image for testing; wrong ones are refused") {
-  Tree tree;
-  tree.add({"0.png", "1.png", "2.png", "3.png", "4.png", "x.png"});
-  const fs::path list = tree.root / "list.csv";
-  const auto error = [&](const std::string& text) {
-    write_file(list, text);
-    return input_error([&] { read_dataset(list); });
-  };
-  write_file(list, "path,label\n0.png,0\n1.png,0\n2.png,0\n3.png,0\n4.png,0\nx.png,1\n");
-  const Dataset dataset = read_dataset(list);
-  CHECK(dataset.notes.size() == 1);
-  CHECK(summary(dataset.categories.at(0).train) == "good/0 good/1 good/2 good/3");
-  CHECK(summary(dataset.categories[0].test) == "bad/x good/4");
-  CHECK(missing_for_evaluation(dataset.categories[0]) == "test images without masks");
-
-  CHECK(error("path\n0.png\n1.png\n").empty());
-  CHECK(one_line_with(error(""), "empty"));
-  CHECK(one_line_with(error("file\n0.png\n"), "no column 'path'"));
-  CHECK(one_line_with(error("path,path\n0.png,1.png\n"), "named twice"));
-  CHECK(one_line_with(error("path,label\n0.png\n"), "row 2 has 1 field, but the first has 2"));
-  CHECK(one_line_with(error("path\n\"0.png\n"), "quotes"));
-  CHECK(one_line_with(error("path\nnone.png\n"), "row 2"));
-  CHECK(one_line_with(error("path\n0.png\n0.png\n"), "row 3 names"));
-  CHECK(one_line_with(error("path,label\n0.png,good\n1.png,good\n./0.png,bad\n"),
-                      "which row 2 has named already"));
-  CHECK(one_line_with(error("path,label,split\n0.png,good,train\n0.png,good,test\n"), "which row 2"));
-  CHECK(one_line_with(error("path,category\n0.png,nut\n0.png,bolt\n"), "which row 2"));
-  CHECK(one_line_with(error("path,label,mask\n0.png,good,none.png\n"), "row 2: mask: "));
-  CHECK(one_line_with(error("path,category\n0.png,../out\n"),
-                      "row 2: '../out' is not a valid name for a category"));
-  CHECK(one_line_with(error("path,split\n0.png,both\n"), "neither train nor test"));
-  CHECK(one_line_with(error("path,label,split\n0.png,rust,train\n"), "anomalous"));
-  CHECK(one_line_with(error("path,lable\nx.png,1\n"), "column 'lable' is not known; did you mean 'label'?"));
-  CHECK(error("path,label,camera\n0.png,0,3\n").empty());
-
-  // Rows are counted as a spreadsheet does: blank ones too, a line break within quotes not.
-  for (const char* text : {"path\n\n\n0.png\nnone.png\n", "path\r\n\r\n\r\n0.png\r\nnone.png\r\n",
-                           "\"path\"\r\r\r0.png\rnone.png", "path,note\n0.png,\"a\nb\"\n\n\nnone.png,x"})
-    CHECK(one_line_with(error(text), "list.csv: row 5: "));
-  CHECK(one_line_with(error("path\n\n0.png\n\n0.png\n"), "row 5 names"));
-  CHECK(one_line_with(error("path\n\n0.png\n\n0.png\n"), "which row 3 has named already"));
-  CHECK(one_line_with(error("path,label\n\n\n0.png\n"), "row 4 has 1 field, but the first has 2"));
-
-  CHECK(error("path,label,split\n0.png,0,test\nx.png,maybe,test\n").empty());  // eval trains on nothing
-  const Dataset judged = read_dataset(list);
-  CHECK(judged.categories.at(0).train.empty());
-  CHECK(summary(judged.categories[0].test) == "good/0 maybe/x");
-  REQUIRE(judged.notes.size() == 1);
-  CHECK(
-      one_line_with(judged.notes[0], "list.csv: column 'label': taken as names of defects: 'maybe' (row 3)"));
-}
-
-TEST_CASE("layout: what is no file is named as what it is") {
-  Tree tree;
-  tree.add({"0.png"});
-  REQUIRE(mkfifo((tree.root / "pipe.png").c_str(), 0600) == 0);
-  fs::create_symlink("loop.png", tree.root / "loop.png");
-  const auto mask_error = [&](const std::string& mask) {
-    write_file(tree.root / "list.csv", "path,label,mask\n0.png,bad," + mask + "\n");
-    return input_error([&] { read_dataset(tree.root / "list.csv"); });
-  };
-  CHECK(one_line_with(mask_error("pipe.png"),
-                      "row 2: mask: " + (tree.root / "pipe.png").string() + ": not a regular file"));
-  CHECK(one_line_with(mask_error("loop.png"), "loop.png: Too many levels of symbolic links"));
-  CHECK(one_line_with(mask_error("none.png"), "none.png: no such file"));
-}
-
-TEST_CASE("layout: a CSV's masks that are missing beside others are said") {
-  Tree tree;
-  tree.add({"1.png", "2.png", "3.png", "m.png"});
-  write_file(tree.root / "list.csv", "path,label,mask\n1.png,good,\n2.png,bad,m.png\n3.png,bad,\n");
-  const std::vector<std::string> notes = read_dataset(tree.root / "list.csv").notes;
-  REQUIRE(notes.size() == 1);
-  CHECK(one_line_with(notes[0], "no metrics of pixels: 1: "));
 }
 
 TEST_CASE("layout: the mask of a good image may mark nothing") {
