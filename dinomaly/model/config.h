@@ -43,6 +43,7 @@ struct Config {
   bool decoder_mlp_bias = true;  // anomalib: false
   int64_t decoder_depth = 8;
   double decoder_norm_eps = 1e-8;
+  bool softmax_attention = false;  // in the decoder, instead of linear attention: the ablation of it
   double linear_attention_eps = 0;  // 1e-6 is the authors' remedy for NaN; dinomaly2: 1e-8
   double init_std = 0.01, init_cut = 0.03;
   // Which target blocks and which (reversed) decoder blocks are fused. Empty: the two halves.
@@ -98,7 +99,7 @@ struct Config {
   // depth, patch size and number of input channels.
   void complete(int64_t encoder_depth, int64_t patch, int64_t channels = 3);
 
-  // All fields under their names, but for those of a whitening that there is not. update_from_json() changes only the named fields; it also knows the older
+  // All fields under their names, but for those of a whitening, or of softmax attention, that there is not. update_from_json() changes only the named fields; it also knows the older
   // context_recentering. Throws InputError naming `source` for unknown names, wrong types and a preset other than
   // this one.
   nlohmann::json to_json() const;

@@ -19,6 +19,7 @@ void for_each_field(ConfigType& c, Visitor visit) {
   visit("decoder_mlp_bias", c.decoder_mlp_bias);
   visit("decoder_depth", c.decoder_depth);
   visit("decoder_norm_eps", c.decoder_norm_eps);
+  visit("softmax_attention", c.softmax_attention);
   visit("linear_attention_eps", c.linear_attention_eps);
   visit("init_std", c.init_std);
   visit("init_cut", c.init_cut);

@@ -100,6 +100,7 @@ json with_old_options(json values) {
                         {"with_depth", paper.with_depth},
                         {"feature_whitening", nullptr},
                         {"whitening_shrinkage", paper.whitening_shrinkage},
+                        {"softmax_attention", paper.softmax_attention},
                         {"channels", 3}};
   for (const auto& [name, value] : missing.items()) {
     if (!values.contains(name)) values[name] = value;
@@ -114,6 +115,7 @@ json Config::to_json() const {
     result.erase("feature_whitening");
     result.erase("whitening_shrinkage");
   }
+  if (!softmax_attention) result.erase("softmax_attention");  // likewise
   return result;
 }
 

@@ -100,6 +100,7 @@ void check_target(const Config& config, DetectorKind target) {
   check_input(!config.feature_whitening,
               "{} has no feature whitening, but this model has one (rank {}): it cannot be written for it",
               name_of(target), config.feature_whitening.value_or(0));
+  check_computes(!config.softmax_attention, target, "softmax_attention", config.softmax_attention);
   const bool authors = target == DetectorKind::authors, second = config.preset == Preset::dinomaly2;
   check_input(authors == (config.preset != Preset::anomalib),
               "{} computes only the preset{}, but this model has the preset '{}'", name_of(target),

@@ -90,12 +90,16 @@ Variable Bottleneck::operator()(const Variable& x) const {
 
 DecoderBlock::DecoderBlock(int64_t width, int64_t heads, const Config& config)
     : norm1_(add<LayerNorm>("norm1", width, config.decoder_norm_eps)),
-      attn_(add<LinearAttention>("attn", width, heads, config.linear_attention_eps)),
+      attn_(config.softmax_attention
+                ? nullptr
+                : &add<LinearAttention>("attn", width, heads, config.linear_attention_eps)),
+      softmax_attn_(config.softmax_attention ? &add<Attention>("attn", width, heads) : nullptr),
       norm2_(add<LayerNorm>("norm2", width, config.decoder_norm_eps)),
       mlp_(add<Mlp>("mlp", width, 4 * width, config.decoder_mlp_bias)) {}
 
 Variable DecoderBlock::operator()(const Variable& x) const {
-  const Variable middle = attn_(norm1_(x), {x, {}});
+  const Variable normed = norm1_(x);
+  const Variable middle = softmax_attn_ ? (*softmax_attn_)(normed, {x, {}}) : (*attn_)(normed, {x, {}});
   return mlp_(norm2_(middle), {middle, {}});
 }
 

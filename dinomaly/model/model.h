@@ -55,7 +55,7 @@ class Bottleneck : public Module {
   Dropout& dropout_;
 };
 
-// x += attn(norm1(x)); x += mlp(norm2(x)), with linear attention.
+// x += attn(norm1(x)); x += mlp(norm2(x)), with linear attention unless the config asks for softmax.
 class DecoderBlock : public Module {
  public:
   DecoderBlock(int64_t width, int64_t heads, const Config& config);
@@ -63,7 +63,8 @@ class DecoderBlock : public Module {
 
  private:
   LayerNorm& norm1_;
-  LinearAttention& attn_;
+  LinearAttention* attn_ = nullptr;
+  Attention* softmax_attn_ = nullptr;  // of the two there is one
   LayerNorm& norm2_;
   Mlp& mlp_;
 };

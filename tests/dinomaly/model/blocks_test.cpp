@@ -45,10 +45,14 @@ Variable joined(const Variable& x) {
 }  // namespace
 
 TEST_CASE("decoder block: eps of the norms and of the linear attention are the options', no LayerScale") {
-  for (const auto& [norm_eps, attention_eps] : {std::pair{1e-8, 0.0}, {1e-6, 0.0}, {1e-8, 0.5}}) {
+  for (const auto& [norm_eps, attention_eps, softmax] :
+       {std::tuple{1e-8, 0.0, false}, {1e-6, 0.0, false}, {1e-8, 0.5, false}, {1e-8, 0.0, true}}) {
     CAPTURE(norm_eps);
     CAPTURE(attention_eps);
+    CAPTURE(softmax);
     Config config;
+    CHECK_FALSE(config.softmax_attention);
+    config.softmax_attention = softmax;
     CHECK(config.decoder_norm_eps == 1e-8);
     CHECK(config.linear_attention_eps == 0);
     config.decoder_norm_eps = norm_eps, config.linear_attention_eps = attention_eps;
@@ -57,8 +61,10 @@ TEST_CASE("decoder block: eps of the norms and of the linear attention are the o
     const Variable x = small_input(1e-4);
     const Variable normed = layer_norm(x, w.at("norm1.weight"), w.at("norm1.bias"), norm_eps);
     const Variable qkv = linear(normed, w.at("attn.qkv.weight"), w.at("attn.qkv.bias"));
-    const Variable attended = joined(
-        linear_attention(packed_part(qkv, 0), packed_part(qkv, 1), packed_part(qkv, 2), attention_eps));
+    const Variable q = packed_part(qkv, 0), k = packed_part(qkv, 1), v = packed_part(qkv, 2);
+    const double scale = 1 / std::sqrt(static_cast<double>(block_width / block_heads));
+    const Variable attended =
+        joined(softmax ? attention(q, k, v, scale) : linear_attention(q, k, v, attention_eps));
     const Variable middle = x + linear(attended, w.at("attn.proj.weight"), w.at("attn.proj.bias"));
     const Variable second = layer_norm(middle, w.at("norm2.weight"), w.at("norm2.bias"), norm_eps);
     const Variable hidden = gelu(linear(second, w.at("mlp.fc1.weight"), w.at("mlp.fc1.bias")));

@@ -171,6 +171,12 @@ TEST_CASE("config: what an older file does not say is what the program did then"
   CHECK(recentred.at("bottleneck_width") == 0);
   CHECK(with_old_options({{"recentering", "dinomaly2"}}).at("recentering") == "dinomaly2");
   CHECK(with_old_options({{"context_recentering", false}}).at("recentering") == "none");
+  // And a file that has no use for a later option looks as it did then.
+  CHECK_FALSE(Config().to_json().contains("softmax_attention"));
+  config.update_from_json({{"softmax_attention", true}}, "new");
+  CHECK(config.to_json().at("softmax_attention") == true);
+  config.update_from_json(with_old_options(Config().to_json()), "old");
+  CHECK_FALSE(config.softmax_attention);
 }
 
 TEST_CASE("config: channels are the encoder's, with a mean and a std for each") {

@@ -156,6 +156,8 @@ TEST_CASE("export names the option that the other code does not compute, and wri
         preset, [](Config& c) { c.blur_reflects = true; }, "'blur_reflects' is true");
     refuses(
         preset, [](Config& c) { c.image.crop_w = 14; }, "'crop_w' is 14");
+    refuses(
+        preset, [](Config& c) { c.softmax_attention = true; }, "'softmax_attention' is true");
     exports(preset, [](Config& c) {
       c.map_size = 64, c.blur_size = 3, c.score_ratio = 0, c.decoder_norm_eps = 1e-6;
     });
