@@ -91,7 +91,7 @@ constexpr auto flops_of<&Kernels::matmul> =
 
 template <>
 constexpr auto flops_of<&Kernels::quantized_matmul> =
-    [](const Tensor& a, const Tensor&, const Tensor&, const Tensor& out, const auto&...) {
+    [](const Tensor& a, const Tensor&, const Tensor&, const Tensor&, const Tensor& out, const auto&...) {
       return 2.0 * static_cast<double>(out.numel()) * static_cast<double>(a.size(1));
     };
 

@@ -76,6 +76,7 @@ Case int8_case(const Shapes& s, int64_t in, int64_t out, bool gelu, bool residua
   const double spread = 1 / std::sqrt(static_cast<double>(in));
   const Tensor x = random({tokens, in}, s.dtype), y = Tensor::empty({tokens, out}, s.dtype);
   const auto [weight, scale] = quantize_rows(random({out, in}, Dtype::f32, spread));
+  const Tensor input_scale = random({in}, Dtype::f32);
   Epilogue epilogue;
   epilogue.bias = random({out}, s.dtype);
   if (gelu) epilogue.activation = Epilogue::Activation::gelu;
@@ -83,7 +84,9 @@ Case int8_case(const Shapes& s, int64_t in, int64_t out, bool gelu, bool residua
     epilogue.residual = random({tokens, out}, s.dtype);
     epilogue.column_scale = random({out}, s.dtype);
   }
-  return {[=, weight = weight, scale = scale] { kernels().quantized_matmul(x, weight, scale, y, epilogue); },
+  return {[=, weight = weight, scale = scale] {
+            kernels().quantized_matmul(x, input_scale, weight, scale, y, epilogue);
+          },
           0, 0, 2.0 * static_cast<double>(tokens * in * out)};
 }
 

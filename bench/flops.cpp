@@ -19,7 +19,8 @@ Flops flops_of(const EncoderConfig& encoder, const Config& config, int64_t rows,
   const bool patches_only = config.remove_class_token || config.recentering == Recentering::anomalib;
   const double decoded = patches_only ? patches : tokens;
   const double fc = product(decoded, 4 * width, width);
-  const double per_query = config.softmax_attention ? decoded : width / heads;  // linear: k^T v, then q times it
+  const double per_query =
+      config.softmax_attention ? decoded : width / heads;  // linear: k^T v, then q times it
   const double decoder =
       static_cast<double>(config.decoder_depth) * (3 * fc + 2 * product(decoded, width, per_query));
   const double narrow = static_cast<double>(config.bottleneck_width);

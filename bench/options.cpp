@@ -46,7 +46,7 @@ nlohmann::json BenchOptions::to_json() const {
           {"arch", arch},
           {"size", size},
           {"batch", batch},
-          {"precision", name_of(precision)},
+          {"precision", int8 ? "int8" : name_of(precision)},
           {"device", device.to_string()},
           {"threads", threads},
           {"repeat", repeat},
@@ -65,7 +65,7 @@ std::optional<BenchOptions> parse_bench_options(int argc, char** argv) {
   app.add_option("--size", options.size,
                  "pixels per side, a multiple of the patch (28 patches: 392; DINOv3 448)");
   app.add_option("--batch", options.batch, "images")->capture_default_str()->check(CLI::Range(1, 4096));
-  app.add_option("--precision", precision, "f32 or bf16")->capture_default_str();
+  app.add_option("--precision", precision, "f32, bf16, or to infer int8")->capture_default_str();
   add_device_flags(app, device);
   app.add_option("--threads", options.threads, "0: one per processor")->check(CLI::Range(0, 1024));
   app.add_option("--repeat", options.repeat, "measured repetitions, after one warm-up")
@@ -87,9 +87,11 @@ std::optional<BenchOptions> parse_bench_options(int argc, char** argv) {
   if (options.size == 0) options.size = 28 * patch;
   check_input(options.size >= patch && options.size <= 4102 && options.size % patch == 0,
               "--size: {} is not a multiple of {} in [{}, 4102]", options.size, patch, patch);
-  options.precision = parse_dtype(precision);
-  check_input(options.precision == Dtype::f32 || options.precision == Dtype::bf16,
-              "--precision: '{}' is not one of f32, bf16", precision);
+  options.int8 = precision == "int8";
+  check_input(options.int8 || precision == "f32" || precision == "bf16",
+              "--precision: '{}' is not one of f32, bf16, int8", precision);
+  check_input(!options.int8 || !options.train, "--precision: int8 is for inference");
+  if (!options.int8) options.precision = parse_dtype(precision);
   options.device = open_device(device);
   if (options.threads > 0) omp_set_num_threads(options.threads);
   options.threads = omp_get_max_threads();

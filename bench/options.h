@@ -16,6 +16,7 @@ struct BenchOptions {
   std::string arch = "small";
   int64_t size = 0, batch = 1;  // size 0: 28 patches
   Dtype precision = Dtype::f32;
+  bool int8 = false;  // products of int8, all else in f32
   Device device;
   int threads = 0;  // 0: one per processor
   int64_t repeat = 5;

@@ -6,6 +6,7 @@
 #include "bench/flops.h"
 #include "dinomaly/base/framework.h"
 #include "dinomaly/model/loss.h"
+#include "dinomaly/model/quantized_weights.h"
 #include "nn/init.h"
 #include "nn/optim/clip_grad_norm.h"
 #include "tensor/backend.h"
@@ -52,6 +53,7 @@ Workload::Workload(const BenchOptions& options) : options_(options), encoder_(en
     images_ = Tensor::normal({options.batch, 3, options.size, options.size}, 0, 1, generator);
   }
   if (options.save_weights) save(*options.save_weights);
+  if (options.int8) quantize(*model_, {images_});
   model_->to(options.precision);
   model_->to(options.device);
   images_ = images_.to(options.device);

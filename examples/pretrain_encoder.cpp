@@ -106,7 +106,7 @@ static Record restore(const Checkpoint& earlier, const Run& run, Pretrainer& tra
   trainer.load_state(earlier.tensors, earlier.path.string());
   const auto seconds = earlier.tensors.find("seconds");
   Record record{seconds == earlier.tensors.end() ? 0 : seconds->second.item(), earlier.text("log"),
-                      earlier.text("probe")};
+                earlier.text("probe")};
   fmt::print("continuing from {}: {} steps done in {}\n", earlier.path.string(), trainer.step_count(),
              format_duration(record.seconds));
   return record;

@@ -21,6 +21,7 @@
 #include "dinomaly/training/draws.h"
 #include "dinomaly/training/fit_to_data.h"
 #include "dinomaly/training/fit_whitening.h"
+#include "dinomaly/training/quantize_trained.h"
 #include "dinomaly/training/sampler.h"
 #include "dinomaly/training/train_inputs.h"
 #include "dinomaly/training/trainer.h"
@@ -77,7 +78,8 @@ static std::optional<TrainOptions> parse(int argc, char** argv) {
   app.add_option("--heads", options.heads, "attention heads (default: width / 64)");
   app.add_option("--out", options.out, "folder for metrics, log, model and heatmaps");
   app.add_option("--threads", options.threads, "threads to compute with; 0: one per processor");
-  app.add_option("--precision", options.precision, "f32, bf16 or f64");
+  app.add_option("--precision", options.precision,
+                 "f32, bf16, f64, or int8: trained in f32, then stored in 8 bits");
   app.add_option("--device", options.device_name, "cpu, cuda, cuda:N or auto");
   app.add_flag("--deterministic")->description("no effect: every run is deterministic");
   app.add_option("--preset", texts.preset, "paper (the authors' code, default), anomalib or dinomaly2");
@@ -127,6 +129,7 @@ static int run(TrainOptions options) {
   RunSeconds seconds{.features = features.seconds(), .train = train_watch.seconds() - features.seconds()};
   fmt::print("features of {}: {:.1f} s, {:.0f} MB\n", counted(features.computed(), "image"), seconds.features,
              static_cast<double>(features.bytes()) / 1e6);
+  if (options.stores_int8()) quantize_trained(*model, features.samples());
   save_model(options.out / "model.safetensors", *model, encoder.config);
 
   const Stopwatch evaluate_watch;

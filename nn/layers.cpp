@@ -1,10 +1,50 @@
 #include "nn/layers.h"
 
+#include "tensor/ops.h"
+
 namespace nabla {
 
 Linear::Linear(int64_t in, int64_t out, bool with_bias) {
   weight = parameter("weight", Tensor::zeros({out, in}));
   if (with_bias) bias = parameter("bias", Tensor::zeros({out}));
+}
+
+Variable Linear::operator()(const Variable& x, const Residual& then) const {
+  if (watches_) watch(x.value());
+  if (!is_quantized()) return linear(x, weight, bias, then);
+  return quantized_linear(x, quantized(), Epilogue::Activation::none, then);
+}
+
+Variable Linear::gelu(const Variable& x) const {
+  if (!is_quantized()) return nabla::gelu((*this)(x));
+  return quantized_linear(x, quantized(), Epilogue::Activation::gelu);
+}
+
+void Linear::watch_inputs(bool on) {
+  if (on) largest_input = Tensor();
+  watches_ = on;
+}
+
+void Linear::watch(const Tensor& x) const {
+  const Tensor rows = x.to(Dtype::f32).contiguous().reshape({-1, x.size(-1)});
+  const Tensor largest = reduce(Reduce::max, unary(Unary::abs, rows), {0}, false);
+  largest_input = largest_input.defined() ? binary(Binary::maximum, largest_input, largest) : largest;
+}
+
+void Linear::quantize(const QuantizedWeights& weights) {
+  const auto constant = [&](const char* name, const Tensor& value) {
+    return value.defined() ? tie(name, Variable(value)) : Variable();
+  };
+  for (const char* name : {"weight", "weight_scale", "input_scale"}) remove(name);
+  weight = constant("weight", weights.weight);
+  weight_scale = constant("weight_scale", weights.scale);
+  input_scale = constant("input_scale", weights.input_scale);
+}
+
+QuantizedWeights Linear::quantized() const {
+  const auto scales = [](const Variable& of) { return of.defined() ? of.value().to(Dtype::f32) : Tensor(); };
+  return {weight.value(), scales(weight_scale), bias.defined() ? bias.value() : Tensor(),
+          scales(input_scale)};
 }
 
 LayerNorm::LayerNorm(int64_t width, double eps) : eps_(eps) {

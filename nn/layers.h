@@ -8,15 +8,30 @@
 
 namespace nabla {
 
-// y = x W^T + b; weight (out, in), bias (out). Starts at zero: see init.h.
+// y = x W^T + b; weight (out, in), bias (out). Starts at zero: see init.h. For inference it can be quantised (quantize.h).
 class Linear : public Module {
  public:
   Linear(int64_t in, int64_t out, bool with_bias = true);
-  Variable operator()(const Variable& x, const Residual& then = {}) const {
-    return linear(x, weight, bias, then);
-  }
+  Variable operator()(const Variable& x, const Residual& then = {}) const;
+  Variable gelu(const Variable& x) const;  // of y, in the same product where that is quantised
 
-  Variable weight, bias;  // bias is undefined without one
+  // While on, the largest |x| of each input channel is kept in `largest_input` (in), f32.
+  void watch_inputs(bool on);
+  // From now on the weight is int8, and there is no gradient.
+  void quantize(const QuantizedWeights& weights);
+  // Neither quantised nor watched: ops that fuse several layers may use the weight itself.
+  bool is_plain() const { return !is_quantized() && !watches_; }
+  bool is_quantized() const { return weight_scale.defined(); }
+
+  Variable weight, bias;               // bias is undefined without one
+  Variable weight_scale, input_scale;  // of QuantizedWeights; undefined otherwise
+  mutable Tensor largest_input;
+
+ private:
+  void watch(const Tensor& x) const;
+  QuantizedWeights quantized() const;
+
+  bool watches_ = false;
 };
 
 // Normalises the last axis; weight (width) starts at 1, bias (width) at 0.

@@ -44,6 +44,15 @@ Module::Named Module::named(Named Module::*own) const {
   return all;
 }
 
+std::vector<std::pair<std::string, Module*>> Module::modules() {
+  std::vector<std::pair<std::string, Module*>> all{{"", this}};
+  for (const auto& [name, child] : children_) {
+    for (const auto& [path, module] : child->modules())
+      all.emplace_back(path.empty() ? name : name + "." + path, module);
+  }
+  return all;
+}
+
 std::vector<std::pair<std::string, Variable>> Module::named_parameters() const {
   Named all = named(&Module::parameters_);
   std::set<const VariableState*> seen;
@@ -93,7 +102,8 @@ void Module::load_state_dict(const std::map<std::string, Tensor>& values, const 
 }
 
 void Module::to(Dtype dtype) {
-  replace(parameters(), [&](const Tensor& value) { return value.to(dtype); });
+  replace(parameters(),
+          [&](const Tensor& value) { return is_floating(value.dtype()) ? value.to(dtype) : value; });
 }
 
 void Module::to(Device device) {

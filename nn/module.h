@@ -28,6 +28,9 @@ class Module {
   std::vector<std::pair<std::string, Variable>> named_parameters() const;
   std::vector<Variable> parameters() const;
 
+  // This module ("") and all below it, by their paths.
+  std::vector<std::pair<std::string, Module*>> modules();
+
   // The values of parameters and buffers, which share their memory; tied ones under each of their names.
   NamedTensors state_dict() const;
   // Takes the values (converted to the parameters' dtype and device; copied unless the parameter requires no
@@ -36,7 +39,7 @@ class Module {
   // parameters all names are wanted, and the last one's value stays.
   void load_state_dict(const std::map<std::string, Tensor>& values, const std::string& source);
 
-  void to(Dtype dtype);
+  void to(Dtype dtype);  // what is of integers stays
   void to(Device device);
   // Whether dropout drops; on after construction.
   void train(bool on = true);
@@ -54,6 +57,10 @@ class Module {
     if (other.name().empty()) other.set_name(name);
     parameters_.emplace_back(std::move(name), other);
     return other;
+  }
+  // A parameter of this module that is replaced by others.
+  void remove(const std::string& name) {
+    std::erase_if(parameters_, [&](const auto& entry) { return entry.first == name; });
   }
   // A constant that is loaded and saved with the parameters, but is none: it is not trained, and to() leaves it as
   // it is.

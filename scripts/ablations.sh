@@ -32,17 +32,20 @@ row() {  # NAME FOLDER FLAGS...
   print_row "$name" "$folder"
 }
 
-white="--feature-whitening 32"
 echo "| $category, $iterations iterations | image AUROC | pixel AUROC | AUPRO |"
 echo '|---|---|---|---|'
+early=(--feature-whitening 32 --set 'target_blocks=[0,1,2,3]')
 row 'untrained encoder' random --encoder random
-row 'untrained encoder, whitened' random_white --encoder random $white
+row 'untrained encoder, whitened (rank 96)' random_white --encoder random --feature-whitening 96
 row 'the encoder of the program' own
-row 'the encoder of the program, whitened' own_white $white
-base=(--encoder "${strong:-bundled}") prefix=strong
-if [ -z "$strong" ]; then base=($white) prefix=own_white; else row "$(basename "$strong")" strong "${base[@]}"; fi
+row 'the encoder of the program, its first four blocks whitened (rank 32)' own_early "${early[@]}"
+base=("${early[@]}") prefix=own_early groups='[[0,1,2,3]]'
+if [ -n "$strong" ]; then
+  base=(--encoder "$strong") prefix=strong groups='[[0,1,2,3,4,5,6,7]]'
+  row "$(basename "$strong")" strong "${base[@]}"
+fi
 row '... without hard mining' ${prefix}_mining "${base[@]}" --set mining_share=0
 row '... softmax instead of linear attention' ${prefix}_softmax "${base[@]}" --set softmax_attention=true
 row '... without dropout' ${prefix}_dropout "${base[@]}" --set dropout=0
 row '... one group instead of two' ${prefix}_group "${base[@]}" \
-  --set 'encoder_groups=[[0,1,2,3,4,5,6,7]]' --set 'decoder_groups=[[0,1,2,3,4,5,6,7]]'
+  --set "encoder_groups=$groups" --set 'decoder_groups=[[0,1,2,3,4,5,6,7]]'

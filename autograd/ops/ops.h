@@ -68,9 +68,10 @@ Variable mlp(const Variable& x, const LinearWeights& fc1, const LinearWeights& f
 
 // quantized_linear.cpp: linear() with weights of one byte each, for inference.
 struct QuantizedWeights {
-  Tensor weight;  // i8 (O, I), never changed in place
-  Tensor scale;   // f32 (O): row o of the layer's weight is about scale[o] * weight[o]
-  Tensor bias;    // (O), f32 or x's dtype; may be undefined
+  Tensor weight;            // i8 (O, I), never changed in place
+  Tensor scale;             // f32 (O): row o of the layer's weight is about scale[o] * weight[o]
+  Tensor bias;              // (O), f32 or x's dtype; may be undefined
+  Tensor input_scale = {};  // f32 (I): x is multiplied by it before its rows are quantised; may be undefined
 };
 // Of a weight (O, I), f32 or bf16; the bias is passed on as it is.
 QuantizedWeights quantize_weight(const Tensor& weight, const Tensor& bias = {});

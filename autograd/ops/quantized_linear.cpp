@@ -1,6 +1,6 @@
 // y = x W^T + b over the last axis with W about scale * Q: int8 products, for inference.
 //   x (..., I), Q i8 (O, I), scale f32 (O), bias (O) or undefined -> y (..., O)
-// Each row of x is quantised, too, to s * q with s = max |x| / 127. Integers are then summed exactly, in int32:
+// Each row of x, multiplied by the input scale where there is one, is quantised, too, to s * q with s = max |x| / 127. Integers are then summed exactly, in int32:
 //   y[r, o] = (sum_i q[r, i] Q[o, i]) * (s[r] scale[o]) + b[o]
 // With half a step of rounding on each factor, |x_i - s q_i| <= s / 2 and |W_i - scale Q_i| <= scale / 2, a sum is off by
 // at most sum_i (s / 2 |W_i| + scale / 2 |x_i| + s scale / 4). A row with NaN or infinity gives NaN.
@@ -27,7 +27,11 @@ void check_quantized(const Variable& x, const QuantizedWeights& layer, const Res
         "{}: expected a weight of i8 and its scale of f32 ({}), got {} {} and {} {}", op,
         layer.weight.size(0), layer.weight.dtype(), layer.weight.shape(), layer.scale.dtype(),
         layer.scale.shape());
-  for (const Tensor* tensor : {&layer.weight, &layer.scale, &layer.bias}) {
+  check(!layer.input_scale.defined() || (layer.input_scale.dtype() == Dtype::f32 &&
+                                         layer.input_scale.shape() == Shape{layer.weight.size(1)}),
+        "{}: expected an input_scale of f32 ({}), got {} {}", op, layer.weight.size(1),
+        layer.input_scale.dtype(), layer.input_scale.shape());
+  for (const Tensor* tensor : {&layer.weight, &layer.scale, &layer.bias, &layer.input_scale}) {
     check(!tensor->defined() || tensor->device() == x.device(), "{}: x is on {}, the layer on {}", op,
           x.device(), tensor->device());
   }
@@ -62,8 +66,9 @@ Variable quantized_linear(const Variable& x, const QuantizedWeights& layer, Epil
   if (layer.bias.defined()) epilogue.bias = layer.bias.contiguous();
   if (then.scale.defined()) epilogue.column_scale = then.scale.value().contiguous();
   if (then.x.defined()) epilogue.residual = as_rows(then.x.value());
-  kernels_for(x).quantized_matmul(as_rows(x.value()), layer.weight.contiguous(), layer.scale.contiguous(),
-                                  as_rows(y), epilogue);
+  const Tensor factors = layer.input_scale.defined() ? layer.input_scale.contiguous() : Tensor();
+  kernels_for(x).quantized_matmul(as_rows(x.value()), factors, layer.weight.contiguous(),
+                                  layer.scale.contiguous(), as_rows(y), epilogue);
   return Variable(y);
 }
 

@@ -22,21 +22,29 @@ namespace {
 
 int64_t tiles_in(int64_t size, int64_t of_a_tile) { return (size + of_a_tile - 1) / of_a_tile; }
 
-// Row x (n) as q, each plus `offset`; returns its scale.
-template <int32_t offset, class T, class Q>
-float quantize_row(const T* x, int64_t n, Q* q) {
+// The numbers value(i) of a row, i < n, as q, each plus `offset`; returns their scale.
+template <int32_t offset, class Value, class Q>
+float quantize_values(const Value& value, int64_t n, Q* q) {
   int32_t largest = 0;
-  for (int64_t i = 0; i < n; ++i) largest = std::max(largest, magnitude_bits(static_cast<float>(x[i])));
+  for (int64_t i = 0; i < n; ++i) largest = std::max(largest, magnitude_bits(value(i)));
   const auto [scale, inverse] = row_scale(largest);
-  for (int64_t i = 0; i < n; ++i)
-    q[i] = static_cast<Q>(quantized(static_cast<float>(x[i]), inverse) + offset);
+  for (int64_t i = 0; i < n; ++i) q[i] = static_cast<Q>(quantized(value(i), inverse) + offset);
   return scale;
 }
 
+// Row x (n), multiplied by `factors` (n) where there are any.
+template <int32_t offset, class T, class Q>
+float quantize_row(const T* x, const float* factors, int64_t n, Q* q) {
+  if (factors == nullptr)
+    return quantize_values<offset>([=](int64_t i) { return static_cast<float>(x[i]); }, n, q);
+  return quantize_values<offset>([=](int64_t i) { return static_cast<float>(x[i]) * factors[i]; }, n, q);
+}
+
 template <class T>
-void quantize_all(const T* x, int64_t rows, int64_t n, int8_t* q, float* scales) {
+void quantize_all(const T* x, const float* factors, int64_t rows, int64_t n, int8_t* q, float* scales) {
   parallel_for(rows, row_grain(n), [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) scales[row] = quantize_row<0>(x + row * n, n, q + row * n);
+    for (int64_t row = begin; row < end; ++row)
+      scales[row] = quantize_row<0>(x + row * n, factors, n, q + row * n);
   });
 }
 
@@ -116,10 +124,11 @@ int32_t integer_dot(const int8_t* a, const int8_t* b, int64_t n) {
 
 // The product in plain code: b (n, k) is read as it is.
 template <class T>
-void plain_product(const T* a, int64_t k, const int8_t* b, IntegerEpilogue<T>& then, T* out) {
+void plain_product(const T* a, const float* factors, int64_t k, const int8_t* b, IntegerEpilogue<T>& then,
+                   T* out) {
   const Tensor rows_of_a = Tensor::empty({then.m, k}, Dtype::i8);
   const int8_t* const q = rows_of_a.data<int8_t>();
-  quantize_all(a, then.m, k, rows_of_a.data<int8_t>(), then.row_scale.data());
+  quantize_all(a, factors, then.m, k, rows_of_a.data<int8_t>(), then.row_scale.data());
   const int64_t row_tiles = tiles_in(then.m, tile_rows);
   parallel_tasks(row_tiles * tiles_in(then.n, tile_columns), [&](int64_t task) {
     const int64_t row = task % row_tiles * tile_rows, column = task / row_tiles * tile_columns;
@@ -138,8 +147,9 @@ void plain_product(const T* a, int64_t k, const int8_t* b, IntegerEpilogue<T>& t
 template <class Words, class T>
 class TiledProduct {
  public:
-  TiledProduct(const T* a, int64_t k, const int8_t* b, IntegerEpilogue<T>& then, T* out)
+  TiledProduct(const T* a, const float* factors, int64_t k, const int8_t* b, IntegerEpilogue<T>& then, T* out)
       : a_(a),
+        factors_(factors),
         b_(b),
         k_(k),
         words_((k + Words::elements - 1) / Words::elements),
@@ -187,7 +197,8 @@ class TiledProduct {
   void quantize_tiles(int64_t begin, int64_t end) {
     for (int64_t row = begin * tile_rows; row < std::min(end * tile_rows, then_.m); ++row) {
       auto* const elements = reinterpret_cast<typename Words::A*>(row_words(row));
-      then_.row_scale[static_cast<size_t>(row)] = quantize_row<Words::offset>(a_ + row * k_, k_, elements);
+      then_.row_scale[static_cast<size_t>(row)] =
+          quantize_row<Words::offset>(a_ + row * k_, factors_, k_, elements);
     }
   }
 
@@ -201,6 +212,7 @@ class TiledProduct {
   }
 
   const T* a_;
+  const float* factors_;
   const int8_t* b_;
   int64_t k_, words_, row_tiles_, panels_;
   IntegerEpilogue<T>& then_;
@@ -210,15 +222,16 @@ class TiledProduct {
 #endif
 
 template <class T>
-void multiply_integers(const T* a, int64_t k, const int8_t* b, IntegerEpilogue<T>& then, T* out) {
+void multiply_integers(const T* a, const float* factors, int64_t k, const int8_t* b, IntegerEpilogue<T>& then,
+                       T* out) {
 #ifdef __AVX2__
   if (then.m >= tile_rows && multiplies_bytes())
-    return TiledProduct<BytesInWords, T>(a, k, b, then, out).run();
+    return TiledProduct<BytesInWords, T>(a, factors, k, b, then, out).run();
 #endif
 #ifdef __SSE2__
-  if (then.m >= tile_rows) return TiledProduct<PairsInWords, T>(a, k, b, then, out).run();
+  if (then.m >= tile_rows) return TiledProduct<PairsInWords, T>(a, factors, k, b, then, out).run();
 #endif
-  plain_product(a, k, b, then, out);
+  plain_product(a, factors, k, b, then, out);
 }
 
 // Calls function(T{}) for the dtypes of x.
@@ -232,16 +245,17 @@ void visit_quantizable(Dtype dtype, const Function& function) {
 
 void quantize_rows(const Tensor& x, const Tensor& quantized, const Tensor& scale) {
   visit_quantizable(x.dtype(), [&]<class T>(T) {
-    quantize_all(x.data<T>(), x.size(0), x.size(1), quantized.data<int8_t>(), scale.data<float>());
+    quantize_all(x.data<T>(), nullptr, x.size(0), x.size(1), quantized.data<int8_t>(), scale.data<float>());
   });
 }
 
-void quantized_matmul(const Tensor& a, const Tensor& quantized_b, const Tensor& scale, const Tensor& out,
-                      const Epilogue& epilogue) {
+void quantized_matmul(const Tensor& a, const Tensor& input_scale, const Tensor& quantized_b,
+                      const Tensor& scale, const Tensor& out, const Epilogue& epilogue) {
   if (out.numel() == 0) return;
   visit_quantizable(out.dtype(), [&]<class T>(T) {
     IntegerEpilogue<T> then(out, scale, epilogue);
-    multiply_integers(a.data<T>(), a.size(1), quantized_b.data<int8_t>(), then, out.data<T>());
+    const float* factors = input_scale.defined() ? input_scale.data<float>() : nullptr;
+    multiply_integers(a.data<T>(), factors, a.size(1), quantized_b.data<int8_t>(), then, out.data<T>());
   });
 }
 

@@ -15,17 +15,18 @@ struct LargerOfTwo {
   __device__ int32_t operator()(int32_t a, int32_t b) const { return a > b ? a : b; }
 };
 
-// One block per row.
+// One block per row, which is multiplied by `factors` (n) where there are any.
 template <class T>
-__global__ void quantize_kernel(const T* in, int64_t n, int8_t* out, float* scales) {
+__global__ void quantize_kernel(const T* in, const float* factors, int64_t n, int8_t* out, float* scales) {
   const T* x = in + blockIdx.x * n;
+  const auto value = [=](int64_t i) { return static_cast<float>(x[i]) * (factors ? factors[i] : 1.0f); };
   int32_t largest = 0;
   for (int64_t i = threadIdx.x; i < n; i += blockDim.x) {
-    largest = LargerOfTwo{}(largest, magnitude_bits(static_cast<float>(x[i])));
+    largest = LargerOfTwo{}(largest, magnitude_bits(value(i)));
   }
   const RowScale row = row_scale(block_reduce(largest, LargerOfTwo{}));
   for (int64_t i = threadIdx.x; i < n; i += blockDim.x) {
-    out[blockIdx.x * n + i] = static_cast<int8_t>(quantized(static_cast<float>(x[i]), row.inverse));
+    out[blockIdx.x * n + i] = static_cast<int8_t>(quantized(value(i), row.inverse));
   }
   if (threadIdx.x == 0) scales[blockIdx.x] = row.scale;
 }
@@ -57,20 +58,26 @@ __global__ void quantized_product_kernel(int64_t m, int64_t n, int64_t k, const 
   }
 }
 
-}  // namespace
-
-void CudaKernels::quantize_rows(const Tensor& x, const Tensor& quantized, const Tensor& scale) {
+void quantize_scaled(const Tensor& x, const Tensor& factors, const Tensor& quantized, const Tensor& scale,
+                     cudaStream_t stream) {
+  const float* const given = factors.defined() ? factors.data<float>() : nullptr;
   visit_computed("quantize_rows", x.dtype(), [&]<class T>(T) {
-    launch("quantize_rows", stream_, x.size(0), block_threads, 0, quantize_kernel<T>, x.data<T>(), x.size(1),
-           quantized.data<int8_t>(), scale.data<float>());
+    launch("quantize_rows", stream, x.size(0), block_threads, 0, quantize_kernel<T>, x.data<T>(), given,
+           x.size(1), quantized.data<int8_t>(), scale.data<float>());
   });
 }
 
-void CudaKernels::quantized_matmul(const Tensor& a, const Tensor& quantized_b, const Tensor& scale,
-                                   const Tensor& out, const Epilogue& epilogue) {
+}  // namespace
+
+void CudaKernels::quantize_rows(const Tensor& x, const Tensor& quantized, const Tensor& scale) {
+  quantize_scaled(x, {}, quantized, scale, stream_);
+}
+
+void CudaKernels::quantized_matmul(const Tensor& a, const Tensor& input_scale, const Tensor& quantized_b,
+                                   const Tensor& scale, const Tensor& out, const Epilogue& epilogue) {
   const Tensor q = Tensor::empty(a.shape(), Dtype::i8, device());
   const Tensor q_scale = Tensor::empty({a.size(0)}, Dtype::f32, device());
-  quantize_rows(a, q, q_scale);
+  quantize_scaled(a, input_scale, q, q_scale, stream_);
   const auto as = [](const Tensor& tensor, Dtype dtype) {
     return tensor.defined() ? tensor.to(dtype) : tensor;
   };

@@ -12,6 +12,7 @@
 #include "dinomaly/cli/command_files.h"
 #include "dinomaly/cli/commands.h"
 #include "dinomaly/cli/detector_flags.h"
+#include "dinomaly/model/quantized_weights.h"
 #include "dinomaly/report/html_report.h"
 #include "tensor/io/printable.h"
 
@@ -88,7 +89,9 @@ int run_report(const ReportFlags& options) {
   input.calibration = detector.calibration;
   input.config = inspecting_config(*detector.model, inspection);
   input.encoder = describe_encoder(detector);
-  input.precision = name_of(detector.model->named_trained_parameters().front().second.value().dtype());
+  input.precision = is_quantized(*detector.model)
+                        ? "int8"
+                        : name_of(detector.model->named_trained_parameters().front().second.value().dtype());
   input.trained_here = detector.kind == DetectorKind::own;
   input.model = std::filesystem::path(options.detector.model).filename().string();
   input.title = options.title.empty() ? "Anomaly detection report" : options.title;

@@ -13,6 +13,7 @@
 #include "dinomaly/inference/for_each_prediction.h"
 #include "dinomaly/model/model_file.h"
 #include "dinomaly/report/table.h"
+#include "dinomaly/training/quantize_trained.h"
 #include "dinomaly/weights/bundled_encoder.h"
 #include "dinomaly/weights/key_report.h"
 #include "tensor/io/safetensors.h"
@@ -137,6 +138,7 @@ std::vector<CategoryResult> TrainRun::finish() {
   std::vector<PaperEvaluation> evaluations;
   // Judged as by a program that loads it: weights that no longer change are packed, which orders sums otherwise.
   model_->set_requires_grad(false);
+  if (options_.stores_int8()) quantize_trained(*model_, features_.samples());
   try {
     calibrator = make_calibrator(options_, model_->config(), evaluable_, other_test_);
     evaluations = judge(calibrator ? &*calibrator : nullptr);

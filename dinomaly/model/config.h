@@ -43,7 +43,7 @@ struct Config {
   bool decoder_mlp_bias = true;  // anomalib: false
   int64_t decoder_depth = 8;
   double decoder_norm_eps = 1e-8;
-  bool softmax_attention = false;  // in the decoder, instead of linear attention: the ablation of it
+  bool softmax_attention = false;   // in the decoder, instead of linear attention: the ablation of it
   double linear_attention_eps = 0;  // 1e-6 is the authors' remedy for NaN; dinomaly2: 1e-8
   double init_std = 0.01, init_cut = 0.03;
   // Which target blocks and which (reversed) decoder blocks are fused. Empty: the two halves.

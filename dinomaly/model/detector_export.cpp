@@ -5,6 +5,7 @@
 
 #include "dinomaly/base/framework.h"
 #include "dinomaly/model/anomaly_map.h"
+#include "dinomaly/model/quantized_weights.h"
 #include "dinomaly/weights/encoder_naming.h"
 #include "tensor/io/safetensors.h"
 
@@ -127,6 +128,8 @@ void export_detector(const std::filesystem::path& path, const Detector& detector
   check(target != DetectorKind::own, "export_detector: for other implementations");
   const Config& config = detector.config();
   check_target(config, target);
+  check_input(!is_quantized(*detector.model),
+              "{} has no int8 weights: export the model that they were made of", name_of(target));
   std::map<std::string, std::string> metadata{
       {"kind", fmt::format("{}-{}", own_kind, name_of(target))},
       {"config", config.to_json().dump()},

@@ -14,6 +14,7 @@
 #include "dinomaly/base/json_text.h"
 #include "dinomaly/base/numbers.h"
 #include "dinomaly/base/sha256.h"
+#include "dinomaly/model/quantized_weights.h"
 #include "dinomaly/model/whitening.h"
 #include "dinomaly/weights/encoder_choice.h"
 #include "dinomaly/weights/key_report.h"
@@ -167,6 +168,7 @@ bool is_training_state(const WeightsFile& file) {
 bool holds_detector(const WeightsFile& file) { return !detector_prefixes(file).empty(); }
 
 DetectorWeights read_detector(const WeightsFile& file) {
+  check_not_quantized(file);
   check_input(!is_training_state(file),
               "{}: the checkpoint of a training run, not a finished model; train --resume continues it",
               file.source());
@@ -191,6 +193,7 @@ DetectorWeights read_detector(const WeightsFile& file) {
 }
 
 EncoderWeights load_encoder(const WeightsFile& file, int64_t heads) {
+  check_not_quantized(file);
   if (heads <= 0 && holds_detector(file)) {
     const int64_t saved = read_detector(file).heads;
     if (saved > 0) heads = saved;

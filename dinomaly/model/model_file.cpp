@@ -4,6 +4,7 @@
 
 #include "dinomaly/base/framework.h"
 #include "dinomaly/base/json_text.h"
+#include "dinomaly/model/quantized_weights.h"
 #include "dinomaly/weights/encoder_hash.h"
 #include "dinomaly/weights/input_channels.h"
 #include "dinomaly/weights/key_report.h"
@@ -66,6 +67,8 @@ void save_model(const std::filesystem::path& path, const Dinomaly& model, const 
   if (options.training_images) metadata["training_images"] = json_text(options.training_images->to_json());
   NamedTensors tensors = model.state_dict();
   if (options.slim) {
+    check_input(!is_quantized(model), "{}: a model of int8 weights is not saved without its encoder",
+                path.string());
     const NamedTensors frozen = model.encoder().state_dict();
     metadata["encoder_sha256"] = encoder_sha256(frozen, hash_dtype(frozen));
     metadata["encoder_dtype"] = name_of(hash_dtype(frozen));
@@ -77,7 +80,8 @@ void save_model(const std::filesystem::path& path, const Dinomaly& model, const 
 
 Detector load_detector(const std::filesystem::path& path, const std::optional<std::filesystem::path>& encoder,
                        int64_t heads) {
-  const WeightsFile file = load_weights_file(path);
+  WeightsFile file = load_weights_file(path);
+  const QuantizedLayers quantized = take_quantized(file);
   DetectorWeights weights = read_detector(file);
   const EncoderWeights frozen = encoder_of(file, weights, encoder, heads > 0 ? heads : weights.heads);
   check_trained(weights, frozen.config.width, file.source());
@@ -96,6 +100,7 @@ Detector load_detector(const std::filesystem::path& path, const std::optional<st
   std::map<std::string, Tensor> all = weights.trained;
   for (const auto& [name, tensor] : frozen.tensors) all["encoder." + name] = tensor;
   result.model->load_state_dict(all, file.source());
+  set_quantized(*result.model, quantized, file.source());
   result.model->eval();
   return result;
 }

@@ -6,6 +6,7 @@
 #include "dinomaly/base/framework.h"
 #include "dinomaly/model/calibration.h"
 #include "dinomaly/model/detector_weights.h"
+#include "dinomaly/model/quantized_weights.h"
 #include "dinomaly/model/training_images.h"
 #include "dinomaly/weights/encoder_choice.h"
 #include "dinomaly/weights/encoder_hash.h"
@@ -48,7 +49,8 @@ int64_t trained_width(const DetectorWeights& weights, const std::string& source)
   return first.size(1);
 }
 
-void describe_detector(const WeightsFile& file, int64_t heads, json& result) {
+void describe_detector(WeightsFile file, int64_t heads, json& result) {
+  const bool quantized = !take_quantized(file).empty();
   DetectorWeights weights = read_detector(file);
   if (heads == 0) heads = weights.heads;
   const bool slim = weights.encoder.empty() && weights.skipped_encoder.empty();
@@ -65,6 +67,7 @@ void describe_detector(const WeightsFile& file, int64_t heads, json& result) {
     check_channels(weights, encoder.config.channels, file.source());
     complete_config(weights, encoder.config, file.source());
     result["encoder"] = describe_encoder(encoder, heads);
+    if (quantized) result["encoder"].erase("sha256");  // of weights that are no longer there
   }
   if (const auto name = file.metadata.find("encoder"); name != file.metadata.end())
     result["encoder"]["file"] = printable(name->second);
@@ -72,6 +75,7 @@ void describe_detector(const WeightsFile& file, int64_t heads, json& result) {
   result["detector"] = {{"written_by", name_of(weights.kind)},
                         {"preset", name_of(weights.config.preset)},
                         {"slim", slim},
+                        {"precision", quantized ? "int8" : "float"},
                         {"config", weights.config.to_json()}};
   if (const auto calibration = stored_calibration(file.metadata, file.source()))
     result["calibration"] = calibration->summary();

@@ -168,8 +168,13 @@ void assign_option(const json& value, T& field, const std::string& source, const
 
 void check_options(const TrainOptions& options) {
   const std::string& precision = options.precision;
-  check_input(precision == "f32" || precision == "bf16" || precision == "f64",
-              "--precision: '{}' is not one of f32, bf16, f64", precision);
+  check_input(precision == "f32" || precision == "bf16" || precision == "f64" || precision == "int8",
+              "--precision: '{}' is not one of f32, bf16, f64, int8", precision);
+  check_input(!options.config.feature_whitening || !options.stores_int8(),
+              "--precision: with --feature-whitening a model cannot be int8: whitening enlarges what "
+              "rounding changes");
+  check_input(!options.slim || !options.stores_int8(),
+              "--slim: with --precision int8 the model has weights of its own for the encoder");
   check_input(options.heads >= 0 && options.threads >= 0 && options.eval_every >= 0 &&
                   options.checkpoint_every >= 0 && options.feature_memory >= 0,
               "--heads, --threads, --eval-every, --checkpoint-every and --feature-memory cannot be negative");
@@ -236,7 +241,7 @@ void apply_file(TrainOptions& options, const std::string& preset_name, const std
 
 }  // namespace
 
-Dtype TrainOptions::dtype() const { return parse_dtype(precision); }
+Dtype TrainOptions::dtype() const { return stores_int8() ? Dtype::f32 : parse_dtype(precision); }
 
 FeatureOptions TrainOptions::features() const {
   const double machine = static_cast<double>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);

@@ -69,7 +69,8 @@ struct TrainOptions {
   // Checks the values, opens the device and sets the number of threads. Throws InputError.
   void prepare();
 
-  Dtype dtype() const;
+  bool stores_int8() const { return precision == "int8"; }
+  Dtype dtype() const;  // of training
   FeatureOptions features() const;
   // All but `resume`, `finish`, `force` and `device`, the config's options under their names. Reading it back gives
   // the same options.

@@ -103,6 +103,21 @@ TEST_CASE("quantized_linear: equals the naive product to the bit") {
   }
 }
 
+TEST_CASE("quantized_linear: an input scale is a factor of x, taken before its rows are quantised") {
+  for (const Problem& p : problems) {
+    INFO(p.rows, " x ", p.depth, " x ", p.columns);
+    Layer layer = layer_of(p, Dtype::f32);
+    const Tensor factors = fractions({p.depth}, 6);
+    const Variable scaled(layer.x.value() * factors);
+    const auto expected = quantized_linear(scaled, layer.weights).value().to_vector<float>();
+    layer.weights.input_scale = factors;
+    CHECK(quantized_linear(layer.x, layer.weights).value().to_vector<float>() == expected);
+    const Variable half(layer.x.value().to(Dtype::bf16));
+    const Tensor y = quantized_linear(half, layer.weights).value();
+    CHECK(relative_error(y.to(Dtype::f32), Tensor::from(expected, {p.rows, p.columns})) < 0.02);
+  }
+}
+
 // Every processor level runs this test (tests/CMakeLists.txt): the numbers are those of all of them.
 TEST_CASE("quantized_linear: the same bits on every processor and with any number of threads") {
   const Problem p{100, 390, 200};
@@ -270,11 +285,12 @@ TEST_CASE("quantized_linear: CUDA gives what the CPU gives") {
   if (!has_cuda("quantized_linear")) return;
   for (const Problem& p : {Problem{7, 65, 66}, Problem{1, 384, 20}}) {
     for (const Dtype dtype : {Dtype::f32, Dtype::bf16}) {
-      const Layer layer = layer_of(p, dtype);
+      Layer layer = layer_of(p, dtype);
+      layer.weights.input_scale = fractions({p.depth}, 6);
       const auto there = [](const Variable& x) { return Variable(x.value().to(Device::cuda())); };
-      const QuantizedWeights weights{layer.weights.weight.to(Device::cuda()),
-                                     layer.weights.scale.to(Device::cuda()),
-                                     layer.weights.bias.to(Device::cuda())};
+      const QuantizedWeights weights{
+          layer.weights.weight.to(Device::cuda()), layer.weights.scale.to(Device::cuda()),
+          layer.weights.bias.to(Device::cuda()), layer.weights.input_scale.to(Device::cuda())};
       const auto [q, scale] = quantize_rows(there(layer.x).value());
       CHECK(q.to_vector<int64_t>() == quantize_rows(layer.x.value()).first.to_vector<int64_t>());
       CHECK(scale.to_vector<float>() == quantize_rows(layer.x.value()).second.to_vector<float>());

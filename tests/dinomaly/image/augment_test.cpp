@@ -1,4 +1,4 @@
-// DINOV3.md "Few-shot": how images are varied.
+// Few-shot training: how images are varied.
 #include "dinomaly/image/augment.h"
 
 #include <doctest/doctest.h>

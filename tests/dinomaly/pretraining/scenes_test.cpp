@@ -79,8 +79,7 @@ TEST_CASE("pretraining: to_crop is the inverse of to_scene, and scenes that are 
   CHECK_THROWS_AS(draw_views(40, 32, generator), Error);
 }
 
-TEST_CASE("pretraining: every texture family gives values from 0 to 1 that its parameters change" *
-          doctest::test_suite("threads")) {
+TEST_CASE("pretraining: every texture family gives values from 0 to 1 that its parameters change") {
   for (int family = 0; family < static_cast<int>(TextureFamily::count); ++family) {
     CAPTURE(family);
     std::set<double> means;
@@ -100,8 +99,7 @@ TEST_CASE("pretraining: every texture family gives values from 0 to 1 that its p
   }
 }
 
-TEST_CASE("pretraining: a scene belongs to its seed; crops do not depend on threads" *
-          doctest::test_suite("threads")) {
+TEST_CASE("pretraining: a scene belongs to its seed; crops do not depend on threads") {
   CHECK(draw_scene(64, 1).rgb == draw_scene(64, 1).rgb);
   CHECK(draw_scene(64, 1).rgb.pixels != draw_scene(64, 2).rgb.pixels);
   const PretrainOptions options = small_options();

@@ -1,4 +1,4 @@
-// DINOV3.md II, the defaults of Dinomaly2's scripts for each kind of data.
+// The defaults of Dinomaly2's scripts for each kind of data.
 #include "dinomaly/training/fit_to_data.h"
 
 #include <doctest/doctest.h>
@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "dinomaly/base/framework.h"
+#include "tests/support.h"
 
 namespace dinomaly {
 

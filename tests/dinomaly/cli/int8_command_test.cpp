@@ -1,0 +1,64 @@
+// --precision int8 from the command line: train stores it, convert makes it, every command after them reads it.
+#include "tests/dinomaly/cli/train_command.h"
+#include "tests/dinomaly/cli/train_program.h"
+
+using namespace dinomaly;
+
+TEST_CASE("train --precision int8: trained as f32, stored in 8 bits, judged with these") {
+  const TemporaryFolder folder;
+  make_training_inputs(folder);
+  run_well(folder, small_run(folder, "float") + "--iterations 2");
+  const Outcome trained = run_well(folder, small_run(folder, "out") + "--iterations 2 --precision int8");
+  CHECK(contains(trained.out, "int8: scales from 12 training images"));
+  CHECK(bytes_of(folder / "out/log.csv").substr(0, 60) == bytes_of(folder / "float/log.csv").substr(0, 60));
+  const std::string model = (folder / "out/model.safetensors").string(), data = (folder / "data").string();
+  CHECK(std::filesystem::file_size(model) <
+        std::filesystem::file_size(folder / "float/model.safetensors") / 2);
+  CHECK(contains(run_well(folder, "info " + model).out, "precision: int8"));
+  run_well(folder, "predict " + model + " " + data + "/wood/test/good --out " + (folder / "maps").string());
+  run_well(folder, "eval " + model + " " + data + " --json " + (folder / "eval.json").string());
+  CHECK(json_of(folder / "eval.json").at("categories") ==
+        json_of(folder / "out/metrics.json").at("categories"));
+  run_well(folder, "calibrate " + model + " " + data + " --out " + (folder / "again").string());
+  run_well(folder, "report " + model + " " + data + " --out " + (folder / "report.html").string());
+  CHECK(contains(bytes_of(folder / "report.html"), "int8"));
+  check_refused(folder, "export " + model + " --to authors --out " + (folder / "x").string(),
+                "no int8 weights");
+  check_refused(folder, "convert " + model + " " + (folder / "x").string() + " --names timm", "are int8");
+  check_refused(folder, small_run(folder, "new") + "--encoder " + model, "are int8");
+  check_refused(folder, small_run(folder, "new") + "--precision int8 --slim",
+                "--slim: with --precision int8");
+  check_refused(folder, small_run(folder, "new") + "--precision int8 --feature-whitening 4",
+                "whitening enlarges what rounding changes");
+  check_refused(folder, small_run(folder, "new") + "--precision int4", "not one of f32, bf16, f64, int8");
+}
+
+TEST_CASE(
+    "convert --precision int8: the same weights as train stores; what it lacks or cannot take is named") {
+  const TemporaryFolder folder;
+  make_training_inputs(folder);
+  run_well(folder, small_run(folder, "out") + "--iterations 2 --precision int8 --calibrate none");
+  run_well(folder, small_run(folder, "float") + "--iterations 2 --calibrate none");
+  const std::string model = (folder / "float/model.safetensors").string(), data = (folder / "data").string(),
+                    out = (folder / "converted").string(), to = "convert " + model + " " + out + " ";
+  run_well(folder, to + "--precision int8 --data " + data);
+  CHECK(bytes_of(out).size() > 0);
+  const auto tensors = [](const std::filesystem::path& file) {
+    const SafeTensors read = SafeTensors::load(file);
+    std::map<std::string, std::vector<float>> all;
+    for (const std::string& name : read.names()) all[name] = read.get(name).to_vector<float>();
+    return all;
+  };
+  CHECK(tensors(out) == tensors(folder / "out/model.safetensors"));
+  std::filesystem::remove(out);
+  check_refused(folder, to, "either --names");
+  check_refused(folder, to + "--names timm --precision int8", "either --names");
+  check_refused(folder, to + "--precision int8", "--data is missing");
+  check_refused(folder, to + "--precision bf16 --data " + data, "'bf16' is not int8");
+  check_refused(folder, to + "--precision int8 --data " + data + "/none", "no such");
+  check_refused(folder,
+                "convert " + (folder / "out/model.safetensors").string() + " " + out +
+                    " --precision int8 --data " + data,
+                "int8 already");
+  CHECK_FALSE(std::filesystem::exists(out));
+}
