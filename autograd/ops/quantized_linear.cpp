@@ -4,6 +4,11 @@
 //   y[r, o] = (sum_i q[r, i] Q[o, i]) * (s[r] scale[o]) + b[o]
 // With half a step of rounding on each factor, |x_i - s q_i| <= s / 2 and |W_i - scale Q_i| <= scale / 2, a sum is off by
 // at most sum_i (s / 2 |W_i| + scale / 2 |x_i| + s scale / 4). A row with NaN or infinity gives NaN.
+// [snippet: example]
+//   x = (0.5, -1, 0.25)     s = 1 / 127       q = (64, -127, 32)       63.5 is rounded to the even 64
+//   W = (0.2, 0.1, -0.4)    S = 0.4 / 127     Q = (64, 32, -127)
+//   y = (64 * 64 - 127 * 32 - 32 * 127) s S
+// [end]
 // No derivative: rounding has none that is of use.
 #include "autograd/ops/common.h"
 #include "autograd/ops/linear.h"

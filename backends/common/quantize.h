@@ -3,6 +3,17 @@
 // So |x - scale * q| is at most half of scale, but for f32's own rounding. A row with NaN or infinity has the scale NaN and
 // zeros, which makes every product with it NaN; a row of next to nothing, whose 127 / max |x| f32 does not hold, zeros.
 //
+// [snippet: marks]
+//   -m                                0                                m
+//    |....|....|....|....|....|....|..|..|....|....|....|....|....|....|
+//   -127                              0                               127
+// [end]
+// A row with an outlier has few marks left for all else:
+// [snippet: outlier]
+//   x = (0.3, -0.7, 0.5, 90)         s = 90 / 127 = 0.71
+//   q = (  0,   -1,   1, 127)        so x is taken for (0, -0.71, 0.71, 90)
+// [end]
+//
 // Everybody gets the same bits: a maximum knows no order, and neither formula leaves a product to be fused with a sum.
 // For host and device.
 #pragma once

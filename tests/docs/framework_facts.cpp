@@ -70,6 +70,26 @@ void tape(std::vector<Fact>& facts) {
                                           a.grad().item(), e.grad().item(), b.grad().item())});
 }
 
+void int8(std::vector<Fact>& facts) {
+  const Tensor x = Tensor::from<float>({0.5f, -1, 0.25f}, {1, 3}),
+               w = Tensor::from<float>({0.2f, 0.1f, -0.4f}, {1, 3});
+  const auto q = quantize_rows(x).first.to_vector<int64_t>(),
+             of_w = quantize_rows(w).first.to_vector<int64_t>();
+  int64_t sum = 0;
+  for (size_t i = 0; i < q.size(); ++i) sum += q[i] * of_w[i];
+  const double y = quantized_linear(Variable(x), quantize_weight(w)).value().item();
+  facts.push_back({"17_int8", "With x = (0.5, -1, 0.25) and a weight's row W = (0.2, 0.1, -0.4):"});
+  facts.push_back(
+      {"17_int8", fmt::format("The integers add up to {}, and y is {:.5f}; exact is -0.1.", sum, y)});
+  facts.push_back(
+      {"17_int8", fmt::format("rounded, from {} to {}. On a number line, the integers are 255 marks",
+                              -quantize_rows(Tensor::ones({1, 1})).first.item(),
+                              quantize_rows(Tensor::ones({1, 1})).first.item())});
+  facts.push_back(
+      {"17_int8", fmt::format("is taken from {} of the training images",
+                              number_after("dinomaly/training/quantize_trained.cpp", "most = "))});
+}
+
 void attention(std::vector<Fact>& facts) {
   const int64_t tokens = 28 * 28 + 1, heads = 6, batch = 16;
   facts.push_back(
@@ -145,7 +165,7 @@ void cuda(std::vector<Fact>& facts) {
 
 std::vector<Fact> facts_of_the_framework() {
   std::vector<Fact> facts;
-  for (const auto& add : {strides, threads, tape, attention, testing, gradcheck, cuda}) add(facts);
+  for (const auto& add : {strides, threads, tape, attention, int8, testing, gradcheck, cuda}) add(facts);
   return facts;
 }
 
