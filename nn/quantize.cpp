@@ -31,31 +31,43 @@ Tensor smoothing_scales(const Tensor& weight, const Tensor& largest, double alph
   return Tensor::from(scales, {static_cast<int64_t>(scales.size())});
 }
 
+// The weight, with its input scale where its inputs have been watched.
+static QuantizedWeights quantized(const Tensor& weight, const Tensor& largest, double alpha) {
+  if (!largest.defined()) return quantize_weight(weight.contiguous());
+  const Tensor scales = smoothing_scales(weight, largest, alpha);
+  const Tensor smooth = weight * scales.reshape({1, scales.size(0)});
+  QuantizedWeights result = quantize_weight(smooth.contiguous());
+  result.input_scale = binary(Binary::div, Tensor::ones(scales.shape()), scales);
+  return result;
+}
+
 void quantize(Module& module, const std::function<void()>& run, double alpha) {
   const NoGrad no_recording;
   const auto layers = linear_layers(module);
-  for (const auto& [name, layer] : layers) layer->watch_inputs(true);
+  const auto watch = [&](bool on) {
+    for (const auto& [name, layer] : layers) layer->watch_inputs(on);
+  };
+  for (const auto& [name, layer] : layers)
+    check(!layer->is_quantized(), "quantize: {} is int8 already", name);
+  watch(true);
   try {
     if (run) run();
+    for (const auto& [name, layer] : layers) {
+      check(!layer->largest_input.defined() || is_finite(layer->largest_input),
+            "quantize: the input of {} is not finite", name);
+    }
   } catch (...) {
-    for (const auto& [name, layer] : layers) layer->watch_inputs(false);
+    watch(false);
     throw;
   }
+  watch(false);
   for (const auto& [name, layer] : layers) {
     const Device device = layer->weight.device();
-    const Tensor largest = layer->largest_input.defined() ? layer->largest_input.to(Device::cpu()) : Tensor();
-    layer->watch_inputs(false);
+    const auto here = [](const Tensor& x) { return x.defined() ? x.to(Device::cpu()).to(Dtype::f32) : x; };
+    const QuantizedWeights made = quantized(here(layer->weight.value()), here(layer->largest_input), alpha);
+    const auto there = [&](const Tensor& x) { return x.defined() ? x.to(device) : x; };
+    layer->quantize({made.weight.to(device), made.scale.to(device), {}, there(made.input_scale)});
     layer->largest_input = Tensor();
-    const Tensor weight = layer->weight.value().to(Device::cpu()).to(Dtype::f32);
-    Tensor scales, smooth = weight;
-    if (largest.defined()) {
-      check(is_finite(largest), "quantize: the input of {} is not finite", name);
-      scales = smoothing_scales(weight, largest, alpha);
-      smooth = weight * scales.reshape({1, scales.size(0)});
-      scales = binary(Binary::div, Tensor::ones(scales.shape()), scales).to(device);
-    }
-    QuantizedWeights quantized = quantize_weight(smooth.contiguous());
-    layer->quantize({quantized.weight.to(device), quantized.scale.to(device), {}, scales});
   }
 }
 

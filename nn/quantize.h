@@ -14,7 +14,8 @@
 namespace nabla {
 
 // Quantises every Linear in `module`. run() sends representative inputs through it; layers that it does not reach, and
-// all without a run(), are quantised as they are. Throws Error where a layer's input is not finite.
+// all without a run(), are quantised as they are. Throws Error where a layer's input is not finite or a layer is int8 already;
+// then nothing has changed.
 void quantize(Module& module, const std::function<void()>& run = {}, double alpha = 0.5);
 
 // The scales s (I) of a weight (O, I) whose input channels reach `largest` (I), both f32; 1 for a channel of zeros.

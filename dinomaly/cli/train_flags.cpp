@@ -58,7 +58,7 @@ TrainFlags::TrainFlags(CLI::App& app) {
       "threads to compute with; 0: one per processor; no result depends on it");
   add(app, "--precision", &TrainOptions::precision,
       "f32, bf16 (weights and activations; sums, statistics and master weights stay f32), f64, or int8: "
-      "trained in f32, then stored and judged with in 8 bits");
+      "trained in f32; the stored model, which also judges the test images, has products of 8 bits");
   add(app, "--device", &TrainOptions::device_name, device_help);
   app.add_flag("--deterministic", deterministic_help);
   add(app, "--out", &TrainOptions::out, "folder for metrics, log, model and heatmaps");

@@ -120,7 +120,15 @@ TEST_CASE(
   CHECK(layer.is_plain());
   CHECK_THROWS_AS(quantize(layer, [] { throw Error("none"); }), Error);
   CHECK(layer.is_plain());
+  Mlp mlp(4, 8);  // the second layer's input is not finite, the first one's is
+  randomise(mlp);
+  mlp.fc1.weight.value().fill(1e30);
+  const Variable large(Tensor::full({1, 4}, 1e30));
+  CHECK_THROWS_WITH_AS(quantize(mlp, [&] { mlp(large); }),
+                       doctest::Contains("the input of fc2 is not finite"), Error);
+  CHECK((mlp.fc1.is_plain() && mlp.fc2.is_plain()));
   quantize(layer);
+  CHECK_THROWS_WITH_AS(quantize(layer), doctest::Contains("int8 already"), Error);
   CHECK_THROWS_AS(layer(Variable(Tensor::ones({2, 4}), true)), Error);
 }
 
