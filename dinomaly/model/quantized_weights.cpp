@@ -18,7 +18,7 @@ constexpr const char* input_name = ".input_scale";
 Tensor take_scales(WeightsFile& file, const std::string& name, int64_t length) {
   const auto found = file.tensors.find(name);
   if (found == file.tensors.end()) return {};
-  const Tensor scales = found->second;
+  Tensor scales = found->second;
   check_input(scales.dtype() == Dtype::f32 && scales.shape() == Shape{length},
               "{}: '{}' is {} {}, expected f32 ({})", file.source(), printable(name), scales.dtype(),
               scales.shape(), length);
