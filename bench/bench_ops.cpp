@@ -54,19 +54,26 @@ double bytes_of(std::initializer_list<Tensor> tensors) {
 
 Kernels& kernels() { return kernels_for(Device::cpu()); }
 
+// What a linear layer does after its product.
+Epilogue epilogue_of(const Shapes& s, int64_t out, bool gelu, bool residual) {
+  Epilogue epilogue;
+  epilogue.bias = random({out}, s.dtype);
+  if (gelu) epilogue.activation = Epilogue::Activation::gelu;
+  if (residual) {
+    epilogue.residual = random({tokens, out}, s.dtype);
+    epilogue.column_scale = random({out}, s.dtype);
+  }
+  return epilogue;
+}
+
 // (tokens, in) x (out, in)^T with the epilogue that the layer has. frozen: the encoder's packed weights.
 Case linear_case(const Shapes& s, int64_t in, int64_t out, bool gelu, bool residual, bool frozen) {
   // Sums of spread 1, as in a network: far out, GELU gives denormal numbers, which are slow.
   const double spread = 1 / std::sqrt(static_cast<double>(in));
   const Tensor x = random({1, tokens, in}, s.dtype), weight = random({1, out, in}, s.dtype, spread);
   const Tensor y = Tensor::empty({1, tokens, out}, s.dtype);
-  Epilogue epilogue;
-  epilogue.bias = random({out}, s.dtype);
-  if (gelu) epilogue.activation = Epilogue::Activation::gelu;
-  if (residual) {
-    epilogue.residual = random({1, tokens, out}, s.dtype);
-    epilogue.column_scale = random({out}, s.dtype);
-  }
+  Epilogue epilogue = epilogue_of(s, out, gelu, residual);
+  if (residual) epilogue.residual = epilogue.residual.unsqueeze(0);
   return {[=] { kernels().matmul(x, false, weight, true, y, epilogue, frozen); },
           2.0 * static_cast<double>(tokens * in * out)};
 }
@@ -77,13 +84,7 @@ Case int8_case(const Shapes& s, int64_t in, int64_t out, bool gelu, bool residua
   const Tensor x = random({tokens, in}, s.dtype), y = Tensor::empty({tokens, out}, s.dtype);
   const auto [weight, scale] = quantize_rows(random({out, in}, Dtype::f32, spread));
   const Tensor input_scale = random({in}, Dtype::f32);
-  Epilogue epilogue;
-  epilogue.bias = random({out}, s.dtype);
-  if (gelu) epilogue.activation = Epilogue::Activation::gelu;
-  if (residual) {
-    epilogue.residual = random({tokens, out}, s.dtype);
-    epilogue.column_scale = random({out}, s.dtype);
-  }
+  const Epilogue epilogue = epilogue_of(s, out, gelu, residual);
   return {[=, weight = weight, scale = scale] {
             kernels().quantized_matmul(x, input_scale, weight, scale, y, epilogue);
           },

@@ -1,6 +1,7 @@
 // y = x W^T + b over the last axis with W about scale * Q: int8 products, for inference.
 //   x (..., I), Q i8 (O, I), scale f32 (O), bias (O) or undefined -> y (..., O)
-// Each row of x, multiplied by the input scale where there is one, is quantised, too, to s * q with s = max |x| / 127. Integers are then summed exactly, in int32:
+// Each row of x, multiplied by the input scale where there is one, is quantised, too, to s * q with s = max |x| / 127.
+// Integers are then summed exactly, in int32:
 //   y[r, o] = (sum_i q[r, i] Q[o, i]) * (s[r] scale[o]) + b[o]
 // With half a step of rounding on each factor, |x_i - s q_i| <= s / 2 and |W_i - scale Q_i| <= scale / 2, a sum is off by
 // at most sum_i (s / 2 |W_i| + scale / 2 |x_i| + s scale / 4). A row with NaN or infinity gives NaN.

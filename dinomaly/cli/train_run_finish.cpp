@@ -1,8 +1,6 @@
 // The end of a run of training: the best weights, metrics, thresholds, the model's file.
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
 #include "dinomaly/base/json_text.h"
@@ -90,10 +88,7 @@ std::vector<PaperEvaluation> TrainRun::judge(Calibrator* calibrator) {
 TrainingImages TrainRun::training_images() const {
   constexpr size_t most = 64;
   const std::vector<Sample>& samples = features_.samples();
-  std::vector<Picture> pictures;
-  const size_t count = std::min(most, samples.size());
-  for (size_t i = 0; i < count; ++i) pictures.push_back(picture_of(samples[i * samples.size() / count]));
-  ReadAhead images(in_order(std::move(pictures)), [](const Image&) { return Tensor(); },
+  ReadAhead images(in_order(pictures_of_some(samples, most)), [](const Image&) { return Tensor(); },
                    {.pixels = model_->config().image.pixels, .keep = no_pixels});
   TrainingImages result;
   result.strips = !samples.empty() && samples[0].grouping == Grouping::strips;

@@ -48,4 +48,11 @@ std::vector<Sample> training_samples(const Dataset& dataset) { return samples_of
 
 std::vector<Sample> test_samples(const Dataset& dataset) { return samples_of(dataset, &Category::test); }
 
+std::vector<Picture> pictures_of_some(const std::vector<Sample>& samples, size_t most) {
+  const size_t count = std::min(most, samples.size());
+  std::vector<Picture> pictures;
+  for (size_t i = 0; i < count; ++i) pictures.push_back(picture_of(samples[i * samples.size() / count]));
+  return pictures;
+}
+
 }  // namespace dinomaly

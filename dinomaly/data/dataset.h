@@ -64,4 +64,7 @@ std::string missing_classes(const Category& category);
 std::vector<Sample> training_samples(const Dataset& dataset);
 std::vector<Sample> test_samples(const Dataset& dataset);
 
+// The pictures of at most `most` samples, spread evenly: always the same ones of the same samples.
+std::vector<Picture> pictures_of_some(const std::vector<Sample>& samples, size_t most);
+
 }  // namespace dinomaly
