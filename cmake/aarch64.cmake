@@ -1,0 +1,15 @@
+# For 64-bit ARM, on another processor: cmake -DCMAKE_TOOLCHAIN_FILE=cmake/aarch64.cmake, with Debian's g++-aarch64-linux-gnu.
+# The libraries are those under DINOMALY_SYSROOT, which scripts/test_aarch64.sh makes; qemu-user runs the programs.
+set(CMAKE_SYSTEM_NAME Linux)
+set(CMAKE_SYSTEM_PROCESSOR aarch64)
+set(CMAKE_CXX_COMPILER aarch64-linux-gnu-g++)
+set(DINOMALY_SYSROOT ${CMAKE_CURRENT_LIST_DIR}/../build-aarch64/sysroot CACHE PATH "Libraries and headers for aarch64")
+list(APPEND CMAKE_TRY_COMPILE_PLATFORM_VARIABLES DINOMALY_SYSROOT)
+get_filename_component(CMAKE_SYSROOT ${DINOMALY_SYSROOT} ABSOLUTE)
+foreach(kind LIBRARY INCLUDE PACKAGE)
+  set(CMAKE_FIND_ROOT_PATH_MODE_${kind} ONLY)
+endforeach()
+set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
+set(ENV{PKG_CONFIG_LIBDIR} ${CMAKE_SYSROOT}/usr/lib/aarch64-linux-gnu/pkgconfig)
+set(ENV{PKG_CONFIG_SYSROOT_DIR} ${CMAKE_SYSROOT})
+set(CMAKE_CROSSCOMPILING_EMULATOR qemu-aarch64 -L ${CMAKE_SYSROOT})
