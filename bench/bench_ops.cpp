@@ -22,6 +22,7 @@
 #include "tensor/error.h"
 #include "tensor/kernels.h"
 #include "tensor/ops.h"
+#include "tensor/threads.h"
 
 using namespace dinomaly;
 
@@ -232,7 +233,7 @@ Case gradient_norm_case(const Shapes& s) {
 }
 
 void measure_op(benchmark::State& state, const std::function<Case()>& make, int threads) {
-  omp_set_num_threads(threads);
+  nabla::set_num_threads(threads);
   const Case one = make();
   one.call();  // packs weights, builds primitives
   const double start = omp_get_wtime();
@@ -302,7 +303,7 @@ int main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
   std::vector<int> counts{1};
-  if (omp_get_max_threads() > 1) counts.push_back(omp_get_max_threads());
+  if (nabla::num_threads() > 1) counts.push_back(nabla::num_threads());
   for (int threads : counts) {
     benchmark::AddCustomContext(
         fmt::format("peak of {} threads", threads),

@@ -1,12 +1,11 @@
 #include "bench/options.h"
 
-#include <omp.h>
-
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include "dinomaly/cli/device_flag.h"
 #include "dinomaly/cli/parse_flags.h"
+#include "tensor/threads.h"
 
 namespace dinomaly {
 
@@ -93,8 +92,8 @@ std::optional<BenchOptions> parse_bench_options(int argc, char** argv) {
   check_input(!options.int8 || !options.train, "--precision: int8 is for inference");
   if (!options.int8) options.precision = parse_dtype(precision);
   options.device = open_device(device);
-  if (options.threads > 0) omp_set_num_threads(options.threads);
-  options.threads = omp_get_max_threads();
+  if (options.threads > 0) nabla::set_num_threads(options.threads);
+  options.threads = nabla::num_threads();
   return options;
 }
 

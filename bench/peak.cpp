@@ -2,6 +2,8 @@
 
 #include <benchmark/benchmark.h>
 #include <omp.h>
+
+#include "tensor/threads.h"
 #ifdef __AVX512VNNI__
 #include <immintrin.h>
 #endif

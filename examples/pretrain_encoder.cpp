@@ -5,7 +5,6 @@
 //
 // OUT gets encoder.safetensors (bf16, DINOv3's names), log.csv, and checkpoints/, from which --resume goes on. --probe
 // DATA tells now and then how well the features find anomalies there; nothing is ever trained on these images.
-#include <omp.h>
 
 #include <CLI/CLI.hpp>
 #include <cmath>
@@ -20,6 +19,7 @@
 #include "dinomaly/pretraining/pretrainer.h"
 #include "dinomaly/pretraining/probe.h"
 #include "dinomaly/training/checkpoint.h"
+#include "tensor/threads.h"
 
 using namespace dinomaly;
 
@@ -218,7 +218,7 @@ int main(int argc, char** argv) {
   return run_program("pretrain_encoder", [&] {
     const std::optional<Run> run = parse(argc, argv);
     if (!run) return 0;
-    if (run->threads > 0) omp_set_num_threads(run->threads);
+    if (run->threads > 0) nabla::set_num_threads(run->threads);
     return pretrain(*run);
   });
 }

@@ -4,8 +4,7 @@
 #   test.sh --sanitize           the same under AddressSanitizer, LeakSanitizer and UndefinedBehaviorSanitizer, in
 #                                build-sanitize/; what libgomp and oneDNN keep for the whole run is no leak
 #   test.sh --sanitize=thread    what the programs do on threads of their own (doctest's suite "threads": images read
-#                                ahead, the allocator), under ThreadSanitizer, in build-thread/. ThreadSanitizer does not
-#                                see how libgomp synchronises, so OpenMP runs on one thread there.
+#                                ahead, the allocator, parallel loops), under ThreadSanitizer, in build-thread/
 #   test.sh --levels             the program for every x86-64, in build-levels/: the tests of the kernels at each level
 #                                that this processor can run, and no code for better processors outside of them
 set -euo pipefail
@@ -31,7 +30,7 @@ case ${1:-} in
     directory=build-thread
     flags=(-DDINOMALY_SANITIZE=thread "${sanitized[@]}")
     targets=(test_tensor test_dinomaly) which=(-R '^(tensor|dinomaly)$')
-    export OMP_NUM_THREADS=1 TSAN_OPTIONS=halt_on_error=1
+    export TSAN_OPTIONS=halt_on_error=1
     ;;
   --levels)
     directory=build-levels
@@ -48,8 +47,7 @@ esac
 
 log=$directory/tests.log
 status=0
-# One test per processor. Those with threads of their own share them, so waiting threads sleep rather than spin.
-export OMP_WAIT_POLICY=passive
+# One test per processor. Those with threads of their own share them.
 ctest --test-dir "$directory" -j "$(nproc)" "${which[@]}" --verbose --timeout 1200 >"$log" 2>&1 || status=$?
 grep -E '(Passed|Failed|\*\*\*)' "$log" | grep -E '^ *[0-9]+/' || true
 grep -E 'SKIPPED:' "$log" | sed 's/^[0-9]*: *//' | sort | uniq -c || true

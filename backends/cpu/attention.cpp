@@ -7,11 +7,11 @@
 #include <cmath>
 #include <limits>
 
-#include "backends/common/parallel.h"
 #include "backends/cpu/attention_forward.h"
 #include "backends/cpu/gemm.h"
 #include "backends/cpu/heads.h"
 #include "tensor/tensor.h"
+#include "tensor/threads.h"
 #include "tensor/vector_math.h"
 
 namespace nabla::cpu {

@@ -8,9 +8,9 @@
 #include <limits>
 #include <type_traits>
 
-#include "backends/common/parallel.h"
 #include "backends/cpu/heads.h"
 #include "backends/cpu/register_product.h"
+#include "tensor/threads.h"
 #include "tensor/vector_math.h"
 
 namespace nabla {

@@ -8,11 +8,11 @@
 #include <algorithm>
 #include <vector>
 
-#include "backends/common/parallel.h"
 #include "backends/cpu/gemm.h"
 #include "backends/cpu/onednn.h"
 #include "tensor/kernel_args.h"
 #include "tensor/tensor.h"
+#include "tensor/threads.h"
 
 namespace nabla::cpu {
 

@@ -9,8 +9,8 @@
 
 #include "backends/common/convert.h"
 #include "backends/common/cosine.h"
-#include "backends/common/parallel.h"
 #include "tensor/tensor.h"
+#include "tensor/threads.h"
 
 namespace nabla::cpu {
 

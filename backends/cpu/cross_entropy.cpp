@@ -5,8 +5,8 @@
 #include <limits>
 
 #include "backends/common/convert.h"
-#include "backends/common/parallel.h"
 #include "tensor/tensor.h"
+#include "tensor/threads.h"
 #include "tensor/vector_math.h"
 
 namespace nabla::cpu {

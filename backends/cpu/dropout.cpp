@@ -1,8 +1,8 @@
 #include "backends/common/dropout.h"
 
 #include "backends/common/convert.h"
-#include "backends/common/parallel.h"
 #include "tensor/tensor.h"
+#include "tensor/threads.h"
 
 namespace nabla::cpu {
 

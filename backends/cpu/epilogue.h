@@ -1,9 +1,9 @@
 // The epilogue of a product as a loop of its own, where it could not be fused into the product's store.
 #pragma once
 
-#include "backends/common/parallel.h"
 #include "tensor/kernel_args.h"
 #include "tensor/tensor.h"
+#include "tensor/threads.h"
 #include "tensor/vector_math.h"
 
 namespace nabla {

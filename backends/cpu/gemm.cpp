@@ -8,7 +8,7 @@
 
 #include <Eigen/Core>
 
-#include "backends/common/parallel.h"
+#include "backends/common/one_thread.h"
 #include "tensor/error.h"
 
 namespace nabla {

@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <vector>
 
-#include "backends/common/parallel.h"
 #include "tensor/kernel_args.h"
 #include "tensor/tensor.h"
+#include "tensor/threads.h"
 
 namespace nabla::cpu {
 

@@ -10,8 +10,8 @@
 #include <cmath>
 
 #include "backends/common/convert.h"
-#include "backends/common/parallel.h"
 #include "tensor/tensor.h"
+#include "tensor/threads.h"
 
 namespace nabla::cpu {
 

@@ -8,10 +8,10 @@
 //   dq = dQ * f'(q),  dk = dK * f'(k)  with f'(x) = min(f(x), 1), as f(x) > 1 just where x > 0.
 #include <algorithm>
 
-#include "backends/common/parallel.h"
 #include "backends/cpu/gemm.h"
 #include "backends/cpu/heads.h"
 #include "tensor/tensor.h"
+#include "tensor/threads.h"
 #include "tensor/vector_math.h"
 
 namespace nabla::cpu {

@@ -3,7 +3,6 @@
 // Many rows times one matrix: packed_product.h, where this processor has it. Other products of f32 and bf16:
 // oneDNN's matmul (onednn_product.h), with either operand transposed. f64: Eigen, then a loop for the epilogue.
 // Whoever multiplies, the product is cut into pieces by its shape (product.h), and each is one thread's work.
-#include "backends/common/parallel.h"
 #include "backends/cpu/epilogue.h"
 #include "backends/cpu/gemm.h"
 #include "backends/cpu/onednn_product.h"
@@ -11,6 +10,7 @@
 #include "backends/cpu/packed_weights.h"
 #include "tensor/kernel_args.h"
 #include "tensor/tensor.h"
+#include "tensor/threads.h"
 
 namespace nabla::cpu {
 

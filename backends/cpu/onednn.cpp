@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "backends/common/parallel.h"
+#include "backends/common/one_thread.h"
 
 namespace nabla::onednn {
 

@@ -5,9 +5,9 @@
 #include <utility>
 #include <vector>
 
-#include "backends/common/parallel.h"
 #include "backends/cpu/epilogue.h"
 #include "backends/cpu/packed_weights.h"
+#include "tensor/threads.h"
 
 namespace nabla {
 

@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "backends/common/convert.h"
-#include "backends/common/parallel.h"
 #include "tensor/kernel_args.h"
 #include "tensor/tensor.h"
+#include "tensor/threads.h"
 
 namespace nabla::cpu {
 

@@ -7,10 +7,10 @@
 #include <type_traits>
 #include <vector>
 
-#include "backends/common/parallel.h"
 #include "backends/cpu/fast_gelu.h"
 #include "backends/cpu/onednn.h"
 #include "backends/cpu/register_product.h"
+#include "tensor/threads.h"
 
 namespace nabla {
 
@@ -126,7 +126,7 @@ void product_of(const E* a, int64_t m, int64_t k, int64_t n, const E* packed, co
                 Out* out) {
   const int64_t tiles = (m + register_rows - 1) / register_rows;
   // Each panel in equal parts, some 16 for each thread in all, but none of less than some 30 us.
-  const int64_t wanted = panels_of(n) * tiles / (16 * omp_get_max_threads());
+  const int64_t wanted = panels_of(n) * tiles / (16 * num_threads());
   const int64_t most = std::clamp(wanted, int64_t{16}, most_tiles), parts = (tiles + most - 1) / most;
   const int64_t part = (tiles + parts - 1) / parts;
   parallel_tasks(panels_of(n) * parts, [&](int64_t task) {

@@ -9,12 +9,12 @@
 #include <vector>
 
 #include "backends/common/convert.h"
-#include "backends/common/parallel.h"
 #include "backends/common/quantize.h"
 #include "backends/cpu/fast_gelu.h"
 #include "backends/cpu/integer_product.h"
 #include "tensor/kernel_args.h"
 #include "tensor/tensor.h"
+#include "tensor/threads.h"
 
 namespace nabla::cpu {
 
@@ -173,7 +173,7 @@ class TiledProduct {
         quantize_tiles((task - panels_) * few, std::min((task - panels_ + 1) * few, row_tiles_));
     });
     // Each panel in equal parts, some 16 tasks for each thread in all, but none of less than some 10 us.
-    const int64_t wanted = panels_ * row_tiles_ / (16 * omp_get_max_threads());
+    const int64_t wanted = panels_ * row_tiles_ / (16 * num_threads());
     const int64_t parts = tiles_in(row_tiles_, std::max(wanted, int64_t{16})),
                   part = tiles_in(row_tiles_, parts);
     parallel_tasks(panels_ * parts, [&](int64_t task) {

@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "backends/common/convert.h"
-#include "backends/common/parallel.h"
 #include "tensor/elementwise.h"
 #include "tensor/kernel_args.h"
 #include "tensor/tensor.h"
+#include "tensor/threads.h"
 
 namespace nabla::cpu {
 

@@ -2,9 +2,9 @@
 //   y[j] = x[j] cos a - x[j + d/2] sin a,   y[j + d/2] = x[j + d/2] cos a + x[j] sin a,   j < d/2,
 // whose cosines and sines (P, d/2) belong to the last P tokens; the first N - P rows are copied. The inverse, and
 // the derivative, turns by -a. Per pair: 4 products, 2 sums.
-#include "backends/common/parallel.h"
 #include "backends/cpu/heads.h"
 #include "tensor/tensor.h"
+#include "tensor/threads.h"
 
 namespace nabla::cpu {
 

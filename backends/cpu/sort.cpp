@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "backends/common/convert.h"
-#include "backends/common/parallel.h"
 #include "tensor/tensor.h"
+#include "tensor/threads.h"
 
 namespace nabla::cpu {
 

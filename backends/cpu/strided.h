@@ -5,8 +5,8 @@
 #include <array>
 #include <cstdint>
 
-#include "backends/common/parallel.h"
 #include "backends/common/strided_loop.h"
+#include "tensor/threads.h"
 
 namespace nabla {
 

@@ -5,6 +5,8 @@
 #include <exception>
 #include <vector>
 
+#include "tensor/threads.h"
+
 namespace dinomaly {
 
 // Calls work(i) for each i in [0, count), in any order and on several threads at a time. An exception must not leave a
@@ -12,14 +14,14 @@ namespace dinomaly {
 template <class Work>
 void for_each_in_parallel(size_t count, const Work& work) {
   std::vector<std::exception_ptr> errors(count);
-#pragma omp parallel for schedule(dynamic)
-  for (size_t i = 0; i < count; ++i) {
+  nabla::parallel_tasks(static_cast<int64_t>(count), [&](int64_t task) {
+    const auto i = static_cast<size_t>(task);
     try {
       work(i);
     } catch (...) {
       errors[i] = std::current_exception();
     }
-  }
+  });
   for (const std::exception_ptr& error : errors) {
     if (error) std::rethrow_exception(error);
   }

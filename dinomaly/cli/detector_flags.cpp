@@ -1,7 +1,6 @@
 #include "dinomaly/cli/detector_flags.h"
 
 #include <fmt/format.h>
-#include <omp.h>
 
 #include <CLI/CLI.hpp>
 
@@ -13,6 +12,7 @@
 #include "dinomaly/data/manta.h"
 #include "dinomaly/data/masks.h"
 #include "tensor/io/printable.h"
+#include "tensor/threads.h"
 
 namespace dinomaly {
 
@@ -53,7 +53,7 @@ CommandFiles files_read(const DetectorFlags& flags) {
 
 Detector open_detector(const DetectorFlags& flags) {
   const Device device = open_device(flags.device);
-  if (flags.threads > 0) omp_set_num_threads(flags.threads);
+  if (flags.threads > 0) nabla::set_num_threads(flags.threads);
   const std::optional<std::filesystem::path> encoder =
       flags.encoder.empty() ? std::nullopt : std::optional<std::filesystem::path>(flags.encoder);
   Detector detector = load_detector(flags.model, encoder, flags.heads);

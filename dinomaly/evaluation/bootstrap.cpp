@@ -6,6 +6,7 @@
 #include <random>
 
 #include "dinomaly/base/framework.h"
+#include "dinomaly/base/parallel.h"
 #include "dinomaly/evaluation/curves.h"
 #include "dinomaly/evaluation/ranking.h"
 #include "tensor/error.h"
@@ -213,11 +214,10 @@ Intervals bootstrap_intervals(const std::vector<CategoryResult>& results,
   for (size_t c = 0; c < results.size(); ++c) {
     const Resampler resampler(results[c], labels[c]);
     std::vector<AllMetrics> resamples(by_resample.size());
-#pragma omp parallel for schedule(static)
-    for (size_t i = 0; i < resamples.size(); ++i) {
+    for_each_in_parallel(resamples.size(), [&](size_t i) {
       std::mt19937_64 generator(options.seed + i * results.size() + c);  // whichever thread draws it
       resamples[i] = resampler.of_resample(generator);
-    }
+    });
     all.push_back(resampler.of_all());
     reported.push_back(all_metrics(results[c]));
     intervals.categories.push_back(interval_of(resamples, all.back(), reported.back()));

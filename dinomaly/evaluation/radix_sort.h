@@ -1,8 +1,6 @@
 // Sorting by 32-bit keys, for tens of millions of pixels.
 #pragma once
 
-#include <omp.h>
-
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -11,6 +9,8 @@
 #include <span>
 #include <utility>
 #include <vector>
+
+#include "tensor/threads.h"
 
 namespace dinomaly {
 
@@ -31,25 +31,23 @@ template <class Record>
 void radix_pass(std::span<const Record> from, Record* to, int shift) {
   constexpr size_t digits = size_t{1} << digit_bits;
   const auto digit = [shift](Record record) { return (key_of(record) >> shift) & (digits - 1); };
-  const int threads = from.size() < 100'000 ? 1 : omp_get_max_threads();
+  const int threads = from.size() < 100'000 ? 1 : nabla::num_threads();
   std::vector<std::array<size_t, digits>> places(static_cast<size_t>(threads));
-#pragma omp parallel for num_threads(threads) schedule(static, 1)
-  for (int t = 0; t < threads; ++t) {
+  nabla::parallel_tasks(threads, [&](int64_t t) {
     places[t].fill(0);
     for (size_t i = from.size() * t / threads; i < from.size() * (t + 1) / threads; ++i)
       ++places[t][digit(from[i])];
-  }
+  });
   size_t place = 0;
   for (size_t d = 0; d < digits; ++d) {
     for (auto& own : places) place += std::exchange(own[d], place);
   }
-#pragma omp parallel for num_threads(threads) schedule(static, 1)
-  for (int t = 0; t < threads; ++t) {
+  nabla::parallel_tasks(threads, [&](int64_t t) {
     std::array<size_t, digits> next = places[t];
     for (size_t i = from.size() * t / threads; i < from.size() * (t + 1) / threads; ++i) {
       to[next[digit(from[i])]++] = from[i];
     }
-  }
+  });
 }
 
 // Sorts by key_of, stably, in time proportional to the number of records and with one copy of

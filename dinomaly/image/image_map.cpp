@@ -6,6 +6,7 @@
 
 #include "dinomaly/base/framework.h"
 #include "tensor/error.h"
+#include "tensor/threads.h"
 
 namespace dinomaly {
 
@@ -42,8 +43,7 @@ Tensor resample(const Tensor& map, const std::vector<Tap>& rows, const std::vect
   Tensor result = Tensor::empty({height, width});
   const float* source = dense.data<float>();
   float* out = result.data<float>();
-#pragma omp parallel for schedule(static)
-  for (int64_t y = 0; y < height; ++y) {
+  parallel_tasks(height, [&](int64_t y) {
     const Tap& row = rows[static_cast<size_t>(y)];
     const float *above = source + row.first * in_width, *below = source + row.second * in_width;
     for (int64_t x = 0; x < width; ++x) {
@@ -52,7 +52,7 @@ Tensor resample(const Tensor& map, const std::vector<Tap>& rows, const std::vect
       const float bottom = below[column.first] + column.share * (below[column.second] - below[column.first]);
       out[y * width + x] = top + row.share * (bottom - top);
     }
-  }
+  });
   return result;
 }
 

@@ -8,6 +8,7 @@
 #include "dinomaly/image/connected_components.h"
 #include "dinomaly/report/heatmap.h"
 #include "tensor/error.h"
+#include "tensor/threads.h"
 
 namespace dinomaly {
 
@@ -80,8 +81,7 @@ Image draw_overlay(const Image& rgb, const Tensor& map, const Box& inspected, co
   const int64_t reach = 1 + std::max(rgb.width, rgb.height) / 800;  // visible in large images too
   const RegionOutline outline(dense, inspected, threshold, smallest, reach);
   Image image = rgb;
-#pragma omp parallel for schedule(static)
-  for (int64_t y = 0; y < rgb.height; ++y) {
+  parallel_tasks(rgb.height, [&](int64_t y) {
     for (int64_t x = 0; x < rgb.width; ++x) {
       uint8_t* pixel = image.at(x, y);
       if (outline.near_edge(x, y)) {
@@ -95,7 +95,7 @@ Image draw_overlay(const Image& rgb, const Tensor& map, const Box& inspected, co
         for (int c = 0; c < 3; ++c) pixel[c] = to_byte(share * colour[c] + (1 - share) * pixel[c]);
       }
     }
-  }
+  });
   return image;
 }
 

@@ -1,7 +1,6 @@
 #include "dinomaly/synthetic/procedural.h"
 
 #include <algorithm>
-#include <exception>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <system_error>
@@ -9,6 +8,7 @@
 #include "dinomaly/base/did_you_mean.h"
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
+#include "dinomaly/base/parallel.h"
 #include "dinomaly/synthetic/scenes.h"
 #include "tensor/error.h"
 
@@ -77,18 +77,7 @@ void draw_all(const std::vector<Job>& jobs, const ProceduralOptions& options) {
     fs::create_directories(job.image.parent_path());
     if (!job.mask.empty()) fs::create_directories(job.mask.parent_path());
   }
-  // An exception may not leave a parallel loop.
-  std::exception_ptr failure;
-#pragma omp parallel for schedule(dynamic)
-  for (size_t i = 0; i < jobs.size(); ++i) {
-    try {
-      draw_job(jobs[i], options);
-    } catch (...) {
-#pragma omp critical
-      failure = std::current_exception();
-    }
-  }
-  if (failure) std::rethrow_exception(failure);
+  for_each_in_parallel(jobs.size(), [&](size_t i) { draw_job(jobs[i], options); });
 }
 
 void check_drawn(const ProceduralOptions& options) {

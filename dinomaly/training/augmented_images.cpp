@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "dinomaly/base/parallel.h"
 #include "dinomaly/image/augment.h"
 #include "dinomaly/image/picture.h"
 #include "dinomaly/image/preprocess.h"
@@ -35,12 +36,11 @@ Tensor AugmentedImages::batch(const std::vector<int64_t>& indices, int64_t itera
   small.resize_h = small.crop_h, small.resize_w = small.crop_w;
   const uint64_t first = static_cast<uint64_t>(iteration) * indices.size();
   std::vector<Tensor> inputs(images.size());
-#pragma omp parallel for schedule(dynamic)
-  for (size_t i = 0; i < images.size(); ++i) {
+  for_each_in_parallel(images.size(), [&](size_t i) {
     Generator generator(config_.seed ^ stream, (first + i) * most_draws_per_variation);
     const Variation variation = draw_variation(config_.image, generator);
     inputs[i] = preprocess(varied(images[i], variation, config_.image), small).unsqueeze(0);
-  }
+  });
   return cat(inputs, 0);
 }
 

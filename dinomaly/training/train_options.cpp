@@ -1,6 +1,5 @@
 #include "dinomaly/training/train_options.h"
 
-#include <omp.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,6 +17,7 @@
 #include "dinomaly/model/calibration.h"
 #include "dinomaly/weights/bundled_encoder.h"
 #include "tensor/io/printable.h"
+#include "tensor/threads.h"
 
 namespace dinomaly {
 
@@ -306,7 +306,7 @@ void TrainOptions::prepare() {
   device = open_device(device_name);
   check_input(device.is_cpu() || dtype() != Dtype::f64,
               "--precision: f64 runs only on the CPU; use f32 or bf16 on {}", device);
-  if (threads > 0) omp_set_num_threads(threads);
+  if (threads > 0) nabla::set_num_threads(threads);
 }
 
 }  // namespace dinomaly

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "dinomaly/base/framework.h"
+#include "dinomaly/base/parallel.h"
 #include "tensor/io/printable.h"
 #include "tensor/ops.h"
 
@@ -55,11 +56,10 @@ void check_tensors(const std::map<std::string, Tensor>& tensors, const NamedShap
 
 void check_finite(const NamedTensors& tensors, const std::string& source) {
   std::vector<char> finite(tensors.size());
-#pragma omp parallel for schedule(dynamic)
-  for (size_t i = 0; i < tensors.size(); ++i) {
+  for_each_in_parallel(tensors.size(), [&](size_t i) {
     const Tensor& tensor = tensors[i].second;
     finite[i] = tensor.dtype() == Dtype::f64 ? is_finite(tensor.to(Dtype::f32)) : is_finite(tensor);
-  }
+  });
   for (size_t i = 0; i < tensors.size(); ++i) {
     check_input(finite[i], "{}: '{}' is not finite: it holds NaN, or numbers beyond those of f32", source,
                 printable(tensors[i].first));

@@ -2,7 +2,6 @@
 #include "backends/cpu/packed_product.h"
 
 #include <doctest/doctest.h>
-#include <omp.h>
 
 #include <algorithm>
 #include <cmath>
@@ -12,6 +11,7 @@
 #include "backends/cpu/register_product.h"
 #include "tensor/kernels.h"
 #include "tensor/ops.h"
+#include "tensor/threads.h"
 #include "tests/support.h"
 
 namespace nabla {
@@ -136,10 +136,10 @@ TEST_CASE("packed product: a row has the same bits alone with others, and with o
   if (!has_packed_product(Dtype::f32, 6, 2)) return skip("this processor has no packed product");
   const Problem all{1601, 1100, 192, true, true, true, false};
   const Tensor together = multiply(all, Dtype::f32, Dtype::f32, false).got;
-  const int threads = omp_get_max_threads();
-  omp_set_num_threads(1);
+  const int before = num_threads();
+  set_num_threads(1);
   const Tensor alone = multiply(all, Dtype::f32, Dtype::f32, false).got;
-  omp_set_num_threads(threads);
+  set_num_threads(before);
   CHECK(together.to_vector<float>() == alone.to_vector<float>());
 
   Generator generator(1);

@@ -1,12 +1,12 @@
 // linear() with int8 weights: against a naive product of the same integers, to the bit; against linear() itself, within
 // what rounding to int8 may cost.
 #include <doctest/doctest.h>
-#include <omp.h>
 
 #include <cmath>
 #include <cstring>
 #include <limits>
 
+#include "tensor/threads.h"
 #include "tests/ops/op_case.h"
 #include "tests/support.h"
 
@@ -121,18 +121,18 @@ TEST_CASE("quantized_linear: an input scale is a factor of x, taken before its r
 // Every processor level runs this test (tests/CMakeLists.txt): the numbers are those of all of them.
 TEST_CASE("quantized_linear: the same bits on every processor and with any number of threads") {
   const Problem p{100, 390, 200};
-  const int before = omp_get_max_threads();
+  const int before = num_threads();
   for (const Dtype dtype : {Dtype::f32, Dtype::bf16}) {
     const Layer layer = layer_of(p, dtype);
     for (int threads = 1; threads <= 5; ++threads) {
-      omp_set_num_threads(threads);
+      set_num_threads(threads);
       INFO(threads, " threads, ", name_of(dtype));
       const Tensor y =
           quantized_linear(layer.x, layer.weights, Epilogue::Activation::gelu, layer.then).value();
       CHECK(digest_of(y) == (dtype == Dtype::f32 ? 1430205381068070810u : 5121511475654823333u));
     }
   }
-  omp_set_num_threads(before);
+  set_num_threads(before);
 }
 
 TEST_CASE("quantized_linear: off by no more than rounding to int8 may cost") {

@@ -1,7 +1,6 @@
 #include "dinomaly/evaluation/metrics.h"
 
 #include <doctest/doctest.h>
-#include <omp.h>
 
 #include <algorithm>
 #include <cmath>
@@ -12,6 +11,7 @@
 #include "dinomaly/evaluation/aupro.h"
 #include "dinomaly/evaluation/radix_sort.h"
 #include "tensor/io/safetensors.h"
+#include "tensor/threads.h"
 #include "tests/dinomaly/evaluation/random_maps.h"
 #include "tests/support.h"
 
@@ -136,15 +136,15 @@ TEST_CASE("metrics have the same bits with 1 to 7 threads") {
         aupro_paper(images.maps, images.masks, images.count, images.height, images.width),
         aupro_official(images.maps, images.masks, images.count, images.height, images.width)};
   };
-  const int before = omp_get_max_threads();
-  omp_set_num_threads(1);
+  const int before = nabla::num_threads();
+  nabla::set_num_threads(1);
   const std::vector<double> expected = all();
   for (int threads = 2; threads <= 7; ++threads) {
     CAPTURE(threads);
-    omp_set_num_threads(threads);
+    nabla::set_num_threads(threads);
     CHECK(all() == expected);
   }
-  omp_set_num_threads(before);
+  nabla::set_num_threads(before);
 }
 
 }  // namespace dinomaly

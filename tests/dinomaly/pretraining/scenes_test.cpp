@@ -1,6 +1,5 @@
 // Scenes, their crops, and what is known of them.
 #include <doctest/doctest.h>
-#include <omp.h>
 
 #include <algorithm>
 #include <cmath>
@@ -11,6 +10,7 @@
 #include "dinomaly/pretraining/photometric.h"
 #include "dinomaly/pretraining/texture.h"
 #include "dinomaly/pretraining/views.h"
+#include "tensor/threads.h"
 #include "tests/support.h"
 
 namespace dinomaly {
@@ -103,17 +103,17 @@ TEST_CASE("pretraining: a scene belongs to its seed; crops do not depend on thre
   CHECK(draw_scene(64, 1).rgb == draw_scene(64, 1).rgb);
   CHECK(draw_scene(64, 1).rgb.pixels != draw_scene(64, 2).rgb.pixels);
   const PretrainOptions options = small_options();
-  const int before = omp_get_max_threads();
+  const int before = nabla::num_threads();
   std::vector<CropPairs> batches;
   for (const int threads : {1, 3}) {
-    omp_set_num_threads(threads);
+    nabla::set_num_threads(threads);
     ScenePool pool(options.pool, options.scene, options.seed);
     if (threads == 3)
       pool.advance_to(4);  // one that ran before holds the same scenes as one that begins here
     pool.advance_to(7);
     batches.push_back(make_crop_pairs(options, pool, 5));
   }
-  omp_set_num_threads(before);
+  nabla::set_num_threads(before);
   CHECK(batches[0].crops.to_vector<float>() == batches[1].crops.to_vector<float>());
   CHECK(batches[0].first_to_second.to_vector<int64_t>() == batches[1].first_to_second.to_vector<int64_t>());
   CHECK(batches[0].hidden.to_vector<uint8_t>() == batches[1].hidden.to_vector<uint8_t>());
