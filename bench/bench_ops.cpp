@@ -8,8 +8,8 @@
 // peak, which a processor with bf16 instructions may exceed.
 #include <benchmark/benchmark.h>
 #include <fmt/core.h>
-#include <omp.h>
 
+#include <chrono>
 #include <cmath>
 #include <functional>
 #include <memory>
@@ -79,10 +79,13 @@ Case linear_case(const Shapes& s, int64_t in, int64_t out, bool gelu, bool resid
           2.0 * static_cast<double>(tokens * in * out)};
 }
 
-// The same with int8 weights.
-Case int8_case(const Shapes& s, int64_t in, int64_t out, bool gelu, bool residual) {
+// The same with int8 weights, from x of one dtype to y of another.
+Case int8_case(const Shapes& shapes, int64_t in, int64_t out, bool gelu, bool residual, Dtype from,
+               Dtype to) {
+  Shapes s = shapes;
+  s.dtype = to;
   const double spread = 1 / std::sqrt(static_cast<double>(in));
-  const Tensor x = random({tokens, in}, s.dtype), y = Tensor::empty({tokens, out}, s.dtype);
+  const Tensor x = random({tokens, in}, from), y = Tensor::empty({tokens, out}, to);
   const auto [weight, scale] = quantize_rows(random({out, in}, Dtype::f32, spread));
   const Tensor input_scale = random({in}, Dtype::f32);
   const Epilogue epilogue = epilogue_of(s, out, gelu, residual);
@@ -236,9 +239,10 @@ void measure_op(benchmark::State& state, const std::function<Case()>& make, int 
   nabla::set_num_threads(threads);
   const Case one = make();
   one.call();  // packs weights, builds primitives
-  const double start = omp_get_wtime();
+  const auto start = std::chrono::steady_clock::now();
   for (auto _ : state) one.call();
-  const double giga_a_second = 1e-9 * static_cast<double>(state.iterations()) / (omp_get_wtime() - start);
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const double giga_a_second = 1e-9 * static_cast<double>(state.iterations()) / seconds;
   if (one.flops > 0) {
     state.counters["GFLOP/s"] = one.flops * giga_a_second;
     state.counters["percent"] = 100 * one.flops * giga_a_second / peak_gflops(threads);
@@ -263,10 +267,10 @@ void register_all(const std::string& arch, Dtype dtype, int threads) {
       {"proj+residual", [=] { return linear_case(s, width, width, false, true, true); }},
       {"fc1+gelu", [=] { return linear_case(s, width, 4 * width, true, false, true); }},
       {"fc2+residual", [=] { return linear_case(s, 4 * width, width, false, true, true); }},
-      {"qkv_int8", [=] { return int8_case(s, width, 3 * width, false, false); }},
-      {"proj_int8+residual", [=] { return int8_case(s, width, width, false, true); }},
-      {"fc1_int8+gelu", [=] { return int8_case(s, width, 4 * width, true, false); }},
-      {"fc2_int8+residual", [=] { return int8_case(s, 4 * width, width, false, true); }},
+      {"qkv_int8", [=] { return int8_case(s, width, 3 * width, false, false, s.dtype, Dtype::bf16); }},
+      {"proj_int8+residual", [=] { return int8_case(s, width, width, false, true, Dtype::bf16, s.dtype); }},
+      {"fc1_int8+gelu", [=] { return int8_case(s, width, 4 * width, true, false, s.dtype, s.dtype); }},
+      {"fc2_int8+residual", [=] { return int8_case(s, 4 * width, width, false, true, s.dtype, s.dtype); }},
       {"quantize", [=] { return quantize_case(s, width); }},
       {"quantize_hidden", [=] { return quantize_case(s, 4 * width); }},
       {"fc1_trained", [=] { return linear_case(s, width, 4 * width, false, false, false); }},

@@ -1,16 +1,16 @@
 #include "bench/peak.h"
 
 #include <benchmark/benchmark.h>
-#include <omp.h>
-
-#include "tensor/threads.h"
 #ifdef __AVX512VNNI__
 #include <immintrin.h>
 #endif
 
 #include <algorithm>
+#include <barrier>
+#include <chrono>
 #include <cstring>
 #include <map>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -59,20 +59,29 @@ int64_t multiply_add_bytes(int64_t rounds) {
 
 template <class Body>
 double best_seconds(int repeats, int threads, const Body& body) {
+  // They begin together. A run lasts from the first start to the last end.
+  using Clock = std::chrono::steady_clock;
+  std::vector<Clock::time_point> starts(static_cast<size_t>(threads)), ends(starts);
   double best = 1e30;
-  for (int i = 0; i < repeats; ++i) {
-    double start = 0;
-#pragma omp parallel num_threads(threads)
-    {
-#pragma omp barrier
-#pragma omp master
-      start = omp_get_wtime();
-#pragma omp barrier
-      body(omp_get_thread_num(), omp_get_num_threads());
-#pragma omp barrier
-    }
-    best = std::min(best, omp_get_wtime() - start);
+  std::barrier together(threads), over(threads, [&]() noexcept {
+    const auto took =
+        *std::max_element(ends.begin(), ends.end()) - *std::min_element(starts.begin(), starts.end());
+    best = std::min(best, std::chrono::duration<double>(took).count());
+  });
+  std::vector<std::jthread> team;
+  for (int thread = 0; thread < threads; ++thread) {
+    team.emplace_back([&, thread] {
+      const auto own = static_cast<size_t>(thread);
+      for (int i = 0; i < repeats; ++i) {
+        together.arrive_and_wait();
+        starts[own] = Clock::now();
+        body(thread, threads);
+        ends[own] = Clock::now();
+        over.arrive_and_wait();
+      }
+    });
   }
+  team.clear();  // joins them
   return best;
 }
 

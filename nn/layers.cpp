@@ -9,10 +9,14 @@ Linear::Linear(int64_t in, int64_t out, bool with_bias) {
   if (with_bias) bias = parameter("bias", Tensor::zeros({out}));
 }
 
-Variable Linear::operator()(const Variable& x, const Residual& then) const {
+Variable Linear::operator()(const Variable& x, const Residual& then, std::optional<Dtype> result) const {
   if (watches_) watch(x.value());
   if (!is_quantized()) return linear(x, weight, bias, then);
-  return quantized_linear(x, quantized(), Epilogue::Activation::none, then);
+  return quantized_linear(x, quantized(), Epilogue::Activation::none, then, result);
+}
+
+Variable Linear::for_product(const Variable& x) const {
+  return is_quantized() ? (*this)(x, {}, Dtype::bf16) : (*this)(x);
 }
 
 Variable Linear::gelu(const Variable& x) const {

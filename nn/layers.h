@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "autograd/ops/ops.h"
 #include "nn/module.h"
@@ -12,8 +13,12 @@ namespace nabla {
 class Linear : public Module {
  public:
   Linear(int64_t in, int64_t out, bool with_bias = true);
-  Variable operator()(const Variable& x, const Residual& then = {}) const;
-  Variable gelu(const Variable& x) const;  // of y, in the same product where that is quantised
+  // Where it is quantised, y can have another dtype than x.
+  Variable operator()(const Variable& x, const Residual& then = {}, std::optional<Dtype> result = {}) const;
+  // y and gelu(y) for a product that comes next: in bf16 where this layer is quantised, so that half as many bytes move and
+  // attention multiplies bf16. What is added up over the blocks stays in x's dtype.
+  Variable for_product(const Variable& x) const;
+  Variable gelu(const Variable& x) const;
 
   // While on, the largest |x| of each input channel is kept in `largest_input` (in), f32.
   void watch_inputs(bool on);

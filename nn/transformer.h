@@ -20,7 +20,7 @@ class Mlp : public FeedForward {
       : fc1(add<Linear>("fc1", width, hidden, with_bias)),
         fc2(add<Linear>("fc2", hidden, width, with_bias)) {}
   Variable operator()(const Variable& x, const Residual& then = {}) const override {
-    if (!fc1.is_plain() || !fc2.is_plain()) return fc2(fc1.gelu(x), then);
+    if (!fc1.is_plain() || !fc2.is_plain()) return fc2(fc1.gelu(x), then, x.dtype());
     return mlp(x, {fc1.weight, fc1.bias}, {fc2.weight, fc2.bias}, then);
   }
 
@@ -49,7 +49,7 @@ class Attention : public Module {
  public:
   Attention(int64_t width, int64_t heads);
   Variable operator()(const Variable& x, const Residual& then = {}, const RopeTables& tables = {}) const {
-    return proj(packed_attention(qkv(x), heads_, scale_, tables), then);
+    return proj(packed_attention(qkv.for_product(x), heads_, scale_, tables), then, x.dtype());
   }
 
   Linear& qkv;
@@ -65,7 +65,7 @@ class LinearAttention : public Module {
  public:
   LinearAttention(int64_t width, int64_t heads, double eps);
   Variable operator()(const Variable& x, const Residual& then = {}) const {
-    return proj(packed_linear_attention(qkv(x), heads_, eps_), then);
+    return proj(packed_linear_attention(qkv.for_product(x), heads_, eps_), then, x.dtype());
   }
 
   Linear& qkv;

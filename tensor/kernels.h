@@ -55,9 +55,8 @@ class Kernels : public Backend {
   // --- int8 with one scale for each row, formulas in backends/common/quantize.h.
   // x (rows, n) f32 or bf16 -> quantized (rows, n) i8 and scale (rows) f32, with x about scale * quantized.
   virtual void quantize_rows(const Tensor& x, const Tensor& quantized, const Tensor& scale) = 0;
-  // out (M, N) = residual + column_scale * act(a b^T + bias); a (M, K) f32 or bf16 like out, whose rows, multiplied by
-  // input_scale (K) f32 where that is defined, are quantised here;
-  // b about scale * quantized_b, i8 (N, K) and f32 (N). Integers are summed in i32: K at most quantized_depth.
+  // out (M, N) = residual + column_scale * act(a b^T + bias); a (M, K) and out f32 or bf16. The rows of a,
+  // multiplied by input_scale (K) f32 where that is defined, are quantised here; b about scale * quantized_b, i8 (N, K) and f32 (N). Integers are summed in i32: K at most quantized_depth.
   // The epilogue's tensors may be of f32 or out's dtype.
   virtual void quantized_matmul(const Tensor& a, const Tensor& input_scale, const Tensor& quantized_b,
                                 const Tensor& scale, const Tensor& out, const Epilogue& epilogue) = 0;

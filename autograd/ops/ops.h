@@ -3,6 +3,7 @@
 // pointwise.h. Without gradient (sort, topk, argmax, comparisons): tensor/ops.h.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "autograd/ops/pointwise.h"
@@ -75,11 +76,11 @@ struct QuantizedWeights {
 };
 // Of a weight (O, I), f32 or bf16; the bias is passed on as it is.
 QuantizedWeights quantize_weight(const Tensor& weight, const Tensor& bias = {});
-// then.x + then.scale * activation(x W^T + b); x (..., I) f32 or bf16 -> (..., O) of x's dtype. The rows of x are
-// quantised, too. Has no gradient: throws where x or `then` wants one.
+// then.x + then.scale * activation(x W^T + b); x (..., I) f32 or bf16 -> (..., O) of `result`, f32 or bf16, or of x's dtype.
+// The rows of x are quantised, too. Has no gradient: throws where x or `then` wants one.
 Variable quantized_linear(const Variable& x, const QuantizedWeights& layer,
                           Epilogue::Activation activation = Epilogue::Activation::none,
-                          const Residual& then = {});
+                          const Residual& then = {}, std::optional<Dtype> result = {});
 
 // layer_norm.cpp: over the last axis; weight and bias (D).
 Variable layer_norm(const Variable& x, const Variable& weight, const Variable& bias, double eps);

@@ -23,10 +23,16 @@ constexpr const char* op = "quantized_linear";
 
 Variable constant(const Tensor& tensor) { return tensor.defined() ? Variable(tensor) : Variable(); }
 
-void check_quantized(const Variable& x, const QuantizedWeights& layer, const Residual& then) {
-  check(x.dtype() == Dtype::f32 || x.dtype() == Dtype::bf16, "{}: expected x of f32 or bf16, got {}", op,
-        x.dtype());
-  check_alike(op, x, then.x, then.scale);
+void check_quantized(const Variable& x, const QuantizedWeights& layer, const Residual& then, Dtype result) {
+  for (const Dtype dtype : {x.dtype(), result})
+    check(dtype == Dtype::f32 || dtype == Dtype::bf16, "{}: expected x and y of f32 or bf16, got {}", op,
+          dtype);
+  for (const Variable* part : {&then.x, &then.scale}) {
+    if (!part->defined()) continue;
+    check(part->dtype() == result && part->device() == x.device(),
+          "{}: the result is {} on {}, the residual or its scale {} on {}", op, result, x.device(),
+          part->dtype(), part->device());
+  }
   check_linear(op, x.shape(), {constant(layer.weight), constant(layer.bias)});
   check(layer.weight.dtype() == Dtype::i8 && layer.scale.defined() && layer.scale.dtype() == Dtype::f32 &&
             layer.scale.shape() == Shape{layer.weight.size(0)},
@@ -59,13 +65,13 @@ QuantizedWeights quantize_weight(const Tensor& weight, const Tensor& bias) {
 }
 
 Variable quantized_linear(const Variable& x, const QuantizedWeights& layer, Epilogue::Activation activation,
-                          const Residual& then) {
+                          const Residual& then, std::optional<Dtype> result) {
   check(x.defined() && layer.weight.defined(), "{}: x or the weight is undefined", op);
-  check_quantized(x, layer, then);
+  check_quantized(x, layer, then, result.value_or(x.dtype()));
   Shape shape = x.shape();
   shape[-1] = layer.weight.size(0);
   check_residual(op, shape, then);
-  const Tensor y = Tensor::empty(shape, x.dtype(), x.device());
+  const Tensor y = Tensor::empty(shape, result.value_or(x.dtype()), x.device());
   if (y.numel() == 0) return Variable(y);
   Epilogue epilogue;
   epilogue.activation = activation;

@@ -22,9 +22,10 @@ namespace {
 
 int64_t tiles_in(int64_t size, int64_t of_a_tile) { return (size + of_a_tile - 1) / of_a_tile; }
 
-// The numbers value(i) of a row, i < n, as q, each plus `offset`; returns their scale.
+// The numbers value(i) of a row, i < n, as q, each plus `offset`; returns their scale. `value` is taken as a copy: bytes that
+// are written to q could change what a reference refers to, for all that the compiler knows.
 template <int32_t offset, class Value, class Q>
-float quantize_values(const Value& value, int64_t n, Q* q) {
+float quantize_values(const Value value, int64_t n, Q* __restrict q) {
   int32_t largest = 0;
   for (int64_t i = 0; i < n; ++i) largest = std::max(largest, magnitude_bits(value(i)));
   const auto [scale, inverse] = row_scale(largest);
@@ -123,9 +124,9 @@ int32_t integer_dot(const int8_t* a, const int8_t* b, int64_t n) {
 }
 
 // The product in plain code: b (n, k) is read as it is.
-template <class T>
-void plain_product(const T* a, const float* factors, int64_t k, const int8_t* b, IntegerEpilogue<T>& then,
-                   T* out) {
+template <class T, class Out>
+void plain_product(const T* a, const float* factors, int64_t k, const int8_t* b, IntegerEpilogue<Out>& then,
+                   Out* out) {
   const Tensor rows_of_a = Tensor::empty({then.m, k}, Dtype::i8);
   const int8_t* const q = rows_of_a.data<int8_t>();
   quantize_all(a, factors, then.m, k, rows_of_a.data<int8_t>(), then.row_scale.data());
@@ -144,10 +145,11 @@ void plain_product(const T* a, const float* factors, int64_t k, const int8_t* b,
 
 #ifdef __SSE2__
 // The same by integer_product.h.
-template <class Words, class T>
+template <class Words, class T, class Out>
 class TiledProduct {
  public:
-  TiledProduct(const T* a, const float* factors, int64_t k, const int8_t* b, IntegerEpilogue<T>& then, T* out)
+  TiledProduct(const T* a, const float* factors, int64_t k, const int8_t* b, IntegerEpilogue<Out>& then,
+               Out* out)
       : a_(a),
         factors_(factors),
         b_(b),
@@ -215,21 +217,21 @@ class TiledProduct {
   const float* factors_;
   const int8_t* b_;
   int64_t k_, words_, row_tiles_, panels_;
-  IntegerEpilogue<T>& then_;
-  T* out_;
+  IntegerEpilogue<Out>& then_;
+  Out* out_;
   Storage rows_, packed_, starts_;
 };
 #endif
 
-template <class T>
-void multiply_integers(const T* a, const float* factors, int64_t k, const int8_t* b, IntegerEpilogue<T>& then,
-                       T* out) {
+template <class T, class Out>
+void multiply_integers(const T* a, const float* factors, int64_t k, const int8_t* b,
+                       IntegerEpilogue<Out>& then, Out* out) {
 #ifdef __AVX2__
   if (then.m >= tile_rows && multiplies_bytes())
-    return TiledProduct<BytesInWords, T>(a, factors, k, b, then, out).run();
+    return TiledProduct<BytesInWords, T, Out>(a, factors, k, b, then, out).run();
 #endif
 #ifdef __SSE2__
-  if (then.m >= tile_rows) return TiledProduct<PairsInWords, T>(a, factors, k, b, then, out).run();
+  if (then.m >= tile_rows) return TiledProduct<PairsInWords, T, Out>(a, factors, k, b, then, out).run();
 #endif
   plain_product(a, factors, k, b, then, out);
 }
@@ -252,10 +254,12 @@ void quantize_rows(const Tensor& x, const Tensor& quantized, const Tensor& scale
 void quantized_matmul(const Tensor& a, const Tensor& input_scale, const Tensor& quantized_b,
                       const Tensor& scale, const Tensor& out, const Epilogue& epilogue) {
   if (out.numel() == 0) return;
-  visit_quantizable(out.dtype(), [&]<class T>(T) {
-    IntegerEpilogue<T> then(out, scale, epilogue);
+  visit_quantizable(out.dtype(), [&]<class Out>(Out) {
+    IntegerEpilogue<Out> then(out, scale, epilogue);
     const float* factors = input_scale.defined() ? input_scale.data<float>() : nullptr;
-    multiply_integers(a.data<T>(), factors, a.size(1), quantized_b.data<int8_t>(), then, out.data<T>());
+    visit_quantizable(a.dtype(), [&]<class T>(T) {
+      multiply_integers(a.data<T>(), factors, a.size(1), quantized_b.data<int8_t>(), then, out.data<Out>());
+    });
   });
 }
 

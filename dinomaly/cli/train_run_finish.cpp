@@ -10,6 +10,7 @@
 #include "dinomaly/inference/calibrate.h"
 #include "dinomaly/inference/for_each_prediction.h"
 #include "dinomaly/model/model_file.h"
+#include "dinomaly/model/quantized_weights.h"
 #include "dinomaly/report/table.h"
 #include "dinomaly/training/quantize_trained.h"
 #include "dinomaly/weights/bundled_encoder.h"
@@ -133,11 +134,13 @@ std::vector<CategoryResult> TrainRun::finish() {
   std::vector<PaperEvaluation> evaluations;
   // Judged as by a program that loads it: weights that no longer change are packed, which orders sums otherwise.
   model_->set_requires_grad(false);
-  if (options_.stores_int8()) quantize_trained(*model_, features_.samples());
   try {
+    if (options_.stores_int8()) quantize_trained(*model_, features_.samples());
     calibrator = make_calibrator(options_, model_->config(), evaluable_, other_test_);
     evaluations = judge(calibrator ? &*calibrator : nullptr);
-  } catch (...) {  // the trained model outlives an unreadable test image, and too little memory for judging
+  } catch (...) {  // the trained model outlives an unreadable image, and too little memory for judging
+    if (options_.stores_int8() && !is_quantized(*model_))
+      print_error("{} has f32 weights, not int8\n", model_name);
     save();
     throw;
   }

@@ -78,6 +78,12 @@ void set_quantized(Dinomaly& model, const QuantizedLayers& layers, const std::st
                 printable(name + weight_name));
     layer->quantize(weights);
   }
+  if (layers.empty()) return;
+  for (const auto& [name, module] : modules) {
+    const auto* layer = dynamic_cast<const Linear*>(module);
+    check_input(layer == nullptr || layer->is_quantized(),
+                "{}: '{}' is not i8, as the other linear layers are", source, printable(name + weight_name));
+  }
 }
 
 void check_not_quantized(const WeightsFile& file) {

@@ -118,6 +118,27 @@ TEST_CASE("quantized_linear: an input scale is a factor of x, taken before its r
   }
 }
 
+TEST_CASE("quantized_linear: the result may be of another dtype than x") {
+  const auto none = Epilogue::Activation::none;
+  const auto numbers = [](const Variable& y) { return y.value().to(Dtype::f32).to_vector<float>(); };
+  for (const Problem& p : problems) {
+    INFO(p.rows, " x ", p.depth, " x ", p.columns);
+    const Layer layer = layer_of(p, Dtype::f32);
+    const Variable wide = quantized_linear(layer.x, layer.weights);
+    CHECK(numbers(quantized_linear(layer.x, layer.weights, none, {}, Dtype::bf16)) ==
+          numbers(Variable(wide.value().to(Dtype::bf16))));
+    const Variable half(layer.x.value().to(Dtype::bf16)), same(half.value().to(Dtype::f32));
+    const Variable y = quantized_linear(half, layer.weights, none, layer.then, Dtype::f32);
+    CHECK(y.dtype() == Dtype::f32);
+    CHECK(numbers(y) == numbers(quantized_linear(same, layer.weights, none, layer.then)));
+    CHECK_THROWS_WITH_AS(quantized_linear(layer.x, layer.weights, none, layer.then, Dtype::bf16),
+                         doctest::Contains("the result is bf16 on cpu, the residual or its scale f32 on cpu"),
+                         Error);
+    CHECK_THROWS_WITH_AS(quantized_linear(layer.x, layer.weights, none, {}, Dtype::i64),
+                         doctest::Contains("expected x and y of f32 or bf16, got i64"), Error);
+  }
+}
+
 // Every processor level runs this test (tests/CMakeLists.txt): the numbers are those of all of them.
 TEST_CASE("quantized_linear: the same bits on every processor and with any number of threads") {
   const Problem p{100, 390, 200};
@@ -275,7 +296,7 @@ TEST_CASE("quantized_linear: what does not fit is refused, as is a gradient") {
   CHECK(message(x, {Tensor::ones({4, 5}), layer.scale, {}}) ==
         "quantized_linear: expected a weight of i8 and its scale of f32 (4), got f32 (4, 5) and f32 (4)");
   CHECK(message(Variable(Tensor::ones({2, 5}, Dtype::f64)), layer) ==
-        "quantized_linear: expected x of f32 or bf16, got f64");
+        "quantized_linear: expected x and y of f32 or bf16, got f64");
   const Variable wanted(Tensor::ones({2, 5}), true);
   CHECK(message(wanted, layer).find("quantized_linear: has no gradient") == 0);
   CHECK(no_grad([&] { return message(wanted, layer); }) == "no error");

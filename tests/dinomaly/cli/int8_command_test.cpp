@@ -1,8 +1,13 @@
 // --precision int8 from the command line: train stores it, convert makes it, every command after them reads it.
+#include <chrono>
+#include <thread>
+
+#include "tests/dinomaly/cli/child_program.h"
 #include "tests/dinomaly/cli/train_command.h"
 #include "tests/dinomaly/cli/train_program.h"
 
 using namespace dinomaly;
+namespace fs = std::filesystem;
 
 TEST_CASE("train --precision int8: trained as f32, stored in 8 bits, judged with these") {
   const TemporaryFolder folder;
@@ -31,6 +36,23 @@ TEST_CASE("train --precision int8: trained as f32, stored in 8 bits, judged with
   check_refused(folder, small_run(folder, "new") + "--precision int8 --feature-whitening 4",
                 "whitening enlarges what rounding changes");
   check_refused(folder, small_run(folder, "new") + "--precision int4", "not one of f32, bf16, f64, int8");
+}
+
+TEST_CASE("train --precision int8: a training image that is gone at the end costs int8, not the model") {
+  const TemporaryFolder folder;
+  make_training_inputs(folder);
+  const std::string flags =
+      small_run(folder, "out") + "--iterations 150 --checkpoint-every 5 --precision int8";
+  Child child(folder, flags);
+  const auto started = [&] { return fs::exists(folder / "out/checkpoints/00000005.safetensors"); };
+  for (int i = 0; i < 2400 && !started() && !child.ended(); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  REQUIRE_MESSAGE(started(), child.out(), child.error());
+  fs::remove_all(folder / "data/wood/train");
+  CHECK(WEXITSTATUS(child.end_with(0)) == 2);
+  const std::string model = (folder / "out/model.safetensors").string();
+  CHECK_FALSE(contains(run_well(folder, "info " + model).out, "int8"));
+  CHECK_MESSAGE(contains(child.error(), "model.safetensors has f32 weights, not int8"), child.error());
 }
 
 TEST_CASE(

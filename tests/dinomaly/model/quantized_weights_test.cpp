@@ -71,6 +71,13 @@ TEST_CASE("int8: hostile files of its kind are one clear line") {
   refuses([&](auto& t) { t[layer + ".weight_scale"] = Tensor::ones({5}); }, "is f32 (5), expected f32 (24)");
   refuses([&](auto& t) { t[layer + ".weight_scale"] = Tensor::ones({24}, Dtype::f64); }, "expected f32 (24)");
   refuses([&](auto& t) { t[layer + ".input_scale"] = Tensor::ones({24}); }, "expected f32 (8)");
+  refuses(
+      [&](auto& t) {
+        t[layer + ".weight"] = Tensor::ones({24, 8});
+        t.erase(layer + ".weight_scale");
+        t.erase(layer + ".input_scale");
+      },
+      "'decoder.3.attn.qkv.weight' is not i8, as the other linear layers are");
   const double nan = std::numeric_limits<double>::quiet_NaN();
   refuses([&](auto& t) { t[layer + ".input_scale"] = Tensor::full({8}, nan); }, "not finite");
   refuses([&](auto& t) { t[layer + ".weight"] = Tensor::ones({8, 8}, Dtype::i8); }, "expected f32 (8)");
