@@ -34,7 +34,7 @@ void add_detector_flags(CLI::App& command, DetectorFlags& flags) {
   command
       .add_option("--heads", flags.heads, "attention heads, if the file does not say (default: width / 64)")
       ->check(CLI::Range(int64_t{0}, int64_t{4096}));
-  command.add_option("--batch", flags.batch, "images per batch")
+  command.add_option("--batch", flags.batch, "images or tiles that go through a GPU at a time")
       ->capture_default_str()
       ->check(CLI::Range(int64_t{1}, int64_t{4096}));
   command

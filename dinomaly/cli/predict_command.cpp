@@ -210,7 +210,7 @@ int run_predict(const PredictFlags& options) {
       OutputNames(options.inputs, options.watched), progress);
   ReadAhead images([&](std::stop_token stop) { return source.next(stop); },
                    [&](const Image& rgb) { return predictor.inputs(rgb); },
-                   {.most_ahead = static_cast<size_t>(2 * options.detector.batch),
+                   {.most_ahead = most_read_ahead(predictor),
                     .pixels = predictor.pixels(),
                     .tiling = predictor.tiling()});
   for_each_prediction(predictor, images, {[&](const InputImage& image, const Prediction& prediction) {

@@ -9,16 +9,15 @@ namespace dinomaly {
 
 namespace {
 
-constexpr size_t most_ahead_bytes = size_t{1} << 28;
 constexpr int64_t most_pixels = int64_t{1} << 26;
+
+}  // namespace
 
 size_t memory_of(const InputImage& image) {
   const int64_t in_strips = image.tiles ? 3 * image.width * image.height : 0;
   return image.rgb.pixels.size() + (image.inputs.defined() ? image.inputs.bytes() : 0) +
          static_cast<size_t>(in_strips);
 }
-
-}  // namespace
 
 NextPicture in_order(std::vector<Picture> pictures) {
   return [pictures = std::move(pictures), next = size_t{0}](std::stop_token) mutable {
@@ -77,7 +76,7 @@ InputImage ReadAhead::read(const Picture& picture) const {
 }
 
 bool ReadAhead::has_room() const {
-  return ready_.size() < wanted_ || (ready_.size() < options_.most_ahead && ready_bytes_ < most_ahead_bytes);
+  return ready_.size() < wanted_ || (ready_.size() < options_.most_ahead && ready_bytes_ < most_waiting_bytes);
 }
 
 void ReadAhead::run(std::stop_token stop) {

@@ -37,6 +37,11 @@ struct InputImage {
   std::string error;  // not empty: the image could not be read (width 0: not even decoded) or judged, and why
 };
 
+// Bytes of what an image holds, or of what an image that is read in strips will take.
+size_t memory_of(const InputImage& image);
+// Images that wait for something are no more than these take, or one.
+inline constexpr size_t most_waiting_bytes = size_t{1} << 28;
+
 // The next image, waiting for it if need be; none at the end, or soon after a stop is requested.
 using NextPicture = std::function<std::optional<Picture>(std::stop_token)>;
 // The given ones, one after the other.

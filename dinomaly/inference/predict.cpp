@@ -46,7 +46,8 @@ Config inspecting_config(const Dinomaly& model, const Inspection& inspection) {
 Predictor::Predictor(const Dinomaly& model, const Inspection& inspection, int64_t batch)
     : model_(model),
       tiling_(inspection.tiling),
-      batch_(batch),
+      on_cpu_(model.parameters().front().device().is_cpu()),
+      batch_(on_cpu_ ? 1 : batch),
       config_(inspecting_config(model, inspection)),
       columns_(overlapping(model.config().image.crop_w)),
       rows_(overlapping(model.config().image.crop_h)),

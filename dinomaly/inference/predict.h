@@ -47,11 +47,13 @@ Config inspecting_config(const Dinomaly& model, const Inspection& inspection);
 class Predictor {
  public:
   // The model must outlive the predictor; it runs without dropout, whatever its mode. At most `batch` images
-  // or tiles go through it at a time.
+  // or tiles go through a GPU at a time. Through a CPU one does, since more are no faster there and take more memory.
   explicit Predictor(const Dinomaly& model, const Inspection& inspection = {}, int64_t batch = 16);
 
   const Tiling& tiling() const { return tiling_; }
+  // How many images or tiles go through the model at a time; on a CPU 1.
   int64_t batch() const { return batch_; }
+  bool on_cpu() const { return on_cpu_; }
   const Config& config() const { return config_; }  // inspecting_config()
   // How the model's images are read.
   const PixelRules& pixels() const { return config_.image.pixels; }
@@ -60,7 +62,8 @@ class Predictor {
   Tensor inputs(const Image& rgb) const;
   // A prediction for each image, an empty one for those that hold an error: that of its reader, or one that is found
   // now, because a map is not finite or a file read in strips is damaged. Reads the tiles of those that come
-  // as such, and makes InputImage::rgb a smaller image of them.
+  // as such, and makes InputImage::rgb a smaller image of them. Safe to call from several threads at a time, like
+  // predict(); the result does not depend on what else is judged meanwhile.
   std::vector<Prediction> predict_each(std::vector<InputImage>& images) const;
   // The same, but throws the first error (InputError), naming the image's path, or "image 2" where it has none.
   std::vector<Prediction> predict(std::vector<InputImage> images) const;
@@ -84,6 +87,7 @@ class Predictor {
 
   const Dinomaly& model_;
   Tiling tiling_;
+  bool on_cpu_;
   int64_t batch_;
   Config config_;
   Tiling columns_, rows_;   // of the overlapping crops in the resized image
