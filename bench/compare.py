@@ -5,6 +5,8 @@
     compare.py                                 all rows and peers; writes RESULTS.md and results.json beside this file
     compare.py --device cuda --out /tmp/gpu    PyTorch and this on one GPU
     compare.py --rows infer-small --peers here-f32,torch-f32 --repeat 20 --threads 1 --out /tmp/results
+    compare.py --rows folder-small --repeat 2 --minutes 30    500 JPEGs through whole programs
+    compare.py --rows infer-small --load 2                    while two processes keep the processors busy: a table of its own
 """
 
 import argparse
@@ -18,13 +20,16 @@ import subprocess
 import sys
 import time
 
+import folder_row
 import results
 from worker import CPU_ROWS, GPU_ROWS, ROWS, Failed, Worker, environment, here_command, weights_of
 
 HERE = pathlib.Path(__file__).resolve().parent
-PACKAGES = ["torch", "timm", "anomalib", "onnx", "onnxscript", "onnxruntime", "openvino", "safetensors", "numpy"]
+PACKAGES = ["torch", "timm", "anomalib", "onnx", "onnxscript", "onnxruntime", "openvino", "nncf", "safetensors", "numpy"]
+PACKAGES += ["PIL"]
 INFER_PEERS = ["here-f32", "here-bf16", "torch-f32", "torch-compile-f32", "torch-bf16", "torch-compile-bf16"]
-INFER_PEERS += ["onnxruntime-f32", "openvino-f32", "openvino-bf16", "anomalib-f32"]
+INFER_PEERS += ["onnxruntime-f32", "openvino-f32", "openvino-bf16", "anomalib-f32", "here-int8", "openvino-int8"]
+FOLDER_PEERS = ["here-f32", "here-int8", "openvino-f32", "openvino-int8", "torch-f32"]
 TRAIN_PEERS = ["here-f32", "here-f32-kept", "here-bf16", "here-bf16-kept", "torch-f32", "torch-f32-kept"]
 TRAIN_PEERS += ["torch-compile-f32", "torch-compile-f32-kept", "torch-bf16", "torch-bf16-kept"]
 TRAIN_PEERS += ["torch-compile-bf16", "torch-compile-bf16-kept", "anomalib-f32"]
@@ -33,7 +38,7 @@ PAUSE = 0.1  # seconds between repetitions: threads that wait by spinning have g
 
 
 def peers_of(args, row):
-    peers = INFER_PEERS if ROWS[row][0] == "infer" else TRAIN_PEERS
+    peers = {"infer": INFER_PEERS, "train": TRAIN_PEERS, "folder": FOLDER_PEERS}[ROWS[row][0]]
     return [peer for peer in peers if args.device == "cpu" or peer.startswith(("here", "torch"))]
 
 
@@ -154,10 +159,14 @@ def make_venv(args):
         found = subprocess.run([args.python, "-c", f"import {package}"], capture_output=True).returncode == 0
         if not found:
             say(f"installing {package}")
-            subprocess.run([args.python, "-m", "pip", "install", "--quiet", package])
+            subprocess.run([args.python, "-m", "pip", "install", "--quiet", {"PIL": "pillow"}.get(package, package)])
 
 
 def make_weights(args, row):
+    if ROWS[row][0] == "folder":
+        make_weights(args, "infer-" + ROWS[row][1])
+        folder_row.prepare(args, row, say)
+        return
     file = weights_of(args, row)
     newer = file.exists() and file.stat().st_mtime > args.bench.stat().st_mtime
     if not newer:
@@ -165,7 +174,7 @@ def make_weights(args, row):
         flags = ["--repeat=1", f"--save-weights={file}"]
         subprocess.run(here_command(args, row, *flags), check=True, stdout=subprocess.DEVNULL, env=environment(args))
     work, arch, batch, _ = ROWS[row]
-    models = [args.work / "models" / f"{arch}-{args.size}-b{batch}{ending}" for ending in (".onnx", ".xml")]
+    models = [args.work / "models" / f"{arch}-{args.size}-b{batch}{ending}" for ending in (".onnx", ".xml", "-int8.xml")]
     fresh = all(model.exists() and model.stat().st_mtime > file.stat().st_mtime for model in models)
     if work == "infer" and not fresh and args.python.exists() and wants_models(args):
         say(f"{row}: ONNX and OpenVINO models")
@@ -182,12 +191,31 @@ def wants_models(args):
     return args.device == "cpu" and any(peer.startswith(("onnxruntime", "openvino")) for peer in peers)
 
 
+def measured(args, row, peers, deadline):
+    if ROWS[row][0] == "folder":
+        return folder_row.measure(args, row, peers, deadline, say)
+    return Row(args, row, peers, deadline).run()
+
+
+@contextlib.contextmanager
+def busy(count):
+    """So many processes that do nothing but take time, and end with this one."""
+    spin = "import os\nparent = os.getppid()\nwhile os.getppid() == parent:\n    for _ in range(10**6): pass"
+    processes = [subprocess.Popen([sys.executable, "-c", spin]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
 def compare(args):
     started, begin = datetime.datetime.now(), time.monotonic()
     rows = {}
     shares = sum(ROWS[row][3] for row in args.rows)
     load = os.getloadavg()[0]
-    if load > 0.5:
+    if load > 0.5 and not args.load:
         say(f"other programs are busy (load {load:.1f}): the times will be unreliable")
     end = begin
     for row in args.rows:
@@ -195,7 +223,9 @@ def compare(args):
         # Time left over by earlier rows goes to the later ones.
         end += args.minutes * 60 * ROWS[row][3] / shares
         if peers:
-            rows[row] = Row(args, row, peers, end).run()
+            name = row + (f"{results.BUSY}{args.load}" if args.load else "")
+            with busy(args.load):
+                rows[name] = measured(args, row, peers, end)
             results.write(args.out, results.document(args, rows, started, time.monotonic() - begin, load))
     return rows
 
@@ -209,6 +239,8 @@ def parse():
     parser.add_argument("--repeat", type=int, default=15, help="most turns to measure (15)")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--size", type=int, default=392)
+    parser.add_argument("--load", type=int, default=0, help="processes that are busy meanwhile (0)")
+    parser.add_argument("--images", type=int, default=500, help="of the folder rows (500)")
     parser.add_argument("--minutes", type=float, default=10, help="for all rows together (10)")
     parser.add_argument("--start-timeout", type=float, default=120, help="seconds until a peer's first result (120)")
     parser.add_argument("--venv", type=pathlib.Path, default=HERE / ".venv")
@@ -224,8 +256,10 @@ def parse():
     for peer in args.peers or []:
         if peer not in INFER_PEERS + TRAIN_PEERS:
             parser.error(f"--peers: '{peer}' is not one of {', '.join(dict.fromkeys(INFER_PEERS + TRAIN_PEERS))}")
-    if args.repeat < 1 or args.threads < 1 or args.minutes <= 0:
-        parser.error("--repeat, --threads and --minutes must be positive")
+    if args.repeat < 1 or args.threads < 1 or args.minutes <= 0 or args.images < 1 or args.load < 0:
+        parser.error("--repeat, --threads, --minutes and --images must be positive, and --load not negative")
+    if args.size != 392 and any(ROWS[row][0] == "folder" for row in args.rows):
+        parser.error("--size: the folder rows have 392 pixels")
     if not args.bench.exists():
         parser.error(f"--bench: {args.bench} is absent; build it first (scripts/build.sh)")
     if args.device == "cuda" and (fault := fault_of_device(args)):

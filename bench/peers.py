@@ -92,7 +92,8 @@ class OpenVino(Runtime):
             "INFERENCE_PRECISION_HINT": "bf16" if "bf16" in args.peer else "f32",
             "PERFORMANCE_HINT": "LATENCY",
         }
-        self.compiled = openvino.Core().compile_model(f"{self.model}.xml", "CPU", options)
+        ending = "-int8.xml" if "int8" in args.peer else ".xml"
+        self.compiled = openvino.Core().compile_model(f"{self.model}{ending}", "CPU", options)
 
     def run(self):
         result = self.compiled([self.images])

@@ -16,6 +16,7 @@ ROWS = {  # name: work, architecture, batch, share of the time
     "train-base": ("train", "base", 4, 0.43),
 }
 CPU_ROWS = list(ROWS)
+ROWS["folder-small"] = ("folder", "small", 1, 1.0)
 ROWS.update({"infer-base-32": ("infer", "base", 32, 0.4), "train-base-16": ("train", "base", 16, 0.6)})
 GPU_ROWS = ["infer-base-32", "train-base-16"]
 
@@ -48,7 +49,7 @@ def command_of(args, row, peer):
     kept = ["--kept-features"] if peer.endswith("-kept") else []
     weights = f"--weights={weights_of(args, row)}"
     if peer.startswith("here"):
-        precision = "bf16" if "bf16" in peer else "f32"
+        precision = next((name for name in ("bf16", "int8") if name in peer), "f32")
         return here_command(args, row, "--serve", f"--precision={precision}", weights, *kept)
     script = [str(args.python), str(HERE / "peers.py"), peer, "--work", work, "--arch", arch, weights]
     return [*script, f"--models={args.work / 'models'}", f"--threads={args.threads}", f"--device={args.device}", *kept]

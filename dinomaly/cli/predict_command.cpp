@@ -208,11 +208,10 @@ int run_predict(const PredictFlags& options) {
        options.moved_to, output, detector.training_images.value_or(TrainingImages{}), inspection.tiling.on(),
        detector.model->config().with_depth, object_judge(options, output, detector, inspection)},
       OutputNames(options.inputs, options.watched), progress);
-  ReadAhead images([&](std::stop_token stop) { return source.next(stop); },
-                   [&](const Image& rgb) { return predictor.inputs(rgb); },
-                   {.most_ahead = most_read_ahead(predictor),
-                    .pixels = predictor.pixels(),
-                    .tiling = predictor.tiling()});
+  ReadAhead images(
+      [&](std::stop_token stop) { return source.next(stop); },
+      [&](const Image& rgb) { return predictor.inputs(rgb); },
+      {.most_ahead = most_read_ahead(predictor), .pixels = predictor.pixels(), .tiling = predictor.tiling()});
   for_each_prediction(predictor, images, {[&](const InputImage& image, const Prediction& prediction) {
                         writer.write(image, prediction);
                       }});

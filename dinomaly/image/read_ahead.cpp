@@ -76,7 +76,8 @@ InputImage ReadAhead::read(const Picture& picture) const {
 }
 
 bool ReadAhead::has_room() const {
-  return ready_.size() < wanted_ || (ready_.size() < options_.most_ahead && ready_bytes_ < most_waiting_bytes);
+  return ready_.size() < wanted_ ||
+         (ready_.size() < options_.most_ahead && ready_bytes_ < most_waiting_bytes);
 }
 
 void ReadAhead::run(std::stop_token stop) {

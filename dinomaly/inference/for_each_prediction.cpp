@@ -26,7 +26,7 @@ void for_each_prediction(const Predictor& predictor, ReadAhead& images,
                          const std::vector<PredictionSink>& sinks) {
   const auto wanted = static_cast<int64_t>(Streams::wanted(predictor));
   run(
-      predictor, [&]{ return images.next(wanted); },
+      predictor, [&] { return images.next(wanted); },
       [&](const InputImage& image, const Prediction& prediction) {
         for (const PredictionSink& sink : sinks) sink(image, prediction);
       });

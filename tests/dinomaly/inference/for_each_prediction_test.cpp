@@ -75,7 +75,8 @@ std::vector<Got> all_predictions(const Predictor& predictor, const std::vector<f
 
 TEST_SUITE_BEGIN("threads");
 
-TEST_CASE("streams: images come in order, each with the bits that it has alone, and an error takes its own place") {
+TEST_CASE(
+    "streams: images come in order, each with the bits that it has alone, and an error takes its own place") {
   const TemporaryFolder folder;
   std::vector<fs::path> paths = speckled_images(folder, 11);
   write_file(paths[5], "no image");
