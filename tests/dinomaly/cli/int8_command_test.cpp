@@ -42,9 +42,11 @@ TEST_CASE("train --precision int8: a training image that is gone at the end cost
   const TemporaryFolder folder;
   make_training_inputs(folder);
   const std::string flags =
-      small_run(folder, "out") + "--iterations 150 --checkpoint-every 5 --precision int8";
+      small_run(folder, "out") + "--iterations 300 --checkpoint-every 20 --precision int8";
   Child child(folder, flags);
-  const auto started = [&] { return fs::exists(folder / "out/checkpoints/00000005.safetensors"); };
+  const auto started = [&] {
+    return fs::exists(folder / "out/checkpoints/00000020.safetensors");
+  };  // all images were read
   for (int i = 0; i < 2400 && !started() && !child.ended(); ++i)
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   REQUIRE_MESSAGE(started(), child.out(), child.error());
