@@ -11,6 +11,8 @@
 #include "dinomaly/data/layout.h"
 #include "dinomaly/data/manta.h"
 #include "dinomaly/data/masks.h"
+#include "dinomaly/model/quantized_weights.h"
+#include "dinomaly/training/train_options.h"
 #include "tensor/io/printable.h"
 #include "tensor/threads.h"
 
@@ -41,7 +43,18 @@ void add_detector_flags(CLI::App& command, DetectorFlags& flags) {
       .add_option("--threads", flags.threads,
                   "threads to compute with; 0: one per processor; no result depends on it")
       ->check(CLI::Range(0, 1024));
+  command.add_flag("--fast", flags.fast, "refuse a model that is not one of `train --fast`");
   add_device_flags(command, flags.device);
+}
+
+static void check_fast(const Detector& detector, const std::string& model) {
+  const ImageConfig& image = detector.config().image;
+  check_input(is_quantized(*detector.model), "--fast: {} is not int8: make one with train --fast", model);
+  check_input(image.resize_h == image.crop_h && image.resize_w == image.crop_w &&
+                  image.crop_h == image.crop_w &&
+                  image.crop_h <= fast_side(detector.model->encoder().config().patch, false),
+              "--fast: {} judges images of {} x {} pixels, cropped to {} x {}: make one with train --fast",
+              model, image.resize_h, image.resize_w, image.crop_h, image.crop_w);
 }
 
 CommandFiles files_read(const DetectorFlags& flags) {
@@ -57,6 +70,7 @@ Detector open_detector(const DetectorFlags& flags) {
   const std::optional<std::filesystem::path> encoder =
       flags.encoder.empty() ? std::nullopt : std::optional<std::filesystem::path>(flags.encoder);
   Detector detector = load_detector(flags.model, encoder, flags.heads);
+  if (flags.fast) check_fast(detector, flags.model);
   if (!device.is_cpu()) detector.model->to(device);
   return detector;
 }

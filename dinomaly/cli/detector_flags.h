@@ -19,9 +19,10 @@ struct DetectorFlags {
   std::string model, encoder, device = "cpu";
   int64_t heads = 0, batch = 16;
   int threads = 0;
+  bool fast = false;
 };
 
-// MODEL, --encoder, --heads, --batch, --threads, --device, --deterministic.
+// MODEL, --encoder, --heads, --batch, --threads, --fast, --device, --deterministic.
 void add_detector_flags(CLI::App& command, DetectorFlags& flags);
 
 // The files of MODEL and --encoder. Throws InputError.

@@ -29,6 +29,7 @@ class TrainFlags {
   template <class T>
   void add_config(CLI::App& app, const std::string& name, T Config::*field, const std::string& help);
   void add_model_flags(CLI::App& app);
+  void add_fast_flag(CLI::App& app);
   void add_run_flags(CLI::App& app);
 
   TrainOptions given_;

@@ -281,8 +281,11 @@ std::optional<std::filesystem::path> TrainOptions::encoder_file() const {
   return encoder == random_encoder_name ? std::nullopt : encoder;
 }
 
+int64_t fast_side(int64_t patch, bool own_encoder) { return (own_encoder ? 10 : 20) * patch; }
+
 void TrainOptions::complete_config(int64_t encoder_depth, int64_t patch, int64_t channels) {
   ImageConfig& image = config.image;
+  if (fast) image.resize_h = image.resize_w = image.crop_h = image.crop_w = fast_side(patch, !encoder);
   if (!encoder && image.resize_h == 0 && image.resize_w == 0 && image.crop_h == 0 && image.crop_w == 0) {
     image.resize_h = image.resize_w = bundled_resize;
     image.crop_h = image.crop_w = bundled_crop;
@@ -301,7 +304,17 @@ void TrainOptions::complete_config(int64_t encoder_depth, int64_t patch, int64_t
   }
 }
 
+// --fast is int8 and a size: whoever names another says what cannot be.
+static void check_fast(const TrainOptions& options) {
+  check_input(!options.resume, "--fast: --resume goes on with the sizes and the precision of its run");
+  check_input(options.stores_int8(), "--fast: it stores int8, not {} as --precision has it",
+              options.precision);
+  for (const char* size : {"resize_h", "resize_w", "crop_h", "crop_w"})
+    check_input(!options.given.contains(size), "--fast: it chooses the size; {} was named, too", size);
+}
+
 void TrainOptions::prepare() {
+  if (fast) check_fast(*this);
   check_options(*this);
   device = open_device(device_name);
   check_input(device.is_cpu() || dtype() != Dtype::f64,

@@ -57,6 +57,36 @@ TEST_CASE("train --precision int8: a training image that is gone at the end cost
   CHECK_MESSAGE(contains(child.error(), "model.safetensors has f32 weights, not int8"), child.error());
 }
 
+TEST_CASE("--fast: int8 at 20 patches a side; another size or precision, and another model, are refused") {
+  const TemporaryFolder folder;
+  make_training_inputs(folder);
+  const std::string data = (folder / "data").string(), encoder = (folder / "encoder.safetensors").string();
+  const auto run = [&](const std::string& out) {
+    return "train " + data + " --encoder " + encoder + " --heads 2 --batch 2 --iterations 1 " +
+           "--set decoder_depth=2 --set map_size=32 --calibrate none --out " + (folder / out).string() + " ";
+  };
+  run_well(folder, run("fast") + "--fast");
+  const auto config = json_of(folder / "fast/config.json");
+  const int64_t patch = 14;
+  for (const char* size : {"resize_h", "resize_w", "crop_h", "crop_w"}) CHECK(config.at(size) == 20 * patch);
+  CHECK(config.at("precision") == "int8");
+  const std::string images = data + "/wood/test/good --fast --out " + (folder / "maps").string();
+  run_well(folder, "predict " + (folder / "fast/model.safetensors").string() + " " + images);
+  run_well(folder, run("int8") + "--precision int8 --resize 70 --crop 56");
+  run_well(folder, run("float") + "--resize 56 --crop 56");
+  const auto refused = [&](const std::string& model, const std::string& why) {
+    check_refused(folder, "predict " + (folder / model / "model.safetensors").string() + " " + images, why);
+  };
+  refused("int8", "judges images of 70 x 70 pixels, cropped to 56 x 56: make one with train --fast");
+  refused("float", "is not int8: make one with train --fast");
+  check_refused(folder, run("x") + "--fast --crop 56", "--fast: it chooses the size; crop_h was named, too");
+  check_refused(folder, run("x") + "--fast --set resize_w=56", "resize_w was named, too");
+  check_refused(folder, run("x") + "--fast --precision bf16", "--fast: it stores int8, not bf16");
+  check_refused(folder, run("x") + "--fast --feature-whitening 4", "whitening enlarges");
+  check_refused(folder, run("fast") + "--fast --resume", "--fast: --resume goes on with the sizes");
+  CHECK_FALSE(fs::exists(folder / "x"));
+}
+
 TEST_CASE(
     "convert --precision int8: the same weights as train stores; what it lacks or cannot take is named") {
   const TemporaryFolder folder;
