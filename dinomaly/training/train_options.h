@@ -61,7 +61,7 @@ struct TrainOptions {
   double false_alarm_rate = 0.01;
   bool per_category = false;  // thresholds of each category, too
   bool slim = false;          // the model file without the encoder
-  bool fast = false;          // of this call: int8, and whole images at fast_side(); stands in a config file as these
+  bool fast = false;  // of this call: int8, and whole images at fast_side(); stands in a config file as these
 
   // Takes the preset, then the file's options, then the settings, then sizes and means: later ones win. The
   // file is one of to_json(), or a part of it. Throws InputError.
