@@ -22,7 +22,7 @@ import time
 
 import folder_row
 import results
-from worker import CPU_ROWS, GPU_ROWS, ROWS, Failed, Worker, environment, here_command, weights_of
+from worker import CPU_ROWS, GPU_ROWS, ISAS, ROWS, Failed, Worker, environment, here_command, weights_of
 
 HERE = pathlib.Path(__file__).resolve().parent
 PACKAGES = ["torch", "timm", "anomalib", "onnx", "onnxscript", "onnxruntime", "openvino", "nncf", "safetensors", "numpy"]
@@ -43,9 +43,9 @@ def peers_of(args, row):
 
 
 def fault_of_device(args):
-    """bench_dinomaly's message about a GPU that cannot be used; empty if it can."""
+    """bench_dinomaly's message about a GPU or kernels that cannot be used; empty if they can."""
     trial = [str(args.bench), "infer", "--arch=small", "--size=14", "--repeat=1", f"--device={args.device}"]
-    done = subprocess.run(trial, capture_output=True, text=True)
+    done = subprocess.run(trial, capture_output=True, text=True, env=environment(args))
     return "" if done.returncode == 0 else (done.stderr.strip().splitlines() or ["it ended early"])[-1]
 
 
@@ -236,6 +236,8 @@ def parse():
     parser.add_argument("--rows", type=comma, help=", ".join(ROWS))
     parser.add_argument("--peers", type=comma, help=", ".join(dict.fromkeys(INFER_PEERS + TRAIN_PEERS)))
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--isa", choices=ISAS, help="hold all programs to it, but ONNX Runtime, which has no switch; "
+                        "--bench of a build with -DDINOMALY_NATIVE=OFF")  # fmt: skip
     parser.add_argument("--repeat", type=int, default=15, help="most turns to measure (15)")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--size", type=int, default=392)
@@ -264,6 +266,8 @@ def parse():
         parser.error(f"--bench: {args.bench} is absent; build it first (scripts/build.sh)")
     if args.device == "cuda" and (fault := fault_of_device(args)):
         parser.error(f"--device cuda: {fault}")
+    if args.isa and (fault := fault_of_device(args)):
+        parser.error(f"--isa {args.isa}: {fault}")
     args.python = args.venv.absolute() / "bin/python"
     args.work, args.bench = args.work.absolute(), args.bench.absolute()
     return args

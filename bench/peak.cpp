@@ -1,61 +1,32 @@
 #include "bench/peak.h"
 
 #include <benchmark/benchmark.h>
-#ifdef __AVX512VNNI__
-#include <immintrin.h>
-#endif
 
 #include <algorithm>
 #include <barrier>
 #include <chrono>
 #include <cstring>
 #include <map>
+#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
+
+#include "bench/peak_loops.h"
+#include "tensor/backend.h"
+#include "tensor/error.h"
 
 namespace dinomaly {
 
 namespace {
 
-// As wide as the widest register the compiler targets. Twelve sums hide the latency of the multiply-add on
-// every common core, and with two factors still fit sixteen registers.
-using Vector [[gnu::vector_size(__BIGGEST_ALIGNMENT__)]] = float;
-constexpr int sums = 12, lanes = __BIGGEST_ALIGNMENT__ / sizeof(float);
-
-float multiply_add(int64_t rounds) {
-  Vector sum[sums], factor, summand;
-  for (int lane = 0; lane < lanes; ++lane) {
-    factor[lane] = 0.5f, summand[lane] = static_cast<float>(lane + 1);
-    for (int i = 0; i < sums; ++i) sum[i][lane] = static_cast<float>(i);  // all different: none can be shared
-  }
-  for (int64_t round = 0; round < rounds; ++round) {
-#pragma GCC unroll 12
-    for (int i = 0; i < sums; ++i) sum[i] = sum[i] * factor + summand;
-  }
-  float total = 0;
-  for (int i = 0; i < sums; ++i) total += sum[i][i % lanes];
-  return total;
+// Those of the level whose kernels run.
+const PeakLoops& loops_in_use() {
+  const std::string level = nabla::cpu_level();
+  for (const PeakLoops* loops = PeakLoops::first(); loops != nullptr; loops = loops->next)
+    if (level == loops->level) return *loops;
+  nabla::fail("bench_ops: no loop to measure the level {} with", level);
 }
-
-#ifdef __AVX512VNNI__
-int64_t multiply_add_bytes(int64_t rounds) {
-  using Words [[gnu::vector_size(64)]] = int32_t;
-  Words sum[sums];
-  const Words a = Words{} + 0x01020304, b = Words{} + 0x04010203;
-  for (int i = 0; i < sums; ++i) sum[i] = Words{} + i;
-  for (int64_t round = 0; round < rounds; ++round) {
-#pragma GCC unroll 12
-    for (int i = 0; i < sums; ++i) {
-      sum[i] = reinterpret_cast<Words>(_mm512_dpbusd_epi32(
-          reinterpret_cast<__m512i>(sum[i]), reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
-    }
-  }
-  int64_t total = 0;
-  for (int i = 0; i < sums; ++i) total += sum[i][i];
-  return total;
-}
-#endif
 
 template <class Body>
 double best_seconds(int repeats, int threads, const Body& body) {
@@ -85,33 +56,49 @@ double best_seconds(int repeats, int threads, const Body& body) {
   return best;
 }
 
+const PeakLoops*& list() {
+  static const PeakLoops* begin = nullptr;
+  return begin;
+}
+
 }  // namespace
+
+PeakLoops::PeakLoops(const char* level, OfFloats multiply_add, int64_t products, OfBytes multiply_add_bytes,
+                     int64_t products_of_bytes)
+    : level(level),
+      multiply_add(multiply_add),
+      products(products),
+      multiply_add_bytes(multiply_add_bytes),
+      products_of_bytes(products_of_bytes),
+      next(std::exchange(list(), this)) {}
+
+const PeakLoops* PeakLoops::first() { return list(); }
 
 double peak_gflops(int threads) {
   static std::map<int, double> known;
   double& result = known[threads];
   if (result > 0) return result;
   constexpr int64_t rounds = 4'000'000;
+  const PeakLoops& loops = loops_in_use();
   std::vector<float> results(static_cast<size_t>(threads) * 64);
-  const double seconds = best_seconds(
-      5, threads, [&](int thread, int) { results[static_cast<size_t>(thread) * 64] = multiply_add(rounds); });
-  return result = 2.0 * sums * lanes * rounds * threads / seconds / 1e9;
+  const double seconds = best_seconds(5, threads, [&](int thread, int) {
+    results[static_cast<size_t>(thread) * 64] = loops.multiply_add(rounds);
+  });
+  return result = 2.0 * static_cast<double>(loops.products * rounds * threads) / seconds / 1e9;
 }
 
-double peak_int8_gops([[maybe_unused]] int threads) {
-#ifdef __AVX512VNNI__
+double peak_int8_gops(int threads) {
+  const PeakLoops& loops = loops_in_use();
+  if (loops.multiply_add_bytes == nullptr) return 0;
   static std::map<int, double> known;
   double& result = known[threads];
   if (result > 0) return result;
   constexpr int64_t rounds = 200'000;
   std::vector<int64_t> results(static_cast<size_t>(threads) * 64);
   const double seconds = best_seconds(100, threads, [&](int thread, int) {
-    results[static_cast<size_t>(thread) * 64] = multiply_add_bytes(rounds);
+    results[static_cast<size_t>(thread) * 64] = loops.multiply_add_bytes(rounds);
   });
-  return result = 2.0 * sums * 64 * rounds * threads / seconds / 1e9;
-#else
-  return 0;
-#endif
+  return result = 2.0 * static_cast<double>(loops.products_of_bytes * rounds * threads) / seconds / 1e9;
 }
 
 double peak_copy_gb(size_t bytes, int threads) {

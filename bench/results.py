@@ -90,6 +90,7 @@ def document(args, rows, started, seconds, load):
         "machine": machine(),
         "threads": args.threads,
         "size": args.size,
+        "isa": args.isa,
         "runs": {row: run for row in rows},
         "rows": rows,
     }
@@ -107,7 +108,7 @@ def with_earlier(doc, path):
         earlier = json.loads(path.read_text())
     except (OSError, ValueError):
         return doc
-    if any(earlier.get(key) != doc[key] for key in ["machine", "threads", "size"]):
+    if any(earlier.get(key) != doc[key] for key in ["machine", "threads", "size", "isa"]):
         return doc
     for key in ["runs", "rows"]:
         both = {**earlier.get(key, {}), **doc[key]}
@@ -187,7 +188,8 @@ def markdown(doc):
         "# The same work, here and elsewhere",
         "",
         f"{m['cpu']}, {m['cores']} cores ({', '.join(m['instructions'])}), {m['memory_gib']} GiB, {m['system']}; "
-        f"{doc['threads']} threads, {doc['size']} x {doc['size']} pixels.",
+        f"{doc['threads']} threads, {doc['size']} x {doc['size']} pixels."
+        + (f" All but ONNX Runtime are held to {doc['isa'].upper()}." if doc.get("isa") else ""),
         "",
         "All programs load the same random weights and images and run alternately, one repetition at a time. `error` is "
         "the distance of the first result from our f32: of the map, relative to the map's own spread; in training, of the "

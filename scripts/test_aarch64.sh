@@ -50,7 +50,7 @@ if [ ! -d "$sysroot" ]; then
   make_sysroot
 fi
 
-targets=(test_ops test_tensor reference_check dinomaly)
+targets=(test_ops test_tensor test_backends reference_check dinomaly)
 ./scripts/build.sh build-aarch64 -DCMAKE_TOOLCHAIN_FILE="$PWD/cmake/aarch64.cmake" -DDINOMALY_NATIVE=OFF \
   -DDINOMALY_CUDA=OFF -DDINOMALY_BENCH=OFF "${targets[@]}"
 
@@ -66,7 +66,9 @@ check() {
 }
 for processor in "${processors[@]}"; do
   emulated=(qemu-aarch64 -L "$sysroot" -cpu "$processor")
-  check "$processor" test_tensor "${emulated[@]}" build-aarch64/bin/test_tensor
+  for program in test_tensor test_backends; do
+    check "$processor" "$program" "${emulated[@]}" "build-aarch64/bin/$program"
+  done
   # This case starts the program again, which only emulated it can be: what it compares is compared below.
   check "$processor" test_ops "${emulated[@]}" build-aarch64/bin/test_ops --test-case-exclude='every op gives the same bits*'
   check "$processor" dinomaly "${emulated[@]}" build-aarch64/bin/dinomaly --version

@@ -54,7 +54,7 @@ class AttentionBlock {
       : keys_(keys),
         width_(width),
         depth_(rounded_up(width, pair)),
-        scores_stride_(rounded_up(keys, columns)),
+        scores_stride_(rounded_up(keys, lanes)),
         values_stride_(rounded_up(width, columns)),
         narrow_count_(std::is_same_v<E, W> ? 0 : register_rows * scores_stride_),
         wide_(register_rows * (scores_stride_ + values_stride_)),
@@ -106,7 +106,7 @@ class AttentionBlock {
     for (int64_t i = 0; i < rows; ++i) {
       W* row = scores_ + i * scores_stride_;
       std::fill(row + keys_, row + scores_stride_, -std::numeric_limits<W>::infinity());
-      inverse[i] = exponentiate<columns>(row, scores_stride_, scale, logsumexp + i);
+      inverse[i] = exponentiate<lanes>(row, scores_stride_, scale, logsumexp + i);
     }
     const E* probabilities = narrowed(rows);
     for (int64_t j = 0; j < width_; j += columns) {
@@ -120,7 +120,10 @@ class AttentionBlock {
   }
 
  private:
-  static constexpr int64_t pair = register_pair<E>, columns = register_columns<W>;
+  // Scores are exponentiated many at a time, so rows of them are longer than one call's columns may be.
+  static constexpr int64_t pair = register_pair<E>, columns = register_columns<W>,
+                           lanes = 256 / static_cast<int64_t>(sizeof(W));
+  static_assert(lanes % columns == 0);
 
   template <class To, class From>
   static To as(From x) {

@@ -16,10 +16,11 @@ namespace nabla::cpu {
 
 namespace {
 
+// b may be of another dtype than a; what is packed is of a's.
 void run_packed(const Product& p, const Tensor& a, const Tensor& b, const Tensor& out,
                 const Epilogue& epilogue, bool frozen_b) {
-  const size_t bytes = packed_bytes(b.dtype(), p.k, p.n);
-  const auto fill = [&](void* room) { pack(b, p.b_transposed, p.k, p.n, room); };
+  const size_t bytes = packed_bytes(a.dtype(), p.k, p.n);
+  const auto fill = [&](void* room) { pack(b.to(a.dtype()), p.b_transposed, p.k, p.n, room); };
   const onednn::Layout plain = layout_of_b(p, b.dtype());
   const void* kept = frozen_b ? packed_weights().get(b, plain, {}, bytes, fill) : nullptr;
   const Storage room(kept ? 0 : bytes, Device::cpu());  // of a copy for this product alone
@@ -62,19 +63,25 @@ void matmul(const Tensor& a, bool a_transposed, const Tensor& b, bool b_transpos
             const Epilogue& epilogue, bool frozen_b) {
   if (out.numel() == 0) return;
   const Product product = describe(a, a_transposed, b, b_transposed, out);
+  const auto is_packed = [&](Dtype dtype) {
+    return packs(product, frozen_b) && !a_transposed && has_packed_product(dtype, product.m, product.k);
+  };
   if (product.k == 0) {
     fill_with_epilogue(out, epilogue);
   } else if (out.dtype() == Dtype::f64) {
     run_eigen(product, a, b, out, epilogue);
-  } else if (packs(product, frozen_b) && !a_transposed &&
-             has_packed_product(a.dtype(), product.m, product.k)) {
+  } else if (is_packed(a.dtype())) {
     run_packed(product, a, b, out, epilogue, frozen_b);
   } else if (!onednn_product(product, a, b, out, epilogue, frozen_b)) {
     // A processor without bf16 products: they are taken in f32.
-    const Tensor wide = Tensor::empty(out.shape(), Dtype::f32);
-    const bool done = onednn_product(product, a.to(Dtype::f32), b.to(Dtype::f32), wide,
-                                     convert(epilogue, Dtype::f32), false);
-    check(done, "matmul: oneDNN has no kernel for {} x {} here", a.shape(), b.shape());
+    const Tensor wide = Tensor::empty(out.shape(), Dtype::f32), wide_a = a.to(Dtype::f32);
+    const Epilogue then = convert(epilogue, Dtype::f32);
+    if (is_packed(Dtype::f32)) {
+      run_packed(product, wide_a, b, wide, then, frozen_b);
+    } else {
+      const bool done = onednn_product(product, wide_a, b.to(Dtype::f32), wide, then, false);
+      check(done, "matmul: oneDNN has no kernel for {} x {} here", a.shape(), b.shape());
+    }
     out.copy_from(wide);
   }
 }

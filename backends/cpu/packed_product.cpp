@@ -1,6 +1,7 @@
-// Order of a packed b (k, n): panels of 64 columns, in each of them line after line (k), in each line column
-// after column; of bf16 two lines, side by side in each column, are one. Missing columns of the last panel
-// are zeros. A panel, up to 0.8 MB, stays in the second-level cache while all rows of a pass by.
+// Order of a packed b (k, n): panels of 64 columns, in each of them strips of as many columns as one call of
+// register_product() takes, in each of those line after line (k), in each line column after column; of bf16 two lines, side
+// by side in each column, are one. Missing columns of the last panel are zeros. A panel, up to 0.8 MB, stays in the
+// second-level cache while all rows of a pass by.
 #include "backends/cpu/packed_product.h"
 
 #include <algorithm>
@@ -16,7 +17,8 @@ namespace nabla {
 
 namespace {
 
-constexpr int64_t panel_columns = register_columns<float>;
+constexpr int64_t panel_columns = 64, strip_columns = register_columns<float>;
+static_assert(panel_columns % strip_columns == 0);
 
 int64_t panels_of(int64_t n) { return (n + panel_columns - 1) / panel_columns; }
 
@@ -24,16 +26,16 @@ template <class E>
 void pack_as(const E* b, bool transposed, int64_t k, int64_t n, E* packed) {
   constexpr int64_t pair = register_pair<E>,
                     few = 16;  // lines at a time, so that reads use whole cache lines
-  parallel_for(panels_of(n), 1, [&](int64_t begin, int64_t end) {
-    for (int64_t panel = begin; panel < end; ++panel) {
-      const int64_t first = panel * panel_columns, columns = std::min(panel_columns, n - first);
+  parallel_for(panels_of(n) * (panel_columns / strip_columns), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t strip = begin; strip < end; ++strip) {
+      const int64_t first = strip * strip_columns, columns = std::min(strip_columns, n - first);
       E* const to = packed + first * k;
-      if (columns < panel_columns) std::fill_n(to, panel_columns * k, E{});
+      if (columns < strip_columns) std::fill_n(to, strip_columns * k, E{});
       for (int64_t line = 0; line < k; line += few) {
         for (int64_t c = 0; c < columns; ++c) {
           const E* from = transposed ? b + (first + c) * k : b + first + c;
           for (int64_t l = line; l < std::min(line + few, k); ++l) {
-            to[(l / pair * panel_columns + c) * pair + l % pair] = from[transposed ? l : l * n];
+            to[(l / pair * strip_columns + c) * pair + l % pair] = from[transposed ? l : l * n];
           }
         }
       }
@@ -62,15 +64,6 @@ struct Finish {
     }
   }
 
-  // Asks for the residual of the tile that begins at `start`: it is there when the product is done.
-  void prefetch(int64_t start, int64_t n) const {
-    if (residual == nullptr) return;
-    constexpr int64_t line = 64 / sizeof(Out);
-    for (int64_t i = 0; i < register_rows; ++i) {
-      for (int64_t j = 0; j < panel_columns; j += line) __builtin_prefetch(residual + start + i * n + j);
-    }
-  }
-
   // out[j] = sums[j] (+ residual[j]) for `count` elements that begin at `start`.
   template <bool whole_line>
   void store_line(const float* sums, int64_t start, int64_t count, Out* out) const {
@@ -88,6 +81,16 @@ struct Finish {
   }
 };
 
+// Asks for the tile of a matrix with rows of n that begins at `first`: it is there when the product is done, to be read or,
+// which gains 2 to 3 percent where the depth is 384, to be written.
+template <class Out>
+void prefetch_tile(const Out* first, int64_t n) {
+  constexpr int64_t line = 64 / sizeof(Out);
+  for (int64_t i = 0; i < register_rows; ++i) {
+    for (int64_t j = 0; j < panel_columns; j += line) __builtin_prefetch(first + i * n + j);
+  }
+}
+
 // Tiles [begin, end) of one panel, at most `most_tiles`. A depth of more than `most_depth` is taken in parts,
 // for all these tiles one part after the other, so that a part of the panel, 0.26 MB, and the tiles' sums,
 // 0.2 MB, stay in the second-level cache: (3156, 3072) x (3072, 768) gains 10 percent over whole depths.
@@ -104,10 +107,15 @@ void tiles_of_panel(const E* a, int64_t m, int64_t k, int64_t n, const E* packed
       Tile& sum = sums[tile - begin];
       const int64_t row = tile * register_rows;
       const int64_t top = std::min(row, m - register_rows);  // the last tile begins among rows done before
-      if (last) finish.prefetch(top * n + first, n);
+      if (last) prefetch_tile(out + top * n + first, n);
+      if (last && finish.residual != nullptr) prefetch_tile(finish.residual + top * n + first, n);
       const float* bias = finish.bias == nullptr ? nullptr : finish.bias + first;
-      register_product(a + top * k + depth, k, packed + first * k + depth * panel_columns, part, sum,
-                       panel_columns, depth > 0 ? sum : bias, depth > 0 ? panel_columns : 0);
+      const float* const start = depth > 0 ? sum : bias;
+      for (int64_t c = 0; c < panel_columns; c += strip_columns) {
+        register_product(a + top * k + depth, k, packed + (first + c) * k + depth * strip_columns, part,
+                         sum + c, panel_columns, start == nullptr ? nullptr : start + c,
+                         depth > 0 ? panel_columns : 0);
+      }
       if (!last) continue;
       finish.apply(sum, first);
       for (int64_t r = row; r < top + register_rows; ++r) {

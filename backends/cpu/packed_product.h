@@ -13,7 +13,7 @@
 namespace nabla {
 
 // Whether packed_product() can multiply (m, k) by (k, n) of `dtype`, and is the best choice: f32 and
-// bf16 where the processor has vectors of 512 bits for them, but not bf16 where it multiplies whole
+// bf16 where register_product() exists for them, but not bf16 where the processor multiplies whole
 // tiles (AMX: oneDNN).
 bool has_packed_product(Dtype dtype, int64_t m, int64_t k);
 

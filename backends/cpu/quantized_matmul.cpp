@@ -143,7 +143,7 @@ void plain_product(const T* a, const float* factors, int64_t k, const int8_t* b,
   });
 }
 
-#ifdef __SSE2__
+#if defined(__SSE2__) || defined(__aarch64__)
 // The same by integer_product.h.
 template <class Words, class T, class Out>
 class TiledProduct {
@@ -154,7 +154,7 @@ class TiledProduct {
         factors_(factors),
         b_(b),
         k_(k),
-        words_((k + Words::elements - 1) / Words::elements),
+        words_(words_for<Words>(k)),
         row_tiles_(tiles_in(then.m, tile_rows)),
         panels_(tiles_in(then.n, tile_columns)),
         then_(then),
@@ -195,7 +195,7 @@ class TiledProduct {
   int32_t* start(int64_t panel) { return static_cast<int32_t*>(starts_.data()) + panel * tile_columns; }
 
   // The rows of the tiles [begin, end). What stands in rows that a does not have is not stored, and what is left of a row's
-  // last word meets zeros.
+  // last words meets zeros.
   void quantize_tiles(int64_t begin, int64_t end) {
     for (int64_t row = begin * tile_rows; row < std::min(end * tile_rows, then_.m); ++row) {
       auto* const elements = reinterpret_cast<typename Words::A*>(row_words(row));
@@ -226,6 +226,12 @@ class TiledProduct {
 template <class T, class Out>
 void multiply_integers(const T* a, const float* factors, int64_t k, const int8_t* b,
                        IntegerEpilogue<Out>& then, Out* out) {
+#ifdef __aarch64__
+  if (then.m >= tile_rows && multiplies_blocks())
+    return TiledProduct<ByteBlocks, T, Out>(a, factors, k, b, then, out).run();
+  if (then.m >= tile_rows && multiplies_bytes())
+    return TiledProduct<SignedBytes, T, Out>(a, factors, k, b, then, out).run();
+#endif
 #ifdef __AVX2__
   if (then.m >= tile_rows && multiplies_bytes())
     return TiledProduct<BytesInWords, T, Out>(a, factors, k, b, then, out).run();

@@ -1,7 +1,7 @@
-// Products of a few rows whose sums stay in registers: what attention multiplies with. A product of
-// 64 columns takes 24 of AVX-512's 32 registers for its sums, so each of its multiply-adds waits for
-// no memory but the first-level cache's. Where the compiler is not told of AVX-512 there is none,
-// and oneDNN multiplies.
+// Products of a few rows whose sums stay in registers: what attention and packed products multiply with. The sums of 6
+// rows take 24 of the 32 registers of AVX-512 (64 columns of f32) and of NEON (16 columns), or 12 of the 16 of AVX2 (16
+// columns), so each multiply-add waits for no memory but the first-level cache's. A compiler that is not told of any of
+// these gets none, and oneDNN multiplies.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 
 #include "tensor/bfloat16.h"
 
-#ifdef __AVX512F__
+#ifdef __AVX512BF16__
 #include <cpuid.h>
 #include <immintrin.h>
 
@@ -21,9 +21,26 @@ namespace nabla {
 
 inline constexpr int64_t register_rows = 6;
 
-// Columns of one call: four vectors of W.
+// The bytes of a vector, and how many vectors side by side hold a row's sums.
+#if defined(__AVX512F__)
+inline constexpr bool has_multiply_add = true;
+inline constexpr int64_t register_bytes = 64, register_vectors = 4;
+#elif defined(__AVX2__) && defined(__FMA__)
+inline constexpr bool has_multiply_add = true;
+inline constexpr int64_t register_bytes = 32, register_vectors = 2;
+#else
+#ifdef __aarch64__
+inline constexpr bool has_multiply_add = true;
+#else
+inline constexpr bool has_multiply_add = false;
+#endif
+inline constexpr int64_t register_bytes = 16, register_vectors = 4;
+#endif
+
+// Columns of one call.
 template <class W>
-inline constexpr int64_t register_columns = 4 * 64 / static_cast<int64_t>(sizeof(W));
+inline constexpr int64_t register_columns = register_vectors* register_bytes /
+                                            static_cast<int64_t>(sizeof(W));
 
 // How many elements one multiply-add of a lane takes: bf16 is multiplied in pairs.
 template <class E>
@@ -47,16 +64,14 @@ void register_narrow(const float* from, E* to);
 template <class E>
 inline constexpr bool has_register_product = false;
 
-#ifdef __AVX512F__
-
 template <>
-inline constexpr bool has_register_product<float> = true;
+inline constexpr bool has_register_product<float> = has_multiply_add;
 template <>
-inline constexpr bool has_register_product<double> = true;
+inline constexpr bool has_register_product<double> = has_multiply_add;
 
 template <class E, class W>
 struct RegisterLanes {
-  using Vector __attribute__((vector_size(64))) = W;
+  using Vector __attribute__((vector_size(register_bytes))) = W;
   static Vector load(const E* from) {
     Vector v;
     memcpy(&v, from, sizeof v);
@@ -95,42 +110,45 @@ inline void register_narrow(const float* from, BFloat16* to) {
 #endif
 
 template <class Vector, class W>
-inline void begin_sums(Vector (&sums)[register_rows][4], const W* start, int64_t stride) {
-  constexpr int64_t lanes = register_columns<W> / 4;
+inline void begin_sums(Vector (&sums)[register_rows][register_vectors], const W* start, int64_t stride) {
+  constexpr int64_t lanes = register_columns<W> / register_vectors;
   if (start == nullptr) return;
 #pragma GCC unroll 6
   for (int64_t i = 0; i < register_rows; ++i) {
-    for (int64_t j = 0; j < 4; ++j) memcpy(&sums[i][j], start + i * stride + j * lanes, sizeof sums[i][j]);
+    for (int64_t j = 0; j < register_vectors; ++j)
+      memcpy(&sums[i][j], start + i * stride + j * lanes, sizeof sums[i][j]);
   }
 }
 
 template <class Vector, class W>
-inline void store_sums(const Vector (&sums)[register_rows][4], W* c, int64_t stride) {
-  constexpr int64_t lanes = register_columns<W> / 4;
+inline void store_sums(const Vector (&sums)[register_rows][register_vectors], W* c, int64_t stride) {
+  constexpr int64_t lanes = register_columns<W> / register_vectors;
 #pragma GCC unroll 6
   for (int64_t i = 0; i < register_rows; ++i) {
-    for (int64_t j = 0; j < 4; ++j) memcpy(c + i * stride + j * lanes, &sums[i][j], sizeof sums[i][j]);
+    for (int64_t j = 0; j < register_vectors; ++j)
+      memcpy(c + i * stride + j * lanes, &sums[i][j], sizeof sums[i][j]);
   }
 }
 
-// register_product() by the processor's instruction for E.
+// register_product() by the processor's instruction for E. Not inlined: with what is around it, the compiler runs out of
+// registers, and sums go to memory and back, at a third of the speed.
 template <class E, class W>
-void direct_product(const E* a, int64_t a_stride, const E* b, int64_t depth, W* c, int64_t c_stride,
-                    const W* start, int64_t start_stride) {
+[[gnu::noinline]] void direct_product(const E* a, int64_t a_stride, const E* b, int64_t depth, W* c,
+                                      int64_t c_stride, const W* start, int64_t start_stride) {
   using Lanes = RegisterLanes<E, W>;
-  constexpr int64_t pair = register_pair<E>, columns = register_columns<W>, lanes = columns / 4;
-  typename Lanes::Vector sums[register_rows][4] = {};
+  constexpr int64_t pair = register_pair<E>, columns = register_columns<W>,
+                    lanes = columns / register_vectors;
+  typename Lanes::Vector sums[register_rows][register_vectors] = {};
   begin_sums(sums, start, start_stride);
   for (int64_t k = 0; k < depth; k += pair, b += columns * pair) {
-    const auto b0 = Lanes::load(b), b1 = Lanes::load(b + lanes * pair);
-    const auto b2 = Lanes::load(b + 2 * lanes * pair), b3 = Lanes::load(b + 3 * lanes * pair);
+    decltype(Lanes::load(b)) right[register_vectors];
+#pragma GCC unroll 4
+    for (int64_t j = 0; j < register_vectors; ++j) right[j] = Lanes::load(b + j * lanes * pair);
 #pragma GCC unroll 6
     for (int64_t i = 0; i < register_rows; ++i) {
       const auto left = Lanes::broadcast(a + i * a_stride + k);
-      Lanes::multiply_add(sums[i][0], left, b0);
-      Lanes::multiply_add(sums[i][1], left, b1);
-      Lanes::multiply_add(sums[i][2], left, b2);
-      Lanes::multiply_add(sums[i][3], left, b3);
+#pragma GCC unroll 4
+      for (int64_t j = 0; j < register_vectors; ++j) Lanes::multiply_add(sums[i][j], left, right[j]);
     }
   }
   store_sums(sums, c, c_stride);
@@ -150,7 +168,7 @@ inline bool has_slow_pairs() {
 
 // sums += wide * one of each pair of b, the second if `second`. wide has rows of `stride`.
 template <bool second>
-inline void add_half_pairs(__m512 (&sums)[register_rows][4], const float* wide, int64_t stride,
+inline void add_half_pairs(__m512 (&sums)[register_rows][register_vectors], const float* wide, int64_t stride,
                            const BFloat16* b) {
   using Pairs __attribute__((vector_size(64))) = uint32_t;
   __m512 half[4];
@@ -175,7 +193,7 @@ __attribute__((noinline)) inline void widened_product(const BFloat16* a, int64_t
                                                       const float* start, int64_t start_stride) {
   constexpr int64_t part = 256;  // so that a's part stays in the first-level cache
   alignas(64) float wide[register_rows * part];
-  __m512 sums[register_rows][4] = {};
+  __m512 sums[register_rows][register_vectors] = {};
   begin_sums(sums, start, start_stride);
   for (int64_t first = 0; first < depth; first += part) {
     const int64_t count = std::min(part, depth - first);
@@ -221,7 +239,5 @@ void register_product(const E* a, int64_t a_stride, const E* b, int64_t depth, W
 #endif
   direct_product(a, a_stride, b, depth, c, c_stride, start, start_stride);
 }
-
-#endif
 
 }  // namespace nabla

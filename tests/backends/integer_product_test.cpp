@@ -11,7 +11,7 @@
 
 namespace nabla {
 
-#ifdef __SSE2__
+#if defined(__SSE2__) || defined(__aarch64__)
 
 namespace {
 
@@ -29,7 +29,7 @@ std::vector<int8_t> int8_numbers(int64_t count, uint32_t seed) {
 // Whether a tile of a (6, k) and b (columns, k) is right, its missing columns included.
 template <class Words>
 bool tile_is_right(const std::vector<int8_t>& a, const std::vector<int8_t>& b, int64_t k, int64_t columns) {
-  const int64_t words = (k + Words::elements - 1) / Words::elements;
+  const int64_t words = words_for<Words>(k);
   std::vector<int32_t> rows(static_cast<size_t>(tile_rows * words)),
       panel(static_cast<size_t>(tile_columns * words), 77);
   auto* const elements = reinterpret_cast<typename Words::A*>(rows.data());
@@ -71,6 +71,17 @@ void check_tiles() {
 
 }  // namespace
 
+#ifdef __aarch64__
+TEST_CASE("integer product: tiles of bytes are exact") {
+  if (multiplies_bytes()) return check_tiles<SignedBytes>();
+  skip("no sdot: products of bytes");
+}
+
+TEST_CASE("integer product: tiles of blocks of bytes are exact") {
+  if (multiplies_blocks()) return check_tiles<ByteBlocks>();
+  skip("no smmla: products of blocks of bytes");
+}
+#else
 TEST_CASE("integer product: tiles of pairs are exact") { check_tiles<PairsInWords>(); }
 
 TEST_CASE("integer product: tiles of bytes are exact") {
@@ -79,6 +90,7 @@ TEST_CASE("integer product: tiles of bytes are exact") {
 #endif
   skip("no AVX512-VNNI or AVX-VNNI: products of bytes");
 }
+#endif
 
 #endif
 
