@@ -12,6 +12,7 @@ packages=(
   libstb-dev libjpeg-dev libpng-dev libtiff-dev libwebp-dev   # images
   libminizip-dev zlib1g-dev libssl-dev   # reading PyTorch files; SHA-256
   libcsv-dev                       # lists of images
+  libcurl4-openssl-dev             # encoders by name
   doctest-dev
   libbenchmark-dev                 # bench_ops
 )

@@ -15,6 +15,7 @@ using Work = std::function<int()>;
 
 void add_calibrate(CLI::App& app, Work& work);     // calibrate_command.cpp
 void add_convert(CLI::App& app, Work& work);       // convert_command.cpp
+void add_encoder(CLI::App& app, Work& work);       // encoder_command.cpp
 void add_eval(CLI::App& app, Work& work);          // eval_command.cpp
 void add_export(CLI::App& app, Work& work);        // export_command.cpp
 void add_info(CLI::App& app, Work& work);          // info_command.cpp

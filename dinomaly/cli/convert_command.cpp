@@ -6,6 +6,7 @@
 #include "dinomaly/base/numbers.h"
 #include "dinomaly/cli/command_files.h"
 #include "dinomaly/cli/commands.h"
+#include "dinomaly/cli/encoder_flag.h"
 #include "dinomaly/data/layout.h"
 #include "dinomaly/model/detector_weights.h"
 #include "dinomaly/model/model_file.h"
@@ -87,12 +88,12 @@ void add_convert(CLI::App& app, Work& work) {
       "Examples:\n"
       "  dinomaly convert dinov2_vitb14_reg4_pretrain.pth vitb14.safetensors --names timm\n"
       "  dinomaly convert model.safetensors small.safetensors --precision int8 --data mvtec");
-  command
-      ->add_option(
-          "IN", flags->in,
-          "a file with an encoder or, with --precision, a trained model: safetensors (also sharded), "
-          ".pth, .ckpt")
-      ->required();
+  take_encoder_names(
+      command
+          ->add_option("IN", flags->in,
+                       "a file with an encoder (or its name) or, with --precision, a trained model: "
+                       "safetensors (also sharded), .pth, .ckpt")
+          ->required());
   command->add_option("OUT", flags->out, "the safetensors file to write")->required();
   command->add_option("--names", flags->names, "meta, timm or transformers");
   command->add_option("--precision", flags->precision,

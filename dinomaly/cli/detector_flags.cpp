@@ -7,6 +7,7 @@
 #include "dinomaly/base/framework.h"
 #include "dinomaly/base/standard_error.h"
 #include "dinomaly/cli/device_flag.h"
+#include "dinomaly/cli/encoder_flag.h"
 #include "dinomaly/data/companions.h"
 #include "dinomaly/data/layout.h"
 #include "dinomaly/data/manta.h"
@@ -31,8 +32,8 @@ std::string missing_depth_of(const Sample& sample) {
 
 void add_detector_flags(CLI::App& command, DetectorFlags& flags) {
   command.add_option("MODEL", flags.model, "the trained model: .safetensors, .pth or .ckpt")->required();
-  command.add_option("--encoder", flags.encoder,
-                     "the encoder's weights, for a model saved without its encoder");
+  take_encoder_names(command.add_option(
+      "--encoder", flags.encoder, "the encoder's weights or name, for a model saved without its encoder"));
   command
       .add_option("--heads", flags.heads, "attention heads, if the file does not say (default: width / 64)")
       ->check(CLI::Range(int64_t{0}, int64_t{4096}));

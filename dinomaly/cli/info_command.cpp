@@ -6,6 +6,7 @@
 #include "dinomaly/base/framework.h"
 #include "dinomaly/base/json_text.h"
 #include "dinomaly/cli/commands.h"
+#include "dinomaly/cli/encoder_flag.h"
 #include "dinomaly/report/describe_file.h"
 #include "tensor/error.h"
 
@@ -43,8 +44,11 @@ void add_info(CLI::App& app, Work& work) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("info", "describe a weights file");
   command->footer("Example: dinomaly info out/model.safetensors --json");
-  command->add_option("FILE", options->file, "an encoder or a trained Dinomaly: safetensors, .pth, .ckpt")
-      ->required();
+  take_encoder_names(
+      command
+          ->add_option("FILE", options->file,
+                       "an encoder (or its name) or a trained Dinomaly: safetensors, .pth, .ckpt")
+          ->required());
   command->add_option("--heads", options->what.heads, "attention heads, if FILE does not say")
       ->check(CLI::NonNegativeNumber);
   command->add_flag("--tensors", options->what.tensors, "list every tensor with dtype and shape");

@@ -32,15 +32,15 @@ int main(int argc, char** argv) {
     app.set_version_flag("--version", DINOMALY_VERSION, "Print the version and exit");
     app.footer(
         "Examples, from images to a decision:\n"
-        "  dinomaly train parts --encoder dinov2_vits14_reg4_pretrain.pth --out out\n"
+        "  dinomaly train parts --encoder dinov2-small-reg --out out\n"
         "  dinomaly predict out/model.safetensors new/ --out results\n"
         "  dinomaly report out/model.safetensors parts --out report.html\n"
         "dinomaly COMMAND --help explains a command. Exit status: 0 done, 1 judged anomalous (predict "
         "--fail-on-anomaly), 2 a user's error, 3 ours.");
     app.require_subcommand(1);
     Work work;
-    for (const auto add : {add_calibrate, add_convert, add_eval, add_export, add_info, add_make_dataset,
-                           add_predict, add_report, add_train}) {
+    for (const auto add : {add_calibrate, add_convert, add_encoder, add_eval, add_export, add_info,
+                           add_make_dataset, add_predict, add_report, add_train}) {
       add(app, work);
     }
     check_command(app, argc, argv);

@@ -119,7 +119,7 @@ void add_train(CLI::App& app, Work& work) {
       "heatmaps. SIGINT or SIGTERM writes a checkpoint and exits with status 130 or 143; --resume continues, "
       "and --resume --finish makes a model of the checkpoint as it is. What has diverged (a loss, gradients "
       "or weights that are not finite) ends with status 2 and is not saved.\n"
-      "Example: dinomaly train mvtec --categories bottle,pill --encoder dinov2_vits14_reg4_pretrain.pth "
+      "Example: dinomaly train mvtec --categories bottle,pill --encoder dinov2-small-reg "
       "--out out");
   auto flags = std::make_shared<TrainFlags>(*command);
   command->callback([flags, &work] {

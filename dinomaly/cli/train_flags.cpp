@@ -4,6 +4,7 @@
 #include <system_error>
 
 #include "dinomaly/cli/device_flag.h"
+#include "dinomaly/cli/encoder_flag.h"
 #include "dinomaly/data/layout.h"
 #include "dinomaly/report/results.h"
 
@@ -49,7 +50,8 @@ TrainFlags::TrainFlags(CLI::App& app) {
       "few-shot training: so many images of each category, drawn by the seed and the category's name and "
       "varied in each step (crop, quarter turns, flips); 0: all images, as they are");
   add(app, "--encoder", &TrainOptions::encoder,
-      "the ViT's weights: safetensors, .pth or .ckpt; or 'random' (default: the small encoder that comes "
+      "the ViT's weights: a name (dinov2-small-reg; dinomaly encoder list), safetensors, .pth or .ckpt; or "
+      "'random' (default: the small encoder that comes "
       "with the "
       "program)");
   add(app, "--heads", &TrainOptions::heads, "attention heads (default: width / 64)");
@@ -169,6 +171,7 @@ TrainOptions TrainFlags::options() const {
   if (texts.file.empty() && given_.resume && std::filesystem::exists(earlier)) texts.file = earlier.string();
   options.apply(texts);
   for (const auto& copy : given_fields_) copy(options);
+  if (options.encoder) options.encoder = encoder_file_of(*options.encoder);
   if (!options.keep_best.empty()) metric_value({}, options.keep_best);
   const std::filesystem::path own = options.out / "config.json";
   std::error_code ignored;

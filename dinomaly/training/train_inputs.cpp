@@ -106,7 +106,8 @@ EncoderWeights open_encoder(const TrainOptions& options) {
   if (options.encoder != random_encoder_name) {
     const WeightsFile file = options.encoder ? load_weights_file(*options.encoder) : bundled_encoder();
     if (!options.encoder)
-      fmt::print("no --encoder: using the one that comes with the program; DINOv2 or DINOv3 find more\n");
+      fmt::print(
+          "no --encoder: using the one that comes with the program; --encoder dinov2-small-reg finds more\n");
     EncoderWeights weights = load_encoder(file, options.heads);
     const std::string choice = describe_choice(weights, file.source());
     if (!choice.empty()) fmt::print("{}\n", choice);

@@ -1,0 +1,72 @@
+#include "dinomaly/cli/encoder_flag.h"
+
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <memory>
+
+#include "dinomaly/base/progress.h"
+#include "dinomaly/base/standard_error.h"
+#include "dinomaly/base/stopwatch.h"
+
+namespace dinomaly {
+
+namespace {
+
+class DownloadLine {
+ public:
+  explicit DownloadLine(std::string name) : name_(std::move(name)), terminal_(isatty(STDERR_FILENO) != 0) {}
+  ~DownloadLine() {
+    if (open_) print_error("\n");
+  }
+  DownloadLine(const DownloadLine&) = delete;
+  DownloadLine& operator=(const DownloadLine&) = delete;
+
+  void print(int64_t done, int64_t total) {
+    const bool whole = total > 0 && done == total;
+    if (!whole && since_print_.seconds() < (terminal_ ? 0.2 : 10)) return;
+    since_print_ = Stopwatch();
+    const double megabyte = 1e6, speed = static_cast<double>(done - first_) / megabyte / watch_.seconds();
+    print_error("{}{}: {} {:.0f} of {} MB  {:.1f} MB/s{}", terminal_ ? "\r" : "", name_,
+                progress_bar(done, total), static_cast<double>(done) / megabyte,
+                total > 0 ? std::to_string(total / 1'000'000) : "?", speed, terminal_ ? "   " : "\n");
+    open_ = terminal_;
+  }
+  void start_at(int64_t done) {
+    if (first_ < 0) first_ = done;
+  }
+
+ private:
+  std::string name_;
+  bool terminal_, open_ = false;
+  int64_t first_ = -1;
+  Stopwatch watch_, since_print_;
+};
+
+}  // namespace
+
+DownloadProgress download_progress(const std::string& name) {
+  const auto line = std::make_shared<DownloadLine>(name);
+  return [line](int64_t done, int64_t total) {
+    line->start_at(done);
+    line->print(done, total);
+  };
+}
+
+void take_encoder_names(CLI::Option* option) {
+  option->transform(CLI::Validator(
+      [](std::string& text) {
+        text = encoder_file_of(text).string();
+        return std::string();
+      },
+      ""));
+}
+
+std::filesystem::path encoder_file_of(const std::filesystem::path& encoder) {
+  const NamedEncoder* named = find_named_encoder(encoder.string());
+  std::error_code ignored;
+  if (named == nullptr || std::filesystem::exists(encoder, ignored)) return encoder;
+  return fetch_encoder(*named, {.progress = download_progress(encoder.string())});
+}
+
+}  // namespace dinomaly

@@ -1,0 +1,170 @@
+#include "dinomaly/download/encoder_store.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <system_error>
+
+#include "dinomaly/base/files.h"
+#include "dinomaly/base/framework.h"
+#include "dinomaly/base/standard_error.h"
+#include "dinomaly/weights/encoder_hash.h"
+#include "dinomaly/weights/encoder_weights.h"
+#include "tensor/error.h"
+#include "tensor/io/printable.h"
+
+namespace dinomaly {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+std::string variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+fs::path noted_hash_of(const fs::path& file) { return file.string() + ".sha256"; }
+
+// Waits for other processes that fetch the same file. The empty file of the lock stays: who removed it would leave
+// two processes with one lock each.
+class FetchLock {
+ public:
+  explicit FetchLock(const fs::path& file)
+      : descriptor_(open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666)) {
+    check_input(descriptor_ >= 0, "{}: cannot be written: {}", file.string(), std::strerror(errno));
+    if (flock(descriptor_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return;
+    print_error("{}: waiting for another process that fetches it\n", file.stem().string());
+    while (flock(descriptor_, LOCK_EX) != 0 && errno == EINTR) {
+    }
+  }
+  ~FetchLock() { close(descriptor_); }
+  FetchLock(const FetchLock&) = delete;
+  FetchLock& operator=(const FetchLock&) = delete;
+
+ private:
+  int descriptor_;
+};
+
+// Throws InputError where the file is no encoder, or another than its name says.
+void check_shape(const NamedEncoder& encoder, const fs::path& file, const std::string& source) {
+  const auto explain = [&](const std::string& fault) {
+    fail_input("{}: is not {}: {}", source, encoder.name, fault);
+  };
+  EncoderConfig config;
+  try {
+    const WeightsFile weights = load_weights_file(file);
+    config = load_encoder(weights.tensors, weights.source(), any_heads, weights.skipped).config;
+  } catch (const InputError& error) {
+    const std::string text = error.what(), name = file.string() + ": ";
+    explain(text.starts_with(name) ? text.substr(name.size()) : text);
+  }
+  if (config.width != encoder.width || config.depth != encoder.depth || config.registers != encoder.registers)
+    explain(fmt::format("it has width {}, {} blocks and {} registers instead of {}, {} and {}", config.width,
+                        config.depth, config.registers, encoder.width, encoder.depth, encoder.registers));
+}
+
+// "HEX  FILE", as sha256sum writes it; empty if nothing was noted.
+std::string noted_hash(const fs::path& file) {
+  const fs::path note = noted_hash_of(file);
+  if (!fs::exists(note)) return "";
+  const std::string text = read_file(note, 1 << 12);
+  return lower(text.substr(0, text.find_first_of(" \n")));
+}
+
+void check_hash(const fs::path& file, const std::string& found, const std::string& expected) {
+  check_input(found == expected, "{}: its SHA-256 is {}, not {}", file.string(), found, printable(expected));
+}
+
+// The file that is there already.
+void check_stored(const fs::path& file, const std::optional<std::string>& pinned) {
+  const std::string found = file_sha256(file), noted = noted_hash(file);
+  if (!noted.empty())
+    check_input(found == noted,
+                "{}: its SHA-256 is {}, not {} as when it was fetched: remove it, and it is fetched again",
+                file.string(), found, printable(noted));
+  if (pinned) check_hash(file, found, lower(*pinned));
+  if (!noted.empty()) return;
+  try {
+    write_file(noted_hash_of(file), found + "  " + file.filename().string() + "\n");
+  } catch (const InputError&) {  // a store that others keep
+  }
+}
+
+void fetch(const NamedEncoder& encoder, const fs::path& file, const FetchOptions& options) {
+  const std::string address = address_of(encoder);
+  const fs::path part = file.string() + ".part";
+  download(address, part, options.progress, options.limits);
+  std::error_code ignored;
+  try {
+    check_shape(encoder, part, address);
+    const std::string found = file_sha256(part);
+    if (options.sha256)
+      check_input(found == lower(*options.sha256), "{}: its SHA-256 is {}, not {}", address, found,
+                  printable(*options.sha256));
+    write_file(noted_hash_of(file), found + "  " + file.filename().string() + "\n");
+    fs::rename(part, file);
+  } catch (...) {
+    fs::remove(part, ignored);
+    throw;
+  }
+}
+
+}  // namespace
+
+fs::path encoder_store() {
+  if (const std::string home = variable("DINOMALY_HOME"); !home.empty()) return home;
+  if (const std::string cache = variable("XDG_CACHE_HOME"); !cache.empty())
+    return fs::path(cache) / "dinomaly";
+  const std::string home = variable("HOME");
+  check_input(!home.empty(), "encoders by name: neither DINOMALY_HOME nor XDG_CACHE_HOME nor HOME is set");
+  return fs::path(home) / ".cache" / "dinomaly";
+}
+
+fs::path stored_file(const NamedEncoder& encoder) { return encoder_store() / encoder.file_name(); }
+
+std::string address_of(const NamedEncoder& encoder) {
+  std::string mirror = variable("DINOMALY_MIRROR");
+  if (mirror.empty()) return std::string(encoder.address);
+  while (mirror.ends_with('/')) mirror.pop_back();
+  return mirror + "/" + std::string(encoder.file_name());
+}
+
+fs::path fetch_encoder(const NamedEncoder& encoder, const FetchOptions& options) {
+  if (options.sha256)
+    check_input(options.sha256->size() == 64 &&
+                    options.sha256->find_first_not_of("0123456789abcdefABCDEF") == std::string::npos,
+                "--sha256: '{}' is not 64 hexadecimal digits", printable(*options.sha256));
+  const fs::path file = stored_file(encoder);
+  const std::string offline = variable("DINOMALY_OFFLINE");
+  const bool may_fetch = !options.offline && (offline.empty() || offline == "0");
+  check_input(may_fetch || fs::exists(file),
+              "{}: is not on this machine, and --offline or DINOMALY_OFFLINE forbids fetching it; {} would "
+              "be its file",
+              encoder.name, file.string());
+  if (!fs::exists(file)) {
+    make_folder(file.parent_path());
+    const FetchLock lock(file.string() + ".lock");
+    if (!fs::exists(file)) {
+      fetch(encoder, file, options);
+      return file;
+    }
+  }
+  check_stored(file, options.sha256);
+  return file;
+}
+
+std::string verify_encoder(const NamedEncoder& encoder) {
+  const fs::path file = stored_file(encoder);
+  check_input(fs::exists(file), "{}: is not on this machine: dinomaly encoder fetch {}", encoder.name,
+              encoder.name);
+  check_stored(file, std::nullopt);
+  check_shape(encoder, file, file.string());
+  return noted_hash(file);
+}
+
+}  // namespace dinomaly
