@@ -218,6 +218,11 @@ void set_num_threads(int count) {
   limit() = count > 0 ? count : default_threads();
 }
 
+int useful_threads() {
+  static const int processors = static_cast<int>(std::max(2u, std::thread::hardware_concurrency()));
+  return std::min(num_threads(), processors);
+}
+
 bool in_parallel_loop() { return inside_loop; }
 
 SerialLoops::SerialLoops() : before_(own_limit) { own_limit = 1; }
@@ -228,9 +233,7 @@ void run_on_threads(int64_t count, void (*task)(const void* body, int64_t i), co
   if (count > 1 && team > 1 && !inside_loop) {
     const std::unique_lock turn(the_team().turn(), std::try_to_lock);
     if (turn) {
-      // More threads than processors only take them from each other.
-      static const int useful = static_cast<int>(std::max(2u, std::thread::hardware_concurrency()));
-      const int helpers = static_cast<int>(std::min<int64_t>(std::min(team, useful), count)) - 1;
+      const int helpers = static_cast<int>(std::min<int64_t>(useful_threads(), count)) - 1;
       the_team().start(helpers);
       inside_loop = true;
       the_team().run(count, helpers, task, body);

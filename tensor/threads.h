@@ -16,10 +16,13 @@ namespace nabla {
 // than its cgroup's quota, rounded up (`docker run --cpus`), and OMP_NUM_THREADS if that is set.
 int default_threads();
 
-// How many threads the loops of the calling thread may use; at least 1. Pieces are cut for so many, but no more threads run
-// than there are processors. set_num_threads(0) is set_num_threads(default_threads()).
+// How many threads the loops of the calling thread may use; at least 1. Pieces are cut for so many; useful_threads() of
+// them run. set_num_threads(0) is set_num_threads(default_threads()).
 int num_threads();
 void set_num_threads(int count);  // for all threads of the process; while no loop runs
+
+// As many of num_threads() as there are processors for (two at least): more only take them from each other.
+int useful_threads();
 
 // Whether the caller is inside a loop's body. A loop in there runs on its own thread alone.
 bool in_parallel_loop();

@@ -10,7 +10,7 @@ namespace dinomaly {
 Streams::Streams(const Predictor& predictor, Sink sink)
     : predictor_(predictor),
       sink_(std::move(sink)),
-      count_(predictor.on_cpu() ? static_cast<size_t>(num_threads()) : 1),
+      count_(predictor.on_cpu() ? static_cast<size_t>(useful_threads()) : 1),
       sink_thread_([this](std::stop_token stop) { run_sink(stop); }) {}
 
 Streams::~Streams() {
@@ -23,7 +23,7 @@ Streams::~Streams() {
 }
 
 size_t Streams::wanted(const Predictor& predictor) {
-  return static_cast<size_t>(predictor.on_cpu() ? num_threads() : predictor.batch());
+  return static_cast<size_t>(predictor.on_cpu() ? useful_threads() : predictor.batch());
 }
 
 void Streams::add(std::vector<InputImage> images) {
