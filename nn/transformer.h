@@ -49,7 +49,9 @@ class Attention : public Module {
  public:
   Attention(int64_t width, int64_t heads);
   Variable operator()(const Variable& x, const Residual& then = {}, const RopeTables& tables = {}) const {
-    return proj(packed_attention(qkv.for_product(x), heads_, scale_, tables), then, x.dtype());
+    // Tables turn what has their own dtype.
+    const Variable parts = tables.cosines.defined() ? qkv(x) : qkv.for_product(x);
+    return proj(packed_attention(parts, heads_, scale_, tables), then, x.dtype());
   }
 
   Linear& qkv;

@@ -20,7 +20,7 @@ int list() {
   for (const NamedEncoder& encoder : named_encoders()) {
     const fs::path file = stored_file(encoder);
     fmt::print("{:<18} {:>6} {:>7} {:>10} {:>8}  {}\n", encoder.name, encoder.width, encoder.depth,
-               encoder.registers, encoder.megabytes, fs::exists(file) ? file.string() : "not fetched");
+               encoder.registers, encoder.megabytes, is_stored(encoder) ? file.string() : "not fetched");
   }
   return 0;
 }
@@ -29,7 +29,7 @@ int verify(const std::vector<std::string>& names) {
   std::vector<const NamedEncoder*> wanted;
   for (const std::string& name : names) wanted.push_back(&named_encoder(name));
   for (const NamedEncoder& encoder : named_encoders()) {
-    if (names.empty() && fs::exists(stored_file(encoder))) wanted.push_back(&encoder);
+    if (names.empty() && is_stored(encoder)) wanted.push_back(&encoder);
   }
   check_input(!wanted.empty(), "encoder verify: {} holds none", encoder_store().string());
   for (const NamedEncoder* encoder : wanted)
@@ -75,7 +75,10 @@ void add_encoder(CLI::App& app, Work& work) {
   paths->add_option("NAME", options->name, "see list")->required();
   paths->callback([options, &work] {
     work = [options] {
-      fmt::print("{}\n", fetch_encoder(named_encoder(options->name), {.offline = true}).string());
+      const NamedEncoder& encoder = named_encoder(options->name);
+      check_input(is_stored(encoder), "{}: is not on this machine: dinomaly encoder fetch {}", encoder.name,
+                  encoder.name);
+      fmt::print("{}\n", stored_file(encoder).string());
       return 0;
     };
   });

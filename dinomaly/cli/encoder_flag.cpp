@@ -63,9 +63,17 @@ void take_encoder_names(CLI::Option* option) {
 }
 
 std::filesystem::path encoder_file_of(const std::filesystem::path& encoder) {
-  const NamedEncoder* named = find_named_encoder(encoder.string());
+  namespace fs = std::filesystem;
+  const std::string name = encoder.string();
   std::error_code ignored;
-  if (named == nullptr || std::filesystem::exists(encoder, ignored)) return encoder;
+  const bool is_file = fs::is_regular_file(encoder, ignored) ||
+                       fs::exists(encoder / "model.safetensors", ignored) ||
+                       fs::exists(encoder / "model.safetensors.index.json", ignored);
+  if (is_file) return encoder;
+  if (name.starts_with("dinov2-") && !fs::exists(encoder, ignored))
+    named_encoder(name);  // says what was meant
+  const NamedEncoder* named = find_named_encoder(name);
+  if (named == nullptr) return encoder;
   return fetch_encoder(*named, {.progress = download_progress(encoder.string())});
 }
 

@@ -81,6 +81,7 @@ class Transfer {
 
   int64_t received() const { return received_; }
   long status() const { return status_; }
+  bool too_large() const { return had_ + received_ > limits_.bytes; }
   const std::string& fault() const { return fault_; }  // of our own: the disk, the limit
   std::string message(CURLcode code) const {
     return message_[0] != '\0' ? std::string(message_) : curl_easy_strerror(code);
@@ -97,8 +98,9 @@ class Transfer {
   }
 
   size_t write(const char* bytes, size_t count) {
+    if (!fault_.empty()) return 0;
     received_ += static_cast<int64_t>(count);
-    if (had_ + received_ > limits_.bytes) {
+    if (too_large()) {
       fault_ = fmt::format("is larger than {} bytes", limits_.bytes);
       return 0;
     }
@@ -118,7 +120,11 @@ class Transfer {
     const size_t begin = line.find('"', colon), end = line.rfind('"');
     // A weak tag (W/"...") does not promise the same bytes.
     if (line.find("W/") != std::string::npos || begin == std::string::npos || end <= begin) return;
-    write_file(tag_file(part_), line.substr(begin, end - begin + 1));
+    try {  // an exception may not pass through libcurl
+      write_file(tag_file(part_), line.substr(begin, end - begin + 1));
+    } catch (const std::exception& error) {
+      fault_ = error.what();
+    }
   }
 
   struct Close {
@@ -144,8 +150,10 @@ void remove_part(const fs::path& part) {
 }
 
 // What another attempt may mend: the way there, not what is found.
-bool is_of_the_connection(CURLcode code) {
+bool is_of_the_connection(CURLcode code, long status) {
   switch (code) {
+    case CURLE_HTTP_RETURNED_ERROR:
+      return status >= 500 || status == 429 || status == 408;  // the server is too busy
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_RESOLVE_PROXY:
     case CURLE_COULDNT_CONNECT:
@@ -170,6 +178,8 @@ void download(const std::string& address, const fs::path& part, const DownloadPr
   static const CURLcode ready = curl_global_init(CURL_GLOBAL_DEFAULT);
   check(ready == CURLE_OK, "curl: {}", curl_easy_strerror(ready));
   for (int left = limits.attempts; left > 0;) {
+    // Without a tag nobody knows which file the beginning is of.
+    if (!fs::exists(Transfer::tag_file(part))) remove_part(part);
     const bool had_some = size_of(part) > 0;
     Transfer transfer(address, part, progress, limits);
     const CURLcode code = transfer.run();
@@ -179,15 +189,15 @@ void download(const std::string& address, const fs::path& part, const DownloadPr
       return;
     }
     if (!transfer.fault().empty()) {
-      remove_part(part);
-      fail_input("{}: {}", printable(address, 300), transfer.fault());
+      if (transfer.too_large() || size_of(part) == 0) remove_part(part);
+      fail_input("{}: {}: {}", printable(address, 300), part.string(), transfer.fault());
     }
     // The server knows no ranges, has another file by now, or less of it than we have: all of it, then.
     if (had_some && (code == CURLE_RANGE_ERROR || transfer.status() == 416)) {
       remove_part(part);
       continue;
     }
-    if (!is_of_the_connection(code)) {
+    if (!is_of_the_connection(code, transfer.status())) {
       remove_part(part);
       fail_input("{}: {}", printable(address, 300), printable(transfer.message(code), 300));
     }

@@ -23,8 +23,8 @@ struct DownloadLimits {
 // Fetches `address` (http, https or file) into `part`, which may hold the beginning from an earlier call: the rest is asked
 // for then, if the server still has the same file (ETag, kept in PART.etag), otherwise all of it. Redirects
 // are followed; proxies are those of curl (https_proxy, no_proxy). Throws InputError naming address and cause: no network,
-// a status such as 404, too many bytes, a disk that is full. `part` stays where the connection was the
-// cause, for the next call, and is removed otherwise.
+// a status such as 404, too many bytes, a disk that is full. `part` stays for
+// the next call where the connection, a busy server or the disk was the cause, and is removed otherwise.
 void download(const std::string& address, const std::filesystem::path& part,
               const DownloadProgress& progress = {}, const DownloadLimits& limits = {});
 

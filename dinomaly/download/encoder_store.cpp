@@ -68,31 +68,40 @@ void check_shape(const NamedEncoder& encoder, const fs::path& file, const std::s
                         config.depth, config.registers, encoder.width, encoder.depth, encoder.registers));
 }
 
+bool is_sha256(const std::string& text) {
+  return text.size() == 64 && text.find_first_not_of("0123456789abcdefABCDEF") == std::string::npos;
+}
+
 // "HEX  FILE", as sha256sum writes it; empty if nothing was noted.
 std::string noted_hash(const fs::path& file) {
   const fs::path note = noted_hash_of(file);
   if (!fs::exists(note)) return "";
   const std::string text = read_file(note, 1 << 12);
-  return lower(text.substr(0, text.find_first_of(" \n")));
+  const std::string hash = lower(text.substr(0, text.find_first_of(" \n")));
+  check_input(is_sha256(hash),
+              "{}: holds no SHA-256: remove it, and the encoder's file if you do not trust it",
+              note.string());
+  return hash;
 }
 
 void check_hash(const fs::path& file, const std::string& found, const std::string& expected) {
   check_input(found == expected, "{}: its SHA-256 is {}, not {}", file.string(), found, printable(expected));
 }
 
-// The file that is there already.
-void check_stored(const fs::path& file, const std::optional<std::string>& pinned) {
+// The file that is there already; returns its hash.
+std::string check_stored(const fs::path& file, const std::optional<std::string>& pinned) {
   const std::string found = file_sha256(file), noted = noted_hash(file);
   if (!noted.empty())
     check_input(found == noted,
                 "{}: its SHA-256 is {}, not {} as when it was fetched: remove it, and it is fetched again",
                 file.string(), found, printable(noted));
   if (pinned) check_hash(file, found, lower(*pinned));
-  if (!noted.empty()) return;
+  if (!noted.empty()) return found;
   try {
     write_file(noted_hash_of(file), found + "  " + file.filename().string() + "\n");
   } catch (const InputError&) {  // a store that others keep
   }
+  return found;
 }
 
 void fetch(const NamedEncoder& encoder, const fs::path& file, const FetchOptions& options) {
@@ -130,26 +139,38 @@ fs::path stored_file(const NamedEncoder& encoder) { return encoder_store() / enc
 std::string address_of(const NamedEncoder& encoder) {
   std::string mirror = variable("DINOMALY_MIRROR");
   if (mirror.empty()) return std::string(encoder.address);
+  check_input(mirror.find("://") != std::string::npos,
+              "DINOMALY_MIRROR: '{}' is no address that begins with http://, https:// or file:///",
+              printable(mirror));
   while (mirror.ends_with('/')) mirror.pop_back();
   return mirror + "/" + std::string(encoder.file_name());
 }
 
+bool is_stored(const NamedEncoder& encoder) {
+  const fs::path file = stored_file(encoder);
+  std::error_code error;
+  const fs::file_status status = fs::status(file, error);
+  if (status.type() == fs::file_type::not_found) return false;
+  check_input(status.type() != fs::file_type::none, "{}: {}", file.string(), error.message());
+  check_input(fs::is_regular_file(status), "{}: is no file", file.string());
+  return true;
+}
+
 fs::path fetch_encoder(const NamedEncoder& encoder, const FetchOptions& options) {
   if (options.sha256)
-    check_input(options.sha256->size() == 64 &&
-                    options.sha256->find_first_not_of("0123456789abcdefABCDEF") == std::string::npos,
-                "--sha256: '{}' is not 64 hexadecimal digits", printable(*options.sha256));
+    check_input(is_sha256(*options.sha256), "--sha256: '{}' is not 64 hexadecimal digits",
+                printable(*options.sha256));
   const fs::path file = stored_file(encoder);
   const std::string offline = variable("DINOMALY_OFFLINE");
   const bool may_fetch = !options.offline && (offline.empty() || offline == "0");
-  check_input(may_fetch || fs::exists(file),
+  check_input(may_fetch || is_stored(encoder),
               "{}: is not on this machine, and --offline or DINOMALY_OFFLINE forbids fetching it; {} would "
               "be its file",
               encoder.name, file.string());
-  if (!fs::exists(file)) {
+  if (!is_stored(encoder)) {
     make_folder(file.parent_path());
     const FetchLock lock(file.string() + ".lock");
-    if (!fs::exists(file)) {
+    if (!is_stored(encoder)) {
       fetch(encoder, file, options);
       return file;
     }
@@ -160,11 +181,11 @@ fs::path fetch_encoder(const NamedEncoder& encoder, const FetchOptions& options)
 
 std::string verify_encoder(const NamedEncoder& encoder) {
   const fs::path file = stored_file(encoder);
-  check_input(fs::exists(file), "{}: is not on this machine: dinomaly encoder fetch {}", encoder.name,
+  check_input(is_stored(encoder), "{}: is not on this machine: dinomaly encoder fetch {}", encoder.name,
               encoder.name);
-  check_stored(file, std::nullopt);
+  const std::string found = check_stored(file, std::nullopt);
   check_shape(encoder, file, file.string());
-  return noted_hash(file);
+  return found;
 }
 
 }  // namespace dinomaly

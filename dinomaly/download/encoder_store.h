@@ -25,7 +25,7 @@ std::filesystem::path stored_file(const NamedEncoder& encoder);
 std::string address_of(const NamedEncoder& encoder);
 
 struct FetchOptions {
-  bool offline = false;               // nothing is fetched. So is it with DINOMALY_OFFLINE=1
+  bool offline = false;                    // nothing is fetched. So is it with DINOMALY_OFFLINE=1
   std::optional<std::string> sha256 = {};  // what the file must have
   DownloadProgress progress = {};
   DownloadLimits limits = {};
@@ -35,6 +35,9 @@ struct FetchOptions {
 // Throws InputError, with the store as it was, where it is not there and cannot be fetched, is no encoder of its name's shape, or
 // its SHA-256 is not what was noted beside it, or asked for.
 std::filesystem::path fetch_encoder(const NamedEncoder& encoder, const FetchOptions& options = {});
+
+// Whether its file is there. Throws InputError where that cannot be told, or what is there is no file.
+bool is_stored(const NamedEncoder& encoder);
 
 // Reads the stored file again and compares its SHA-256. Throws InputError naming what is wrong. Returns the SHA-256.
 std::string verify_encoder(const NamedEncoder& encoder);

@@ -309,8 +309,11 @@ static void check_fast(const TrainOptions& options) {
   check_input(!options.resume, "--fast: --resume goes on with the sizes and the precision of its run");
   check_input(options.stores_int8(), "--fast: it stores int8, not {} as --precision has it",
               options.precision);
-  for (const char* size : {"resize_h", "resize_w", "crop_h", "crop_w"})
-    check_input(!options.given.contains(size), "--fast: it chooses the size; {} was named, too", size);
+  for (const std::string size : {"resize_h", "resize_w", "crop_h", "crop_w"}) {
+    const auto given = options.given.find(size);
+    check_input(given == options.given.end(), "--fast: it chooses the size; {} was named, too",
+                given->second == GivenBy::flag ? "--" + size.substr(0, size.find('_')) : size);
+  }
 }
 
 void TrainOptions::prepare() {

@@ -25,7 +25,8 @@ TEST_CASE(
   refused("export x --encoder dinov2-small-reg --to authors --out " + out, missing);
   refused("convert dinov2-small-reg " + out + " --names timm", missing);
   refused("info dinov2-small-reg", missing);
-  refused("encoder path dinov2-small-reg", missing);
+  refused("encoder path dinov2-small-reg", missing + ": dinomaly encoder fetch dinov2-small-reg");
+  refused("info dinov2-smal", "did you mean 'dinov2-small'?");
   refused("encoder fetch dinov2-small-reg", missing);
   refused("encoder fetch dinov2-smal", "did you mean 'dinov2-small'?");
   refused("encoder verify", "holds none");
@@ -45,6 +46,12 @@ TEST_CASE("encoder: what stands under a name must be that encoder; a file of tha
   std::filesystem::create_directories(home);
   std::filesystem::copy(folder / "encoder.safetensors", home + "/dinov2_vits14_pretrain.pth");
   const std::string before = "DINOMALY_HOME=" + home + " ";
+  for (const std::string& place : {std::string(300, 'x'), folder.path().string() + "/data/wood"}) {
+    std::filesystem::create_directories(folder / "data/wood/dinov2_vits14_pretrain.pth");
+    const Outcome outcome = run_dinomaly(folder, "encoder list", "DINOMALY_HOME=" + place + " ");
+    CHECK(outcome.status == 2);
+    CHECK_MESSAGE(contains(outcome.error, place), outcome.error);
+  }
   const Outcome wrong = run_dinomaly(folder, "encoder verify dinov2-small", before);
   CHECK(wrong.status == 2);
   CHECK_MESSAGE(contains(wrong.error, "is not dinov2-small: it has width 32, 4 blocks"), wrong.error);

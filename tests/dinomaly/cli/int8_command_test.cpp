@@ -79,12 +79,19 @@ TEST_CASE("--fast: int8 at 20 patches a side; another size or precision, and ano
   };
   refused("int8", "judges images of 70 x 70 pixels, cropped to 56 x 56: make one with train --fast");
   refused("float", "is not int8: make one with train --fast");
-  check_refused(folder, run("x") + "--fast --crop 56", "--fast: it chooses the size; crop_h was named, too");
+  check_refused(folder, run("x") + "--fast --crop 56", "--fast: it chooses the size; --crop was named, too");
   check_refused(folder, run("x") + "--fast --set resize_w=56", "resize_w was named, too");
   check_refused(folder, run("x") + "--fast --precision bf16", "--fast: it stores int8, not bf16");
   check_refused(folder, run("x") + "--fast --feature-whitening 4", "whitening enlarges");
   check_refused(folder, run("fast") + "--fast --resume", "--fast: --resume goes on with the sizes");
   CHECK_FALSE(fs::exists(folder / "x"));
+
+  // The program's own encoder, whose positions are rotary.
+  run_well(folder, "train " + data +
+                       " --categories wood --fast --batch 2 --iterations 1 --set decoder_depth=2 " +
+                       "--set map_size=32 --calibrate none --out " + (folder / "own").string());
+  CHECK(json_of(folder / "own/config.json").at("crop_h") == 160);
+  run_well(folder, "predict " + (folder / "own/model.safetensors").string() + " " + images);
 }
 
 TEST_CASE(

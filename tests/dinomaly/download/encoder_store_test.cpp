@@ -85,6 +85,9 @@ TEST_CASE("encoders by name: fetched once, with a hash that later uses compare")
   CHECK(fetch_encoder(encoder, {.offline = true}) == file);
 
   std::string changed = store.bytes();
+  write_file(file.string() + ".sha256", "");
+  CHECK(contains(input_error([&] { verify_encoder(encoder); }), "holds no SHA-256"));
+  write_file(file.string() + ".sha256", sha256_of(store.bytes()) + "  tiny.bin\n");
   changed.back() = static_cast<char>(changed.back() ^ 1);
   write_file(file, changed);
   const std::string message = input_error([&] { store.fetch(server.address("tiny.bin")); });
@@ -127,6 +130,26 @@ TEST_CASE("encoders by name: a connection that breaks goes on where it stopped")
     });
     CHECK(read_file(store.fetch(server.address("tiny.bin")), 1 << 24) == store.bytes());
   }
+  SUBCASE("not where nobody knows which file it is of") {
+    fs::create_directories(store.file().parent_path());
+    write_file(store.file().string() + ".part", std::string(some, 'x'));
+    FileServer server([&](const Request& request, int) {
+      CHECK_FALSE(request.ranged);
+      return part_of(store.bytes(), request, "");
+    });
+    CHECK(read_file(store.fetch(server.address("tiny.bin")), 1 << 24) == store.bytes());
+  }
+  SUBCASE("through a server that is busy for a while") {
+    FileServer server([&](const Request& request, int number) {
+      if (number == 1) return Response{.status = "503 Service Unavailable"};
+      Response response = part_of(store.bytes(), request);
+      if (number == 0) response.sent = some;
+      if (number == 2) CHECK(request.from == some);
+      return response;
+    });
+    CHECK(read_file(store.fetch(server.address("tiny.bin")), 1 << 24) == store.bytes());
+    CHECK(server.requests() == 3);
+  }
   SUBCASE("not for ever: the part stays for the next call") {
     FileServer server([&](const Request& request, int number) {
       Response response = part_of(store.bytes(), request);
@@ -166,6 +189,9 @@ TEST_CASE("encoders by name: what is no such encoder, and what cannot be had, is
   refused(whole, "is larger than 100 bytes", {.limits = {.bytes = 100}});
   refused(whole, "--sha256: 'abc' is not 64 hexadecimal digits", {.sha256 = "abc"});
   refused(whole, "forbids fetching it", {.offline = true});
+  setenv("DINOMALY_MIRROR", "/a/folder", 1);
+  refused(whole, "DINOMALY_MIRROR: '/a/folder' is no address");
+  unsetenv("DINOMALY_MIRROR");
   setenv("DINOMALY_OFFLINE", "1", 1);
   refused(whole, "forbids fetching it");
   unsetenv("DINOMALY_OFFLINE");
