@@ -15,10 +15,9 @@ class Linear : public Module {
   Linear(int64_t in, int64_t out, bool with_bias = true);
   // Where it is quantised, y can have another dtype than x.
   Variable operator()(const Variable& x, const Residual& then = {}, std::optional<Dtype> result = {}) const;
-  // y and gelu(y) for a product that comes next: in bf16 where this layer is quantised, so that half as many bytes move and
-  // attention multiplies bf16. What is added up over the blocks stays in x's dtype.
+  // y for an attention that comes next: in bf16 where this layer is quantised, so that the attention multiplies bf16.
   Variable for_product(const Variable& x) const;
-  Variable gelu(const Variable& x) const;
+  Variable gelu(const Variable& x) const;  // of y, in the same product where that is quantised
 
   // While on, the largest |x| of each input channel is kept in `largest_input` (in), f32.
   void watch_inputs(bool on);
