@@ -2,12 +2,12 @@
 //
 //   build/bin/07_int8 [PICTURE.png]
 //
+// The picture is docs/outlier.png: the numbers of all tokens, with an outlier of 1000, before and after smoothing.
+//
 // Expected output:
 //   outlier          1       10      100     1000     4000
 //   plain        0.9 %    1.9 %   18.5 %   82.7 %   94.2 %
 //   smoothed     0.8 %    0.8 %    0.8 %    0.8 %    0.8 %
-//
-// The picture is docs/outlier.png: the numbers of all tokens, with an outlier of 1000, before and after smoothing.
 #include <fmt/core.h>
 
 #include <algorithm>

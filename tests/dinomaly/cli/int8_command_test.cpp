@@ -42,13 +42,13 @@ TEST_CASE("train --precision int8: a training image that is gone at the end cost
   const TemporaryFolder folder;
   make_training_inputs(folder);
   const std::string flags =
-      small_run(folder, "out") + "--iterations 300 --checkpoint-every 20 --precision int8";
+      small_run(folder, "out") + "--iterations 4000 --checkpoint-every 1000 --precision int8";
   Child child(folder, flags);
   const auto started = [&] {
-    return fs::exists(folder / "out/checkpoints/00000020.safetensors");
+    return fs::exists(folder / "out/checkpoints/00001000.safetensors");
   };  // all images were read
-  for (int i = 0; i < 2400 && !started() && !child.ended(); ++i)
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  for (int i = 0; i < 120'000 && !started() && !child.ended(); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
   REQUIRE_MESSAGE(started(), child.out(), child.error());
   fs::remove_all(folder / "data/wood/train");
   CHECK(WEXITSTATUS(child.end_with(0)) == 2);
