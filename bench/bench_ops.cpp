@@ -56,13 +56,13 @@ double bytes_of(std::initializer_list<Tensor> tensors) {
 Kernels& kernels() { return kernels_for(Device::cpu()); }
 
 // What a linear layer does after its product.
-Epilogue epilogue_of(const Shapes& s, int64_t out, bool gelu, bool residual) {
+Epilogue epilogue_of(Dtype dtype, int64_t out, bool gelu, bool residual) {
   Epilogue epilogue;
-  epilogue.bias = random({out}, s.dtype);
+  epilogue.bias = random({out}, dtype);
   if (gelu) epilogue.activation = Epilogue::Activation::gelu;
   if (residual) {
-    epilogue.residual = random({tokens, out}, s.dtype);
-    epilogue.column_scale = random({out}, s.dtype);
+    epilogue.residual = random({tokens, out}, dtype);
+    epilogue.column_scale = random({out}, dtype);
   }
   return epilogue;
 }
@@ -73,22 +73,19 @@ Case linear_case(const Shapes& s, int64_t in, int64_t out, bool gelu, bool resid
   const double spread = 1 / std::sqrt(static_cast<double>(in));
   const Tensor x = random({1, tokens, in}, s.dtype), weight = random({1, out, in}, s.dtype, spread);
   const Tensor y = Tensor::empty({1, tokens, out}, s.dtype);
-  Epilogue epilogue = epilogue_of(s, out, gelu, residual);
+  Epilogue epilogue = epilogue_of(s.dtype, out, gelu, residual);
   if (residual) epilogue.residual = epilogue.residual.unsqueeze(0);
   return {[=] { kernels().matmul(x, false, weight, true, y, epilogue, frozen); },
           2.0 * static_cast<double>(tokens * in * out)};
 }
 
 // The same with int8 weights, from x of one dtype to y of another.
-Case int8_case(const Shapes& shapes, int64_t in, int64_t out, bool gelu, bool residual, Dtype from,
-               Dtype to) {
-  Shapes s = shapes;
-  s.dtype = to;
+Case int8_case(int64_t in, int64_t out, bool gelu, bool residual, Dtype from, Dtype to) {
   const double spread = 1 / std::sqrt(static_cast<double>(in));
   const Tensor x = random({tokens, in}, from), y = Tensor::empty({tokens, out}, to);
   const auto [weight, scale] = quantize_rows(random({out, in}, Dtype::f32, spread));
   const Tensor input_scale = random({in}, Dtype::f32);
-  const Epilogue epilogue = epilogue_of(s, out, gelu, residual);
+  const Epilogue epilogue = epilogue_of(to, out, gelu, residual);
   return {[=, weight = weight, scale = scale] {
             kernels().quantized_matmul(x, input_scale, weight, scale, y, epilogue);
           },
@@ -267,10 +264,10 @@ void register_all(const std::string& arch, Dtype dtype, int threads) {
       {"proj+residual", [=] { return linear_case(s, width, width, false, true, true); }},
       {"fc1+gelu", [=] { return linear_case(s, width, 4 * width, true, false, true); }},
       {"fc2+residual", [=] { return linear_case(s, 4 * width, width, false, true, true); }},
-      {"qkv_int8", [=] { return int8_case(s, width, 3 * width, false, false, s.dtype, Dtype::bf16); }},
-      {"proj_int8+residual", [=] { return int8_case(s, width, width, false, true, Dtype::bf16, s.dtype); }},
-      {"fc1_int8+gelu", [=] { return int8_case(s, width, 4 * width, true, false, s.dtype, s.dtype); }},
-      {"fc2_int8+residual", [=] { return int8_case(s, 4 * width, width, false, true, s.dtype, s.dtype); }},
+      {"qkv_int8", [=] { return int8_case(width, 3 * width, false, false, s.dtype, Dtype::bf16); }},
+      {"proj_int8+residual", [=] { return int8_case(width, width, false, true, Dtype::bf16, s.dtype); }},
+      {"fc1_int8+gelu", [=] { return int8_case(width, 4 * width, true, false, s.dtype, s.dtype); }},
+      {"fc2_int8+residual", [=] { return int8_case(4 * width, width, false, true, s.dtype, s.dtype); }},
       {"quantize", [=] { return quantize_case(s, width); }},
       {"quantize_hidden", [=] { return quantize_case(s, 4 * width); }},
       {"fc1_trained", [=] { return linear_case(s, width, 4 * width, false, false, false); }},

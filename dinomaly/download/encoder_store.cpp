@@ -84,8 +84,15 @@ std::string noted_hash(const fs::path& file) {
   return hash;
 }
 
-void check_hash(const fs::path& file, const std::string& found, const std::string& expected) {
-  check_input(found == expected, "{}: its SHA-256 is {}, not {}", file.string(), found, printable(expected));
+void note_hash(const fs::path& file, const std::string& hash) {
+  write_file(noted_hash_of(file), hash + "  " + file.filename().string() + "\n");
+}
+
+// Of what is had from `source`, where one was asked for.
+void check_pinned(const std::string& source, const std::string& found,
+                  const std::optional<std::string>& pinned) {
+  if (!pinned) return;
+  check_input(found == lower(*pinned), "{}: its SHA-256 is {}, not {}", source, found, printable(*pinned));
 }
 
 // The file that is there already; returns its hash.
@@ -95,10 +102,10 @@ std::string check_stored(const fs::path& file, const std::optional<std::string>&
     check_input(found == noted,
                 "{}: its SHA-256 is {}, not {} as when it was fetched: remove it, and it is fetched again",
                 file.string(), found, printable(noted));
-  if (pinned) check_hash(file, found, lower(*pinned));
+  check_pinned(file.string(), found, pinned);
   if (!noted.empty()) return found;
   try {
-    write_file(noted_hash_of(file), found + "  " + file.filename().string() + "\n");
+    note_hash(file, found);
   } catch (const InputError&) {  // a store that others keep
   }
   return found;
@@ -112,10 +119,8 @@ void fetch(const NamedEncoder& encoder, const fs::path& file, const FetchOptions
   try {
     check_shape(encoder, part, address);
     const std::string found = file_sha256(part);
-    if (options.sha256)
-      check_input(found == lower(*options.sha256), "{}: its SHA-256 is {}, not {}", address, found,
-                  printable(*options.sha256));
-    write_file(noted_hash_of(file), found + "  " + file.filename().string() + "\n");
+    check_pinned(address, found, options.sha256);
+    note_hash(file, found);
     fs::rename(part, file);
   } catch (...) {
     fs::remove(part, ignored);

@@ -81,11 +81,11 @@ Bottleneck::Bottleneck(int64_t width, const Config& config)
 Variable Bottleneck::operator()(const Variable& x, Generator& generator) const {
   const Variable first = dropout_(narrow_ ? (*narrow_)(x) : x, generator);
   const Variable hidden = dropout_(fc1_.gelu(first), generator);
-  return dropout_(fc2_(hidden, {}, x.dtype()), generator);
+  return dropout_(fc2_(hidden), generator);
 }
 
 Variable Bottleneck::operator()(const Variable& x) const {
-  return fc2_(fc1_.gelu(narrow_ ? (*narrow_)(x) : x), {}, x.dtype());
+  return fc2_(fc1_.gelu(narrow_ ? (*narrow_)(x) : x));
 }
 
 DecoderBlock::DecoderBlock(int64_t width, int64_t heads, const Config& config)
