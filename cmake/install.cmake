@@ -10,6 +10,10 @@ set(package_folder ${CMAKE_INSTALL_LIBDIR}/cmake/dinomaly)
 install(TARGETS dinomaly RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT program)
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/dinomaly RENAME copyright COMPONENT program)
 install(TARGETS ${libraries} EXPORT dinomaly ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT development)
+install(TARGETS dinomaly_c EXPORT dinomaly LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT development)
+install(FILES include/dinomaly.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT development)
+configure_file(bindings/c/dinomaly.pc.in dinomaly.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/dinomaly.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT development)
 install(DIRECTORY tensor autograd nn dinomaly DESTINATION ${header_folder} COMPONENT development
   FILES_MATCHING PATTERN "*.h" PATTERN "cli" EXCLUDE)
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/libdinomaly-dev RENAME copyright COMPONENT development)
@@ -38,6 +42,7 @@ set(CPACK_DEBIAN_PROGRAM_PACKAGE_SHLIBDEPS ON)
 set(CPACK_COMPONENT_PROGRAM_DESCRIPTION "The program dinomaly: trains a detector on images of good parts, then finds the defective ones.")
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_NAME libdinomaly-dev)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SECTION libdevel)
+set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SHLIBDEPS ON)  # of libdinomaly.so
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS
   "libfmt-dev, nlohmann-json3-dev, libdnnl-dev, ocl-icd-opencl-dev, libtiff-dev, libjpeg-dev, libpng-dev, libwebp-dev, libssl-dev, libminizip-dev, zlib1g-dev, libcsv-dev, pkg-config")
 set(CPACK_COMPONENT_DEVELOPMENT_DESCRIPTION "Libraries and headers of dinomaly and of nabla, its tensor framework.")

@@ -12,10 +12,7 @@
 #include "dinomaly/data/layout.h"
 #include "dinomaly/data/manta.h"
 #include "dinomaly/data/masks.h"
-#include "dinomaly/model/quantized_weights.h"
-#include "dinomaly/training/train_options.h"
 #include "tensor/io/printable.h"
-#include "tensor/threads.h"
 
 namespace dinomaly {
 
@@ -48,32 +45,11 @@ void add_detector_flags(CLI::App& command, DetectorFlags& flags) {
   add_device_flags(command, flags.device);
 }
 
-static void check_fast(const Detector& detector, const std::string& model) {
-  const ImageConfig& image = detector.config().image;
-  check_input(is_quantized(*detector.model), "--fast: {} is not int8: make one with train --fast", model);
-  check_input(image.resize_h == image.crop_h && image.resize_w == image.crop_w &&
-                  image.crop_h == image.crop_w &&
-                  image.crop_h <= fast_side(detector.model->encoder().config().patch, false),
-              "--fast: {} judges images of {} x {} pixels, cropped to {} x {}: make one with train --fast",
-              model, image.resize_h, image.resize_w, image.crop_h, image.crop_w);
-}
-
 CommandFiles files_read(const DetectorFlags& flags) {
   CommandFiles files;
   files.reads_weights(flags.model);
   if (!flags.encoder.empty()) files.reads_weights(flags.encoder);
   return files;
-}
-
-Detector open_detector(const DetectorFlags& flags) {
-  const Device device = open_device(flags.device);
-  if (flags.threads > 0) nabla::set_num_threads(flags.threads);
-  const std::optional<std::filesystem::path> encoder =
-      flags.encoder.empty() ? std::nullopt : std::optional<std::filesystem::path>(flags.encoder);
-  Detector detector = load_detector(flags.model, encoder, flags.heads);
-  if (flags.fast) check_fast(detector, flags.model);
-  if (!device.is_cpu()) detector.model->to(device);
-  return detector;
 }
 
 void add_data_flags(CLI::App& command, DataFlags& flags) {
@@ -139,23 +115,6 @@ void add_inspection_flags(CLI::App& command, InspectionFlags& flags, const std::
   command.add_option("--tile", flags.tile, "judge large images in tiles of this many pixels per side");
   command.add_option("--overlap", flags.overlap,
                      "pixels shared by neighbouring tiles, at most half a tile (default: a quarter)");
-}
-
-Inspection inspection_of(const InspectionFlags& flags, const Inspection& usual) {
-  if (!flags.given()) return usual;
-  check_input(flags.tile || !flags.overlap, "--overlap: there is nothing to overlap without --tile");
-  Inspection inspection;
-  if (flags.tile) inspection.tiling = {*flags.tile, flags.overlap.value_or(default_overlap(*flags.tile))};
-  if (flags.area) inspection.area = parse_area(*flags.area);
-  validate(inspection);
-  return inspection;
-}
-
-void check_thresholds_fit(const std::string& model, const std::optional<Calibration>& calibration,
-                          const Inspection& inspection, const std::string& instead) {
-  if (!calibration || calibration->inspection == inspection) return;
-  fail_input("{}: {}: its thresholds were found with {}; leave the flag out, or run calibrate with {}{}",
-             flags_of(inspection), model, flags_of(calibration->inspection), flags_of(inspection), instead);
 }
 
 }  // namespace dinomaly

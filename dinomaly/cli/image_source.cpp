@@ -142,15 +142,7 @@ std::optional<fs::path> ImageSource::next_named(std::stop_token stop) {
 }
 
 std::optional<Picture> ImageSource::picture_of(const fs::path& file) {
-  if (single_views_ && shows_views(file)) {
-    Picture picture(file);
-    picture.fault = fmt::format(
-        "{}: a picture of several views, which the model judges one by one: cut it into them (eval does, of "
-        "a "
-        "data set)",
-        file.string());
-    return picture;
-  }
+  if (single_views_ && shows_views(file)) return refused_views(file);
   if (!with_depth_) return Picture(file);
   return watch_ ? with_depth_->arrive(file) : with_depth_->take(file);
 }

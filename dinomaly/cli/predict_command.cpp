@@ -19,6 +19,7 @@
 #include "dinomaly/cli/image_source.h"
 #include "dinomaly/cli/prediction_writer.h"
 #include "dinomaly/cli/stop_signal.h"
+#include "dinomaly/cli/verdict_flags.h"
 #include "dinomaly/data/masks.h"
 #include "dinomaly/image/image_files.h"
 #include "dinomaly/image/result_mark.h"
@@ -31,55 +32,21 @@ namespace {
 struct PredictFlags {
   DetectorFlags detector;
   std::vector<std::string> inputs;
-  std::string watched, out, moved_to, maps = "none", category, object_by;
-  std::optional<double> threshold, pixel_threshold, object_threshold;
-  std::optional<int64_t> min_area;
+  std::string watched, out, moved_to, maps = "none", object_by;
+  VerdictFlags verdict;
+  std::optional<double> object_threshold;
   InspectionFlags inspection;
   bool json = false, csv = false, no_overlay = false, fail_on_anomaly = false;
 };
 
-// As the scores, an f32: what is printed of a score, with the fewest digits that are it, is then that score. With NaN or
-// infinity every image would be good.
-double checked_threshold(const char* flag, double value) {
-  check_input(std::isfinite(static_cast<float>(value)),
-              "{}: {} is no number within the range of scores, which are f32", flag, value);
-  return static_cast<float>(value);
-}
-
-std::vector<std::string> names_of(const std::map<std::string, Thresholds>& categories) {
-  std::vector<std::string> names;
-  for (const auto& [name, thresholds] : categories) names.push_back(name);
-  return names;
-}
-
 OutputOptions output_options(const PredictFlags& options, const std::optional<Calibration>& calibration,
                              const Inspection& inspection) {
-  OutputOptions output;
+  OutputOptions output = verdict_options(options.verdict, options.detector.model, calibration, inspection);
   output.folder = options.out;
   output.overlays = !options.no_overlay;
   output.maps = parse_map_format(options.maps);
-  output.smallest_region = options.min_area.value_or(0);
   check_input(output.maps == MapFormat::none || !options.out.empty(),
               "--map-format: needs --out, the folder to write them to");
-  if (calibration) {
-    check_input(options.category.empty() || calibration->categories.contains(options.category),
-                "--category: {} has no thresholds of '{}' (calibrate --per-category){}",
-                options.detector.model, options.category,
-                did_you_mean(options.category, names_of(calibration->categories)));
-    if (!options.threshold)
-      check_thresholds_fit(options.detector.model, calibration, inspection, ", or give --threshold");
-    const Thresholds& thresholds = calibration->of(options.category);
-    if (calibration->inspection == inspection) {
-      output.image_threshold = thresholds.image;
-      output.pixel_threshold = thresholds.pixel;
-    }
-    output.colours = calibration->colours;
-  } else {
-    check_input(options.category.empty(), "--category: {} is not calibrated", options.detector.model);
-  }
-  if (options.threshold) output.image_threshold = checked_threshold("--threshold", *options.threshold);
-  if (options.pixel_threshold)
-    output.pixel_threshold = checked_threshold("--pixel-threshold", *options.pixel_threshold);
   return output;
 }
 
@@ -100,9 +67,9 @@ std::optional<double> object_threshold(const PredictFlags& options, const Output
               "--object-threshold: needs --object-by, which says what an object is");
   if (options.object_threshold) return checked_threshold("--object-threshold", *options.object_threshold);
   const bool views = kind == ObjectKind::views;
-  if (views && options.threshold) return output.image_threshold;
+  if (views && options.verdict.threshold) return output.image_threshold;
   if (kind == ObjectKind::none || !calibration) return std::nullopt;
-  const std::optional<double> found = calibration->of(options.category).object;
+  const std::optional<double> found = calibration->of(options.verdict.category).object;
   const bool fits = calibration->objects == kind && calibration->inspection == inspection;
   if (fits && found) return found;
   check_input(views && calibration->objects != ObjectKind::pairs,
@@ -178,7 +145,7 @@ void check_objects(const PredictFlags& options, const Inspection& inspection, co
 }
 
 int run_predict(const PredictFlags& options) {
-  check_input(options.min_area.value_or(1) >= 1, "--min-area: {} is not positive", *options.min_area);
+  check_verdict_flags(options.verdict);
   parse_map_format(options.maps);
   ImageSource source(options.inputs, options.watched);
   check_input(!options.json || !options.csv, "--json and --csv: only one can be meant");
@@ -186,9 +153,7 @@ int run_predict(const PredictFlags& options) {
   std::optional<FolderLock> lock;
   if (!options.out.empty()) lock.emplace(options.out);
   const Detector detector = open_detector(options.detector);
-  // The inspection asked for, otherwise that of the calibration: its thresholds hold for no other.
-  const Inspection inspection = inspection_of(
-      options.inspection, detector.calibration ? detector.calibration->inspection : Inspection{});
+  const Inspection inspection = inspection_for(options.inspection, detector);
   check_objects(options, inspection, detector.model->config());
   if (detector.model->config().with_depth) source.take_depth();
   if (detector.judges_strips()) source.expect_single_views();
@@ -283,11 +248,7 @@ void add_predict(CLI::App& app, Work& work) {
       "With "
       "--object-by all images of an object are moved by its verdict, once that is out, and stay without one");
   command->add_flag("--fail-on-anomaly", options->fail_on_anomaly, "exit status 1 if any image is anomalous");
-  command->add_option("--threshold", options->threshold,
-                      "scores above this are anomalous (default: the calibrated threshold)");
-  command->add_option("--pixel-threshold", options->pixel_threshold, "map values above this form regions");
-  command->add_option("--category", options->category,
-                      "use the thresholds of this category (calibrate --per-category)");
+  add_verdict_flags(*command, options->verdict);
   command->add_option(
       "--object-by", options->object_by,
       "folder: the images of a folder show one object; after all images a line for each object follows, "
@@ -299,9 +260,6 @@ void add_predict(CLI::App& app, Work& work) {
       "--object-threshold", options->object_threshold,
       "objects with scores above this are anomalous (default: the calibrated one of such objects; for "
       "folders without one, that of images)");
-  command->add_option("--min-area", options->min_area,
-                      "smallest region that is listed and outlined, in pixels (default: a ten-thousandth of "
-                      "the inspected area)");
   add_inspection_flags(*command, options->inspection, "as the thresholds were found, whole without any");
   command->callback([options, &work] { work = [options] { return run_predict(*options); }; });
 }

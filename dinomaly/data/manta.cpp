@@ -143,4 +143,13 @@ Dataset read_manta(const fs::path& root, const std::vector<std::string>& categor
   return dataset;
 }
 
+Picture refused_views(const std::filesystem::path& path) {
+  Picture picture(path);
+  picture.fault = fmt::format(
+      "{}: a picture of several views, which the model judges one by one: cut it into them (eval does, of a "
+      "data set)",
+      path.string());
+  return picture;
+}
+
 }  // namespace dinomaly

@@ -19,6 +19,8 @@ Dataset read_manta(const std::filesystem::path& root, const std::vector<std::str
 // Whether the file shows such views: it is wide enough for five, and more than four times as wide as high. False for what
 // is no image.
 bool shows_views(const std::filesystem::path& picture);
+// Such a file, for a model that judges one view at a time: with the fault that it cannot.
+Picture refused_views(const std::filesystem::path& path);
 
 // Whether the first training picture has the size of MANTA-Tiny's, 1280 x 256.
 bool is_manta(const std::filesystem::path& root);

@@ -25,6 +25,19 @@ NextPicture in_order(std::vector<Picture> pictures) {
   };
 }
 
+void prepare_input(InputImage& image, Image decoded, const PixelRules& pixels,
+                   const std::function<Tensor(const Image&)>& prepare) {
+  image.width = decoded.width, image.height = decoded.height;
+  image.channels = pixels.channels;
+  if (image.channels == 1) {
+    image.grey = is_grey(decoded.pixels);
+    decoded = in_grey(decoded);
+  }
+  image.inputs = prepare(decoded);
+  image.rgb = colours_of(std::move(decoded));
+  if (image.channels == 3) image.grey = is_grey(image.rgb.pixels);
+}
+
 ReadAhead::ReadAhead(NextPicture next_picture, std::function<Tensor(const Image&)> prepare,
                      const ReadAheadOptions& options)
     : next_picture_(std::move(next_picture)),
@@ -41,7 +54,6 @@ ReadAhead::~ReadAhead() {
 InputImage ReadAhead::read(const Picture& picture) const {
   InputImage image;
   image.path = picture.path;
-  image.channels = options_.pixels.channels;
   const PixelRules in_colour = options_.pixels.in_colour();
   try {
     if (picture.strip || picture.depth || !picture.fault.empty()) {
@@ -49,23 +61,17 @@ InputImage ReadAhead::read(const Picture& picture) const {
     } else {
       const ReadLimits& whole = options_.whole;
       std::unique_ptr<PixelRows> rows =
-          open_picture(picture.path, options_.tiling.on() ? strip_limits : whole, image.channels);
+          open_picture(picture.path, options_.tiling.on() ? strip_limits : whole, options_.pixels.channels);
       const PixelLayout& layout = rows->layout();
       if (!whole.hold(layout.width, layout.height)) {
+        image.channels = options_.pixels.channels;
         image.tiles = std::make_shared<TileReader>(std::move(rows), options_.pixels, options_.tiling);
         image.width = image.tiles->size().width, image.height = image.tiles->size().height;
         return image;
       }
       image.rgb = whole_image(*rows, in_colour);
     }
-    image.width = image.rgb.width, image.height = image.rgb.height;
-    if (image.channels == 1) {
-      image.grey = is_grey(image.rgb.pixels);
-      image.rgb = in_grey(image.rgb);
-    }
-    image.inputs = prepare_(image.rgb);
-    image.rgb = colours_of(std::move(image.rgb));
-    if (image.channels == 3) image.grey = is_grey(image.rgb.pixels);
+    prepare_input(image, std::move(image.rgb), options_.pixels, prepare_);
     image.rgb = options_.keep(std::move(image.rgb));
   } catch (const InputError& error) {
     image.error = error.what();

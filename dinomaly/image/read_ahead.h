@@ -37,6 +37,11 @@ struct InputImage {
   std::string error;  // not empty: the image could not be read (width 0: not even decoded) or judged, and why
 };
 
+// Fills all but `path` and `tiles` of `image` with what the model is shown of `decoded`, which has the channels of
+// pixels.in_colour(); `prepare` makes InputImage::inputs.
+void prepare_input(InputImage& image, Image decoded, const PixelRules& pixels,
+                   const std::function<Tensor(const Image&)>& prepare);
+
 // Bytes of what an image holds, or of what an image that is read in strips will take.
 size_t memory_of(const InputImage& image);
 // Images that wait for something are no more than these take, or one.

@@ -1,4 +1,4 @@
-// The one rule: tensor <- autograd <- nn <- dinomaly <- {examples, tests, bench}; backends include only
+// The one rule: tensor <- autograd <- nn <- dinomaly <- {bindings, examples, tests, bench}; backends include only
 // tensor. Inside dinomaly/ it holds between the rooms, in the order in which an image passes through them.
 #include <doctest/doctest.h>
 
@@ -25,6 +25,8 @@ const std::map<std::string, std::set<std::string>> allowed = {
     {"nn", {"tensor", "autograd", "nn"}},
     {"dinomaly", {"tensor", "autograd", "nn", "dinomaly"}},
     {"backends", {"tensor", "backends"}},
+    {"bindings", {"tensor", "autograd", "nn", "dinomaly", "include", "bindings"}},
+    {"include", {}},
     {"examples", {"tensor", "autograd", "nn", "dinomaly"}},
     {"bench", {"tensor", "autograd", "nn", "dinomaly", "bench"}},
 };
@@ -110,6 +112,8 @@ TEST_CASE("an include against the rule is found") {
   CHECK(breaches_of("dinomaly/base/up.h", "#include \"dinomaly/image/image.h\"").size() == 1);
   CHECK(breaches_of("dinomaly/report/up.h", "#include \"dinomaly/cli/program.h\"").size() == 1);
   CHECK(breaches_of("dinomaly/data/tests.cpp", "#include \"tests/support.h\"").size() == 1);
+  CHECK(breaches_of("dinomaly/report/up.cpp", "#include \"bindings/held_signals.h\"").size() == 1);
+  CHECK(breaches_of("bindings/c/up.cpp", "#include \"backends/cpu/gemm.h\"").size() == 1);
   CHECK(breaches_of("examples/backend.cpp", "#include \"backends/cpu/gemm.h\"").size() == 1);
 }
 
@@ -124,8 +128,8 @@ TEST_CASE("dinomaly/ holds its rooms and nothing else") {
 
 TEST_CASE("every folder says what lives in it") {
   int64_t folders = 0;
-  for (const char* top : {"tensor", "autograd", "nn", "backends", "dinomaly", "tests", "examples", "bench",
-                          "docs", "scripts", "cmake"}) {
+  for (const char* top : {"tensor", "autograd", "nn", "backends", "dinomaly", "bindings", "include", "tests",
+                          "examples", "bench", "docs", "scripts", "cmake"}) {
     const fs::path root = fs::path(DINOMALY_SOURCE_DIR) / top;
     CHECK_MESSAGE(fs::exists(root / "README.md"), top);
     for (auto entry = fs::recursive_directory_iterator(root); entry != fs::end(entry); ++entry) {

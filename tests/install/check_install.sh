@@ -22,6 +22,12 @@ cmake --build "$work/build" >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
 said=$("$work/build/consumer")
 expected='d/dx sum(x * x) = 4.0, a detector of 2 groups'
 [ "$said" = "$expected" ] || fail "the consumer printed '$said', not '$expected'"
+# The C API, by pkg-config.
+cp "$here/../../examples/c/predict.c" "$work"
+flags=$(PKG_CONFIG_PATH=$(dirname "$(find "$work/prefix" -name dinomaly.pc)") pkg-config --cflags --libs dinomaly)
+# shellcheck disable=SC2086  # several flags
+cc -std=c99 "$work/predict.c" -o "$work/predict" $flags -Wl,-rpath,"$(dirname "$(find "$work/prefix" -name libdinomaly.so)")"
+[ "$("$work/predict" 2>&1)" = "usage: predict_c MODEL IMAGE..." ] || fail "the C example does not run"
 for flag in -Werror -Wall -march -g1; do
   ! grep -q -- "$flag" "$work/build/compile_commands.json" || fail "$flag reaches those who link the libraries"
 done

@@ -1,0 +1,54 @@
+#include "dinomaly/inference/open_detector.h"
+
+#include <filesystem>
+
+#include "dinomaly/base/open_device.h"
+#include "dinomaly/model/quantized_weights.h"
+#include "dinomaly/training/train_options.h"
+#include "tensor/threads.h"
+
+namespace dinomaly {
+
+static void check_fast(const Detector& detector, const std::string& model) {
+  const ImageConfig& image = detector.config().image;
+  check_input(is_quantized(*detector.model), "--fast: {} is not int8: make one with train --fast", model);
+  check_input(image.resize_h == image.crop_h && image.resize_w == image.crop_w &&
+                  image.crop_h == image.crop_w &&
+                  image.crop_h <= fast_side(detector.model->encoder().config().patch, false),
+              "--fast: {} judges images of {} x {} pixels, cropped to {} x {}: make one with train --fast",
+              model, image.resize_h, image.resize_w, image.crop_h, image.crop_w);
+}
+
+Detector open_detector(const DetectorFlags& flags) {
+  const Device device = open_device(flags.device);
+  if (flags.threads > 0) nabla::set_num_threads(flags.threads);
+  const std::optional<std::filesystem::path> encoder =
+      flags.encoder.empty() ? std::nullopt : std::optional<std::filesystem::path>(flags.encoder);
+  Detector detector = load_detector(flags.model, encoder, flags.heads);
+  if (flags.fast) check_fast(detector, flags.model);
+  if (!device.is_cpu()) detector.model->to(device);
+  return detector;
+}
+
+Inspection inspection_of(const InspectionFlags& flags, const Inspection& usual) {
+  if (!flags.given()) return usual;
+  check_input(flags.tile || !flags.overlap, "--overlap: there is nothing to overlap without --tile");
+  Inspection inspection;
+  if (flags.tile) inspection.tiling = {*flags.tile, flags.overlap.value_or(default_overlap(*flags.tile))};
+  if (flags.area) inspection.area = parse_area(*flags.area);
+  validate(inspection);
+  return inspection;
+}
+
+Inspection inspection_for(const InspectionFlags& flags, const Detector& detector) {
+  return inspection_of(flags, detector.calibration ? detector.calibration->inspection : Inspection{});
+}
+
+void check_thresholds_fit(const std::string& model, const std::optional<Calibration>& calibration,
+                          const Inspection& inspection, const std::string& instead) {
+  if (!calibration || calibration->inspection == inspection) return;
+  fail_input("{}: {}: its thresholds were found with {}; leave the flag out, or run calibrate with {}{}",
+             flags_of(inspection), model, flags_of(calibration->inspection), flags_of(inspection), instead);
+}
+
+}  // namespace dinomaly

@@ -1,0 +1,59 @@
+// A model that is open and judges one image after the other, as `dinomaly predict` does: for programs that call it.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+#include "dinomaly/image/image.h"
+#include "dinomaly/image/picture.h"
+#include "dinomaly/inference/open_detector.h"
+#include "dinomaly/inference/predict.h"
+#include "dinomaly/report/prediction_output.h"
+#include "dinomaly/report/verdict_options.h"
+
+namespace dinomaly {
+
+struct JudgeFlags {
+  DetectorFlags detector;
+  InspectionFlags inspection;
+  VerdictFlags verdict;
+};
+
+struct Judgement {
+  Verdict verdict;
+  Prediction prediction;
+};
+
+// All of judge_...() can be called from several threads at a time. Their numbers are those that `predict` prints of the same
+// image. They throw InputError naming the image where it cannot be read or judged.
+class Judge {
+ public:
+  // Throws InputError as open_detector(), inspection_for() and verdict_options().
+  explicit Judge(const JudgeFlags& flags);
+
+  // A file of any format that is read; with its depth where the model takes one (companions.h).
+  Judgement judge_file(const std::filesystem::path& path) const;
+  // The bytes of such a file, which `name` stands for in messages.
+  Judgement judge_bytes(std::string_view bytes, const std::string& name) const;
+  // As many channels as the model has. For one of one or three channels: 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGB,
+  // alpha); an alpha is dropped.
+  Judgement judge_pixels(Image pixels, const std::string& name) const;
+
+  const Detector& detector() const { return detector_; }
+  const Predictor& predictor() const { return predictor_; }
+  const OutputOptions& options() const { return options_; }
+
+ private:
+  Picture picture_of(const std::filesystem::path& path) const;
+  Judgement judge_picture(const Picture& picture, const std::string& name) const;
+  Judgement judge(InputImage image, const std::string& name) const;
+
+  Detector detector_;
+  Inspection inspection_;
+  OutputOptions options_;
+  Predictor predictor_;
+};
+
+}  // namespace dinomaly
