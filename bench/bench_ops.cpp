@@ -30,6 +30,7 @@ namespace {
 
 // One image of 392 x 392 pixels.
 constexpr int64_t side = 28, patches = side * side, tokens = patches + 5, pixels = 392, map_size = 256;
+constexpr int64_t trained_rows = 4 * tokens;  // of a batch
 
 struct Shapes {
   int64_t width, heads;
@@ -67,16 +68,25 @@ Epilogue epilogue_of(Dtype dtype, int64_t out, bool gelu, bool residual) {
   return epilogue;
 }
 
-// (tokens, in) x (out, in)^T with the epilogue that the layer has. frozen: the encoder's packed weights.
+// (rows, in) x (out, in)^T with the epilogue that the layer has. frozen: the encoder's packed weights, of one image.
 Case linear_case(const Shapes& s, int64_t in, int64_t out, bool gelu, bool residual, bool frozen) {
   // Sums of spread 1, as in a network: far out, GELU gives denormal numbers, which are slow.
   const double spread = 1 / std::sqrt(static_cast<double>(in));
-  const Tensor x = random({1, tokens, in}, s.dtype), weight = random({1, out, in}, s.dtype, spread);
-  const Tensor y = Tensor::empty({1, tokens, out}, s.dtype);
+  const int64_t rows = frozen ? tokens : trained_rows;
+  const Tensor x = random({1, rows, in}, s.dtype), weight = random({1, out, in}, s.dtype, spread);
+  const Tensor y = Tensor::empty({1, rows, out}, s.dtype);
   Epilogue epilogue = epilogue_of(s.dtype, out, gelu, residual);
   if (residual) epilogue.residual = epilogue.residual.unsqueeze(0);
   return {[=] { kernels().matmul(x, false, weight, true, y, epilogue, frozen); },
-          2.0 * static_cast<double>(tokens * in * out)};
+          2.0 * static_cast<double>(rows * in * out)};
+}
+
+// dx = dy W.
+Case input_gradient_case(const Shapes& s, int64_t in, int64_t out) {
+  const Tensor dy = random({1, trained_rows, out}, s.dtype), weight = random({1, out, in}, s.dtype);
+  const Tensor dx = Tensor::empty({1, trained_rows, in}, s.dtype);
+  return {[=] { kernels().matmul(dy, false, weight, false, dx); },
+          2.0 * static_cast<double>(trained_rows * in * out)};
 }
 
 // The same with int8 weights, from x of one dtype to y of another.
@@ -101,10 +111,10 @@ Case quantize_case(const Shapes& s, int64_t width) {
 
 // dW = dy^T x.
 Case weight_gradient_case(const Shapes& s, int64_t in, int64_t out) {
-  const Tensor x = random({1, tokens, in}, s.dtype), dy = random({1, tokens, out}, s.dtype);
+  const Tensor x = random({1, trained_rows, in}, s.dtype), dy = random({1, trained_rows, out}, s.dtype);
   const Tensor dweight = Tensor::empty({1, out, in}, s.dtype);
   return {[=] { kernels().matmul(dy, true, x, false, dweight); },
-          2.0 * static_cast<double>(tokens * in * out)};
+          2.0 * static_cast<double>(trained_rows * in * out)};
 }
 
 struct Heads {
@@ -271,7 +281,10 @@ void register_all(const std::string& arch, Dtype dtype, int threads) {
       {"quantize", [=] { return quantize_case(s, width); }},
       {"quantize_hidden", [=] { return quantize_case(s, 4 * width); }},
       {"fc1_trained", [=] { return linear_case(s, width, 4 * width, false, false, false); }},
+      {"fc1_dx", [=] { return input_gradient_case(s, width, 4 * width); }},
       {"fc1_dweight", [=] { return weight_gradient_case(s, width, 4 * width); }},
+      {"fc2_dweight", [=] { return weight_gradient_case(s, 4 * width, width); }},
+      {"proj_dweight", [=] { return weight_gradient_case(s, width, width); }},
       {"attention", [=] { return attention_case(s); }},
       {"linear_attention", [=] { return linear_attention_case(s, false); }},
       {"linear_attention_backward", [=] { return linear_attention_case(s, true); }},

@@ -84,6 +84,18 @@ Tensor reduce_runs(Reduce op, Tensor x, const std::array<bool, Shape::max_rank>&
   return x;
 }
 
+// How many kernel calls that takes.
+int count_runs(const Shape& shape, const std::array<bool, Shape::max_rank>& marked) {
+  int runs = 0;
+  bool inside = false;
+  for (int axis = 0; axis < shape.rank(); ++axis) {
+    if (shape[axis] == 1) continue;
+    runs += marked[axis] && !inside;
+    inside = marked[axis];
+  }
+  return runs;
+}
+
 void check_axis(const char* op, const Tensor& x, int axis) {
   check(x.defined(), "{}: the tensor is undefined", op);
   check(axis >= -x.rank() && axis < x.rank(), "{}: axis {} is out of range for shape {}", op, axis,
@@ -175,14 +187,15 @@ Tensor reduce(Reduce op, const Tensor& x, const std::vector<int>& axes, bool kee
     if (marked[axis]) count *= x.size(axis);
   }
   check(count > 0 || op == Reduce::sum, "{}: nothing to reduce in shape {}", name, x.shape());
-  // Sums of bytes would overflow at once; intermediate results of several runs keep more than bf16's 8 bits.
+  // Sums of bytes would overflow at once. What goes on after a first run keeps more than bf16's 8 bits.
   Tensor source = x.contiguous();
   if (size_of(x.dtype()) == 1 && op == Reduce::sum) source = source.to(Dtype::i64);
   if (x.numel() == 0) return Tensor::zeros(target, source.dtype(), x.device());
-  if (x.dtype() == Dtype::bf16) source = source.to(Dtype::f32);
+  const bool goes_on = op == Reduce::mean || count_runs(x.shape(), marked) > 1;
+  if (x.dtype() == Dtype::bf16 && goes_on) source = source.to(Dtype::f32);
   Tensor result = reduce_runs(op == Reduce::mean ? Reduce::sum : op, source, marked);
   if (op == Reduce::mean) result = result * (1.0 / static_cast<double>(count));
-  if (x.dtype() == Dtype::bf16) result = result.to(Dtype::bf16);
+  if (x.dtype() == Dtype::bf16) result = result.to(Dtype::bf16);  // itself if it is
   if (result.storage() == x.storage()) result = result.clone();
   return result.reshape(target);
 }

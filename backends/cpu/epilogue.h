@@ -41,4 +41,20 @@ inline Epilogue convert(const Epilogue& epilogue, Dtype dtype) {
           converted(epilogue.residual)};
 }
 
+// out = the epilogue of the sum of products (parts, out's elements) f32, added in order, in place.
+inline void add_parts(const Tensor& products, const Epilogue& epilogue, const Tensor& out) {
+  const int64_t size = out.numel(), columns = out.size(-1);
+  float* sums = products.data<float>();
+  parallel_for(size, parallel_grain, [&](int64_t begin, int64_t end) {
+    for (int64_t part = 1; part < products.size(0); ++part) {
+      const float* more = sums + part * size;
+#pragma omp simd
+      for (int64_t i = begin; i < end; ++i) sums[i] += more[i];
+    }
+  });
+  const Tensor wide = out.dtype() == Dtype::f32 ? out : Tensor::empty(out.shape(), Dtype::f32);
+  finish_product<float>(sums, size / columns, columns, convert(epilogue, Dtype::f32), wide.data<float>());
+  if (out.dtype() != Dtype::f32) out.copy_from(wide);
+}
+
 }  // namespace nabla

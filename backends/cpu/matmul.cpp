@@ -1,13 +1,14 @@
 // out = residual + column_scale * act(op(a) op(b) + bias), all but the product fused into its store.
 //   op(a) (batch, M, K), op(b) (batch, K, N) -> out (batch, M, N)
-// Many rows times one matrix: packed_product.h, where this processor has it. Other products of f32 and bf16:
-// oneDNN's matmul (onednn_product.h), with either operand transposed. f64: Eigen, then a loop for the epilogue.
+// Many rows times one matrix: packed_product.h, where this processor has it. Two matrices of many rows, the first
+// transposed: transposed_product.h. Other products of f32 and bf16: oneDNN's matmul (onednn_product.h), with either operand transposed. f64: Eigen, then a loop for the epilogue.
 // Whoever multiplies, the product is cut into pieces by its shape (product.h), and each is one thread's work.
 #include "backends/cpu/epilogue.h"
 #include "backends/cpu/gemm.h"
 #include "backends/cpu/onednn_product.h"
 #include "backends/cpu/packed_product.h"
 #include "backends/cpu/packed_weights.h"
+#include "backends/cpu/transposed_product.h"
 #include "tensor/kernel_args.h"
 #include "tensor/tensor.h"
 #include "tensor/threads.h"
@@ -66,18 +67,28 @@ void matmul(const Tensor& a, bool a_transposed, const Tensor& b, bool b_transpos
   const auto is_packed = [&](Dtype dtype) {
     return packs(product, frozen_b) && !a_transposed && has_packed_product(dtype, product.m, product.k);
   };
+  const bool is_plain = !epilogue.bias.defined() && epilogue.activation == Epilogue::Activation::none &&
+                        !epilogue.column_scale.defined() && !epilogue.residual.defined();
+  const auto is_transposed = [&](Dtype dtype) {
+    return product.batch == 1 && a_transposed && !b_transposed && is_plain &&
+           has_transposed_product(dtype, product.m, product.n, product.k);
+  };
   if (product.k == 0) {
     fill_with_epilogue(out, epilogue);
   } else if (out.dtype() == Dtype::f64) {
     run_eigen(product, a, b, out, epilogue);
   } else if (is_packed(a.dtype())) {
     run_packed(product, a, b, out, epilogue, frozen_b);
+  } else if (is_transposed(a.dtype())) {
+    transposed_product(a, b, product.m, product.n, product.k, out);
   } else if (!onednn_product(product, a, b, out, epilogue, frozen_b)) {
     // A processor without bf16 products: they are taken in f32.
     const Tensor wide = Tensor::empty(out.shape(), Dtype::f32), wide_a = a.to(Dtype::f32);
     const Epilogue then = convert(epilogue, Dtype::f32);
     if (is_packed(Dtype::f32)) {
       run_packed(product, wide_a, b, wide, then, frozen_b);
+    } else if (is_transposed(Dtype::f32)) {
+      transposed_product(wide_a, b.to(Dtype::f32), product.m, product.n, product.k, wide);
     } else {
       const bool done = onednn_product(product, wide_a, b.to(Dtype::f32), wide, then, false);
       check(done, "matmul: oneDNN has no kernel for {} x {} here", a.shape(), b.shape());

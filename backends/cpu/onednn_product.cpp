@@ -192,23 +192,6 @@ bool run_pieces(const Job& job, const ProductPieces& pieces, bool frozen_b) {
   return true;
 }
 
-// out = the epilogue of the sum of `parts` products (batch * m, n), added in order.
-void add_parts(const Tensor& products, int64_t parts, const Product& p, const Epilogue& epilogue,
-               const Tensor& out) {
-  const int64_t rows = p.batch * p.m, size = rows * p.n;
-  float* sums = products.data<float>();
-  parallel_for(size, parallel_grain, [&](int64_t begin, int64_t end) {
-    for (int64_t part = 1; part < parts; ++part) {
-      const float* more = sums + part * size;
-#pragma omp simd
-      for (int64_t i = begin; i < end; ++i) sums[i] += more[i];
-    }
-  });
-  const Tensor wide = out.dtype() == Dtype::f32 ? out : Tensor::empty(out.shape(), Dtype::f32);
-  finish_product<float>(sums, rows, p.n, convert(epilogue, Dtype::f32), wide.data<float>());
-  if (out.dtype() != Dtype::f32) out.copy_from(wide);
-}
-
 }  // namespace
 
 bool packs(const Product& p, bool frozen_b) {
@@ -228,7 +211,7 @@ bool onednn_product(const Product& product, const Tensor& a, const Tensor& b, co
   if (pieces.parts == 1) return run_pieces({product, a, b, out, epilogue, packed_b}, pieces, frozen_b);
   const Tensor products = Tensor::empty({pieces.parts, out.numel()}, Dtype::f32);
   if (!run_pieces({product, a, b, products, {}, packed_b}, pieces, frozen_b)) return false;
-  add_parts(products, pieces.parts, product, epilogue, out);
+  add_parts(products, epilogue, out);
   return true;
 }
 

@@ -10,6 +10,7 @@
 
 #include "backends/cpu/fast_gelu.h"
 #include "backends/cpu/onednn.h"
+#include "backends/cpu/pack_strip.h"
 #include "backends/cpu/register_product.h"
 #include "tensor/threads.h"
 
@@ -17,28 +18,21 @@ namespace nabla {
 
 namespace {
 
-constexpr int64_t panel_columns = 64, strip_columns = register_columns<float>;
-static_assert(panel_columns % strip_columns == 0);
+constexpr int64_t panel_columns = 64;
+static_assert(panel_columns % pack_columns == 0);
 
 int64_t panels_of(int64_t n) { return (n + panel_columns - 1) / panel_columns; }
 
 template <class E>
 void pack_as(const E* b, bool transposed, int64_t k, int64_t n, E* packed) {
-  constexpr int64_t pair = register_pair<E>,
-                    few = 16;  // lines at a time, so that reads use whole cache lines
-  parallel_for(panels_of(n) * (panel_columns / strip_columns), 1, [&](int64_t begin, int64_t end) {
+  parallel_for(panels_of(n) * (panel_columns / pack_columns), 1, [&](int64_t begin, int64_t end) {
     for (int64_t strip = begin; strip < end; ++strip) {
-      const int64_t first = strip * strip_columns, columns = std::min(strip_columns, n - first);
-      E* const to = packed + first * k;
-      if (columns < strip_columns) std::fill_n(to, strip_columns * k, E{});
-      for (int64_t line = 0; line < k; line += few) {
-        for (int64_t c = 0; c < columns; ++c) {
-          const E* from = transposed ? b + (first + c) * k : b + first + c;
-          for (int64_t l = line; l < std::min(line + few, k); ++l) {
-            to[(l / pair * strip_columns + c) * pair + l % pair] = from[transposed ? l : l * n];
-          }
-        }
-      }
+      const int64_t first = strip * pack_columns;
+      const int64_t columns = std::clamp(n - first, int64_t{0}, pack_columns);
+      if (transposed)
+        pack_transposed_strip(b + first * k, k, k, columns, packed + first * k);
+      else
+        pack_strips(b + first, n, k, columns, 0, packed + first * k);
     }
   });
 }
@@ -111,8 +105,8 @@ void tiles_of_panel(const E* a, int64_t m, int64_t k, int64_t n, const E* packed
       if (last && finish.residual != nullptr) prefetch_tile(finish.residual + top * n + first, n);
       const float* bias = finish.bias == nullptr ? nullptr : finish.bias + first;
       const float* const start = depth > 0 ? sum : bias;
-      for (int64_t c = 0; c < panel_columns; c += strip_columns) {
-        register_product(a + top * k + depth, k, packed + (first + c) * k + depth * strip_columns, part,
+      for (int64_t c = 0; c < panel_columns; c += pack_columns) {
+        register_product(a + top * k + depth, k, packed + (first + c) * k + depth * pack_columns, part,
                          sum + c, panel_columns, start == nullptr ? nullptr : start + c,
                          depth > 0 ? panel_columns : 0);
       }

@@ -50,7 +50,8 @@ inline constexpr int64_t register_pair = 1;
 // is null for zeros, or has rows of start_stride elements: c itself, or one row for all with a stride of 0.
 // a and c have rows of a_stride and c_stride elements. b is contiguous, its rows in bundles of
 // register_pair<E>, the elements of one column side by side: (depth / pair, columns, pair). depth is a
-// multiple of the pair.
+// multiple of the pair. With an a_stride of `bundled` a is in such an order too: (depth / pair, register_rows, pair).
+inline constexpr int64_t bundled = 0;
 template <class E, class W>
 void register_product(const E* a, int64_t a_stride, const E* b, int64_t depth, W* c, int64_t c_stride,
                       const W* start = nullptr, int64_t start_stride = 0);
@@ -130,9 +131,15 @@ inline void store_sums(const Vector (&sums)[register_rows][register_vectors], W*
   }
 }
 
+// The pair of row i that begins at depth k.
+template <bool is_bundled, class E>
+const E* left_pair(const E* a, int64_t a_stride, int64_t i, int64_t k) {
+  return is_bundled ? a + k * register_rows + i * register_pair<E> : a + i * a_stride + k;
+}
+
 // register_product() by the processor's instruction for E. Not inlined: with what is around it, the compiler runs out of
 // registers, and sums go to memory and back, at a third of the speed.
-template <class E, class W>
+template <bool is_bundled, class E, class W>
 [[gnu::noinline]] void direct_product(const E* a, int64_t a_stride, const E* b, int64_t depth, W* c,
                                       int64_t c_stride, const W* start, int64_t start_stride) {
   using Lanes = RegisterLanes<E, W>;
@@ -146,7 +153,7 @@ template <class E, class W>
     for (int64_t j = 0; j < register_vectors; ++j) right[j] = Lanes::load(b + j * lanes * pair);
 #pragma GCC unroll 6
     for (int64_t i = 0; i < register_rows; ++i) {
-      const auto left = Lanes::broadcast(a + i * a_stride + k);
+      const auto left = Lanes::broadcast(left_pair<is_bundled>(a, a_stride, i, k));
 #pragma GCC unroll 4
       for (int64_t j = 0; j < register_vectors; ++j) Lanes::multiply_add(sums[i][j], left, right[j]);
     }
@@ -188,9 +195,9 @@ inline void add_half_pairs(__m512 (&sums)[register_rows][register_vectors], cons
 
 // direct_product() of bf16 by multiply-adds of f32, with the same bits: a product of two bf16 is exact in f32, and the
 // instruction adds a pair's second product first. Besides, it takes subnormal numbers for 0: so must the caller's mode.
-__attribute__((noinline)) inline void widened_product(const BFloat16* a, int64_t a_stride, const BFloat16* b,
-                                                      int64_t depth, float* c, int64_t c_stride,
-                                                      const float* start, int64_t start_stride) {
+template <bool is_bundled>
+[[gnu::noinline]] void widened_product(const BFloat16* a, int64_t a_stride, const BFloat16* b, int64_t depth,
+                                       float* c, int64_t c_stride, const float* start, int64_t start_stride) {
   constexpr int64_t part = 256;  // so that a's part stays in the first-level cache
   alignas(64) float wide[register_rows * part];
   __m512 sums[register_rows][register_vectors] = {};
@@ -198,11 +205,11 @@ __attribute__((noinline)) inline void widened_product(const BFloat16* a, int64_t
   for (int64_t first = 0; first < depth; first += part) {
     const int64_t count = std::min(part, depth - first);
     for (int64_t i = 0; i < register_rows; ++i) {
-      const BFloat16* from = a + i * a_stride + first;
       float* const to = wide + i * part;
       for (int64_t k = 0; k < count; k += 2) {
-        to[k] = static_cast<float>(from[k + 1]);
-        to[k + 1] = static_cast<float>(from[k]);
+        const BFloat16* pair = left_pair<is_bundled>(a, a_stride, i, first + k);
+        to[k] = static_cast<float>(pair[1]);
+        to[k + 1] = static_cast<float>(pair[0]);
       }
     }
     for (int64_t k = 0; k < count; k += 2, b += 2 * register_columns<float>) {
@@ -233,11 +240,13 @@ void register_product(const E* a, int64_t a_stride, const E* b, int64_t depth, W
   if constexpr (std::is_same_v<E, BFloat16>) {
     if (has_slow_pairs()) {
       const NoSubnormals mode;
-      return widened_product(a, a_stride, b, depth, c, c_stride, start, start_stride);
+      const auto product = a_stride == bundled ? widened_product<true> : widened_product<false>;
+      return product(a, a_stride, b, depth, c, c_stride, start, start_stride);
     }
   }
 #endif
-  direct_product(a, a_stride, b, depth, c, c_stride, start, start_stride);
+  const auto product = a_stride == bundled ? direct_product<true, E, W> : direct_product<false, E, W>;
+  product(a, a_stride, b, depth, c, c_stride, start, start_stride);
 }
 
 }  // namespace nabla

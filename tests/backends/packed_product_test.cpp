@@ -116,10 +116,10 @@ TEST_CASE("packed product: pairs of bf16 have the bits of the instruction for th
       std::vector<float> direct(static_cast<size_t>(sums)), widened(direct), chosen(direct);
       for (const float* from :
            {static_cast<const float*>(nullptr), static_cast<const float*>(start.data())}) {
-        direct_product(a.data(), depth, b.data(), depth, direct.data(), columns, from, 0);
+        direct_product<false>(a.data(), depth, b.data(), depth, direct.data(), columns, from, 0);
         {
           const NoSubnormals mode;
-          widened_product(a.data(), depth, b.data(), depth, widened.data(), columns, from, 0);
+          widened_product<false>(a.data(), depth, b.data(), depth, widened.data(), columns, from, 0);
         }
         CAPTURE(depth);
         CAPTURE(tiny);
