@@ -13,6 +13,7 @@ packages=(
   libminizip-dev zlib1g-dev libssl-dev   # reading PyTorch files; SHA-256
   libcsv-dev                       # lists of images
   libcurl4-openssl-dev             # encoders by name
+  libcpp-httplib-dev               # dinomaly serve
   doctest-dev
   libbenchmark-dev                 # bench_ops
 )

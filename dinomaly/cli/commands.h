@@ -22,6 +22,7 @@ void add_info(CLI::App& app, Work& work);          // info_command.cpp
 void add_make_dataset(CLI::App& app, Work& work);  // make_dataset_command.cpp
 void add_predict(CLI::App& app, Work& work);       // predict_command.cpp
 void add_report(CLI::App& app, Work& work);        // report_command.cpp
+void add_serve(CLI::App& app, Work& work);         // serve_command.cpp
 void add_train(CLI::App& app, Work& work);         // train_command.cpp
 
 }  // namespace dinomaly

@@ -29,6 +29,10 @@ std::string missing_depth_of(const Sample& sample) {
 
 void add_detector_flags(CLI::App& command, DetectorFlags& flags) {
   command.add_option("MODEL", flags.model, "the trained model: .safetensors, .pth or .ckpt")->required();
+  add_judging_flags(command, flags);
+}
+
+void add_judging_flags(CLI::App& command, DetectorFlags& flags) {
   take_encoder_names(command.add_option(
       "--encoder", flags.encoder, "the encoder's weights or name, for a model saved without its encoder"));
   command

@@ -16,6 +16,8 @@ namespace dinomaly {
 
 // MODEL, --encoder, --heads, --batch, --threads, --fast, --device, --deterministic.
 void add_detector_flags(CLI::App& command, DetectorFlags& flags);
+// The same without MODEL.
+void add_judging_flags(CLI::App& command, DetectorFlags& flags);
 
 // The files of MODEL and --encoder. Throws InputError.
 CommandFiles files_read(const DetectorFlags& flags);

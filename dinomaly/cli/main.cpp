@@ -40,7 +40,7 @@ int main(int argc, char** argv) {
     app.require_subcommand(1);
     Work work;
     for (const auto add : {add_calibrate, add_convert, add_encoder, add_eval, add_export, add_info,
-                           add_make_dataset, add_predict, add_report, add_train}) {
+                           add_make_dataset, add_predict, add_report, add_serve, add_train}) {
       add(app, work);
     }
     check_command(app, argc, argv);

@@ -1,12 +1,9 @@
 // dinomaly predict MODEL IMAGES: scores, decisions, regions, overlays, maps.
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cmath>
-#include <map>
 #include <memory>
 #include <system_error>
 
-#include "dinomaly/base/did_you_mean.h"
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/folder_lock.h"
 #include "dinomaly/base/framework.h"

@@ -101,11 +101,14 @@ std::vector<Sample> split_into_views(const std::vector<Sample>& pictures) {
 
 bool shows_views(const fs::path& picture) {
   try {
-    const PixelLayout layout = open_pixels(picture, strip_limits, Samples::all)->layout();
-    return layout.width > (views_of_picture - 1) * view_columns && layout.width > 4 * layout.height;
+    return shows_views(open_pixels(picture, strip_limits, Samples::all)->layout());
   } catch (const InputError&) {  // whoever reads it reports it
     return false;
   }
+}
+
+bool shows_views(const PixelLayout& layout) {
+  return layout.width > (views_of_picture - 1) * view_columns && layout.width > 4 * layout.height;
 }
 
 bool is_manta(const fs::path& root) {

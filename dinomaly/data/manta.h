@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "dinomaly/data/dataset.h"
+#include "dinomaly/image/pixel_rows.h"
 
 namespace dinomaly {
 
@@ -21,6 +22,7 @@ Dataset read_manta(const std::filesystem::path& root, const std::vector<std::str
 bool shows_views(const std::filesystem::path& picture);
 // Such a file, for a model that judges one view at a time: with the fault that it cannot.
 Picture refused_views(const std::filesystem::path& path);
+bool shows_views(const PixelLayout& layout);
 
 // Whether the first training picture has the size of MANTA-Tiny's, 1280 x 256.
 bool is_manta(const std::filesystem::path& root);

@@ -9,10 +9,9 @@
 
 namespace dinomaly {
 
-void save_npy_map(const std::filesystem::path& path, const Tensor& map) {
+std::string encode_npy_map(const Tensor& map) {
   static_assert(std::endian::native == std::endian::little, "the bytes are written as they lie in memory");
-  check(map.rank() == 2 && map.dtype() == Dtype::f32, "save_npy_map: a map of {} {}", map.shape(),
-        map.dtype());
+  check(map.rank() == 2 && map.dtype() == Dtype::f32, "npy map: a map of {} {}", map.shape(), map.dtype());
   std::string header = fmt::format("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}, {}), }}",
                                    map.size(0), map.size(1));
   // Magic, version, two bytes of length, and the header padded so that the data begin at a multiple of 64.
@@ -25,8 +24,12 @@ void save_npy_map(const std::filesystem::path& path, const Tensor& map) {
   bytes += header;
   const Tensor dense = map.contiguous();
   bytes.append(reinterpret_cast<const char*>(dense.data<float>()), dense.bytes());
+  return bytes;
+}
+
+void save_npy_map(const std::filesystem::path& path, const Tensor& map) {
   check_result_place(path);
-  write_file(path, bytes);
+  write_file(path, encode_npy_map(map));
 }
 
 }  // namespace dinomaly

@@ -10,6 +10,8 @@
 
 namespace dinomaly {
 
+struct TiffSource;  // tiff_file.h
+
 // A file in memory that check_image_file() has passed.
 struct ImageFile {
   std::filesystem::path path;
@@ -32,7 +34,6 @@ std::unique_ptr<PixelRows> open_pnm(ImageFile file);   // row by row
 // An array (height, width, channels) of 8 or 16 bits, row by row. Of Samples::colours: of 1 or 3 channels.
 std::unique_ptr<PixelRows> open_npy(ImageFile file, Samples samples);
 // Of Samples::all: where the file has several pages of one brightness, alike in size and type, they are the channels.
-std::unique_ptr<PixelRows> open_tiff(const std::filesystem::path& path, const ReadLimits& limits,
-                                     Samples samples);
+std::unique_ptr<PixelRows> open_tiff(const TiffSource& source, const ReadLimits& limits, Samples samples);
 
 }  // namespace dinomaly

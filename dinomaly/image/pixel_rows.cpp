@@ -10,6 +10,7 @@
 #include "dinomaly/image/image_files.h"
 #include "dinomaly/image/image_format.h"
 #include "dinomaly/image/pixel_formats.h"
+#include "dinomaly/image/tiff_file.h"
 #include "tensor/error.h"
 
 namespace dinomaly {
@@ -70,15 +71,12 @@ std::unique_ptr<PixelRows> open_pixels(const std::filesystem::path& path, const 
   return open_bytes(std::move(file), samples);
 }
 
-std::unique_ptr<PixelRows> open_picture(const std::filesystem::path& path, const ReadLimits& limits,
-                                        int64_t channels) {
-  const Samples samples = samples_for(channels);
-  std::unique_ptr<PixelRows> rows = open_pixels(path, limits, samples);
-  const PixelLayout& layout = rows->layout();
+// Throws InputError unless the pixels are those of an image with so many channels.
+static void check_picture(const PixelLayout& layout, const std::filesystem::path& path, int64_t channels) {
   check_input(layout.kind == PixelLayout::Kind::brightness,
               "{}: {}; images have unsigned integers of 1 to 16 bits (is this a map, or labels?)",
               path.string(), layout.numbers);
-  if (samples == Samples::colours) return rows;
+  if (samples_for(channels) == Samples::colours) return;
   check_input(layout.palette.empty(), "{}: colours of a palette, but {} channels are expected", path.string(),
               channels);
   check_input(layout.channels == channels,
@@ -87,6 +85,23 @@ std::unique_ptr<PixelRows> open_picture(const std::filesystem::path& path, const
               counted(layout.channels, layout.pages ? "page of one channel" : "channel",
                       layout.pages ? "pages of one channel" : ""),
               channels);
+}
+
+std::unique_ptr<PixelRows> open_picture(const std::filesystem::path& path, const ReadLimits& limits,
+                                        int64_t channels) {
+  std::unique_ptr<PixelRows> rows = open_pixels(path, limits, samples_for(channels));
+  check_picture(rows->layout(), path, channels);
+  return rows;
+}
+
+std::unique_ptr<PixelRows> open_picture(const std::filesystem::path& name, std::string bytes,
+                                        const ReadLimits& limits, int64_t channels) {
+  check_image_file(name, bytes);
+  const Samples samples = samples_for(channels);
+  std::unique_ptr<PixelRows> rows = format_of(bytes) == ImageFormat::tiff
+                                        ? open_tiff({name, std::move(bytes)}, limits, samples)
+                                        : open_bytes({name, std::move(bytes), limits}, samples);
+  check_picture(rows->layout(), name, channels);
   return rows;
 }
 

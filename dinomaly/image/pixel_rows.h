@@ -71,6 +71,10 @@ std::unique_ptr<PixelRows> open_pixels(const std::filesystem::path& path, const 
 std::unique_ptr<PixelRows> open_picture(const std::filesystem::path& path, const ReadLimits& limits = {},
                                         int64_t channels = 3);
 
+// The same of bytes in memory; `name` names them in messages and says nothing else. Opens no file.
+std::unique_ptr<PixelRows> open_picture(const std::filesystem::path& name, std::string bytes,
+                                        const ReadLimits& limits, int64_t channels);
+
 // The largest sample of an image of 16 bits whose file does not say how many of them are used, of the rows up to the
 // first that holds `enough` or more; 0 for others, of which only the header is read. An alpha counts where it is one of
 // `channels`. Throws as open_picture() and next().

@@ -15,6 +15,11 @@ namespace {
 
 constexpr tmsize_t largest_buffer = tmsize_t{1} << 30;
 
+// A tile or strip may be larger than the image, but not beyond what its pixels could take.
+tmsize_t largest_part(const ReadLimits& limits) {
+  return std::min<tmsize_t>(largest_buffer, 16 * std::max<tmsize_t>(limits.pixels, tmsize_t{1} << 16));
+}
+
 // The first error is kept where someone asks for it.
 int keep_error(TIFF*, void* to, const char*, const char* format, va_list values) {
   if (to == nullptr) return 1;
@@ -41,11 +46,83 @@ void unpack(const uint8_t* packed, int64_t first, int64_t count, int64_t bits, T
   }
 }
 
-TiffFile::Handle open_existing(const std::filesystem::path& path, TiffFile::Complaint* complaint = nullptr) {
+TiffFile::Handle open_existing(const TiffSource& source, TiffFile::Complaint* complaint = nullptr) {
   std::error_code error;
-  check_input(std::filesystem::is_regular_file(path, error), "{}: no such file", path.string());
-  TiffFile::Handle file = TiffFile::open(path, "rm", complaint);  // not mapped: the file may shrink
-  check_input(file != nullptr, "{}: not a TIFF file, or cut short", path.string());
+  check_input(source.bytes || std::filesystem::is_regular_file(source.path, error), "{}: no such file",
+              source.path.string());
+  TiffFile::Handle file = source.bytes ? TiffFile::open(source, complaint)
+                                       // not mapped: the file may shrink
+                                       : TiffFile::open(source.path, "rm", complaint);
+  check_input(file != nullptr, "{}: not a TIFF file, or cut short", source.path.string());
+  return file;
+}
+
+// What libtiff takes for a file: bytes that are read, or written.
+struct MemoryFile {
+  std::shared_ptr<const std::string> from;
+  std::string* to = nullptr;
+  toff_t at = 0;
+
+  toff_t size() const { return to != nullptr ? to->size() : from->size(); }
+};
+
+tmsize_t read_memory(thandle_t handle, void* out, tmsize_t count) {
+  auto* file = static_cast<MemoryFile*>(handle);
+  const std::string& bytes = file->to != nullptr ? *file->to : *file->from;
+  if (file->at >= bytes.size() || count <= 0) return 0;
+  const size_t taken = std::min(static_cast<size_t>(count), bytes.size() - file->at);
+  std::memcpy(out, bytes.data() + file->at, taken);
+  file->at += taken;
+  return static_cast<tmsize_t>(taken);
+}
+
+tmsize_t write_memory(thandle_t handle, void* from, tmsize_t count) {
+  auto* file = static_cast<MemoryFile*>(handle);
+  if (file->to == nullptr || count <= 0) return 0;
+  const auto size = static_cast<size_t>(count);
+  if (file->to->size() < file->at + size) file->to->resize(file->at + size);
+  std::memcpy(file->to->data() + file->at, from, size);
+  file->at += size;
+  return count;
+}
+
+toff_t seek_memory(thandle_t handle, toff_t offset, int whence) {
+  auto* file = static_cast<MemoryFile*>(handle);
+  if (whence == SEEK_CUR) offset += file->at;
+  if (whence == SEEK_END) offset += file->size();
+  return file->at = offset;
+}
+
+int close_memory(thandle_t handle) {
+  delete static_cast<MemoryFile*>(handle);
+  return 0;
+}
+
+toff_t size_of_memory(thandle_t handle) { return static_cast<MemoryFile*>(handle)->size(); }
+int map_nothing(thandle_t, void**, toff_t*) { return 0; }
+void unmap_nothing(thandle_t, void*, toff_t) {}
+
+// Options of every file: see TiffFile::open().
+struct OpenOptions {
+  explicit OpenOptions(TiffFile::Complaint* complaint) : options(TIFFOpenOptionsAlloc()) {
+    TIFFOpenOptionsSetMaxSingleMemAlloc(options, largest_buffer);
+    TIFFOpenOptionsSetErrorHandlerExtR(options, keep_error, complaint);
+    TIFFOpenOptionsSetWarningHandlerExtR(options, keep_warning, complaint);
+  }
+  ~OpenOptions() { TIFFOpenOptionsFree(options); }
+  OpenOptions(const OpenOptions&) = delete;
+  OpenOptions& operator=(const OpenOptions&) = delete;
+  TIFFOpenOptions* options;
+};
+
+TiffFile::Handle open_memory(MemoryFile memory, const std::string& name, const char* mode,
+                             TiffFile::Complaint* complaint) {
+  const OpenOptions with(complaint);
+  auto held = std::make_unique<MemoryFile>(std::move(memory));
+  TiffFile::Handle file(TIFFClientOpenExt(name.c_str(), mode, held.get(), read_memory, write_memory,
+                                          seek_memory, close_memory, size_of_memory, map_nothing,
+                                          unmap_nothing, with.options));
+  if (file) static_cast<void>(held.release());  // close_memory() deletes it
   return file;
 }
 
@@ -69,17 +146,20 @@ std::vector<tdir_t> pages_from_here(TIFF* file, const std::string& name) {
 }  // namespace
 
 TiffFile::Handle TiffFile::open(const std::filesystem::path& path, const char* mode, Complaint* complaint) {
-  TIFFOpenOptions* options = TIFFOpenOptionsAlloc();
-  TIFFOpenOptionsSetMaxSingleMemAlloc(options, largest_buffer);
-  TIFFOpenOptionsSetErrorHandlerExtR(options, keep_error, complaint);
-  TIFFOpenOptionsSetWarningHandlerExtR(options, keep_warning, complaint);
-  Handle file(TIFFOpenExt(path.c_str(), mode, options));
-  TIFFOpenOptionsFree(options);
-  return file;
+  const OpenOptions with(complaint);
+  return Handle(TIFFOpenExt(path.c_str(), mode, with.options));
 }
 
-TiffFile::TiffFile(const std::filesystem::path& path, const ReadLimits& limits)
-    : name_(path.string()), file_(open_existing(path, complaint_.get())) {
+TiffFile::Handle TiffFile::open(const TiffSource& source, Complaint* complaint) {
+  return open_memory({.from = source.bytes}, source.path.string(), "rm", complaint);
+}
+
+TiffFile::Handle TiffFile::write_to(std::string& bytes) {
+  return open_memory({.from = nullptr, .to = &bytes}, "map", "w", nullptr);
+}
+
+TiffFile::TiffFile(const TiffSource& source, const ReadLimits& limits)
+    : name_(source.path.string()), file_(open_existing(source, complaint_.get())) {
   read_layout(limits);
   const size_t pages = pages_from_here(file_.get(), name_).size();
   check_input(pages == 1,
@@ -88,15 +168,15 @@ TiffFile::TiffFile(const std::filesystem::path& path, const ReadLimits& limits)
               name_, pages, most_channels);
   complaint_->fill(0);
   check_read(TIFFSetDirectory(file_.get(), 0) == 1);
-  begin(largest_buffer);
+  begin(largest_part(limits));
 }
 
-TiffFile::TiffFile(const std::filesystem::path& path, const ReadLimits& limits,
-                   const std::vector<tdir_t>& pages, size_t page)
-    : name_(path.string()), file_(open_existing(path, complaint_.get())) {
+TiffFile::TiffFile(const TiffSource& source, const ReadLimits& limits, const std::vector<tdir_t>& pages,
+                   size_t page)
+    : name_(source.path.string()), file_(open_existing(source, complaint_.get())) {
   check_read(TIFFSetDirectory(file_.get(), pages.at(page)) == 1);
   read_layout(limits);
-  begin(largest_buffer / static_cast<tmsize_t>(pages.size()));
+  begin(largest_part(limits) / static_cast<tmsize_t>(pages.size()));
 }
 
 void TiffFile::read_layout(const ReadLimits& limits) {
@@ -128,9 +208,9 @@ void TiffFile::read_layout(const ReadLimits& limits) {
               name_, counted(layout_.samples, "sample"), layout_.bits);
 }
 
-std::vector<tdir_t> pages_of(const std::filesystem::path& path) {
-  const TiffFile::Handle file = open_existing(path);
-  return pages_from_here(file.get(), path.string());
+std::vector<tdir_t> pages_of(const TiffSource& source) {
+  const TiffFile::Handle file = open_existing(source);
+  return pages_from_here(file.get(), source.path.string());
 }
 
 void TiffFile::check_read(bool ok) const {

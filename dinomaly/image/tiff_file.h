@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "dinomaly/image/pixel_rows.h"
@@ -23,14 +24,22 @@ struct TiffLayout {
   size_t sample_bytes() const { return bits <= 8 ? 1 : bits <= 16 ? 2 : bits <= 32 ? 4 : 8; }
 };
 
+// Where a TIFF is read from: the file of that path, or bytes in memory, which then only have that name.
+struct TiffSource {
+  TiffSource(std::filesystem::path file) : path(std::move(file)) {}  // NOLINT: a file is a source
+  TiffSource(std::filesystem::path name, std::string content)
+      : path(std::move(name)), bytes(std::make_shared<const std::string>(std::move(content))) {}
+  std::filesystem::path path;
+  std::shared_ptr<const std::string> bytes;  // null: the file is read
+};
+
 class TiffFile {
  public:
   // Throws InputError naming the file: no such file, no TIFF, no size or one beyond the limits, several pages,
   // a thumbnail in front of the image.
-  TiffFile(const std::filesystem::path& path, const ReadLimits& limits);
+  TiffFile(const TiffSource& source, const ReadLimits& limits);
   // One of several pages, by its number in pages_of(). They share the memory that a single one may take.
-  TiffFile(const std::filesystem::path& path, const ReadLimits& limits, const std::vector<tdir_t>& pages,
-           size_t page);
+  TiffFile(const TiffSource& source, const ReadLimits& limits, const std::vector<tdir_t>& pages, size_t page);
   const TiffLayout& layout() const { return layout_; }
   TIFF* get() const { return file_.get(); }
   // The next row from the top, of integers of fewer than 8 or 16 bits each in a byte or two of its own. Throws
@@ -45,6 +54,10 @@ class TiffFile {
   // libtiff prints nothing of its own; its first error, or warning that says damage, goes to `complaint`, which must
   // outlive the handle. Null where the file cannot be opened.
   static Handle open(const std::filesystem::path& path, const char* mode, Complaint* complaint = nullptr);
+  // Reads bytes in memory, which the handle keeps.
+  static Handle open(const TiffSource& source, Complaint* complaint);
+  // Writes into `bytes`, which must outlive the handle.
+  static Handle write_to(std::string& bytes);
 
  private:
   void read_layout(const ReadLimits& limits);
@@ -68,7 +81,7 @@ class TiffFile {
 
 // The directories of a TIFF that are pages: smaller copies of one and transparency masks are none. At most 1000 are
 // looked at. Throws InputError as TiffFile(), but for the size.
-std::vector<tdir_t> pages_of(const std::filesystem::path& path);
+std::vector<tdir_t> pages_of(const TiffSource& source);
 
 // The floats per pixel of a TIFF of such; 0 for every other file, and for those whose fault its reader will describe.
 int64_t floats_per_pixel(const std::filesystem::path& path);

@@ -49,32 +49,41 @@ void convert_row(const TiffLayout& layout, const uint8_t* row, float* out) {
 
 }  // namespace
 
-void save_tiff_map(const std::filesystem::path& path, const Tensor& map) {
-  check(map.rank() == 2 && map.dtype() == Dtype::f32 && map.numel() > 0, "save_tiff_map: a map of {} {}",
+// Whether all of it could be written.
+static bool write_map(TIFF* file, const Tensor& map) {
+  check(map.rank() == 2 && map.dtype() == Dtype::f32 && map.numel() > 0, "tiff map: a map of {} {}",
         map.shape(), map.dtype());
-  if (path.has_parent_path()) make_folder(path.parent_path());
   const Tensor dense = map.contiguous();
+  const uint32_t width = static_cast<uint32_t>(map.size(1)), height = static_cast<uint32_t>(map.size(0));
+  TIFFSetField(file, TIFFTAG_IMAGEWIDTH, width);
+  TIFFSetField(file, TIFFTAG_IMAGELENGTH, height);
+  TIFFSetField(file, TIFFTAG_BITSPERSAMPLE, 32);
+  TIFFSetField(file, TIFFTAG_SAMPLESPERPIXEL, 1);
+  TIFFSetField(file, TIFFTAG_SAMPLEFORMAT, SAMPLEFORMAT_IEEEFP);
+  TIFFSetField(file, TIFFTAG_PHOTOMETRIC, PHOTOMETRIC_MINISBLACK);
+  TIFFSetField(file, TIFFTAG_COMPRESSION, COMPRESSION_NONE);
+  TIFFSetField(file, TIFFTAG_PLANARCONFIG, PLANARCONFIG_CONTIG);
+  TIFFSetField(file, TIFFTAG_SOFTWARE, result_mark);
+  TIFFSetField(file, TIFFTAG_ROWSPERSTRIP, TIFFDefaultStripSize(file, 0));
+  for (uint32_t y = 0; y < height; ++y) {
+    if (TIFFWriteScanline(file, dense.data<float>() + uint64_t{y} * width, y, 0) != 1) return false;
+  }
+  return TIFFFlush(file) == 1;
+}
+
+std::string encode_tiff_map(const Tensor& map) {
+  std::string bytes;
+  const TiffFile::Handle file = TiffFile::write_to(bytes);
+  check(file != nullptr && write_map(file.get(), map), "tiff map: cannot be written to memory");
+  return bytes;
+}
+
+void save_tiff_map(const std::filesystem::path& path, const Tensor& map) {
+  if (path.has_parent_path()) make_folder(path.parent_path());
   check_result_place(path);
   const std::filesystem::path target = output_place(path).file, temporary = temporary_name(target);
   bool ok = false;
-  if (const TiffFile::Handle file = TiffFile::open(temporary, "w")) {
-    const uint32_t width = static_cast<uint32_t>(map.size(1)), height = static_cast<uint32_t>(map.size(0));
-    TIFFSetField(file.get(), TIFFTAG_IMAGEWIDTH, width);
-    TIFFSetField(file.get(), TIFFTAG_IMAGELENGTH, height);
-    TIFFSetField(file.get(), TIFFTAG_BITSPERSAMPLE, 32);
-    TIFFSetField(file.get(), TIFFTAG_SAMPLESPERPIXEL, 1);
-    TIFFSetField(file.get(), TIFFTAG_SAMPLEFORMAT, SAMPLEFORMAT_IEEEFP);
-    TIFFSetField(file.get(), TIFFTAG_PHOTOMETRIC, PHOTOMETRIC_MINISBLACK);
-    TIFFSetField(file.get(), TIFFTAG_COMPRESSION, COMPRESSION_NONE);
-    TIFFSetField(file.get(), TIFFTAG_PLANARCONFIG, PLANARCONFIG_CONTIG);
-    TIFFSetField(file.get(), TIFFTAG_SOFTWARE, result_mark);
-    TIFFSetField(file.get(), TIFFTAG_ROWSPERSTRIP, TIFFDefaultStripSize(file.get(), 0));
-    ok = true;
-    for (uint32_t y = 0; ok && y < height; ++y) {
-      ok = TIFFWriteScanline(file.get(), dense.data<float>() + uint64_t{y} * width, y, 0) == 1;
-    }
-    ok = ok && TIFFFlush(file.get()) == 1;
-  }
+  if (const TiffFile::Handle file = TiffFile::open(temporary, "w")) ok = write_map(file.get(), map);
   std::error_code error;
   if (ok) std::filesystem::rename(temporary, target, error);
   if (!ok || error) {

@@ -2,13 +2,16 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
 
 #include "dinomaly/base/framework.h"
 #include "tensor/tensor.h"
 
 namespace dinomaly {
 
-// map (h, w) f32 on the CPU. Written whole or not at all; missing folders are made. Throws InputError
+// map (h, w) f32 on the CPU, as a file's bytes.
+std::string encode_tiff_map(const Tensor& map);
+// The same as a file. Written whole or not at all; missing folders are made. Throws InputError
 // naming the file.
 void save_tiff_map(const std::filesystem::path& path, const Tensor& map);
 

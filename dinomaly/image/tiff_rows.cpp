@@ -162,12 +162,13 @@ class TiffRows : public PixelRows {
 // Pages of one brightness each, as the channels of one image.
 class TiffPages : public PixelRows {
  public:
-  TiffPages(const std::filesystem::path& path, const ReadLimits& limits, const std::vector<tdir_t>& pages) {
+  TiffPages(const TiffSource& source, const ReadLimits& limits, const std::vector<tdir_t>& pages) {
+    const std::filesystem::path& path = source.path;
     check_input(pages.size() <= static_cast<size_t>(most_channels),
                 "{}: a TIFF of {} pages; as channels at most {} are read", path.string(), pages.size(),
                 most_channels);
     for (size_t page = 0; page < pages.size(); ++page) {
-      pages_.push_back(std::make_unique<TiffRows>(TiffFile(path, limits, pages, page), path, Samples::all));
+      pages_.push_back(std::make_unique<TiffRows>(TiffFile(source, limits, pages, page), path, Samples::all));
       const PixelLayout &first = pages_[0]->layout(), &layout = pages_[page]->layout();
       check_input(layout.channels == 1 && layout.palette.empty(),
                   "{}: page {} has {}; pages are read as channels where each has one brightness per pixel",
@@ -205,13 +206,12 @@ class TiffPages : public PixelRows {
 
 }  // namespace
 
-std::unique_ptr<PixelRows> open_tiff(const std::filesystem::path& path, const ReadLimits& limits,
-                                     Samples samples) {
+std::unique_ptr<PixelRows> open_tiff(const TiffSource& source, const ReadLimits& limits, Samples samples) {
   if (samples == Samples::all) {
-    const std::vector<tdir_t> pages = pages_of(path);
-    if (pages.size() > 1) return std::make_unique<TiffPages>(path, limits, pages);
+    const std::vector<tdir_t> pages = pages_of(source);
+    if (pages.size() > 1) return std::make_unique<TiffPages>(source, limits, pages);
   }
-  return std::make_unique<TiffRows>(TiffFile(path, limits), path, samples);
+  return std::make_unique<TiffRows>(TiffFile(source, limits), source.path, samples);
 }
 
 }  // namespace dinomaly

@@ -46,28 +46,8 @@ std::vector<std::string> exceeded_by(const Verdict& verdict) {
   return names;
 }
 
-// The overlay as a PNG. Of an image that was read in strips there is only a smaller one, to which the map is shrunk.
-std::string overlay_of(const Image& rgb, const Prediction& prediction, int64_t smallest,
-                       const OutputOptions& options, const std::string& inspected) {
-  Tensor map = prediction.map();
-  Box box = prediction.inspected;
-  const int64_t pixels = map.numel(), shown = rgb.width * rgb.height;
-  const std::string sizes =
-      fmt::format("{} x {} of {} x {} pixels", rgb.width, rgb.height, map.size(1), map.size(0));
-  if (shown < pixels) {
-    map = shrink_map(map, rgb.width, rgb.height);
-    box = {0, 0, rgb.width, rgb.height};  // tiles cover the whole image
-    smallest = std::max<int64_t>(1, smallest * shown / pixels);
-  }
-  const ColourScale colours = options.colours ? *options.colours : own_scale(map, box);
-  std::string png =
-      encode_png(draw_overlay(rgb, map, box, colours, options.pixel_threshold.value_or(INFINITY), smallest));
-  if (shown < pixels) png = with_png_text(png, "Smaller", sizes);
-  // Uncalibrated, the colours of two images mean different values, and the strongest one need not be a defect.
-  png = with_png_text(png, "Colours",
-                      fmt::format("from {:.6g} to {:.6g}, {}", colours.low, colours.high,
-                                  options.colours ? "calibrated" : "not calibrated: by this map alone"));
-  return with_result_mark(with_png_text(png, "Inspected", inspected));
+int64_t smallest_region(const Prediction& prediction, const OutputOptions& options) {
+  return options.smallest_region > 0 ? options.smallest_region : smallest_shown(prediction.inspected);
 }
 
 json to_json(const Region& region) {
@@ -110,7 +90,32 @@ std::vector<std::string> remove_earlier_results(const fs::path& folder, const fs
   return stuck;
 }
 
-Verdict write_prediction(const InputImage& image, const Prediction& prediction, const fs::path& name,
+// Of an image that was read in strips there is only a smaller one, to which the map is shrunk.
+std::string encode_overlay(const Image& rgb, const Prediction& prediction, const Verdict& verdict,
+                           const OutputOptions& options) {
+  Tensor map = prediction.map();
+  Box box = prediction.inspected;
+  int64_t smallest = smallest_region(prediction, options);
+  const int64_t pixels = map.numel(), shown = rgb.width * rgb.height;
+  const std::string sizes =
+      fmt::format("{} x {} of {} x {} pixels", rgb.width, rgb.height, map.size(1), map.size(0));
+  if (shown < pixels) {
+    map = shrink_map(map, rgb.width, rgb.height);
+    box = {0, 0, rgb.width, rgb.height};  // tiles cover the whole image
+    smallest = std::max<int64_t>(1, smallest * shown / pixels);
+  }
+  const ColourScale colours = options.colours ? *options.colours : own_scale(map, box);
+  std::string png =
+      encode_png(draw_overlay(rgb, map, box, colours, options.pixel_threshold.value_or(INFINITY), smallest));
+  if (shown < pixels) png = with_png_text(png, "Smaller", sizes);
+  // Uncalibrated, the colours of two images mean different values, and the strongest one need not be a defect.
+  png = with_png_text(png, "Colours",
+                      fmt::format("from {:.6g} to {:.6g}, {}", colours.low, colours.high,
+                                  options.colours ? "calibrated" : "not calibrated: by this map alone"));
+  return with_result_mark(with_png_text(png, "Inspected", inspected_text(verdict)));
+}
+
+Verdict judge_prediction(const InputImage& image, const Prediction& prediction,
                          const OutputOptions& options) {
   Verdict verdict;
   verdict.path = image.path;
@@ -121,12 +126,16 @@ Verdict write_prediction(const InputImage& image, const Prediction& prediction, 
   verdict.threshold = options.image_threshold;
   verdict.pixel_threshold = options.pixel_threshold;
   verdict.anomalous = options.image_threshold && prediction.score > *options.image_threshold;
-  const int64_t smallest =
-      options.smallest_region > 0 ? options.smallest_region : smallest_shown(prediction.inspected);
   if (options.pixel_threshold) {
-    verdict.regions =
-        find_regions(prediction.map(), prediction.inspected, *options.pixel_threshold, smallest);
+    verdict.regions = find_regions(prediction.map(), prediction.inspected, *options.pixel_threshold,
+                                   smallest_region(prediction, options));
   }
+  return verdict;
+}
+
+Verdict write_prediction(const InputImage& image, const Prediction& prediction, const fs::path& name,
+                         const OutputOptions& options) {
+  Verdict verdict = judge_prediction(image, prediction, options);
   if (options.folder.empty()) return verdict;
   const auto write = [&verdict](fs::path& written, const fs::path& path, const auto& save) {
     try {
@@ -139,7 +148,7 @@ Verdict write_prediction(const InputImage& image, const Prediction& prediction, 
   if (options.overlays) {
     write(verdict.overlay, with_suffix(options.folder, name, "_overlay.png"), [&](const fs::path& path) {
       check_result_place(path);
-      write_file(path, overlay_of(image.rgb, prediction, smallest, options, inspected_text(verdict)));
+      write_file(path, encode_overlay(image.rgb, prediction, verdict, options));
     });
   }
   if (options.maps != MapFormat::none) {

@@ -44,6 +44,12 @@ struct Verdict {
 // "whole image", or which pixels: "400 x 300 pixels at (50, 40)".
 std::string inspected_text(const Verdict& verdict);
 
+// The decision and the regions; `image.rgb` is not looked at. No files.
+Verdict judge_prediction(const InputImage& image, const Prediction& prediction, const OutputOptions& options);
+// The overlay as write_prediction() writes it: a PNG. `rgb`: the image, or a smaller one of it.
+std::string encode_overlay(const Image& rgb, const Prediction& prediction, const Verdict& verdict,
+                           const OutputOptions& options);
+
 // Makes the decision, finds the regions and writes FOLDER/NAME_overlay.png and FOLDER/NAME.tiff or .npy, each
 // whole or not at all. `name` may contain folders. The overlay says in a text chunk "Colours" what its colours mean, and in "Inspected" which pixels
 // were; of an image that was read in strips it is smaller, and "Smaller" says how large it is. A file that cannot be written (a full disk) is no reason to lose the verdict: it is in Verdict::unwritten.

@@ -52,6 +52,7 @@ class Child {
     return status_;
   }
   pid_t pid() const { return pid_; }
+  bool has_output() const { return std::filesystem::exists(out_); }  // it has started
   std::string out() const { return read_file(out_, 1 << 20); }
   std::string error() const { return read_file(error_, 1 << 20); }
   // Whether `predict --watch` has said that it watches: what comes from now on is judged.

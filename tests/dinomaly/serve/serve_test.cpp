@@ -1,0 +1,280 @@
+// What the service answers, and that it says what predict says.
+#include <fstream>
+#include <regex>
+
+#include "dinomaly/base/files.h"
+#include "tests/dinomaly/cli/child_program.h"
+#include "tests/dinomaly/cli/program.h"
+#include "tests/dinomaly/serve/service.h"
+
+namespace dinomaly {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+namespace {
+
+// The address that `dinomaly serve` prints.
+std::string address_of(const Child& child) {
+  std::string address;
+  REQUIRE(wait_until([&] {
+    std::smatch found;
+    const std::string out = child.has_output() ? child.out() : "";
+    if (std::regex_search(out, found, std::regex("http://127.0.0.1:[0-9]+"))) address = found[0];
+    return !address.empty();
+  }));
+  return address;
+}
+
+json without_place(json verdict) {
+  for (const char* name : {"image", "model", "overlay", "map"}) verdict.erase(name);
+  return verdict;
+}
+
+}  // namespace
+
+TEST_CASE("serve: verdicts, overlays and maps are those of predict, to the byte") {
+  const TemporaryFolder folder;
+  make_small_project(folder);
+  const std::string model = (folder / "model").string();
+  REQUIRE(run_dinomaly(folder, "calibrate " + model + " " + (folder / "data").string()).status == 0);
+  const std::string images = (folder / "data/wood/test").string();
+  const Outcome predicted = run_dinomaly(folder, fmt::format("predict {} {} --json --out {} --map-format npy",
+                                                             model, images, (folder / "out").string()));
+  REQUIRE(predicted.status == 0);
+  REQUIRE(run_dinomaly(folder, fmt::format("predict {} {} --json --no-overlay --out {} --map-format tiff",
+                                           model, images, (folder / "tiff").string()))
+              .status == 0);
+
+  Child child(folder, "serve " + model + " --port 0");
+  httplib::Client client(address_of(child));
+  for (const json& expected : json_lines_of(predicted.out)) {
+    const fs::path path = expected["image"].get<std::string>();
+    const std::string bytes = read_file(path, 1 << 20), name = path.stem().string();
+    const auto raw = client.Post("/predict", bytes, "image/png");
+    REQUIRE(raw);
+    CHECK(raw->status == 200);
+    CHECK(without_place(json::parse(raw->body)) == without_place(expected));
+    const auto overlay = client.Post("/predict?overlay=png", {{"Accept", "image/png"}}, bytes, "image/png");
+    CHECK(overlay->get_header_value("Content-Type") == "image/png");
+    CHECK(overlay->get_header_value("X-Dinomaly-Score") ==
+          fmt::format("{}", expected["score"].get<double>()));
+    CHECK(overlay->body == read_file(expected["overlay"].get<std::string>(), 1 << 20));
+    const auto npy =
+        client.Post("/predict?map=npy", {{"Accept", "application/octet-stream"}}, bytes, "image/png");
+    CHECK(npy->body == read_file(expected["map"].get<std::string>(), 1 << 20));
+    const auto tiff = client.Post("/predict?map=tiff", {{"Accept", "image/tiff"}}, bytes, "image/png");
+    const fs::path tiff_file = folder / "tiff" / path.lexically_relative(images).replace_extension(".tiff");
+    CHECK(tiff->body == read_file(tiff_file, 1 << 20));
+  }
+  CHECK(WEXITSTATUS(child.end_with(SIGTERM)) == 0);
+}
+
+TEST_CASE("serve: several images of a form are answered in their order, the damaged one with its error") {
+  const TemporaryFolder folder;
+  const Service service(folder);
+  const httplib::MultipartFormDataItems parts{{"x", noise_png(1), "one.png", "image/png"},
+                                              {"x", "no image", "../../<b>.png", "image/png"},
+                                              {"y", noise_png(2), "two.png", "application/octet-stream"}};
+  const auto result = service.client().Post("/predict?overlay=png&map=npy", parts);
+  const json images = json_of(result)["images"];
+  CHECK(result->status == 200);
+  REQUIRE(images.size() == 3);
+  CHECK(images[0]["image"] == "one.png");
+  CHECK(images[0]["anomalous"] == true);
+  CHECK(images[0]["overlay"].get<std::string>().starts_with("iVBORw0KGgo"));  // a PNG's first bytes
+  CHECK(images[0]["map"].get<std::string>().starts_with("k05VTVBZ"));         // an NPY's
+  CHECK(images[1]["image"] == "../../<b>.png");
+  CHECK(contains(images[1]["error"].get<std::string>(), "not a PNG"));
+  CHECK(images[2]["image"] == "two.png");
+  CHECK(images[2]["score"] == json_of(post(service, "/predict", noise_png(2)))["score"]);
+}
+
+TEST_CASE("serve: health, models, description, page, and what there is not") {
+  const TemporaryFolder folder;
+  const Service service(folder);
+  httplib::Client client = service.client();
+  CHECK(json_of(client.Get("/healthz"))["status"] == "ok");
+  const json models = json_of(client.Get("/models"));
+  CHECK(models["models"][0]["name"] == "a");
+  CHECK(models["models"][0]["threshold"] == 1e-6);
+  CHECK(models["feedback"] == false);
+  const json description = json_of(client.Get("/openapi.json"));
+  for (const auto& [path, methods] : description["paths"].items()) {
+    CAPTURE(path);
+    if (methods.contains("get")) CHECK(client.Get(path)->status == 200);
+    if (methods.contains("post")) CHECK(client.Get(path)->status == 405);
+  }
+  const auto page = client.Get("/");
+  const std::string policy = page->get_header_value("Content-Security-Policy");
+  std::smatch nonce;
+  REQUIRE(std::regex_search(policy, nonce, std::regex("script-src 'nonce-([0-9a-f]{32})'")));
+  CHECK(contains(policy, "default-src 'none'"));
+  CHECK(contains(page->body, "<script nonce=\"" + nonce[1].str() + "\">"));
+  CHECK(!std::regex_search(page->body, std::regex("https?://|innerHTML|@NONCE@")));
+  CHECK(client.Get("/")->get_header_value("Content-Security-Policy") != policy);
+  CHECK(client.Get("/a")->status == 404);
+  CHECK(client.Get("/../../etc/passwd")->status == 404);
+  CHECK(client.Delete("/predict")->status == 405);
+  CHECK(post(service, "/predict?model=b", noise_png(1))->status == 404);
+  CHECK(post(service, "/predict?overlay=jpeg", noise_png(1))->status == 400);
+  CHECK(post(service, "/predict?map=png", noise_png(1))->status == 400);
+  CHECK(post(service, "/feedback", noise_png(1))->status == 404);
+}
+
+TEST_CASE("serve: metrics count requests, images, anomalies and scores") {
+  const TemporaryFolder folder;
+  const Service service(folder);
+  for (uint32_t seed = 0; seed < 3; ++seed) CHECK(post(service, "/predict", noise_png(seed))->status == 200);
+  CHECK(post(service, "/predict", "no image")->status == 422);
+  CHECK(service.metric("dinomaly_requests_total{path=\"/predict\",status=\"200\"}") == 3);
+  CHECK(service.metric("dinomaly_requests_total{path=\"/predict\",status=\"422\"}") == 1);
+  CHECK(service.metric("dinomaly_request_seconds_count") == 4);
+  CHECK(service.metric("dinomaly_request_seconds_bucket{le=\"+Inf\"}") == 4);
+  CHECK(service.metric("dinomaly_images_total{model=\"a\"}") == 3);
+  CHECK(service.metric("dinomaly_anomalies_total{model=\"a\"}") == 3);
+  CHECK(service.metric("dinomaly_rejected_images_total{model=\"a\"}") == 1);
+  CHECK(service.metric("dinomaly_score_count{model=\"a\"}") == 3);
+  CHECK(service.metric("dinomaly_threshold{model=\"a\"}") == 1e-6);
+  CHECK(service.metric("dinomaly_queue_images") == 0);
+  CHECK(service.metric("dinomaly_queue_limit") == 128);
+  CHECK(service.metric("process_resident_memory_bytes") > 1e6);
+}
+
+TEST_CASE("serve: images that arrive within the wait go together") {
+  const TemporaryFolder folder;
+  const Threads two(2);
+  ServeOptions options;
+  options.batch_wait = 10000;
+  const Service service(folder, options);
+  const auto ask = [&](uint32_t seed) {
+    return std::async(std::launch::async,
+                      [&, seed] { return post(service, "/predict", noise_png(seed))->status; });
+  };
+  auto first = ask(1), second = ask(2);
+  CHECK(first.get() == 200);
+  CHECK(second.get() == 200);
+  CHECK(service.metric("dinomaly_batches_total") == 1);
+  CHECK(service.metric("dinomaly_batched_images_total") == 2);
+}
+
+TEST_CASE("serve: models by name; a replaced file is loaded, a damaged one is not") {
+  const TemporaryFolder folder;
+  save_small_model(folder / "one.safetensors", 1e-6);
+  save_small_model(folder / "two.safetensors", 1000);
+  Service service(folder, {},
+                  {(folder / "one.safetensors").string(), "other=" + (folder / "two.safetensors").string()});
+  const auto anomalous = [&](const std::string& name) {
+    const json verdict = json_of(post(service, "/predict?model=" + name, noise_png(1)));
+    CHECK(verdict["model"] == (name.empty() ? "one" : name));
+    return verdict["anomalous"].get<bool>();
+  };
+  CHECK(anomalous(""));
+  CHECK(anomalous("one"));
+  CHECK(!anomalous("other"));
+
+  const ModelPointer before = service.shelf().find("other");
+  save_small_model(folder / "two.safetensors", 1e-6);
+  service.shelf().look();  // it may still be written to
+  CHECK(!anomalous("other"));
+  service.shelf().look();
+  CHECK(anomalous("other"));
+  CHECK(contains(service.said, "other: replaced by the new"));
+  CHECK(service.metric("dinomaly_model_replacements_total") == 1);
+  CHECK(*before->output.image_threshold == 1000);  // who holds the earlier one still judges by it
+
+  service.said.clear();
+  std::ofstream(folder / "two.safetensors") << "no model";
+  for (int i = 0; i < 4; ++i) service.shelf().look();
+  CHECK(anomalous("other"));
+  CHECK(lines_in(service.said).size() == 1);
+  CHECK(contains(service.said, "other: the model stays as it was: "));
+  fs::remove(folder / "two.safetensors");
+  for (int i = 0; i < 3; ++i) service.shelf().look();
+  CHECK(anomalous("other"));
+}
+
+TEST_CASE("serve: two models of a name, and names that are none, are refused") {
+  const auto refused = [](const std::vector<std::string>& models) {
+    return input_error([&] { ModelShelf(models, [](const ModelShelf::Entry&) { return nullptr; }, {}); });
+  };
+  CHECK(contains(refused({"x/model.safetensors", "y/model.pth"}), "both named model"));
+  CHECK(contains(refused({"a b.safetensors"}), "say NAME="));
+  CHECK(contains(refused({"=file"}), "say NAME="));
+  CHECK(refused({"x/model.safetensors", "b=y/model.pth"}).empty());
+}
+
+TEST_CASE("serve: images called good become data of calibrate, each once") {
+  const TemporaryFolder folder;
+  ServeOptions options;
+  options.feedback = folder / "good images", options.feedback_limit = 3;
+  const Service service(folder, options);
+  CHECK(json_of(service.client().Get("/models"))["feedback"] == true);
+  for (const uint32_t seed : {1, 2, 1, 3}) CHECK(post(service, "/feedback", noise_png(seed))->status == 200);
+  CHECK(post(service, "/feedback", noise_png(4))->status == 507);
+  CHECK(post(service, "/feedback", "no image")->status == 422);
+  CHECK(service.metric("dinomaly_feedback_total{model=\"a\"}") == 4);
+  const fs::path data = options.feedback / "a";
+  CHECK(std::distance(fs::directory_iterator(data / "good"), fs::directory_iterator()) == 3);
+  const Outcome calibrated =
+      run_dinomaly(folder, fmt::format("calibrate {} '{}' --force", (folder / "a").string(), data.string()));
+  CHECK(calibrated.status == 0);
+  CHECK(contains(calibrated.out, "from 3 good images"));
+}
+
+TEST_CASE("serve: SIGTERM and Ctrl-C end it after what is in flight") {
+  for (const int signal : {SIGTERM, SIGINT}) {
+    const TemporaryFolder folder;
+    save_small_model(folder / "a", 1e-6);
+    // With two threads an image waits for a second one, which does not come.
+    Child child(folder, "serve " + (folder / "a").string() + " --port 0 --threads 2 --batch-wait 1000");
+    const std::string address = address_of(child);
+    auto answer = std::async(std::launch::async, [&] {
+      return httplib::Client(address).Post("/predict", noise_png(1), "image/png");
+    });
+    httplib::Client client(address);
+    REQUIRE(wait_until([&] { return contains(client.Get("/metrics")->body, "dinomaly_queue_images 1\n"); }));
+    client.stop();
+    const int status = child.end_with(signal);
+    CHECK(WEXITSTATUS(status) == (signal == SIGTERM ? 0 : 128 + SIGINT));
+    const httplib::Result result = answer.get();
+    REQUIRE(result);
+    CHECK(result->status == 200);
+    CHECK(json::parse(result->body)["anomalous"] == true);
+  }
+}
+
+TEST_CASE("serve: many clients with some hostile bodies: no answer is lost or wrong") {
+  const TemporaryFolder folder;
+  const Service service(folder);
+  constexpr uint32_t kinds = 8;
+  constexpr int clients = 16, requests = 40;
+  std::vector<std::string> bodies;
+  std::vector<json> expected;
+  for (uint32_t seed = 0; seed < kinds; ++seed) {
+    bodies.push_back(noise_png(seed));
+    expected.push_back(json_of(post(service, "/predict", bodies.back())));
+  }
+  std::atomic<int> right = 0, refused = 0;
+  std::vector<std::thread> threads;
+  for (int c = 0; c < clients; ++c) {
+    threads.emplace_back([&, c] {
+      httplib::Client client = service.client();
+      for (int i = 0; i < requests; ++i) {
+        const auto kind = static_cast<size_t>(c + i) % kinds;
+        const bool hostile = (c * requests + i) % 20 == 0;
+        const std::string body = hostile ? bodies[kind].substr(0, bodies[kind].size() / 2) : bodies[kind];
+        const auto result = client.Post("/predict", body, "image/png");
+        if (result && hostile && result->status == 422) ++refused;
+        if (result && !hostile && result->status == 200 && json::parse(result->body) == expected[kind])
+          ++right;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  CHECK(refused == clients * requests / 20);
+  CHECK(right == clients * requests - clients * requests / 20);
+  CHECK(service.metric("dinomaly_queue_images") == 0);
+}
+
+}  // namespace dinomaly
