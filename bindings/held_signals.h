@@ -25,7 +25,22 @@ class HeldSignals {
   HeldSignals(const HeldSignals&) = delete;
   HeldSignals& operator=(const HeldSignals&) = delete;
 
+  // Delivers what came so far. Not while anything computes.
+  void let_through() {
+    pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+    hold();
+  }
+
  private:
+  void hold() {
+    sigset_t held;
+    sigfillset(&held);
+    // A fault is delivered at once: held, it would end the program without a handler.
+    for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS})
+      sigdelset(&held, fault);
+    pthread_sigmask(SIG_BLOCK, &held, &before_);
+  }
+
   sigset_t before_;
 };
 

@@ -2,6 +2,7 @@
 # The libraries are those under DINOMALY_SYSROOT, which scripts/test_aarch64.sh makes; qemu-user runs the programs.
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)
+set(CMAKE_C_COMPILER aarch64-linux-gnu-gcc)
 set(CMAKE_CXX_COMPILER aarch64-linux-gnu-g++)
 set(DINOMALY_SYSROOT ${CMAKE_CURRENT_LIST_DIR}/../build-aarch64/sysroot CACHE PATH "Libraries and headers for aarch64")
 list(APPEND CMAKE_TRY_COMPILE_PLATFORM_VARIABLES DINOMALY_SYSROOT)

@@ -10,13 +10,13 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-directory=build
+directory=build python=
 flags=(-DDINOMALY_CUDA=AUTO) targets=() which=()  # AUTO: demo.sh may have left the CUDA backend out
 # Less optimisation: the sanitizers' own checks leave little to gain, and building is quicker. And each file alone: with
 # the checks in it a unit of many files takes minutes and 2 GB.
 sanitized=(-DDINOMALY_CUDA=OFF -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG=-O1 -DCMAKE_UNITY_BUILD=OFF)
 case ${1:-} in
-  '') ;;
+  '') python=yes ;;
   --sanitize)
     directory=build-sanitize
     flags=(-DDINOMALY_SANITIZE=address,undefined "${sanitized[@]}")
@@ -53,14 +53,31 @@ grep -E '(Passed|Failed|\*\*\*)' "$log" | grep -E '^ *[0-9]+/' || true
 grep -E 'SKIPPED:' "$log" | sed 's/^[0-9]*: *//' | sort | uniq -c || true
 [ $status -eq 0 ] || grep -E 'ERROR|FAIL|error:' "$log" | head -50 || true
 
+# The Python module, in the same folder: its counts are added to those below.
+python_counts='0 passed, 0 failed, 0 skipped'
+if [ -n "$python" ]; then
+  ./scripts/test_python.sh >"$directory/python.log" 2>&1 || status=1
+  sed '$d' "$directory/python.log"
+  last=$(tail -n 1 "$directory/python.log")
+  if [[ $last =~ ^[0-9]+\ passed,\ [0-9]+\ failed,\ [0-9]+\ skipped$ ]]; then
+    python_counts=$last
+  else
+    echo "$last"
+    python_counts='0 passed, 1 failed, 0 skipped'
+  fi
+fi
+read -r python_passed _ python_failed _ python_skipped _ <<<"$python_counts"
+
 # doctest programs count their own cases; every other CTest test counts one.
-awk '
+awk -v python_passed="$python_passed" -v python_failed="$python_failed" -v python_skipped="$python_skipped" '
   /\[doctest\] test cases:/ { line = $0; sub(/.*test cases:/, "", line); split(line, part, "|");
                               split(part[2], p, " "); split(part[3], f, " "); passed += p[1]; failed += f[1]; counted++ }
   /SKIPPED:/                { skipped++ }
   / Test +#[0-9]+: .* Passed /                  { ctest_passed++ }
   / Test +#[0-9]+: .*(Failed|Timeout|Not Run|Exception)/ { ctest_failed++ }
   END { plain_failed = ctest_failed; if (failed > 0 && plain_failed > 0) plain_failed--
-        printf "%d passed, %d failed, %d skipped\n", passed + ctest_passed + ctest_failed - counted - plain_failed, failed + plain_failed, skipped }
+        passed += ctest_passed + ctest_failed - counted - plain_failed
+        printf "%d passed, %d failed, %d skipped\n", passed + python_passed, failed + plain_failed + python_failed,
+               skipped + python_skipped }
 ' "$log"
 exit $status

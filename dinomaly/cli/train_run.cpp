@@ -174,6 +174,7 @@ void TrainRun::log_steps(bool all) {
       log_->add_skipped(step.iteration, step.learning_rate);
     else
       log_->add_step(step.iteration, step.loss, step.learning_rate, step.grad_norm);
+    if (on_step_) on_step_(step);
   }
 }
 
@@ -187,7 +188,8 @@ void TrainRun::report_features() {
                                static_cast<double>(features_.bytes()) / 1e6, features_.place()));
 }
 
-int TrainRun::train() {
+int TrainRun::train(const StepSink& on_step) {
+  on_step_ = on_step;
   const StopSignal stop;
   const Stopwatch watch;
   const auto due = [&](int64_t every) { return every > 0 && trainer_.iteration() % every == 0; };

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
@@ -19,6 +20,9 @@
 #include "dinomaly/training/training_log.h"
 
 namespace dinomaly {
+
+// Gets each step of a training once its numbers are known, on the thread that trains.
+using StepSink = std::function<void(const TrainingStep&)>;
 
 // One model's way: features, training with validations and checkpoints, results.
 class TrainRun {
@@ -40,7 +44,7 @@ class TrainRun {
   static void check_free(const std::filesystem::path& out);
 
   // Trains. 0: came to the end; otherwise the signal that stopped it (then a checkpoint says where).
-  int train();
+  int train(const StepSink& on_step = {});
   // Finds the thresholds, saves the model and judges it.
   std::vector<CategoryResult> finish();
   const RunSeconds& seconds() const { return seconds_; }
@@ -73,6 +77,7 @@ class TrainRun {
   FeatureStore features_;
   Trainer trainer_;
   std::unique_ptr<TrainingLog> log_;
+  StepSink on_step_;
   std::string validation_;        // the text of validation.csv
   std::optional<double> best_;    // of --keep-best
   int64_t saved_iteration_ = -1;  // of the last checkpoint

@@ -1,12 +1,8 @@
 #include "dinomaly/report/judge.h"
 
 #include <fmt/format.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
-#include <cerrno>
-#include <new>
-#include <system_error>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -19,13 +15,6 @@
 namespace dinomaly {
 
 namespace {
-
-std::string replaced(std::string text, const std::string& from, const std::string& to) {
-  if (from.empty()) return text;
-  for (size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size()))
-    text.replace(at, from.size(), to);
-  return text;
-}
 
 // Grey and RGB, with or without an alpha, as a file of the same pixels would be read.
 Image in_rgb(const Image& pixels) {
@@ -48,28 +37,10 @@ void check_no_depth(const Detector& detector, const std::string& name) {
               name);
 }
 
-// A copy of the bytes that readers of files can open.
-class MemoryFile {
- public:
-  explicit MemoryFile(std::string_view bytes) : descriptor_(memfd_create("dinomaly", MFD_CLOEXEC)) {
-    if (descriptor_ < 0) throw std::system_error(errno, std::generic_category(), "memfd_create");
-    while (!bytes.empty()) {
-      const ssize_t written = write(descriptor_, bytes.data(), bytes.size());
-      if (written < 0) {
-        close(descriptor_);
-        throw std::bad_alloc();
-      }
-      bytes.remove_prefix(static_cast<size_t>(written));
-    }
-  }
-  ~MemoryFile() { close(descriptor_); }
-  MemoryFile(const MemoryFile&) = delete;
-  MemoryFile& operator=(const MemoryFile&) = delete;
-  std::filesystem::path path() const { return fmt::format("/proc/self/fd/{}", descriptor_); }
-
- private:
-  int descriptor_;
-};
+// A model that judges one view at a time refuses a picture of several.
+void check_one_view(const Detector& detector, const PixelLayout& layout, const std::string& name) {
+  if (detector.judges_strips() && shows_views(layout)) fail_input("{}", refused_views(name).fault);
+}
 
 }  // namespace
 
@@ -84,34 +55,44 @@ Picture Judge::picture_of(const std::filesystem::path& path) const {
   return detector_.config().with_depth ? picture_with_depth(path) : Picture(path);
 }
 
-Judgement Judge::judge_picture(const Picture& picture, const std::string& name) const {
-  ReadAhead reader(in_order({picture}), [&](const Image& rgb) { return predictor_.inputs(rgb); },
-                   {.most_ahead = 1, .pixels = predictor_.pixels(), .tiling = predictor_.tiling()});
-  return judge(std::move(reader.next(1).at(0)), name);
-}
-
-Judgement Judge::judge(InputImage image, const std::string& name) const {
+Judgement Judge::judge(InputImage image) const {
   std::vector<InputImage> images;
   images.push_back(std::move(image));
   Judgement result;
   result.prediction = std::move(predictor_.predict_each(images)[0]);
   const InputImage& judged = images[0];
-  check_input(judged.error.empty(), "{}", replaced(judged.error, judged.path.string(), name));
-  result.verdict = write_prediction(judged, result.prediction, {}, options_);
-  result.verdict.path = name;
+  check_input(judged.error.empty(), "{}", judged.error);
+  result.verdict = judge_prediction(judged, result.prediction, options_);
   result.verdict.warnings =
       detector_.training_images.value_or(TrainingImages{}).warnings(judged, inspection_.tiling.on());
   return result;
 }
 
 Judgement Judge::judge_file(const std::filesystem::path& path) const {
-  return judge_picture(picture_of(path), path.string());
+  ReadAhead reader(in_order({picture_of(path)}), [&](const Image& rgb) { return predictor_.inputs(rgb); },
+                   {.most_ahead = 1, .pixels = predictor_.pixels(), .tiling = predictor_.tiling()});
+  return judge(std::move(reader.next(1).at(0)));
 }
 
 Judgement Judge::judge_bytes(std::string_view bytes, const std::string& name) const {
   check_no_depth(detector_, name);
-  const MemoryFile file(bytes);
-  return judge_picture(picture_of(file.path()), name);
+  const PixelRules& rules = predictor_.pixels();
+  const ReadLimits whole;
+  InputImage image;
+  image.path = name;
+  image.channels = rules.channels;
+  std::unique_ptr<PixelRows> rows =
+      open_picture(name, std::string(bytes), predictor_.tiling().on() ? strip_limits : whole, rules.channels);
+  const PixelLayout layout = rows->layout();
+  check_one_view(detector_, layout, name);
+  if (whole.hold(layout.width, layout.height)) {
+    prepare_input(image, whole_image(*rows, rules.in_colour()), rules,
+                  [&](const Image& rgb) { return predictor_.inputs(rgb); });
+  } else {
+    image.tiles = std::make_shared<TileReader>(std::move(rows), rules, predictor_.tiling());
+    image.width = image.tiles->size().width, image.height = image.tiles->size().height;
+  }
+  return judge(std::move(image));
 }
 
 Judgement Judge::judge_pixels(Image pixels, const std::string& name) const {
@@ -119,6 +100,7 @@ Judgement Judge::judge_pixels(Image pixels, const std::string& name) const {
   check_input(pixels.width > 0 && pixels.height > 0, "{}: {} x {} pixels", name, pixels.width, pixels.height);
   check_input(ReadLimits{}.hold(pixels.width, pixels.height),
               "{}: {} x {} pixels are more than are judged at once", name, pixels.width, pixels.height);
+  check_one_view(detector_, {.width = pixels.width, .height = pixels.height}, name);
   const int64_t wanted = predictor_.pixels().channels;
   if (wanted == 1 || wanted == 3) {
     check_input(pixels.channels >= 1 && pixels.channels <= 4, "{}: {} channels (expected 1, 2, 3 or 4)", name,
@@ -132,7 +114,7 @@ Judgement Judge::judge_pixels(Image pixels, const std::string& name) const {
   image.path = name;
   prepare_input(image, std::move(pixels), predictor_.pixels(),
                 [&](const Image& rgb) { return predictor_.inputs(rgb); });
-  return judge(std::move(image), name);
+  return judge(std::move(image));
 }
 
 }  // namespace dinomaly

@@ -47,8 +47,7 @@ class Judge {
 
  private:
   Picture picture_of(const std::filesystem::path& path) const;
-  Judgement judge_picture(const Picture& picture, const std::string& name) const;
-  Judgement judge(InputImage image, const std::string& name) const;
+  Judgement judge(InputImage image) const;
 
   Detector detector_;
   Inspection inspection_;

@@ -13,8 +13,9 @@ namespace fs = std::filesystem;
 
 namespace {
 
-const std::vector<std::string> folders = {"tensor", "autograd", "nn",      "backends", "dinomaly", "tests",
-                                          "bench",  "examples", "scripts", "cmake",    "docs",     ".ci"};
+const std::vector<std::string> folders = {"tensor",   "autograd", "nn",    "backends", "dinomaly",
+                                          "bindings", "include",  "tests", "bench",    "examples",
+                                          "scripts",  "cmake",    "docs",  ".ci"};
 
 std::string text_of(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);

@@ -1,0 +1,114 @@
+#include "dinomaly/cli/train_models.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+
+#include "dinomaly/base/files.h"
+#include "dinomaly/base/folder_lock.h"
+#include "dinomaly/base/framework.h"
+#include "dinomaly/base/json_text.h"
+#include "dinomaly/cli/command_files.h"
+#include "dinomaly/image/result_mark.h"
+#include "dinomaly/training/fit_to_data.h"
+#include "dinomaly/weights/encoder_hash.h"
+
+namespace dinomaly {
+
+namespace {
+
+// What is trained together, and the folder its results go to.
+struct Part {
+  Dataset data;
+  std::filesystem::path out;
+};
+
+std::vector<Part> parts_of(const Dataset& dataset, const TrainOptions& options) {
+  if (!options.separate) return {{dataset, options.out}};
+  std::vector<Part> parts;
+  for (const Category& category : dataset.categories) {
+    parts.push_back({dataset, options.out / category.name});
+    parts.back().data.categories = {category};
+  }
+  return parts;
+}
+
+// Results over what the run reads, or over files that may not be replaced, are refused before it, not after it.
+void check_results(const TrainOptions& options, const Dataset& dataset, const std::vector<Part>& parts) {
+  CommandFiles files;
+  if (const auto file = options.encoder_file()) files.reads_weights(*file);
+  files.reads_data(options.data.value_or(""), dataset);
+  std::set<std::filesystem::path> folders{options.out};
+  for (const Part& part : parts) folders.insert(part.out);
+  for (const std::filesystem::path& folder : folders) {
+    for (const char* name : TrainRun::result_names) files.check_output("--out", folder / name);
+  }
+}
+
+// A folder belongs to one model, or to a folder for each category's. A run of the other kind would begin anew, beside
+// results that its config.json no longer describes.
+void check_kind_of_run(const TrainOptions& options, const std::vector<Part>& parts) {
+  if (options.force) return;
+  if (options.separate) {
+    check_input(
+        !TrainRun::has_been_in(options.out),
+        "--separate: {}: an earlier run has trained one model for all categories here; use another --out",
+        options.out.string());
+  } else if (options.resume && !TrainRun::has_been_in(options.out)) {
+    for (const Category& category : parts.at(0).data.categories)
+      check_input(
+          !TrainRun::has_been_in(options.out / category.name),
+          "--resume: {}: an earlier run has trained one model per category here; --separate continues it",
+          options.out.string());
+  }
+}
+
+}  // namespace
+
+int train_models(TrainOptions options, const StepSink& on_step) {
+  const bool unused = is_unused_folder(options.out);
+  const EncoderWeights encoder = open_encoder(options);
+  // Options that do not fit the encoder are reported before anything is written; what they leave
+  // open is filled.
+  options.complete_config(encoder.config.depth, encoder.config.patch, encoder.config.channels);
+  options.config = make_model(options, encoder)->config();
+  const std::string encoder_hash = encoder_sha256(encoder.tensors);
+  std::optional<FolderLock> lock;
+  if (!options.data) lock.emplace(options.out);  // which the drawn images go to
+  const Dataset dataset = open_dataset(options);
+  fit_to_data(options, dataset, encoder.config.patch);
+  if (!lock) lock.emplace(options.out);
+  const std::vector<Part> parts = parts_of(dataset, options);
+  check_kind_of_run(options, parts);
+  if (!options.resume && !options.force) {
+    for (const Part& part : parts) TrainRun::check_free(part.out);
+  }
+  check_results(options, dataset, parts);
+  std::vector<CategoryResult> all;
+  RunSeconds total;
+  for (const Part& part : parts) {
+    if (options.separate) fmt::print("--- {}\n", part.data.categories[0].name);
+    std::optional<FolderLock> own;
+    if (options.separate) own.emplace(part.out);
+    make_folder(options.out);
+    TrainRun run(options, encoder, encoder_hash, part.data, part.out);
+    if (unused) mark_result_folder(options.out);
+    write_file(options.out / "config.json", json_text(short_numbers(options.to_json()), 2) + "\n");
+    const int signal = options.finish ? 0 : run.train(on_step);
+    if (signal != 0) return 128 + signal;
+    for (CategoryResult& result : run.finish()) all.push_back(std::move(result));
+    total.features += run.seconds().features;
+    total.train += run.seconds().train;
+    total.evaluate += run.seconds().evaluate;
+  }
+  if (options.separate && !all.empty()) {
+    fmt::print("--- all\n");
+    write_metrics(options.out / "metrics.json", all, options.config, total);
+    print_metrics(all);
+  }
+  return 0;
+}
+
+}  // namespace dinomaly
