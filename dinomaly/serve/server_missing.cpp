@@ -7,7 +7,8 @@ namespace dinomaly {
 
 void check_can_serve() {
   fail_input(
-      "serve: this program was built without cpp-httplib and has no server; install libcpp-httplib-dev and "
+      "serve: this program was built without cpp-httplib and has no server; install libcpp-httplib-dev (0.11 "
+      "to 0.16) and "
       "build "
       "it again (-DDINOMALY_SERVE=ON)");
 }
