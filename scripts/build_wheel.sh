@@ -11,7 +11,7 @@ mkdir -p build-wheel
 }
 rm -rf build-wheel/raw dist
 python3 -m pip wheel -q --disable-pip-version-check --no-deps --wheel-dir build-wheel/raw .
-PATH=$PWD/$tools/bin:$PATH auditwheel repair --wheel-dir dist build-wheel/raw/*.whl 2>build-wheel/auditwheel.log ||
+PATH=$PWD/$tools/bin:$PATH auditwheel repair -z 9 --wheel-dir dist build-wheel/raw/*.whl 2>build-wheel/auditwheel.log ||
   { cat build-wheel/auditwheel.log; exit 1; }
 
 fresh=$(mktemp -d)
