@@ -118,6 +118,8 @@ std::vector<JudgeQueue::Job> JudgeQueue::next_batch() {
     const size_t wanted = Streams::wanted(model->predictor);
     const Deadline until = waiting_.front().begun + wait_for_others(*model);
     changed_.wait_until(lock, until, [&] { return stopping_ || waiting_for(model.get()) >= wanted; });
+    drop_expired(lock);  // which may be over meanwhile
+    if (waiting_.empty() || waiting_.front().model != model) continue;
     std::vector<Job> batch;
     for (auto job = waiting_.begin(); job != waiting_.end() && batch.size() < wanted;) {
       if (job->model != model) {
