@@ -15,7 +15,7 @@ install(FILES include/dinomaly.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONE
 configure_file(bindings/c/dinomaly.pc.in dinomaly.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/dinomaly.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT development)
 install(DIRECTORY tensor autograd nn dinomaly DESTINATION ${header_folder} COMPONENT development
-  FILES_MATCHING PATTERN "*.h" PATTERN "cli" EXCLUDE PATTERN "serve" EXCLUDE)
+  FILES_MATCHING PATTERN "*.h" PATTERN "alarm" EXCLUDE PATTERN "cli" EXCLUDE PATTERN "serve" EXCLUDE PATTERN "video" EXCLUDE)
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/libdinomaly-dev RENAME copyright COMPONENT development)
 install(EXPORT dinomaly NAMESPACE dinomaly:: FILE dinomalyTargets.cmake DESTINATION ${package_folder}
   COMPONENT development)

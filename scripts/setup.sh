@@ -13,6 +13,8 @@ packages=(
   libminizip-dev zlib1g-dev libssl-dev   # reading PyTorch files; SHA-256
   libcsv-dev                       # lists of images
   libcurl4-openssl-dev             # encoders by name
+  libavformat-dev libswscale-dev   # videos
+  libmosquitto-dev                 # predict --mqtt
   libcpp-httplib-dev               # dinomaly serve
   doctest-dev
   libbenchmark-dev                 # bench_ops

@@ -11,9 +11,11 @@
 #include "dinomaly/base/program.h"
 #include "dinomaly/base/progress.h"
 #include "dinomaly/base/standard_error.h"
+#include "dinomaly/cli/alarm_flags.h"
 #include "dinomaly/cli/commands.h"
 #include "dinomaly/cli/detector_flags.h"
 #include "dinomaly/cli/image_source.h"
+#include "dinomaly/cli/predict_video.h"
 #include "dinomaly/cli/prediction_writer.h"
 #include "dinomaly/cli/stop_signal.h"
 #include "dinomaly/cli/verdict_flags.h"
@@ -21,6 +23,7 @@
 #include "dinomaly/image/image_files.h"
 #include "dinomaly/image/result_mark.h"
 #include "dinomaly/inference/for_each_prediction.h"
+#include "dinomaly/video/video_name.h"
 
 namespace dinomaly {
 
@@ -33,6 +36,8 @@ struct PredictFlags {
   VerdictFlags verdict;
   std::optional<double> object_threshold;
   InspectionFlags inspection;
+  VideoFlags video;
+  AlarmFlags alarm;
   bool json = false, csv = false, no_overlay = false, fail_on_anomaly = false;
 };
 
@@ -141,11 +146,63 @@ void check_objects(const PredictFlags& options, const Inspection& inspection, co
   if (kind == ObjectKind::pairs) check_takes_pairs(config.image.pixels, options.detector.model);
 }
 
+// Whether a video is to be judged. It is judged alone: its frames are no files that could be moved or be views of an object.
+bool judges_video(const PredictFlags& options) {
+  const auto video = std::find_if(options.inputs.begin(), options.inputs.end(), is_video);
+  if (video == options.inputs.end()) {
+    check_input(options.video.every == 1, "--every: needs a video");
+    check_input(options.video.give_up == 0, "--give-up: needs a stream or a camera");
+    return false;
+  }
+  check_input(options.inputs.size() == 1, "{}: a video is judged alone, without further IMAGES",
+              shown_video_name(*video));
+  check_input(options.watched.empty(), "--watch: is for images; a video comes by itself");
+  check_input(options.moved_to.empty(), "--move-to: frames of a video are no files");
+  check_input(options.object_by.empty(), "--object-by: frames of a video are no objects");
+  check_input(options.maps == "none", "--map-format: writes no maps of a video's frames");
+  return true;
+}
+
+PredictionWriter::Options writing_options(const PredictFlags& options, const OutputOptions& output,
+                                          const Detector& detector, const Inspection& inspection,
+                                          Alarm* alarm) {
+  return {options.json  ? PredictionWriter::Lines::json
+          : options.csv ? PredictionWriter::Lines::csv
+                        : PredictionWriter::Lines::text,
+          options.moved_to,
+          output,
+          detector.training_images.value_or(TrainingImages{}),
+          inspection.tiling.on(),
+          detector.model->config().with_depth,
+          object_judge(options, output, detector, inspection),
+          alarm};
+}
+
+int run_video(const PredictFlags& options) {
+  check_folders(options);
+  std::optional<FolderLock> lock;
+  if (!options.out.empty()) lock.emplace(options.out);
+  const Detector detector = open_detector(options.detector);
+  check_takes_video(detector.config(), options.detector.model);
+  const Inspection inspection = inspection_for(options.inspection, detector);
+  const OutputOptions output = output_options(options, detector.calibration, inspection);
+  const Predictor predictor(*detector.model, inspection, options.detector.batch);
+  const std::unique_ptr<Alarm> alarm = open_alarm(options.alarm);
+  const StopSignal signals;
+  const VideoOutcome outcome = predict_video(
+      {options.inputs[0], options.video, writing_options(options, output, detector, inspection, alarm.get())},
+      predictor);
+  if (!finish_alarm(alarm.get()) || outcome.failed) return 2;
+  if (const int signal = StopSignal::number(); signal != 0) return 128 + signal;
+  return options.fail_on_anomaly && outcome.anomalous ? 1 : 0;
+}
+
 int run_predict(const PredictFlags& options) {
   check_verdict_flags(options.verdict);
   parse_map_format(options.maps);
-  ImageSource source(options.inputs, options.watched);
   check_input(!options.json || !options.csv, "--json and --csv: only one can be meant");
+  if (judges_video(options)) return run_video(options);
+  ImageSource source(options.inputs, options.watched);
   check_folders(options);
   std::optional<FolderLock> lock;
   if (!options.out.empty()) lock.emplace(options.out);
@@ -163,13 +220,9 @@ int run_predict(const PredictFlags& options) {
   if (const std::vector<std::filesystem::path> links = source.unwatched_links(); !links.empty())
     print_error("dinomaly: --watch: links to folders, which are not watched: {}\n", count_and_names(links));
   Progress progress("predict", source.total());
-  PredictionWriter writer(
-      {options.json  ? PredictionWriter::Lines::json
-       : options.csv ? PredictionWriter::Lines::csv
-                     : PredictionWriter::Lines::text,
-       options.moved_to, output, detector.training_images.value_or(TrainingImages{}), inspection.tiling.on(),
-       detector.model->config().with_depth, object_judge(options, output, detector, inspection)},
-      OutputNames(options.inputs, options.watched), progress);
+  const std::unique_ptr<Alarm> alarm = open_alarm(options.alarm);
+  PredictionWriter writer(writing_options(options, output, detector, inspection, alarm.get()),
+                          OutputNames(options.inputs, options.watched), progress);
   ReadAhead images(
       [&](std::stop_token stop) { return source.next(stop); },
       [&](const Image& rgb) { return predictor.inputs(rgb); },
@@ -178,9 +231,10 @@ int run_predict(const PredictFlags& options) {
                         writer.write(image, prediction);
                       }});
   writer.finish(StopSignal::number() != 0);
+  const bool all_told = finish_alarm(alarm.get());
   const bool missed = report_not_judged(source, writer, !options.watched.empty()) || writer.incomplete() > 0;
   // A watch sees files in the making and is ended on purpose: they were reported, and are no failure.
-  if (writer.any_failed()) return 2;
+  if (writer.any_failed() || !all_told) return 2;
   if (options.watched.empty()) {
     if (const int signal = StopSignal::number(); signal != 0) return 128 + signal;
     if (missed) return 2;
@@ -203,6 +257,12 @@ void add_predict(CLI::App& app, Work& work) {
       "  dinomaly predict model.safetensors sheet.png --tile 512 --overlap 128 --out results\n"
       "  dinomaly predict model.safetensors --watch incoming --out results --move-to judged --csv >> "
       "verdicts.csv\n"
+      "  dinomaly predict model.safetensors rtsp://camera.local/line1 --every 5 --json --mqtt broker/line1\n"
+      "A video is judged frame by frame: a file (MP4, MKV, AVI, ...), a stream (rtsp, http, rtmp, udp, srt), "
+      "a "
+      "camera (v4l2:/dev/video0), a sequence (frame%04d.png). With --out its overlays become "
+      "NAME_overlay.mp4. --json adds frame and seconds; of a stream or camera, which waits for nobody, the "
+      "newest frame is judged, others are dropped and counted, and time says when.\n"
       "PNG, JPEG, TIFF, WebP, BMP, PNM and NPY files are read, whatever their names. Folders named among "
       "IMAGES are searched with those below and linked ones; ID_mask.png beside an image ID, a grey ID.png "
       "beside ID.jpg in colour, and the "
@@ -222,9 +282,10 @@ void add_predict(CLI::App& app, Work& work) {
       "larger ones than that are read in strips, 4 bytes of memory per pixel for the map and 5 more for "
       "regions, and their overlays are drawn smaller.");
   add_detector_flags(*command, options->detector);
-  command->add_option("IMAGES", options->inputs,
-                      "files, folders, or - for paths on standard input (lines, or names that end in NUL as "
-                      "find -print0 writes them)");
+  command->add_option(
+      "IMAGES", options->inputs,
+      "files, folders, a video, or - for paths on standard input (lines, or names that end in NUL as "
+      "find -print0 writes them)");
   command->add_option(
       "--watch", options->watched,
       "judge images as they arrive in this folder and those below it (not in linked ones), until "
@@ -245,6 +306,8 @@ void add_predict(CLI::App& app, Work& work) {
       "With "
       "--object-by all images of an object are moved by its verdict, once that is out, and stay without one");
   command->add_flag("--fail-on-anomaly", options->fail_on_anomaly, "exit status 1 if any image is anomalous");
+  add_video_flags(*command, options->video);
+  add_alarm_flags(*command, options->alarm);
   add_verdict_flags(*command, options->verdict);
   command->add_option(
       "--object-by", options->object_by,

@@ -36,6 +36,7 @@ void PredictionWriter::write(const InputImage& image, const Prediction& predicti
   ++images_;
   anomalous_ = anomalous_ || verdict.anomalous;
   print(verdict);
+  if (verdict.anomalous && options_.alarm != nullptr) options_.alarm->raise(json_text(to_json(verdict)));
   if (options_.objects) {
     if (const std::optional<ObjectVerdict> object = options_.objects->add(image, prediction)) print(*object);
   }
@@ -64,6 +65,8 @@ void PredictionWriter::print(const ObjectVerdict& verdict) {
                                                       : to_text(verdict));
     flush_output();
   }
+  if (verdict.anomalous && !verdict.repeated && options_.alarm != nullptr)
+    options_.alarm->raise(json_text(to_json(verdict)));
   anomalous_ |= verdict.anomalous;
   incomplete_ += verdict.incomplete;
   if (verdict.incomplete) complain(verdict.error);

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "dinomaly/alarm/alarm.h"
 #include "dinomaly/base/progress.h"
 #include "dinomaly/cli/image_source.h"
 #include "dinomaly/cli/warning_log.h"
@@ -26,6 +27,7 @@ class PredictionWriter {
     bool tiled = false;
     bool with_depth = false;                  // images are moved with what belongs to them (companions.h)
     std::optional<ObjectJudge> objects = {};  // none: images are not judged as objects
+    Alarm* alarm = nullptr;                   // told of anomalies; null: nobody is
   };
   // Prints the header of a CSV. `progress` must outlive the writer.
   PredictionWriter(Options options, OutputNames names, Progress& progress);

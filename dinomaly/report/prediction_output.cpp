@@ -90,6 +90,13 @@ std::vector<std::string> remove_earlier_results(const fs::path& folder, const fs
   return stuck;
 }
 
+Image draw_prediction(const Image& rgb, const Prediction& prediction, const OutputOptions& options) {
+  const Tensor& map = prediction.map();
+  const ColourScale colours = options.colours ? *options.colours : own_scale(map, prediction.inspected);
+  return draw_overlay(rgb, map, prediction.inspected, colours, options.pixel_threshold.value_or(INFINITY),
+                      smallest_region(prediction, options));
+}
+
 // Of an image that was read in strips there is only a smaller one, to which the map is shrunk.
 std::string encode_overlay(const Image& rgb, const Prediction& prediction, const Verdict& verdict,
                            const OutputOptions& options) {

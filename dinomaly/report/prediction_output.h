@@ -44,6 +44,9 @@ struct Verdict {
 // "whole image", or which pixels: "400 x 300 pixels at (50, 40)".
 std::string inspected_text(const Verdict& verdict);
 
+// The overlay of an image that is in memory as a whole, in RGB.
+Image draw_prediction(const Image& rgb, const Prediction& prediction, const OutputOptions& options);
+
 // The decision and the regions; `image.rgb` is not looked at. No files.
 Verdict judge_prediction(const InputImage& image, const Prediction& prediction, const OutputOptions& options);
 // The overlay as write_prediction() writes it: a PNG. `rgb`: the image, or a smaller one of it.

@@ -32,9 +32,9 @@ const std::map<std::string, std::set<std::string>> allowed = {
 };
 
 // The rooms of dinomaly/: each may include those before it.
-const std::vector<std::string> rooms = {"base",        "image",  "data",     "synthetic", "weights",
-                                        "download",    "model",  "training", "inference", "evaluation",
-                                        "pretraining", "report", "serve",    "cli"};
+const std::vector<std::string> rooms = {
+    "base",      "image",      "data",        "synthetic", "weights", "download", "model", "training",
+    "inference", "evaluation", "pretraining", "report",    "video",   "alarm",    "serve", "cli"};
 
 // The index of `path` (relative to the root) in the order of rooms; -1 outside them.
 int64_t room_of(const std::string& path) {

@@ -18,7 +18,7 @@
 namespace dinomaly {
 
 struct Request {
-  std::string text;  // the request's line and headers
+  std::string text;  // the request's line, headers and body
   size_t from = 0;   // of "Range: bytes=FROM-"; 0 without one
   bool ranged = false;
 };
@@ -81,6 +81,16 @@ class FileServer {
       const ssize_t count = recv(connection, buffer, sizeof buffer, 0);
       if (count <= 0) break;
       request.text.append(buffer, static_cast<size_t>(count));
+    }
+    const std::string length = "\nContent-Length: ";
+    if (const size_t at = request.text.find(length); at != std::string::npos) {
+      const size_t whole =
+          request.text.find("\r\n\r\n") + 4 + std::stoul(request.text.substr(at + length.size()));
+      while (request.text.size() < whole) {
+        const ssize_t count = recv(connection, buffer, sizeof buffer, 0);
+        if (count <= 0) break;
+        request.text.append(buffer, static_cast<size_t>(count));
+      }
     }
     const std::string name = "Range: bytes=";
     if (const size_t at = request.text.find("\n" + name); at != std::string::npos) {
