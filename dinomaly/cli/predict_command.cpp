@@ -109,6 +109,12 @@ void check_folders(const PredictFlags& options) {
   }
 }
 
+// Two runs that write into one folder would take each other's files.
+std::optional<FolderLock> lock_results(const PredictFlags& options) {
+  if (options.out.empty()) return std::nullopt;
+  return std::optional<FolderLock>(std::in_place, options.out);
+}
+
 // Says what of the files was not judged, so that none is missed silently; whether there is any.
 bool report_not_judged(ImageSource& source, const PredictionWriter& writer, bool watched) {
   const std::vector<std::filesystem::path> unfinished = source.unfinished();
@@ -180,8 +186,7 @@ PredictionWriter::Options writing_options(const PredictFlags& options, const Out
 
 int run_video(const PredictFlags& options) {
   check_folders(options);
-  std::optional<FolderLock> lock;
-  if (!options.out.empty()) lock.emplace(options.out);
+  const std::optional<FolderLock> lock = lock_results(options);
   const Detector detector = open_detector(options.detector);
   check_takes_video(detector.config(), options.detector.model);
   const Inspection inspection = inspection_for(options.inspection, detector);
@@ -204,8 +209,7 @@ int run_predict(const PredictFlags& options) {
   if (judges_video(options)) return run_video(options);
   ImageSource source(options.inputs, options.watched);
   check_folders(options);
-  std::optional<FolderLock> lock;
-  if (!options.out.empty()) lock.emplace(options.out);
+  const std::optional<FolderLock> lock = lock_results(options);
   const Detector detector = open_detector(options.detector);
   const Inspection inspection = inspection_for(options.inspection, detector);
   check_objects(options, inspection, detector.model->config());

@@ -103,7 +103,10 @@ bool NewestFrame::reconnect(std::stop_token stop, const std::string& why) {
   while (!stop.stop_requested() && !ended_()) {
     const std::chrono::duration<double> since = Clock::now() - lost;
     if (options_.give_up > 0 && since.count() >= options_.give_up) return false;
-    const auto until = Clock::now() + pause;
+    auto until = Clock::now() + pause;
+    if (options_.give_up > 0)
+      until = std::min(until, lost + std::chrono::duration_cast<Clock::duration>(
+                                         std::chrono::duration<double>(options_.give_up)));
     while (Clock::now() < until && !stop.stop_requested() && !ended_())
       std::this_thread::sleep_for(poll_time);
     pause = std::min(2 * pause, std::chrono::milliseconds(30000));

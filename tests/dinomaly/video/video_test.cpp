@@ -157,8 +157,10 @@ TEST_CASE("video: a sequence of images is one") {
 TEST_SUITE("threads") {
   TEST_CASE("video: of a stream the newest frame is given, and those that came before are counted") {
     if (!has_video()) return;
-    FileServer server(
-        [](const Request&, int) { return Response{.headers = stream_type, .body = stream_of(12)}; });
+    FileServer server([](const Request&, int number) {
+      if (number > 0) return Response{.status = "503 Service Unavailable"};
+      return Response{.headers = stream_type, .body = stream_of(12)};
+    });
     const std::string address = server.address("stream");
     auto source = std::make_unique<VideoSource>(address, never);
     CHECK(source->live());
