@@ -36,7 +36,7 @@ void PredictionWriter::write(const InputImage& image, const Prediction& predicti
   ++images_;
   anomalous_ = anomalous_ || verdict.anomalous;
   print(verdict);
-  if (verdict.anomalous && options_.alarm != nullptr) options_.alarm->raise(json_text(to_json(verdict)));
+  if (verdict.anomalous && !options_.objects) raise(to_json(verdict));
   if (options_.objects) {
     if (const std::optional<ObjectVerdict> object = options_.objects->add(image, prediction)) print(*object);
   }
@@ -65,8 +65,7 @@ void PredictionWriter::print(const ObjectVerdict& verdict) {
                                                       : to_text(verdict));
     flush_output();
   }
-  if (verdict.anomalous && !verdict.repeated && options_.alarm != nullptr)
-    options_.alarm->raise(json_text(to_json(verdict)));
+  if (verdict.anomalous && !verdict.repeated) raise(to_json(verdict));
   anomalous_ |= verdict.anomalous;
   incomplete_ += verdict.incomplete;
   if (verdict.incomplete) complain(verdict.error);
@@ -84,6 +83,10 @@ void PredictionWriter::print(const Verdict& verdict) {
   } else if (verdict.error.empty()) {
     fmt::print("{}\n", to_text(verdict));
   }
+}
+
+void PredictionWriter::raise(const nlohmann::json& verdict) {
+  if (options_.alarm != nullptr) options_.alarm->raise(json_text(verdict));
 }
 
 void PredictionWriter::complain(const std::string& line) {

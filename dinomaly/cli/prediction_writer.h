@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 
@@ -49,6 +50,7 @@ class PredictionWriter {
  private:
   void print(const Verdict& verdict);
   void print(const ObjectVerdict& verdict);
+  void raise(const nlohmann::json& verdict);
   void complain(const std::string& line);
   void fail(const std::string& why);
   // Into the folder of the verdict.

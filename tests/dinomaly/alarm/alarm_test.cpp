@@ -243,6 +243,13 @@ TEST_CASE(
   const auto told = json_lines_of(read_file(out, 100000));
   REQUIRE(told.size() == 2);
   for (const json& line : told) CHECK(line.at("anomalous") == true);
+  fs::remove(out);
+  const Outcome object =
+      run_dinomaly(folder, predict + " --threshold 0 --object-by folder --object-threshold 0");
+  CHECK_MESSAGE(object.status == 0, object.error);
+  const auto told_of_object = json_lines_of(read_file(out, 100000));
+  REQUIRE(told_of_object.size() == 1);  // the object, not its images
+  CHECK(told_of_object[0].contains("object"));
   const std::string failing = write_script(folder / "tell", "exit 1\n");
   const Outcome lost = run_dinomaly(folder, predict + " --threshold 0");
   CHECK(lost.status == 2);
