@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "dinomaly/base/did_you_mean.h"
+#include "dinomaly/base/framework.h"
 #include "tensor/error.h"
 #include "tensor/io/printable.h"
 

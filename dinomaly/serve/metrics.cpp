@@ -1,5 +1,6 @@
 #include "dinomaly/serve/metrics.h"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>

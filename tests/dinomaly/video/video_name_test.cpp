@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include "dinomaly/base/files.h"
+#include "dinomaly/base/framework.h"
 #include "dinomaly/image/image.h"
 #include "tests/support.h"
 
