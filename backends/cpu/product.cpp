@@ -6,8 +6,6 @@ namespace nabla {
 
 namespace {
 
-int64_t pieces_of(int64_t count, int64_t size) { return (count + size - 1) / size; }
-
 // [0, count) in ranges of `size`, the last one shorter.
 std::vector<Range> ranges(int64_t count, int64_t size) {
   std::vector<Range> result;

@@ -9,6 +9,9 @@
 
 namespace nabla {
 
+// How many pieces of `size`, the last one shorter, `count` makes.
+inline int64_t pieces_of(int64_t count, int64_t size) { return (count + size - 1) / size; }
+
 // op(a) (batch, m, k) op(b) (batch, k, n).
 struct Product {
   int64_t batch, m, n, k;

@@ -9,6 +9,7 @@
 #include "backends/cpu/epilogue.h"
 #include "backends/cpu/pack_strip.h"
 #include "backends/cpu/packed_product.h"
+#include "backends/cpu/product.h"
 #include "tensor/threads.h"
 
 namespace nabla {
@@ -19,8 +20,6 @@ constexpr int64_t block_rows = 64 * register_rows, block_columns = 384, part_uni
 template <class E>
 constexpr int64_t depth_part = part_units* register_pair<E>;
 constexpr int64_t least_rows = 16 * register_rows, least_terms = 512;
-
-int64_t pieces_of(int64_t count, int64_t size) { return (count + size - 1) / size; }
 
 // How the product is cut. Few rows and columns make few blocks: k is cut too then, into `parts` that are added in order. That
 // decides on the bits of a result, and so only the shape decides on it. The height of a block does not: it is as large as

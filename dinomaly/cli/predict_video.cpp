@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 #include <chrono>
+#include <cmath>
 #include <deque>
 #include <memory>
 #include <mutex>
@@ -12,15 +13,11 @@
 #include <utility>
 #include <vector>
 
-#include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
-#include "dinomaly/base/json_text.h"
 #include "dinomaly/base/numbers.h"
-#include "dinomaly/base/program.h"
 #include "dinomaly/base/progress.h"
 #include "dinomaly/base/standard_error.h"
 #include "dinomaly/cli/stop_signal.h"
-#include "dinomaly/cli/warning_log.h"
 #include "dinomaly/image/read_ahead.h"
 #include "dinomaly/inference/streams.h"
 #include "dinomaly/report/prediction_output.h"
@@ -34,8 +31,6 @@
 namespace dinomaly {
 
 namespace {
-
-using PredictionLines = PredictionWriter::Lines;
 
 bool stopped() { return StopSignal::number() != 0; }
 
@@ -66,76 +61,43 @@ std::filesystem::path overlay_path(const std::string& name, const std::filesyste
   return folder / (stem + "_overlay.mp4");
 }
 
-// Lines, overlays and alarms of the frames, in their order.
+// Lines, alarms and overlays of the frames, in their order. The overlays become a video instead of a file for each.
 class FrameSink {
  public:
-  FrameSink(const VideoRun& run, Progress& progress, double rate) : run_(run), progress_(progress) {
-    const OutputOptions& output = run.writing.output;
-    if (!output.folder.empty() && output.overlays)
-      overlays_.emplace(overlay_path(run.name, output.folder), rate);
-    if (run.writing.lines == PredictionLines::csv) fmt::print("{}\n", csv_header());
+  FrameSink(const VideoRun& run, Progress& progress, double rate)
+      : output_(run.writing.output), writer_(without_files(run.writing), OutputNames({}, ""), progress) {
+    if (!output_.folder.empty() && output_.overlays)
+      overlays_.emplace(overlay_path(run.name, output_.folder), rate);
   }
 
   void take(const InputImage& image, const Prediction& prediction, const FrameFacts& facts) {
-    Verdict verdict;
-    if (image.error.empty()) {
-      verdict = judge_prediction(image, prediction, run_.writing.output);
-      verdict.warnings = run_.writing.training_images.warnings(image, run_.writing.tiled);
-      warnings_.add(image.path, verdict.warnings, progress_);
-      if (overlays_)
-        overlays_->add(draw_prediction(image.rgb, prediction, run_.writing.output), facts.seconds);
-    } else {
-      verdict.path = image.path;
-      verdict.error = image.error;
-      outcome_.failed = true;
-      complain(image.error);
-    }
-    outcome_.anomalous |= verdict.anomalous;
-    print(verdict, facts);
-    progress_.advance();
+    nlohmann::json more{{"frame", facts.number}, {"seconds", std::round(facts.seconds * 1000) / 1000}};
+    if (!facts.time.empty()) more["time"] = facts.time, more["dropped"] = facts.dropped;
+    if (overlays_ && image.error.empty())
+      overlays_->add(draw_prediction(image.rgb, prediction, output_), facts.seconds);
+    writer_.write(image, prediction, more);
   }
 
   VideoOutcome finish() {
     if (overlays_) overlays_->finish();
-    warnings_.count_others();
-    return outcome_;
+    writer_.finish(stopped());
+    return {writer_.any_anomalous(), writer_.damaged() > 0};
   }
 
  private:
-  void print(const Verdict& verdict, const FrameFacts& facts) {
-    nlohmann::json line = to_json(verdict);
-    line["frame"] = facts.number;
-    line["seconds"] = std::round(facts.seconds * 1000) / 1000;
-    if (!facts.time.empty()) {
-      line["time"] = facts.time;
-      line["dropped"] = facts.dropped;
-    }
-    progress_.make_room();
-    if (run_.writing.lines == PredictionLines::json)
-      fmt::print("{}\n", json_text(line));
-    else if (run_.writing.lines == PredictionLines::csv)
-      fmt::print("{}\n", to_csv(verdict));
-    else if (verdict.error.empty())
-      fmt::print("{}\n", to_text(verdict));
-    flush_output();
-    if (verdict.anomalous && run_.writing.alarm != nullptr) run_.writing.alarm->raise(json_text(line));
-  }
-  void complain(const std::string& line) {
-    progress_.make_room();
-    print_error("dinomaly: {}\n", one_line(line));
+  static PredictionWriter::Options without_files(PredictionWriter::Options options) {
+    options.output.folder.clear();
+    return options;
   }
 
-  const VideoRun& run_;
-  Progress& progress_;
+  OutputOptions output_;
+  PredictionWriter writer_;
   std::optional<VideoWriter> overlays_;
-  WarningLog warnings_;
-  VideoOutcome outcome_;
 };
 
 InputImage input_of(VideoFrame& frame, const std::string& name, const Predictor& predictor) {
   InputImage image;
   image.path = fmt::format("{}#{}", name, frame.number);
-  if (predictor.pixels().channels == 1 && is_grey(frame.rgb.pixels)) image.grey = true;
   prepare_input(image, std::move(frame.rgb), predictor.pixels(),
                 [&](const Image& rgb) { return predictor.inputs(rgb); });
   return image;

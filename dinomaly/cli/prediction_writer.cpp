@@ -20,10 +20,12 @@ PredictionWriter::PredictionWriter(Options options, OutputNames names, Progress&
   flush_output();
 }
 
-void PredictionWriter::write(const InputImage& image, const Prediction& prediction) {
+void PredictionWriter::write(const InputImage& image, const Prediction& prediction,
+                             const nlohmann::json& more) {
   Verdict verdict;
   if (image.error.empty()) {
-    verdict = write_prediction(image, prediction, names_(image.path), options_.output);
+    const bool with_files = !options_.output.folder.empty();
+    verdict = write_prediction(image, prediction, with_files ? names_(image.path) : "", options_.output);
     verdict.warnings = options_.training_images.warnings(image, options_.tiled);
     warnings_.add(image.path, verdict.warnings, progress_);
   } else {
@@ -35,8 +37,10 @@ void PredictionWriter::write(const InputImage& image, const Prediction& predicti
   }
   ++images_;
   anomalous_ = anomalous_ || verdict.anomalous;
-  print(verdict);
-  if (verdict.anomalous && !options_.objects) raise(to_json(verdict));
+  nlohmann::json line = to_json(verdict);
+  line.update(more);
+  print(verdict, line);
+  if (verdict.anomalous && !options_.objects) raise(line);
   if (options_.objects) {
     if (const std::optional<ObjectVerdict> object = options_.objects->add(image, prediction)) print(*object);
   }
@@ -74,10 +78,10 @@ void PredictionWriter::print(const ObjectVerdict& verdict) {
     move(image, verdict.threshold.has_value(), verdict.anomalous);
 }
 
-void PredictionWriter::print(const Verdict& verdict) {
+void PredictionWriter::print(const Verdict& verdict, const nlohmann::json& line) {
   progress_.make_room();
   if (options_.lines == Lines::json) {
-    fmt::print("{}\n", json_text(to_json(verdict)));
+    fmt::print("{}\n", json_text(line));
   } else if (options_.lines == Lines::csv) {
     fmt::print("{}\n", to_csv(verdict));
   } else if (verdict.error.empty()) {

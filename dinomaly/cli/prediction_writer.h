@@ -2,7 +2,7 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json_fwd.hpp>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 
@@ -33,8 +33,10 @@ class PredictionWriter {
   // Prints the header of a CSV. `progress` must outlive the writer.
   PredictionWriter(Options options, OutputNames names, Progress& progress);
 
-  // Prints the verdict, or the image's error, and whatever went wrong with files, a line each.
-  void write(const InputImage& image, const Prediction& prediction);
+  // Prints the verdict, or the image's error, and whatever went wrong with files, a line each. `more`: further fields of
+  // its JSON.
+  void write(const InputImage& image, const Prediction& prediction,
+             const nlohmann::json& more = nlohmann::json::object());
   // Prints the verdicts on objects that have not come out yet, and counts the warnings that were left out. `stopped`:
   // not all images of folders have come, so that those have none.
   void finish(bool stopped);
@@ -48,7 +50,7 @@ class PredictionWriter {
   bool any_failed() const { return failed_; }
 
  private:
-  void print(const Verdict& verdict);
+  void print(const Verdict& verdict, const nlohmann::json& line);
   void print(const ObjectVerdict& verdict);
   void raise(const nlohmann::json& verdict);
   void complain(const std::string& line);

@@ -37,12 +37,11 @@ void check_no_depth(const Detector& detector, const std::string& name) {
               name);
 }
 
-// A model that judges one view at a time refuses a picture of several.
+}  // namespace
+
 void check_one_view(const Detector& detector, const PixelLayout& layout, const std::string& name) {
   if (detector.judges_strips() && shows_views(layout)) fail_input("{}", refused_views(name).fault);
 }
-
-}  // namespace
 
 Judge::Judge(const JudgeFlags& flags)
     : detector_(open_detector(flags.detector)),

@@ -8,12 +8,16 @@
 
 #include "dinomaly/image/image.h"
 #include "dinomaly/image/picture.h"
+#include "dinomaly/image/pixel_rows.h"
 #include "dinomaly/inference/open_detector.h"
 #include "dinomaly/inference/predict.h"
 #include "dinomaly/report/prediction_output.h"
 #include "dinomaly/report/verdict_options.h"
 
 namespace dinomaly {
+
+// Throws InputError for a picture of several views, which a model that judges one at a time refuses.
+void check_one_view(const Detector& detector, const PixelLayout& layout, const std::string& name);
 
 struct JudgeFlags {
   DetectorFlags detector;

@@ -5,11 +5,11 @@
 #include <nlohmann/json.hpp>
 
 #include "dinomaly/base/framework.h"
-#include "dinomaly/data/manta.h"
 #include "dinomaly/image/npy_map.h"
 #include "dinomaly/image/pixel_rows.h"
 #include "dinomaly/image/tiff_map.h"
 #include "dinomaly/report/gallery.h"
+#include "dinomaly/report/judge.h"
 #include "tensor/error.h"
 #include "tensor/threads.h"
 
@@ -56,9 +56,7 @@ Image RequestJudge::decode(const ServedModel& model, const Upload& upload) const
   const ReadLimits limits{.pixels = max_pixels_, .advice = ""};
   const PixelRules& pixels = model.predictor.pixels();
   const std::unique_ptr<PixelRows> rows = open_picture(upload.name, upload.bytes, limits, pixels.channels);
-  check_input(!model.detector.judges_strips() || !shows_views(rows->layout()),
-              "{}: a picture of several views, which the model judges one by one: cut it into them",
-              upload.name);
+  check_one_view(model.detector, rows->layout(), upload.name);
   return whole_image(*rows, pixels.in_colour());
 }
 
