@@ -12,7 +12,9 @@
 #include "dinomaly/base/json_text.h"
 #include "dinomaly/base/standard_error.h"
 #include "dinomaly/serve/embedded.h"
+#include "dinomaly/serve/request_rules.h"
 #include "dinomaly/serve/token.h"
+#include "dinomaly/serve/uploads.h"
 #include "tensor/error.h"
 #include "tensor/io/printable.h"
 
@@ -23,40 +25,10 @@ using nlohmann::json;
 namespace {
 
 const char* const json_type = "application/json";
-constexpr size_t most_parts = 256;  // images of a request
-constexpr size_t longest_name = 255;
-
-bool is_post_path(const std::string& path) { return path == "/predict" || path == "/feedback"; }
-
-bool is_get_path(const std::string& path) {
-  return path == "/" || path == "/healthz" || path == "/metrics" || path == "/models" ||
-         path == "/openapi.json";
-}
-
-bool may_have_body(const httplib::Request& request) {
-  return request.has_header("Transfer-Encoding") || request.get_header_value("Content-Length", 0) > "0";
-}
-
-std::optional<int64_t> length_of(const httplib::Request& request) {
-  const std::string text = request.get_header_value("Content-Length");
-  const bool digits = std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
-  if (text.empty() || text.size() > 18 || !digits) return std::nullopt;
-  return std::stoll(text);
-}
 
 void close_after_answer(httplib::Response& response) {
   Connection::current()->must_close = true;
   response.set_header("Connection", "close");
-}
-
-// A host of a header, without its port.
-std::string host_of(std::string text) {
-  const size_t scheme = text.find("://");
-  if (scheme != std::string::npos) text.erase(0, scheme + 3);
-  const size_t end = text.starts_with('[') ? text.find(']') + 1 : text.find(':');
-  text = text.substr(0, end);
-  if (text.starts_with('[') && text.ends_with(']')) text = text.substr(1, text.size() - 2);
-  return text;
 }
 
 Wanted wanted_of(const httplib::Request& request) {
@@ -71,50 +43,6 @@ Wanted wanted_of(const httplib::Request& request) {
     throw Refusal(400, fmt::format("map: '{}' is neither npy nor tiff", printable(map, 40)));
   return wanted;
 }
-
-std::string upload_name(const std::string& name) {
-  return name.empty() ? "image" : name.substr(0, longest_name);
-}
-
-// Of the bytes in their parts as they come; what goes wrong stops the reading and is thrown afterwards.
-class UploadReader {
- public:
-  explicit UploadReader(int64_t most_bytes) : left_(most_bytes) {}
-
-  bool begin(const httplib::MultipartFormData& part) {
-    if (uploads_.size() == most_parts) return fail(413, fmt::format("more than {} images", most_parts));
-    if (part.filename.empty() && !part.content_type.starts_with("image/"))
-      return fail(400,
-                  fmt::format("the part '{}' is no file: it has neither a filename nor the type of an image",
-                              printable(part.name, 40)));
-    uploads_.push_back({upload_name(part.filename), ""});
-    return true;
-  }
-  bool begin_raw(const std::string& name) {
-    uploads_.push_back({upload_name(name), ""});
-    return true;
-  }
-  bool add(const char* bytes, size_t count) {
-    if (static_cast<int64_t>(count) > left_) return fail(413, "the body is larger than --max-body");
-    left_ -= static_cast<int64_t>(count);
-    uploads_.back().bytes.append(bytes, count);
-    return true;
-  }
-  void check() const {
-    if (refusal_) throw Refusal(*refusal_);
-  }
-  std::vector<Upload> take() { return std::move(uploads_); }
-
- private:
-  bool fail(int status, const std::string& why) {
-    refusal_.emplace(status, why);
-    return false;
-  }
-
-  int64_t left_;
-  std::vector<Upload> uploads_;
-  std::optional<Refusal> refusal_;
-};
 
 std::string random_nonce() {
   std::random_device random;
