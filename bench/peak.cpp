@@ -93,7 +93,7 @@ double peak_int8_gops(int threads) {
   static std::map<int, double> known;
   double& result = known[threads];
   if (result > 0) return result;
-  constexpr int64_t rounds = 200'000;
+  const int64_t rounds = 150'000'000 / loops.products_of_bytes;
   std::vector<int64_t> results(static_cast<size_t>(threads) * 64);
   const double seconds = best_seconds(100, threads, [&](int thread, int) {
     results[static_cast<size_t>(thread) * 64] = loops.multiply_add_bytes(rounds);

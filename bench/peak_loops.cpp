@@ -5,6 +5,11 @@
 #ifdef __AVX512VNNI__
 #include <immintrin.h>
 #endif
+#ifdef __AVX512BF16__
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 namespace dinomaly {
 
@@ -53,7 +58,32 @@ constexpr int64_t bytes = 0;
 constexpr PeakLoops::OfBytes multiply_add_bytes = nullptr;
 #endif
 
+#ifdef __AVX512BF16__
+// Tiles, 16 x 16 sums of 64 products each: AMX, for which Linux wants to be asked.
+bool has_tiles() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  constexpr unsigned all = 1U << 22 | 1U << 24 | 1U << 25;
+  return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (d & all) == all &&
+         syscall(SYS_arch_prctl, 0x1023, 18) == 0;
+}
+constexpr int64_t tiles = 4;
+int64_t multiply_tiles(int64_t rounds) {
+  unsigned char shapes[64] = {1};
+  for (int tile = 0; tile < 8; ++tile) shapes[16 + 2 * tile] = 64, shapes[48 + tile] = 16;
+  asm volatile("ldtilecfg %0" ::"m"(shapes));
+  for (int64_t round = 0; round < rounds; ++round)
+    asm volatile(
+        "tdpbssd %%tmm6, %%tmm4, %%tmm0\n\ttdpbssd %%tmm7, %%tmm4, %%tmm1\n\t"
+        "tdpbssd %%tmm6, %%tmm5, %%tmm2\n\ttdpbssd %%tmm7, %%tmm5, %%tmm3" ::);
+  asm volatile("tilerelease");
+  return 0;
+}
+PeakLoops loops = has_tiles()
+                      ? PeakLoops{PEAK_LEVEL, multiply_add, sums* lanes, multiply_tiles, tiles * 16 * 16 * 64}
+                      : PeakLoops{PEAK_LEVEL, multiply_add, sums* lanes, multiply_add_bytes, sums* bytes};
+#else
 PeakLoops loops{PEAK_LEVEL, multiply_add, sums* lanes, multiply_add_bytes, sums* bytes};
+#endif
 
 }  // namespace
 

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <limits>
 
+#include "backends/cpu/attention_amx.h"
 #include "backends/cpu/attention_forward.h"
 #include "backends/cpu/gemm.h"
 #include "backends/cpu/heads.h"
@@ -147,10 +148,17 @@ void attention(const Tensor& q, const Tensor& k, const Tensor& v, double scale, 
     const Heads<T> queries(q), keys(k), values(v), result(out);
     const int64_t heads = q.size(0) * q.size(1);
     auto* normalisers = logsumexp.data<Wide<T>>();
+    using W = Wide<T>;
+#ifdef __AVX512BF16__
+    if constexpr (std::is_same_v<T, BFloat16>) {
+      if (has_amx())
+        return attention_forward<AmxAttentionBlock>(queries, keys, values, scale, result, normalisers, heads);
+    }
+#endif
     if constexpr (has_register_product<T>) {
-      attention_forward<T>(queries, keys, values, scale, result, normalisers, heads);
-    } else if constexpr (has_register_product<Wide<T>>) {
-      attention_forward<Wide<T>>(queries, keys, values, scale, result, normalisers, heads);
+      attention_forward<AttentionBlock<T, W>>(queries, keys, values, scale, result, normalisers, heads);
+    } else if constexpr (has_register_product<W>) {
+      attention_forward<AttentionBlock<W, W>>(queries, keys, values, scale, result, normalisers, heads);
     } else {
       forward(queries, keys, values, scale, result, normalisers, heads);
     }

@@ -50,6 +50,8 @@ W exponentiate(W* scores, int64_t n, W scale, W* logsumexp) {
 template <class E, class W>
 class AttentionBlock {
  public:
+  static constexpr int64_t rows = register_rows;
+
   AttentionBlock(int64_t keys, int64_t width)
       : keys_(keys),
         width_(width),
@@ -91,11 +93,11 @@ class AttentionBlock {
     }
   }
 
-  // Attention of queries [first, first + rows) of a head, rows <= register_rows.
+  // Attention of queries [first, first + count) of a head, count <= rows.
   template <class T>
-  void attend(const Heads<T>& q, const Heads<T>& out, int64_t head, int64_t first, int64_t rows, W scale,
+  void attend(const Heads<T>& q, const Heads<T>& out, int64_t head, int64_t first, int64_t count, W scale,
               W* logsumexp) {
-    for (int64_t i = 0; i < rows; ++i) {
+    for (int64_t i = 0; i < count; ++i) {
       const T* query = q.row(head, first + i);
       for (int64_t j = 0; j < width_; ++j) queries_[i * depth_ + j] = as<E>(query[j]);
     }
@@ -103,17 +105,17 @@ class AttentionBlock {
       register_product(queries_, depth_, k_ + key * depth_, depth_, scores_ + key, scores_stride_);
     }
     W inverse[register_rows];
-    for (int64_t i = 0; i < rows; ++i) {
+    for (int64_t i = 0; i < count; ++i) {
       W* row = scores_ + i * scores_stride_;
       std::fill(row + keys_, row + scores_stride_, -std::numeric_limits<W>::infinity());
       inverse[i] = exponentiate<lanes>(row, scores_stride_, scale, logsumexp + i);
     }
-    const E* probabilities = narrowed(rows);
+    const E* probabilities = narrowed(count);
     for (int64_t j = 0; j < width_; j += columns) {
       register_product(probabilities, scores_stride_, v_ + j * scores_stride_, rounded_up(keys_, pair),
                        out_ + j, values_stride_);
     }
-    for (int64_t i = 0; i < rows; ++i) {
+    for (int64_t i = 0; i < count; ++i) {
       T* row = out.row(head, first + i);
       for (int64_t j = 0; j < width_; ++j) store(row[j], out_[i * values_stride_ + j] * inverse[i]);
     }
@@ -153,19 +155,18 @@ class AttentionBlock {
   E *queries_, *probabilities_, *k_, *v_;
 };
 
-// Attention of T, multiplied as elements of E.
-template <class E, class T>
+// Attention of T by blocks of queries: AttentionBlock or what has the same functions.
+template <class Block, class T>
 void attention_forward(const Heads<T>& q, const Heads<T>& k, const Heads<T>& v, double scale,
                        const Heads<T>& out, Wide<T>* logsumexp, int64_t heads) {
-  using W = Wide<T>;
-  const int64_t n = q.length(), blocks = (n + register_rows - 1) / register_rows;
+  const int64_t n = q.length(), blocks = (n + Block::rows - 1) / Block::rows;
   parallel_for(heads * blocks, 1, [&](int64_t begin, int64_t end) {
-    AttentionBlock<E, W> block(k.length(), q.width());
+    Block block(k.length(), q.width());
     int64_t taken = -1;
     for (int64_t task = begin; task < end; ++task) {
-      const int64_t head = task / blocks, first = task % blocks * register_rows;
+      const int64_t head = task / blocks, first = task % blocks * Block::rows;
       if (head != taken) block.take_head(k, v, taken = head);
-      block.attend(q, out, head, first, std::min(register_rows, n - first), static_cast<W>(scale),
+      block.attend(q, out, head, first, std::min(Block::rows, n - first), static_cast<Wide<T>>(scale),
                    logsumexp + head * n + first);
     }
   });

@@ -57,6 +57,7 @@ class Heads {
 
   int64_t length() const { return length_; }
   int64_t width() const { return width_; }
+  int64_t row_stride() const { return row_stride_; }
   // Row `index` of head b * H + h, as it is stored.
   T* row(int64_t head, int64_t index) const {
     return data_ + head / heads_ * batch_stride_ + head % heads_ * head_stride_ + index * row_stride_;

@@ -1,13 +1,14 @@
 // Order of a packed b (k, n): panels of 64 columns, in each of them strips of as many columns as one call of
 // register_product() takes, in each of those line after line (k), in each line column after column; of bf16 two lines, side
 // by side in each column, are one. Missing columns of the last panel are zeros. A panel, up to 0.8 MB, stays in the
-// second-level cache while all rows of a pass by.
+// second-level cache while all rows of a pass by. Where there is AMX, a panel of bf16 is in the order of amx_matmul.h.
 #include "backends/cpu/packed_product.h"
 
 #include <algorithm>
 #include <type_traits>
 #include <vector>
 
+#include "backends/cpu/amx_matmul.h"
 #include "backends/cpu/fast_gelu.h"
 #include "backends/cpu/onednn.h"
 #include "backends/cpu/pack_strip.h"
@@ -37,27 +38,48 @@ void pack_as(const E* b, bool transposed, int64_t k, int64_t n, E* packed) {
   });
 }
 
-// A tile's sums: register_rows lines of panel_columns.
-using Tile = float[register_rows * panel_columns];
-
-// The epilogue, but for the bias, with which the sums begin. Its vectors are of f32 and filled up to whole
+// The epilogue, for tiles of so many rows, but for the bias, with which sums in registers begin. Its vectors are of f32 and filled up to whole
 // panels, so that all loops over a tile are of a fixed length: GELU over a whole tile at once takes half the
 // time of one line after the other.
-template <class Out>
+template <class Out, int64_t rows = register_rows>
 struct Finish {
+  using Tile = float[rows * panel_columns];  // the sums
+
   const float *bias = nullptr, *scale = nullptr;
   const Out* residual = nullptr;  // (m, n)
   bool gelu = false;
 
+  // Of sums that did not begin with it.
+  void add_bias(Tile& sums, int64_t first) const {
+    if (bias == nullptr) return;
+    for (int64_t i = 0; i < rows; ++i) {
+      for (int64_t j = 0; j < panel_columns; ++j) sums[i * panel_columns + j] += bias[first + j];
+    }
+  }
+
   // What comes between bias and residual, for a tile that begins at column `first`.
   void apply(Tile& sums, int64_t first) const {
-    if (gelu) fast_gelu<GeluFit>(sums);
+    if (gelu) fast_gelu<std::conditional_t<std::is_same_v<Out, float>, GeluFit, ShortGeluFit>>(sums);
     if (scale == nullptr) return;
-    for (int64_t i = 0; i < register_rows; ++i) {
+    for (int64_t i = 0; i < rows; ++i) {
       for (int64_t j = 0; j < panel_columns; ++j) sums[i * panel_columns + j] *= scale[first + j];
     }
   }
 
+  // The lines [begin, end) of a tile that begins at (row, first) of out (m, n).
+  void store_lines(const Tile& sums, int64_t begin, int64_t end, int64_t row, int64_t first, int64_t n,
+                   Out* out) const {
+    const int64_t columns = std::min(panel_columns, n - first);
+    for (int64_t r = begin; r < end; ++r) {
+      const float* const line = sums + r * panel_columns;
+      if (columns == panel_columns)
+        store_line<true>(line, (row + r) * n + first, columns, out);
+      else
+        store_line<false>(line, (row + r) * n + first, columns, out);
+    }
+  }
+
+ private:
   // out[j] = sums[j] (+ residual[j]) for `count` elements that begin at `start`.
   template <bool whole_line>
   void store_line(const float* sums, int64_t start, int64_t count, Out* out) const {
@@ -92,13 +114,14 @@ constexpr int64_t most_tiles = 128, most_depth = 1024;
 
 template <class E, class Out>
 void tiles_of_panel(const E* a, int64_t m, int64_t k, int64_t n, const E* packed, int64_t panel,
-                    int64_t begin, int64_t end, const Finish<Out>& finish, Tile* sums, Out* out) {
-  const int64_t first = panel * panel_columns, columns = std::min(panel_columns, n - first);
+                    int64_t begin, int64_t end, const Finish<Out>& finish, typename Finish<Out>::Tile* sums,
+                    Out* out) {
+  const int64_t first = panel * panel_columns;
   for (int64_t depth = 0; depth < k; depth += most_depth) {
     const int64_t part = std::min(most_depth, k - depth);
     const bool last = depth + part == k;
     for (int64_t tile = begin; tile < end; ++tile) {
-      Tile& sum = sums[tile - begin];
+      auto& sum = sums[tile - begin];
       const int64_t row = tile * register_rows;
       const int64_t top = std::min(row, m - register_rows);  // the last tile begins among rows done before
       if (last) prefetch_tile(out + top * n + first, n);
@@ -112,13 +135,7 @@ void tiles_of_panel(const E* a, int64_t m, int64_t k, int64_t n, const E* packed
       }
       if (!last) continue;
       finish.apply(sum, first);
-      for (int64_t r = row; r < top + register_rows; ++r) {
-        const float* line = sum + (r - top) * panel_columns;
-        if (columns == panel_columns)
-          finish.template store_line<true>(line, r * n + first, columns, out);
-        else
-          finish.template store_line<false>(line, r * n + first, columns, out);
-      }
+      finish.store_lines(sum, row - top, register_rows, top, first, n, out);
     }
   }
 }
@@ -126,6 +143,7 @@ void tiles_of_panel(const E* a, int64_t m, int64_t k, int64_t n, const E* packed
 template <class E, class Out>
 void product_of(const E* a, int64_t m, int64_t k, int64_t n, const E* packed, const Finish<Out>& finish,
                 Out* out) {
+  using Tile = typename Finish<Out>::Tile;
   const int64_t tiles = (m + register_rows - 1) / register_rows;
   // Each panel in equal parts, some 16 for each thread in all, but none of less than some 30 us.
   const int64_t wanted = panels_of(n) * tiles / (16 * num_threads());
@@ -138,6 +156,40 @@ void product_of(const E* a, int64_t m, int64_t k, int64_t n, const E* packed, co
                    out);
   });
 }
+
+#ifdef __AVX512BF16__
+void pack_tiles(const BFloat16* b, bool transposed, int64_t k, int64_t n, char* packed) {
+  static_assert(panel_columns == amx_columns);
+  parallel_for(panels_of(n), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t first = begin * panel_columns; first < end * panel_columns; first += amx_rows) {
+      const int64_t columns = std::clamp(n - first, int64_t{0}, amx_rows);
+      char* const to = packed + first / amx_rows * (amx_panel_bytes<BFloat16>(k) / 2);
+      if (transposed)
+        amx_pack_columns(b + first * k, k, columns, k, to);
+      else
+        amx_pack_lines(b + first, n, columns, k, to);
+    }
+  });
+}
+
+template <class Out>
+void product_of_tiles(const BFloat16* a, int64_t m, int64_t k, int64_t n, const void* packed,
+                      const Finish<Out, amx_rows>& finish, Out* out) {
+  const auto left = [=](int64_t tile, int64_t step, int64_t steps, void* room) {
+    const int64_t row = tile * amx_rows, first = step * amx_depth<BFloat16>;
+    amx_pack_rows(a + row * k + first, k, std::min(amx_rows, m - row),
+                  std::min(steps * amx_depth<BFloat16>, k - first), room);
+    return room;
+  };
+  amx_matmul<BFloat16>(m, n, k, packed, left, [&](float* sums, int64_t tile, int64_t panel) {
+    auto& all = *reinterpret_cast<typename Finish<Out, amx_rows>::Tile*>(sums);
+    const int64_t row = tile * amx_rows, first = panel * panel_columns;
+    finish.add_bias(all, first);
+    finish.apply(all, first);
+    finish.store_lines(all, 0, std::min(amx_rows, m - row), row, first, n, out);
+  });
+}
+#endif
 
 // x (n) in f32 and filled up to whole panels; nothing for nothing.
 std::vector<float> whole_panels(const Tensor& x, int64_t n) {
@@ -154,10 +206,20 @@ void multiply(const Tensor& a, int64_t m, int64_t k, int64_t n, const void* pack
   const std::vector<float> bias = whole_panels(epilogue.bias, n),
                            scale = whole_panels(epilogue.column_scale, n);
   const Tensor residual = epilogue.residual.defined() ? epilogue.residual.to(out.dtype()) : Tensor();
-  const Finish<Out> finish{bias.empty() ? nullptr : bias.data(), scale.empty() ? nullptr : scale.data(),
-                           residual.defined() ? residual.data<Out>() : nullptr,
-                           epilogue.activation == Epilogue::Activation::gelu};
-  product_of(a.data<E>(), m, k, n, static_cast<const E*>(packed), finish, out.data<Out>());
+  const auto finish = [&]<int64_t rows>() {
+    return Finish<Out, rows>{bias.empty() ? nullptr : bias.data(), scale.empty() ? nullptr : scale.data(),
+                             residual.defined() ? residual.data<Out>() : nullptr,
+                             epilogue.activation == Epilogue::Activation::gelu};
+  };
+#ifdef __AVX512BF16__
+  if constexpr (std::is_same_v<E, BFloat16>) {
+    if (has_amx())
+      return product_of_tiles(a.data<E>(), m, k, n, packed, finish.template operator()<amx_rows>(),
+                              out.data<Out>());
+  }
+#endif
+  product_of(a.data<E>(), m, k, n, static_cast<const E*>(packed), finish.template operator()<register_rows>(),
+             out.data<Out>());
 }
 
 }  // namespace
@@ -165,17 +227,25 @@ void multiply(const Tensor& a, int64_t m, int64_t k, int64_t n, const void* pack
 bool has_packed_product(Dtype dtype, int64_t m, int64_t k) {
   if (m < register_rows) return false;
   if (dtype == Dtype::bf16) {
-    static const bool tiles = onednn::multiplies_tiles();
-    return has_register_product<BFloat16> && !tiles && k % 2 == 0;
+    static const bool onednn_has_amx = onednn::multiplies_tiles();
+    return has_amx() || (has_register_product<BFloat16> && !onednn_has_amx && k % 2 == 0);
   }
   return dtype == Dtype::f32 && has_register_product<float>;
 }
 
 size_t packed_bytes(Dtype dtype, int64_t k, int64_t n) {
+#ifdef __AVX512BF16__
+  if (dtype == Dtype::bf16 && has_amx())
+    return static_cast<size_t>(panels_of(n) * amx_panel_bytes<BFloat16>(k));
+#endif
   return static_cast<size_t>(panels_of(n) * panel_columns * k) * size_of(dtype);
 }
 
 void pack(const Tensor& b, bool transposed, int64_t k, int64_t n, void* packed) {
+#ifdef __AVX512BF16__
+  if (b.dtype() == Dtype::bf16 && has_amx())
+    return pack_tiles(b.data<BFloat16>(), transposed, k, n, static_cast<char*>(packed));
+#endif
   if (b.dtype() == Dtype::bf16)
     pack_as(b.data<BFloat16>(), transposed, k, n, static_cast<BFloat16*>(packed));
   else

@@ -13,8 +13,7 @@
 namespace nabla {
 
 // Whether packed_product() can multiply (m, k) by (k, n) of `dtype`, and is the best choice: f32 and
-// bf16 where register_product() exists for them, but not bf16 where the processor multiplies whole
-// tiles (AMX: oneDNN).
+// bf16 where register_product() exists for them, and bf16 by AMX (amx.h).
 bool has_packed_product(Dtype dtype, int64_t m, int64_t k);
 
 // What a packed (k, n) takes.

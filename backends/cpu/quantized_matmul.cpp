@@ -10,6 +10,7 @@
 
 #include "backends/common/convert.h"
 #include "backends/common/quantize.h"
+#include "backends/cpu/amx_matmul.h"
 #include "backends/cpu/fast_gelu.h"
 #include "backends/cpu/integer_product.h"
 #include "tensor/kernel_args.h"
@@ -67,7 +68,7 @@ struct IntegerEpilogue {
   int64_t m, n;
 
   IntegerEpilogue(const Tensor& out, const Tensor& b_scale, const Epilogue& epilogue)
-      : row_scale(whole_tiles({}, out.size(0), tile_rows)),
+      : row_scale(static_cast<size_t>(tiles_in(out.size(0), tile_rows) * tile_rows)),
         scale(whole_tiles(b_scale, out.size(1), tile_columns)),
         bias(whole_tiles(epilogue.bias, out.size(1), tile_columns)),
         gelu(epilogue.activation == Epilogue::Activation::gelu),
@@ -77,9 +78,9 @@ struct IntegerEpilogue {
     if (epilogue.column_scale.defined()) column_scale = whole_tiles(epilogue.column_scale, n, tile_columns);
   }
 
-  // The tile of `sums` that begins at (row, column).
-  void store_tile(const IntegerTile& sums, int64_t row, int64_t column, Out* out) const {
-    const int64_t rows = std::min(tile_rows, m - row), columns = std::min(tile_columns, n - column);
+  // The tile of `sums`, of at most `most_rows`, that begins at (row, column).
+  void store_tile(const int32_t* sums, int64_t most_rows, int64_t row, int64_t column, Out* out) const {
+    const int64_t rows = std::min(most_rows, m - row), columns = std::min(tile_columns, n - column);
     for (int64_t r = 0; r < rows; ++r) {
       float line[tile_columns];
       scale_line(sums + r * tile_columns, row + r, column, line);
@@ -139,7 +140,7 @@ void plain_product(const T* a, const float* factors, int64_t k, const int8_t* b,
       for (int64_t r = 0; r < rows; ++r)
         sums[r * tile_columns + c] = integer_dot(q + (row + r) * k, b + (column + c) * k, k);
     }
-    then.store_tile(sums, row, column, out);
+    then.store_tile(sums, tile_rows, row, column, out);
   });
 }
 
@@ -209,7 +210,7 @@ class TiledProduct {
       IntegerTile sums;
       integer_tile<Words>(row_words(tile * tile_rows), panel(panel_number), words_, start(panel_number),
                           sums);
-      then_.store_tile(sums, tile * tile_rows, panel_number * tile_columns, out_);
+      then_.store_tile(sums, tile_rows, tile * tile_rows, panel_number * tile_columns, out_);
     }
   }
 
@@ -223,6 +224,43 @@ class TiledProduct {
 };
 #endif
 
+#ifdef __AVX512BF16__
+// The same by AMX.
+template <class T, class Out>
+void product_of_tiles(const T* a, const float* factors, int64_t k, const int8_t* b,
+                      IntegerEpilogue<Out>& then, Out* out) {
+  static_assert(tile_columns == amx_columns);
+  const int64_t steps = amx_steps<int8_t>(k), row_tiles = tiles_in(then.m, amx_rows),
+                halves = 2 * tiles_in(then.n, tile_columns), half_bytes = steps * amx_step_bytes;
+  const Storage rows(static_cast<size_t>(row_tiles * half_bytes), Device::cpu()),
+      columns(static_cast<size_t>(halves * half_bytes), Device::cpu());
+  auto *const left = static_cast<char*>(rows.data()), *const right = static_cast<char*>(columns.data());
+  parallel_tasks(halves + row_tiles, [&](int64_t task) {
+    if (task < halves) {
+      const int64_t first = task * amx_rows;
+      amx_pack_columns(b + first * k, k, std::clamp(then.n - first, int64_t{0}, amx_rows), k,
+                       right + task * half_bytes);
+    } else {
+      const int64_t tile = task - halves, first = tile * amx_rows, count = std::min(amx_rows, then.m - first);
+      const Storage quantized(static_cast<size_t>(count * k), Device::cpu());
+      auto* const q = static_cast<int8_t*>(quantized.data());
+      for (int64_t r = 0; r < count; ++r)
+        then.row_scale[static_cast<size_t>(first + r)] =
+            quantize_row<0>(a + (first + r) * k, factors, k, q + r * k);
+      amx_pack_rows(q, k, count, k, left + tile * half_bytes);
+    }
+  });
+  amx_matmul<int8_t>(
+      then.m, then.n, k, right,
+      [=](int64_t tile, int64_t step, int64_t, void*) -> const void* {
+        return left + tile * half_bytes + step * amx_step_bytes;
+      },
+      [&](const int32_t* sums, int64_t tile, int64_t panel) {
+        then.store_tile(sums, amx_rows, tile * amx_rows, panel * tile_columns, out);
+      });
+}
+#endif
+
 template <class T, class Out>
 void multiply_integers(const T* a, const float* factors, int64_t k, const int8_t* b,
                        IntegerEpilogue<Out>& then, Out* out) {
@@ -231,6 +269,9 @@ void multiply_integers(const T* a, const float* factors, int64_t k, const int8_t
     return TiledProduct<ByteBlocks, T, Out>(a, factors, k, b, then, out).run();
   if (then.m >= tile_rows && multiplies_bytes())
     return TiledProduct<SignedBytes, T, Out>(a, factors, k, b, then, out).run();
+#endif
+#ifdef __AVX512BF16__
+  if (then.m >= tile_rows && has_amx()) return product_of_tiles(a, factors, k, b, then, out);
 #endif
 #ifdef __AVX2__
   if (then.m >= tile_rows && multiplies_bytes())

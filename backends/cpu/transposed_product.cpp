@@ -6,7 +6,9 @@
 
 #include <algorithm>
 
+#include "backends/cpu/amx.h"
 #include "backends/cpu/epilogue.h"
+#include "backends/cpu/onednn.h"
 #include "backends/cpu/pack_strip.h"
 #include "backends/cpu/packed_product.h"
 #include "backends/cpu/product.h"
@@ -167,6 +169,7 @@ void run(const Operands<E>& from, const Tensor& out) {
 
 bool has_transposed_product(Dtype dtype, int64_t m, int64_t n, int64_t k) {
   constexpr int64_t few_terms = 256, few_columns = 64;
+  if (dtype == Dtype::bf16 && (has_amx() || onednn::multiplies_tiles())) return false;
   return k >= few_terms && n >= few_columns && has_packed_product(dtype, m, 2);
 }
 

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <vector>
 
+#include "backends/cpu/amx.h"
 #include "backends/cpu/register_product.h"
 #include "tensor/kernels.h"
 #include "tensor/ops.h"
@@ -23,13 +24,14 @@ struct Problem {
   bool transposed, gelu, with_vectors, with_residual;
 };
 
-// Rows that fill tiles of 6 or do not, columns that fill panels of 64 or do not, depths beyond
-// one part (1024).
+// Rows that fill tiles of 6 or 32 or do not, columns that fill panels of 64 or do not, depths beyond
+// one part (1024, of AMX 512) and within a step.
 const std::vector<Problem> problems = {
     {6, 2, 1, false, false, false, false},    {7, 8, 64, true, true, true, true},
     {23, 48, 65, true, true, true, false},    {131, 1024, 96, false, false, true, true},
     {800, 1026, 70, true, false, true, true}, {61, 2500, 128, true, true, false, true},
-    {1601, 16, 192, false, true, true, true},
+    {1601, 16, 192, false, true, true, true}, {64, 512, 1100, true, false, true, true},
+    {33, 34, 33, true, true, false, true},    {95, 606, 161, false, true, true, false},
 };
 
 double worst_difference(const Tensor& x, const Tensor& expected) {
@@ -133,23 +135,29 @@ TEST_CASE("packed product: pairs of bf16 have the bits of the instruction for th
 #endif
 
 TEST_CASE("packed product: a row has the same bits alone with others, and with one thread or several") {
-  if (!has_packed_product(Dtype::f32, 6, 2)) return skip("this processor has no packed product");
-  const Problem all{1601, 1100, 192, true, true, true, false};
-  const Tensor together = multiply(all, Dtype::f32, Dtype::f32, false).got;
-  const int before = num_threads();
-  set_num_threads(1);
-  const Tensor alone = multiply(all, Dtype::f32, Dtype::f32, false).got;
-  set_num_threads(before);
-  CHECK(together.to_vector<float>() == alone.to_vector<float>());
+  for (const Dtype dtype : {Dtype::f32, Dtype::bf16}) {
+    if (!has_packed_product(dtype, 6, 2)) {
+      skip("this processor has no packed product of " + std::string(name_of(dtype)));
+      continue;
+    }
+    const Problem all{1601, 1100, 192, true, true, true, false};
+    const Tensor together = multiply(all, dtype, Dtype::f32, false).got;
+    const int before = num_threads();
+    set_num_threads(1);
+    const Tensor alone = multiply(all, dtype, Dtype::f32, false).got;
+    set_num_threads(before);
+    CHECK(together.to_vector<float>() == alone.to_vector<float>());
 
-  Generator generator(1);
-  const Tensor a = Tensor::normal({50, 32}, 0, 1, generator), b = Tensor::normal({32, 64}, 0, 1, generator);
-  const Tensor packed = Tensor::empty({static_cast<int64_t>(packed_bytes(Dtype::f32, 32, 64))}, Dtype::u8);
-  pack(b, false, 32, 64, packed.raw_data());
-  const Tensor whole = Tensor::empty({50, 64}), part = Tensor::empty({7, 64});
-  packed_product(a, 50, 32, 64, packed.raw_data(), whole, {});
-  packed_product(a.slice(0, 20, 27), 7, 32, 64, packed.raw_data(), part, {});
-  CHECK(part.to_vector<float>() == whole.slice(0, 20, 27).to_vector<float>());
+    Generator generator(1);
+    const Tensor a = Tensor::normal({50, 32}, 0, 1, generator).to(dtype);
+    const Tensor b = Tensor::normal({32, 64}, 0, 1, generator).to(dtype);
+    const Tensor packed = Tensor::empty({static_cast<int64_t>(packed_bytes(dtype, 32, 64))}, Dtype::u8);
+    pack(b, false, 32, 64, packed.raw_data());
+    const Tensor whole = Tensor::empty({50, 64}), part = Tensor::empty({7, 64});
+    packed_product(a, 50, 32, 64, packed.raw_data(), whole, {});
+    packed_product(a.slice(0, 20, 27), 7, 32, 64, packed.raw_data(), part, {});
+    CHECK(part.to_vector<float>() == whole.slice(0, 20, 27).to_vector<float>());
+  }
 }
 
 TEST_CASE(
@@ -202,9 +210,9 @@ TEST_CASE("packed product: a frozen weight in the memory of one that is gone is 
   kernels.trim();
 }
 
-TEST_CASE("packed product: too few rows, odd depths of bf16 and other dtypes are for others") {
+TEST_CASE("packed product: too few rows, odd depths of bf16 without AMX and other dtypes are for others") {
   CHECK_FALSE(has_packed_product(Dtype::f32, 5, 64));
-  CHECK_FALSE(has_packed_product(Dtype::bf16, 64, 63));
+  CHECK(has_packed_product(Dtype::bf16, 64, 63) == has_amx());
   CHECK_FALSE(has_packed_product(Dtype::f64, 64, 64));
 }
 

@@ -8,6 +8,7 @@
 
 #include "autograd/ops/ops.h"
 #include "autograd/tape.h"
+#include "backends/cpu/amx.h"
 #include "backends/cpu/register_product.h"
 #include "tensor/ops.h"
 #include "tests/docs/facts.h"
@@ -113,6 +114,11 @@ void attention(std::vector<Fact>& facts) {
   facts.push_back(
       {"13_speed", fmt::format("loads 4 vectors of $b$ and {} numbers of $a$ and does {} multiply-adds",
                                register_rows, register_rows * 4)});
+  facts.push_back(
+      {"13_speed",
+       fmt::format("two tiles of {} KB, {} rows of {} bytes each, and adds to {} sums", amx_tile_bytes / 1024,
+                   amx_tile_rows, amx_row_bytes, amx_tile_rows * amx_tile_rows)});
+  facts.push_back({"13_speed", fmt::format("{} rows of $a$ stay in the first-level cache", amx_rows)});
   facts.push_back({"13_speed", fmt::format("about caches: {} columns of $b$ stay", register_columns<float>)});
 }
 

@@ -1,0 +1,156 @@
+// Products by AMX: one instruction multiplies two tiles, each of 16 rows of 64 bytes, and adds the result to a tile of
+// 16 x 16 sums. A processor that has it multiplies bf16 eight times and int8 16 times as fast as f32, so that everything
+// around a product (bringing operands into order, the epilogue) weighs more than elsewhere.
+//
+// Eight tiles are all there are: four hold the sums of 32 rows by 32 columns, two a piece of a, two a piece of b. So each
+// piece is used twice, and a step takes as many loads as multiplications, which is the most of them that eight tiles allow.
+//
+// Operands are in tile order: step after step, 64 bytes of depth, with two tiles of 1 KB each. A row of a's tiles is 64 bytes
+// of one row of a; a row of b's tiles is 32 bits (2 of bf16, 4 of int8) of each of 16 columns of b. So tiles are loaded
+// from consecutive cache lines: a third faster than from rows that lie apart.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+
+#include "backends/cpu/pack_strip.h"
+#include "tensor/bfloat16.h"
+
+namespace nabla {
+
+// Whether this processor has the tiles, their products of bf16 and of int8, and the system lets this process use them.
+bool has_amx();
+
+inline constexpr int64_t amx_tile_rows = 16, amx_row_bytes = 64, amx_tile_bytes = amx_tile_rows * amx_row_bytes;
+// Of the sums that are held at once, and the bytes of either operand's step.
+inline constexpr int64_t amx_rows = 2 * amx_tile_rows, amx_step_bytes = 2 * amx_tile_bytes;
+
+#ifdef __AVX512BF16__  // whoever has AMX has this; and so a level below it is kept to its own instructions
+
+template <class E>
+inline constexpr int64_t amx_depth = amx_row_bytes / static_cast<int64_t>(sizeof(E));  // of a step
+template <class E>
+int64_t amx_steps(int64_t depth) {
+  return (depth + amx_depth<E> - 1) / amx_depth<E>;
+}
+
+// While it lives, this thread's tiles are ready. Afterwards they are given back: a thread that holds some costs 8 KB more
+// at each change of threads.
+class AmxTiles {
+ public:
+  AmxTiles() {
+    struct {
+      uint8_t palette = 1, start_row = 0, reserved[14] = {};
+      uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+      uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+    } shapes;
+    static_assert(sizeof shapes == 64);
+    asm volatile("ldtilecfg %0" ::"m"(shapes));
+  }
+  ~AmxTiles() { asm volatile("tilerelease"); }
+  AmxTiles(const AmxTiles&) = delete;
+  AmxTiles& operator=(const AmxTiles&) = delete;
+};
+
+// The instructions stand here as such, as the compiler is not told of them: not every processor of this level has them.
+#define NABLA_AMX_STEP(multiply)                              \
+  asm volatile(                                               \
+      "tileloadd (%[b], %[row]), %%tmm6\n\t"                  \
+      "tileloadd (%[a], %[row]), %%tmm4\n\t" multiply         \
+      " %%tmm6, %%tmm4, %%tmm0\n\t"                           \
+      "tileloadd 1024(%[b], %[row]), %%tmm7\n\t" multiply     \
+      " %%tmm7, %%tmm4, %%tmm1\n\t"                           \
+      "tileloadd 1024(%[a], %[row]), %%tmm5\n\t" multiply     \
+      " %%tmm6, %%tmm5, %%tmm2\n\t" multiply                  \
+      " %%tmm7, %%tmm5, %%tmm3\n\t" ::[a] "r"(a),             \
+      [b] "r"(b), [row] "r"(amx_row_bytes)                    \
+      : "memory")
+
+// What elements of E are added up in, and one step: sums += a b.
+template <class E>
+struct AmxProduct;
+template <>
+struct AmxProduct<BFloat16> {
+  using Sum = float;
+  static void step(const char* a, const char* b) { NABLA_AMX_STEP("tdpbf16ps"); }
+};
+template <>
+struct AmxProduct<int8_t> {
+  using Sum = int32_t;
+  static void step(const char* a, const char* b) { NABLA_AMX_STEP("tdpbssd"); }
+};
+#undef NABLA_AMX_STEP
+
+// c (32, 32) = a b, or, if `add`, c + a b: a and b in tile order, c has rows of c_stride elements. AmxTiles must live.
+template <class E, class Sum = typename AmxProduct<E>::Sum>
+void amx_product(const void* a, const void* b, int64_t steps, bool add, Sum* c, int64_t c_stride) {
+  const int64_t row = c_stride * static_cast<int64_t>(sizeof(Sum));
+  Sum* const lower = c + amx_tile_rows * c_stride;
+  if (add) {
+    asm volatile(
+        "tileloadd (%0, %2), %%tmm0\n\ttileloadd 64(%0, %2), %%tmm1\n\t"
+        "tileloadd (%1, %2), %%tmm2\n\ttileloadd 64(%1, %2), %%tmm3" ::"r"(c),
+        "r"(lower), "r"(row)
+        : "memory");
+  } else {
+    asm volatile("tilezero %%tmm0\n\ttilezero %%tmm1\n\ttilezero %%tmm2\n\ttilezero %%tmm3" ::);
+  }
+  const auto *left = static_cast<const char*>(a), *right = static_cast<const char*>(b);
+  for (int64_t step = 0; step < steps; ++step, left += amx_step_bytes, right += amx_step_bytes)
+    AmxProduct<E>::step(left, right);
+  asm volatile(
+      "tilestored %%tmm0, (%0, %2)\n\ttilestored %%tmm1, 64(%0, %2)\n\t"
+      "tilestored %%tmm2, (%1, %2)\n\ttilestored %%tmm3, 64(%1, %2)" ::"r"(c),
+      "r"(lower), "r"(row)
+      : "memory");
+}
+
+// Brings up to 32 rows of a, `depth` elements each and `stride` apart, into tile order. What is missing is 0.
+template <class E>
+void amx_pack_rows(const E* a, int64_t stride, int64_t rows, int64_t depth, void* to) {
+  for (int64_t r = 0; r < amx_rows; ++r) {
+    char* line = static_cast<char*>(to) + r * amx_row_bytes;
+    for (int64_t k = 0; k < depth; k += amx_depth<E>, line += amx_step_bytes) {
+      const int64_t count = r < rows ? std::min(amx_depth<E>, depth - k) : 0;
+      if (count == amx_depth<E>) {
+        memcpy(line, a + r * stride + k, amx_row_bytes);
+      } else {
+        memset(line, 0, amx_row_bytes);
+        memcpy(line, a + r * stride + k, static_cast<size_t>(count) * sizeof(E));
+      }
+    }
+  }
+}
+
+// The same of up to 32 columns of b, each `depth` elements side by side, `stride` from the next column.
+template <class E>
+void amx_pack_columns(const E* b, int64_t stride, int64_t columns, int64_t depth, void* to) {
+  auto* tile = static_cast<char*>(to);
+  for (int64_t k = 0; k < depth; k += amx_depth<E>) {
+    const auto bytes = static_cast<size_t>(std::min(amx_depth<E>, depth - k)) * sizeof(E);
+    for (int64_t first = 0; first < amx_rows; first += amx_tile_rows, tile += amx_tile_bytes) {
+      PackUnits square[pack_lanes] = {};
+      for (int64_t c = first; c < std::min(columns, first + amx_tile_rows); ++c)
+        memcpy(&square[c - first], b + c * stride + k, bytes);
+      transpose_square(square);
+      memcpy(tile, square, sizeof square);
+    }
+  }
+}
+
+// The same of bf16 whose `columns` stand side by side, line after line, `stride` apart.
+inline void amx_pack_lines(const BFloat16* b, int64_t stride, int64_t columns, int64_t depth, void* to) {
+  auto* line = static_cast<char*>(to);
+  memset(to, 0, static_cast<size_t>(amx_steps<BFloat16>(depth) * amx_step_bytes));
+  for (int64_t k = 0; k < depth; k += 2, line += amx_row_bytes) {
+    if (k > 0 && k % amx_depth<BFloat16> == 0) line += amx_tile_bytes;
+    for (int64_t first = 0; first < columns; first += amx_tile_rows)
+      pack_line(b + k * stride + first, stride, depth - k, std::min(columns - first, amx_tile_rows),
+                reinterpret_cast<PackUnit*>(line + first / amx_tile_rows * amx_tile_bytes));
+  }
+}
+
+#endif
+
+}  // namespace nabla

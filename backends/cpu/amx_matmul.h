@@ -1,0 +1,79 @@
+// The loops of a product of many rows with one matrix around amx_product(), for bf16 (packed_product.cpp) and int8
+// (quantized_matmul.cpp).
+#pragma once
+
+#include "backends/cpu/amx.h"
+#include "tensor/storage.h"
+#include "tensor/threads.h"
+
+namespace nabla {
+
+#ifdef __AVX512BF16__
+
+// Columns of b are packed 64 at a time, a panel: two operands of amx_product() one after the other.
+inline constexpr int64_t amx_columns = 64;
+template <class E>
+int64_t amx_panel_bytes(int64_t k) {
+  return 2 * amx_steps<E>(k) * amx_step_bytes;
+}
+
+// How a product is cut: each task multiplies some rows by some panels. The panels of a task, up to 1 MB, stay in the
+// second-level cache while its rows pass by, and 32 of those rows, a part of their depth, in the first-level cache.
+struct AmxCut {
+  int64_t row_tiles, panels, panels_together, tiles_together;
+
+  AmxCut(int64_t m, int64_t n, int64_t panel_bytes)
+      : row_tiles((m + amx_rows - 1) / amx_rows), panels((n + amx_columns - 1) / amx_columns) {
+    const int64_t most = std::max<int64_t>(1, (int64_t{1} << 20) / panel_bytes);
+    panels_together = even_part(panels, most);
+    // Some 8 tasks for each thread, but none of less than some 30 us.
+    const int64_t groups = parts(panels, panels_together);
+    const int64_t wanted = row_tiles * groups / (8 * num_threads());
+    tiles_together = even_part(row_tiles, std::max({int64_t{1}, wanted, 16 / panels_together}));
+  }
+  int64_t tasks() const { return parts(panels, panels_together) * parts(row_tiles, tiles_together); }
+
+  static int64_t parts(int64_t count, int64_t size) { return (count + size - 1) / size; }
+  // At most `most`, such that all parts are nearly equal.
+  static int64_t even_part(int64_t count, int64_t most) { return parts(count, parts(count, most)); }
+};
+
+// For each 32 rows (tile) and 64 columns (panel) of a product, finish(sums (32, 64), tile, panel). left(tile, first, steps,
+// room) is where the steps [first, first + steps) of a tile's rows are in tile order; it may use `room` for them. packed: the
+// panels of b (k, n), one after the other.
+template <class E, class Left, class Finish>
+void amx_matmul(int64_t m, int64_t n, int64_t k, const void* packed, const Left& left, const Finish& finish) {
+  using Sum = typename AmxProduct<E>::Sum;
+  constexpr int64_t most_steps = 16, panel_sums = amx_rows * amx_columns;  // 32 KB of a
+  const int64_t steps = amx_steps<E>(k), panel_bytes = amx_panel_bytes<E>(k);
+  const AmxCut cut(m, n, panel_bytes);
+  const int64_t row_parts = AmxCut::parts(cut.row_tiles, cut.tiles_together);
+  parallel_tasks(cut.tasks(), [&](int64_t task) {
+    const AmxTiles tiles;
+    const int64_t panel = task / row_parts * cut.panels_together,
+                  last_panel = std::min(panel + cut.panels_together, cut.panels);
+    const int64_t tile = task % row_parts * cut.tiles_together,
+                  last_tile = std::min(tile + cut.tiles_together, cut.row_tiles);
+    const Storage room(static_cast<size_t>(most_steps * amx_step_bytes +
+                                           (last_panel - panel) * panel_sums * int64_t{sizeof(Sum)}),
+                       Device::cpu());
+    auto* const sums = reinterpret_cast<Sum*>(static_cast<char*>(room.data()) + most_steps * amx_step_bytes);
+    for (int64_t t = tile; t < last_tile; ++t) {
+      for (int64_t step = 0; step < steps; step += most_steps) {
+        const int64_t part = std::min(most_steps, steps - step);
+        const void* const a = left(t, step, part, room.data());
+        for (int64_t p = panel; p < last_panel; ++p) {
+          Sum* const c = sums + (steps > most_steps ? (p - panel) * panel_sums : 0);
+          const char* const b = static_cast<const char*>(packed) + p * panel_bytes + step * amx_step_bytes;
+          amx_product<E>(a, b, part, step > 0, c, amx_columns);
+          amx_product<E>(a, b + panel_bytes / 2, part, step > 0, c + amx_columns / 2, amx_columns);
+          if (step + part == steps) finish(c, t, p);
+        }
+      }
+    }
+  });
+}
+
+#endif
+
+}  // namespace nabla
