@@ -4,7 +4,7 @@
 #   test.sh --sanitize           the same under AddressSanitizer, LeakSanitizer and UndefinedBehaviorSanitizer, in
 #                                build-sanitize/; what libgomp and oneDNN keep for the whole run is no leak
 #   test.sh --sanitize=thread    what the programs do on threads of their own (doctest's suite "threads": images read
-#                                ahead, the allocator, parallel loops), under ThreadSanitizer, in build-thread/
+#                                ahead, the allocator, parallel loops, the service), under ThreadSanitizer, in build-thread/
 #   test.sh --levels             the program for every x86-64, in build-levels/: the tests of the kernels at each level
 #                                that this processor can run, and no code for better processors outside of them
 set -euo pipefail

@@ -14,6 +14,12 @@ namespace {
 constexpr int64_t most_header_bytes = 64 << 10;
 constexpr size_t buffer_bytes = 16 << 10;
 
+template <class Stream>
+constexpr bool has_wait_readable = requires(const Stream& stream) {
+  stream.wait_readable();
+};
+constexpr bool is_readable_waits = !has_wait_readable<httplib::Stream>;
+
 ServeClock::duration in_seconds(double seconds) {
   return std::chrono::duration_cast<ServeClock::duration>(std::chrono::duration<double>(seconds));
 }
@@ -88,8 +94,14 @@ bool Connection::wait(short events) const {
   }
 }
 
-bool Connection::is_readable() const { return taken_ < buffer_.size() || wait(POLLIN); }
-bool Connection::is_writable() const { return wait(POLLOUT); }
+bool Connection::is_readable() const {
+  return taken_ < buffer_.size() || (is_readable_waits && wait(POLLIN));
+}
+bool Connection::wait_readable() const { return taken_ < buffer_.size() || wait(POLLIN); }
+bool Connection::wait_writable() const { return wait(POLLOUT); }
+time_t Connection::duration() const {
+  return std::chrono::duration_cast<std::chrono::seconds>(ServeClock::now() - begun_).count();
+}
 
 ssize_t Connection::read(char* to, size_t size) {
   if (taken_ == buffer_.size()) {

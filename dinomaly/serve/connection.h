@@ -37,8 +37,13 @@ class Connection : public httplib::Stream {
   // Released when the answer has been sent.
   std::vector<std::shared_ptr<void>> held;
 
-  bool is_readable() const override;
-  bool is_writable() const override;
+  // Without `override`: until 0.19 of httplib is_readable() and is_writable() wait; from 0.20 on wait_readable() and
+  // wait_writable() do so in their place, and is_readable() says whether something was read and not taken.
+  virtual bool is_readable() const;
+  virtual bool is_writable() const { return wait_writable(); }
+  virtual bool wait_readable() const;
+  virtual bool wait_writable() const;
+  virtual time_t duration() const;  // seconds since the request began; from 0.19 on
   ssize_t read(char* to, size_t size) override;
   ssize_t write(const char* from, size_t size) override;
   void get_remote_ip_and_port(std::string& ip, int& port) const override;

@@ -90,18 +90,30 @@ void Listener::turn_away(Connection& connection) {
   connection.linger();
 }
 
+bool Listener::answer_one(Connection& connection, bool last, bool& closed) {
+  const auto set_up = [&](httplib::Request& request) {
+    connection.headers_done();
+    // Pictures gain nothing by it, and parts of an answer are nothing to ask for.
+    for (const char* name : {"Accept-Encoding", "Range"}) request.headers.erase(name);
+    request.ranges.clear();
+  };
+  // From 0.18 on it wants the addresses as well, which nobody here asks for.
+  const auto process = [&](auto& self) {
+    if constexpr (requires { self.process_request(connection, last, closed, set_up); })
+      return self.process_request(connection, last, closed, set_up);
+    else
+      return self.process_request(connection, "", 0, "", 0, last, closed, set_up);
+  };
+  return process(*this);
+}
+
 void Listener::serve(Connection& connection) {
   connection_of_thread = &connection;
   for (int count = 1; connection.wait_for_request(idle_seconds, stop_); ++count) {
     connection.begin_request(request_seconds_);
     const bool last = count == most_requests || finishing_;
     bool closed = false;
-    const bool done = process_request(connection, last, closed, [&](httplib::Request& request) {
-      connection.headers_done();
-      // Pictures gain nothing by it, and parts of an answer are nothing to ask for.
-      for (const char* name : {"Accept-Encoding", "Range"}) request.headers.erase(name);
-      request.ranges.clear();
-    });
+    const bool done = answer_one(connection, last, closed);
     connection.held.clear();
     if (done && !last && !closed && !connection.must_close && !connection.timed_out()) continue;
     if (connection.must_close || !done) connection.linger();

@@ -30,6 +30,8 @@ class Listener : public httplib::Server {
  private:
   bool process_and_close_socket(socket_t socket) override;
   void serve(Connection& connection);
+  // One request on the connection, as httplib reads and answers it.
+  bool answer_one(Connection& connection, bool last, bool& closed);
   void turn_away(Connection& connection);
 
   const double request_seconds_;

@@ -12,7 +12,7 @@ bool is_get_path(const std::string& path) {
 }
 
 bool may_have_body(const httplib::Request& request) {
-  return request.has_header("Transfer-Encoding") || request.get_header_value("Content-Length", 0) > "0";
+  return request.has_header("Transfer-Encoding") || request.get_header_value("Content-Length") > "0";
 }
 
 std::optional<int64_t> length_of(const httplib::Request& request) {

@@ -227,7 +227,8 @@ ModelPointer Routes::model_of(const Request& request) const {
       404, fmt::format("model: there is no '{}'; there is {}", printable(name, 64), fmt::join(names, ", ")));
 }
 
-std::vector<Upload> Routes::uploads_of(const Request& request, const Reader& reader) {
+std::vector<Upload> Routes::uploads_of(const Request& request, const Response& response,
+                                       const Reader& reader) {
   Connection& connection = *Connection::current();
   ByteBudget::Share share = budget_.take(length_of(request).value_or(options_.max_body));
   if (!share) throw Refusal(503, "too many bytes are under way");
@@ -236,11 +237,10 @@ std::vector<Upload> Routes::uploads_of(const Request& request, const Reader& rea
   const bool parts = request.is_multipart_form_data();
   if (!parts) uploads.begin_raw(request.get_param_value("name"));
   const auto add = [&](const char* bytes, size_t count) { return uploads.add(bytes, count); };
-  const bool whole =
-      parts ? reader([&](const httplib::MultipartFormData& part) { return uploads.begin(part); }, add)
-            : reader(add);
+  const bool whole = parts ? reader([&](const auto& part) { return uploads.begin(part); }, add) : reader(add);
   uploads.check();
   if (connection.timed_out()) throw Refusal(408, "the request did not come in time (--timeout)");
+  if (!whole && response.status == 413) throw Refusal(413, "the body is larger than --max-body");
   if (!whole) throw Refusal(400, "the body is cut short or not what its headers say");
   connection.must_close = false;  // all of it was read
   std::vector<Upload> images = uploads.take();
@@ -278,7 +278,7 @@ void Routes::predict(const Request& request, Response& response, const Reader& r
   const Wanted wanted = wanted_of(request);
   JudgeQueue::Place place = queue_.enter(1);
   if (!place) throw Refusal(503, "the queue is full");
-  const std::vector<Upload> uploads = uploads_of(request, reader);
+  const std::vector<Upload> uploads = uploads_of(request, response, reader);
   const auto further = static_cast<int64_t>(uploads.size()) - 1;
   if (further >= queue_.limit())
     throw Refusal(413, fmt::format("more images than the queue takes, {}", queue_.limit()));
@@ -325,7 +325,7 @@ void Routes::take_feedback(const Request& request, Response& response, const Rea
   if (!feedback_) throw Refusal(404, "no feedback is taken: dinomaly serve --feedback DIR does");
   const ModelPointer model = model_of(request);
   json saved = json::array();
-  for (const Upload& upload : uploads_of(request, reader)) {
+  for (const Upload& upload : uploads_of(request, response, reader)) {
     judge_.check_image(*model, upload, Connection::current()->deadline());
     const auto path = feedback_->save(model->name, upload.bytes);
     if (!path)

@@ -41,7 +41,7 @@ class Routes {
   void predict(const Request& request, Response& response, const Reader& reader);
   void take_feedback(const Request& request, Response& response, const Reader& reader);
   // The images of a body, and a share of the budget for it. Throws Refusal.
-  std::vector<Upload> uploads_of(const Request& request, const Reader& reader);
+  std::vector<Upload> uploads_of(const Request& request, const Response& response, const Reader& reader);
   ModelPointer model_of(const Request& request) const;
   void write_answers(const Request& request, Response& response, const ServedModel& model, Wanted wanted,
                      std::vector<Answer> answers) const;

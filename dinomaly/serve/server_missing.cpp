@@ -8,9 +8,7 @@ namespace dinomaly {
 void check_can_serve() {
   fail_input(
       "serve: this program was built without cpp-httplib and has no server; install libcpp-httplib-dev (0.11 "
-      "to 0.16) and "
-      "build "
-      "it again (-DDINOMALY_SERVE=ON)");
+      "to 0.53) and build it again (-DDINOMALY_SERVE=ON)");
 }
 
 void run_server(ModelShelf&, const ServeOptions&, const std::function<bool()>&,

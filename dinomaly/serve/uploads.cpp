@@ -18,13 +18,13 @@ std::string upload_name(const std::string& name) {
 
 }  // namespace
 
-bool UploadReader::begin(const httplib::MultipartFormData& part) {
+bool UploadReader::begin(const std::string& field, const std::string& file_name, const std::string& type) {
   if (uploads_.size() == most_parts) return fail(413, fmt::format("more than {} images", most_parts));
-  if (part.filename.empty() && !part.content_type.starts_with("image/"))
+  if (file_name.empty() && !type.starts_with("image/"))
     return fail(400,
                 fmt::format("the part '{}' is no file: it has neither a filename nor the type of an image",
-                            printable(part.name, 40)));
-  uploads_.push_back({upload_name(part.filename), ""});
+                            printable(field, 40)));
+  uploads_.push_back({upload_name(file_name), ""});
   return true;
 }
 

@@ -1,8 +1,6 @@
 // The images of a request's body.
 #pragma once
 
-#include <httplib.h>
-
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -18,7 +16,11 @@ class UploadReader {
  public:
   explicit UploadReader(int64_t most_bytes) : left_(most_bytes) {}
 
-  bool begin(const httplib::MultipartFormData& part);
+  // `part` is what httplib says of one; its type has two names, before 0.23 and since.
+  template <class Part>
+  bool begin(const Part& part) {
+    return begin(part.name, part.filename, part.content_type);
+  }
   // The body is one image.
   bool begin_raw(const std::string& name);
   bool add(const char* bytes, size_t count);
@@ -26,6 +28,7 @@ class UploadReader {
   std::vector<Upload> take() { return std::move(uploads_); }
 
  private:
+  bool begin(const std::string& field, const std::string& file_name, const std::string& type);
   bool fail(int status, const std::string& why);
 
   int64_t left_;

@@ -26,6 +26,8 @@ bool is_status(const std::string& answer, int status) {
 
 }  // namespace
 
+TEST_SUITE_BEGIN("threads");
+
 TEST_CASE("serve: hostile bodies get an error, and the connection goes on") {
   const TemporaryFolder folder;
   ServeOptions options;
@@ -55,7 +57,7 @@ TEST_CASE("serve: hostile bodies get an error, and the connection goes on") {
                   "--b\r\nContent-Disposition: form-data; name=\"a\"; filename=\"a.png\"\r\n\r\ncut",
                   "multipart/form-data; boundary=b")
             ->status == 400);
-  CHECK(client.Post("/predict", httplib::MultipartFormDataItems{{"text", "hello", "", ""}})->status == 400);
+  CHECK(post_form(service, "/predict", {{"text", "hello", "", ""}})->status == 400);
   CHECK(json_of(client.Post("/predict", good, "image/png")) == expected);
 }
 
@@ -76,9 +78,9 @@ TEST_CASE("serve: a body that is too large is not read, whichever way it comes")
   raw.send_text("POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n");
   for (int i = 0; i < 3; ++i) raw.send_text("2710\r\n" + std::string(10000, 'x') + "\r\n");
   CHECK(is_status(raw.all(), 413));
-  httplib::MultipartFormDataItems parts;
+  std::vector<FormPart> parts;
   for (int i = 0; i < 300; ++i) parts.push_back({"x", "x", "x.png", "image/png"});
-  CHECK(service.client().Post("/predict", parts)->status == 413);
+  CHECK(post_form(service, "/predict", parts)->status == 413);
 }
 
 TEST_CASE("serve: requests that are no clear HTTP are refused and end the connection") {
@@ -157,16 +159,19 @@ TEST_CASE("serve: a full queue is answered at once with 503, and takes images ag
     slow.send_text(head_of_post(image.size(), "Connection: close\r\n") + image.substr(0, 100));
     while (service.metric("dinomaly_queue_images") < 1)
       std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    const auto refused = post(service, "/predict", image);
-    CHECK(refused->status == 503);
-    CHECK(std::stoi(refused->get_header_value("Retry-After")) >= 1);
-    CHECK(json_of(refused)["error"] == "the queue is full");
+    RawConnection refused(service.port);
+    refused.send_text(head_of_post(image.size()) + image);
+    const std::string answer = refused.all(), later = "Retry-After: ";
+    CHECK(is_status(answer, 503));
+    REQUIRE(contains(answer, later));
+    CHECK(std::stoi(answer.substr(answer.find(later) + later.size())) >= 1);
+    CHECK(contains(answer, "\"the queue is full\""));
     slow.send_text(image.substr(100));
     CHECK(is_status(slow.all(), 200));
   }
   CHECK(post(service, "/predict", image)->status == 200);
-  const httplib::MultipartFormDataItems two{{"a", image, "a.png", ""}, {"b", image, "b.png", ""}};
-  CHECK(service.client().Post("/predict", two)->status == 413);
+  const std::vector<FormPart> two{{"a", image, "a.png", ""}, {"b", image, "b.png", ""}};
+  CHECK(post_form(service, "/predict", two)->status == 413);
 }
 
 TEST_CASE("serve: connections beyond the limit are told to come back") {
@@ -197,16 +202,19 @@ TEST_CASE("serve: with a token, images and metrics are for those who know it") {
   ServeOptions options;
   options.token = "0123456789abcdef0123";
   const Service service(folder, options);
-  const auto status_with = [&](const std::string& authorization) {
-    httplib::Client client = service.client();
-    if (!authorization.empty()) client.set_default_headers({{"Authorization", authorization}});
-    return client.Post("/predict", noise_png(1), "image/png")->status;
+  const std::string image = noise_png(1);
+  const auto has_status = [&](const std::string& authorization, int status) {
+    RawConnection raw(
+        service.port);  // later versions of httplib's client send no value that ends with a space
+    const std::string header = authorization.empty() ? "" : "Authorization: " + authorization + "\r\n";
+    raw.send_text(head_of_post(image.size(), header + "Connection: close\r\n") + image);
+    return is_status(raw.all(), status);
   };
-  CHECK(status_with("Bearer " + *options.token) == 200);
+  CHECK(has_status("Bearer " + *options.token, 200));
   for (const char* wrong :
        {"", "Bearer ", "Bearer 0123456789abcdef0124", "Bearer 0123456789abcdef012",
         "Bearer 0123456789abcdef01234", "Basic 0123456789abcdef0123", "0123456789abcdef0123"})
-    CHECK(status_with(wrong) == 401);
+    CHECK(has_status(wrong, 401));
   httplib::Client client = service.client();
   for (const char* open : {"/", "/healthz", "/openapi.json"}) CHECK(client.Get(open)->status == 200);
   for (const char* closed : {"/models", "/metrics", "/elsewhere"}) CHECK(client.Get(closed)->status == 401);
@@ -305,5 +313,7 @@ TEST_CASE("serve: a histogram counts what is at most a bound") {
         "x_bucket{m=\"a\",le=\"1\"} 2\nx_bucket{m=\"a\",le=\"2\"} 3\nx_bucket{m=\"a\",le=\"+Inf\"} 4\n"
         "x_sum{m=\"a\"} 12\nx_count{m=\"a\"} 4\n");
 }
+
+TEST_SUITE_END();
 
 }  // namespace dinomaly

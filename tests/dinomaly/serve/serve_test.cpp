@@ -33,6 +33,8 @@ json without_place(json verdict) {
 
 }  // namespace
 
+TEST_SUITE_BEGIN("threads");
+
 TEST_CASE("serve: verdicts, overlays and maps are those of predict, to the byte") {
   const TemporaryFolder folder;
   make_small_project(folder);
@@ -73,10 +75,10 @@ TEST_CASE("serve: verdicts, overlays and maps are those of predict, to the byte"
 TEST_CASE("serve: several images of a form are answered in their order, the damaged one with its error") {
   const TemporaryFolder folder;
   const Service service(folder);
-  const httplib::MultipartFormDataItems parts{{"x", noise_png(1), "one.png", "image/png"},
-                                              {"x", "no image", "../../<b>.png", "image/png"},
-                                              {"y", noise_png(2), "two.png", "application/octet-stream"}};
-  const auto result = service.client().Post("/predict?overlay=png&map=npy", parts);
+  const std::vector<FormPart> parts{{"x", noise_png(1), "one.png", "image/png"},
+                                    {"x", "no image", "../../<b>.png", "image/png"},
+                                    {"y", noise_png(2), "two.png", "application/octet-stream"}};
+  const auto result = post_form(service, "/predict?overlay=png&map=npy", parts);
   const json images = json_of(result)["images"];
   CHECK(result->status == 200);
   REQUIRE(images.size() == 3);
@@ -116,10 +118,10 @@ TEST_CASE("serve: health, models, description, page, and what there is not") {
   CHECK(client.Get("/a")->status == 404);
   CHECK(client.Get("/../../etc/passwd")->status == 404);
   CHECK(client.Delete("/predict")->status == 405);
-  CHECK(post(service, "/predict?model=b", noise_png(1))->status == 404);
-  CHECK(post(service, "/predict?overlay=jpeg", noise_png(1))->status == 400);
-  CHECK(post(service, "/predict?map=png", noise_png(1))->status == 400);
-  CHECK(post(service, "/feedback", noise_png(1))->status == 404);
+  CHECK(status_of_post(service, "/predict?model=b", noise_png(1)) == 404);
+  CHECK(status_of_post(service, "/predict?overlay=jpeg", noise_png(1)) == 400);
+  CHECK(status_of_post(service, "/predict?map=png", noise_png(1)) == 400);
+  CHECK(status_of_post(service, "/feedback", noise_png(1)) == 404);
 }
 
 TEST_CASE("serve: metrics count requests, images, anomalies and scores") {
@@ -276,5 +278,7 @@ TEST_CASE("serve: many clients with some hostile bodies: no answer is lost or wr
   CHECK(right == clients * requests - clients * requests / 20);
   CHECK(service.metric("dinomaly_queue_images") == 0);
 }
+
+TEST_SUITE_END();
 
 }  // namespace dinomaly

@@ -13,6 +13,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "dinomaly/base/framework.h"
 #include "dinomaly/image/image.h"
@@ -115,6 +116,22 @@ inline httplib::Result post(const Service& service, const std::string& path, con
   return service.client().Post(path, body, "application/octet-stream");
 }
 
+// A form as browsers send it; written here, since the name of httplib's own type depends on its version.
+struct FormPart {
+  std::string name, content, filename, content_type;
+};
+inline httplib::Result post_form(const Service& service, const std::string& path,
+                                 const std::vector<FormPart>& parts) {
+  std::string body;
+  for (const FormPart& part : parts) {
+    body += "--b\r\nContent-Disposition: form-data; name=\"" + part.name + "\"";
+    if (!part.filename.empty()) body += "; filename=\"" + part.filename + "\"";
+    if (!part.content_type.empty()) body += "\r\nContent-Type: " + part.content_type;
+    body += "\r\n\r\n" + part.content + "\r\n";
+  }
+  return service.client().Post(path, body + "--b--\r\n", "multipart/form-data; boundary=b");
+}
+
 // A connection that sends what no client would.
 class RawConnection {
  public:
@@ -147,6 +164,15 @@ class RawConnection {
 inline std::string head_of_post(size_t length, const std::string& more = "") {
   return "POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\n" + more +
          "Content-Length: " + std::to_string(length) + "\r\n\r\n";
+}
+
+// Of an answer that comes before the body was read: some versions of httplib's client then give up (0.30).
+inline int status_of_post(const Service& service, const std::string& path, const std::string& body) {
+  RawConnection raw(service.port);
+  raw.send_text("POST " + path + " HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: " +
+                std::to_string(body.size()) + "\r\n\r\n" + body);
+  const std::string answer = raw.all();
+  return answer.starts_with("HTTP/1.1 ") ? std::stoi(answer.substr(9, 3)) : 0;
 }
 
 // While it lives, models compute with so many threads.
