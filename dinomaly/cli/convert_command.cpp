@@ -89,6 +89,7 @@ void add_convert(CLI::App& app, Work& work) {
       "  dinomaly convert dinov2_vitb14_reg4_pretrain.pth vitb14.safetensors --names timm\n"
       "  dinomaly convert model.safetensors small.safetensors --precision int8 --data mvtec");
   take_encoder_names(
+      *command,
       command
           ->add_option("IN", flags->in,
                        "a file with an encoder (or its name) or, with --precision, a trained model: "

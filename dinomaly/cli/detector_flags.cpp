@@ -33,8 +33,9 @@ void add_detector_flags(CLI::App& command, DetectorFlags& flags) {
 }
 
 void add_judging_flags(CLI::App& command, DetectorFlags& flags) {
-  take_encoder_names(command.add_option(
-      "--encoder", flags.encoder, "the encoder's weights or name, for a model saved without its encoder"));
+  take_encoder_names(
+      command, command.add_option("--encoder", flags.encoder,
+                                  "the encoder's weights or name, for a model saved without its encoder"));
   command
       .add_option("--heads", flags.heads, "attention heads, if the file does not say (default: width / 64)")
       ->check(CLI::Range(int64_t{0}, int64_t{4096}));

@@ -66,7 +66,7 @@ void add_encoder(CLI::App& app, Work& work) {
     work = [options] {
       FetchOptions fetch{.offline = options->offline, .progress = download_progress(options->name)};
       if (!options->sha256.empty()) fetch.sha256 = options->sha256;
-      fmt::print("{}\n", fetch_encoder(named_encoder(options->name), fetch).string());
+      fmt::print("{}\n", fetch_encoder(named_encoder(options->name), fetch).file.string());
       return 0;
     };
   });

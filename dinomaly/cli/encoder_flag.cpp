@@ -8,6 +8,7 @@
 #include "dinomaly/base/progress.h"
 #include "dinomaly/base/standard_error.h"
 #include "dinomaly/base/stopwatch.h"
+#include "dinomaly/weights/sharded_file.h"
 
 namespace dinomaly {
 
@@ -53,28 +54,33 @@ DownloadProgress download_progress(const std::string& name) {
   };
 }
 
-void take_encoder_names(CLI::Option* option) {
+CLI::Option* add_offline_flag(CLI::App& command) {
+  return command.add_flag("--offline")
+      ->description("fetch no encoder: one that is asked for by name must be on this machine");
+}
+
+void take_encoder_names(CLI::App& command, CLI::Option* option) {
+  const CLI::Option* offline = add_offline_flag(command);
   option->transform(CLI::Validator(
-      [](std::string& text) {
-        text = encoder_file_of(text).string();
+      [offline](std::string& text) {
+        text = find_encoder(text, {.offline = offline->as<bool>()}).file.string();
         return std::string();
       },
       ""));
 }
 
-std::filesystem::path encoder_file_of(const std::filesystem::path& encoder) {
+FoundEncoder find_encoder(const std::filesystem::path& encoder, FetchOptions options) {
   namespace fs = std::filesystem;
   const std::string name = encoder.string();
   std::error_code ignored;
-  const bool is_file = fs::is_regular_file(encoder, ignored) ||
-                       fs::exists(encoder / "model.safetensors", ignored) ||
-                       fs::exists(encoder / "model.safetensors.index.json", ignored);
-  if (is_file) return encoder;
+  if (fs::is_regular_file(encoder, ignored) || find_weights_in_folder(encoder)) return {encoder};
   if (name.starts_with("dinov2-") && !fs::exists(encoder, ignored))
     named_encoder(name);  // says what was meant
   const NamedEncoder* named = find_named_encoder(name);
-  if (named == nullptr) return encoder;
-  return fetch_encoder(*named, {.progress = download_progress(encoder.string())});
+  if (named == nullptr) return {encoder};
+  if (!options.progress) options.progress = download_progress(name);
+  const StoredEncoder stored = fetch_encoder(*named, options);
+  return {stored.file, name, stored.sha256};
 }
 
 }  // namespace dinomaly

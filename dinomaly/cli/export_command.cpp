@@ -26,8 +26,9 @@ void add_export(CLI::App& app, Work& work) {
       ->required()
       ->check(CLI::IsMember({"authors", "anomalib"}));
   command->add_option("--out", options->out, "the safetensors file to write")->required();
-  take_encoder_names(command->add_option(
-      "--encoder", options->encoder, "the encoder's weights or name, for a MODEL saved without its encoder"));
+  take_encoder_names(
+      *command, command->add_option("--encoder", options->encoder,
+                                    "the encoder's weights or name, for a MODEL saved without its encoder"));
   command
       ->add_option("--heads", options->heads, "attention heads, if MODEL does not say (default: width / 64)")
       ->check(CLI::NonNegativeNumber);

@@ -45,10 +45,10 @@ void add_info(CLI::App& app, Work& work) {
   CLI::App* command = app.add_subcommand("info", "describe a weights file");
   command->footer("Example: dinomaly info out/model.safetensors --json");
   take_encoder_names(
-      command
-          ->add_option("FILE", options->file,
-                       "an encoder (or its name) or a trained Dinomaly: safetensors, .pth, .ckpt")
-          ->required());
+      *command, command
+                    ->add_option("FILE", options->file,
+                                 "an encoder (or its name) or a trained Dinomaly: safetensors, .pth, .ckpt")
+                    ->required());
   command->add_option("--heads", options->what.heads, "attention heads, if FILE does not say")
       ->check(CLI::NonNegativeNumber);
   command->add_flag("--tensors", options->what.tensors, "list every tensor with dtype and shape");

@@ -54,6 +54,7 @@ TrainFlags::TrainFlags(CLI::App& app) {
       "'random' (default: the small encoder that comes "
       "with the "
       "program)");
+  offline_ = add_offline_flag(app);
   add(app, "--heads", &TrainOptions::heads, "attention heads (default: width / 64)");
   add_model_flags(app);
   add(app, "--threads", &TrainOptions::threads,
@@ -171,7 +172,15 @@ TrainOptions TrainFlags::options() const {
   if (texts.file.empty() && given_.resume && std::filesystem::exists(earlier)) texts.file = earlier.string();
   options.apply(texts);
   for (const auto& copy : given_fields_) copy(options);
-  if (options.encoder) options.encoder = encoder_file_of(*options.encoder);
+  if (given_.encoder) options.encoder_sha256.clear();  // the file's is another's
+  if (options.encoder) {
+    FetchOptions fetch{.offline = offline_->as<bool>()};
+    if (!options.encoder_sha256.empty()) fetch.sha256 = options.encoder_sha256;
+    FoundEncoder found = find_encoder(*options.encoder, fetch);
+    options.encoder = std::move(found.file);
+    options.encoder_name = std::move(found.name);
+    options.encoder_sha256 = std::move(found.sha256);
+  }
   if (!options.keep_best.empty()) metric_value({}, options.keep_best);
   const std::filesystem::path own = options.out / "config.json";
   std::error_code ignored;

@@ -9,7 +9,8 @@
 
 namespace CLI {
 class App;
-}
+class Option;
+}  // namespace CLI
 
 namespace dinomaly {
 
@@ -33,6 +34,7 @@ class TrainFlags {
   void add_run_flags(CLI::App& app);
 
   TrainOptions given_;
+  const CLI::Option* offline_ = nullptr;
   std::vector<std::function<void(TrainOptions&)>>
       given_fields_;  // copy a field that was given on the command line
   OptionTexts texts_;

@@ -92,7 +92,9 @@ void note_hash(const fs::path& file, const std::string& hash) {
 void check_pinned(const std::string& source, const std::string& found,
                   const std::optional<std::string>& pinned) {
   if (!pinned) return;
-  check_input(found == lower(*pinned), "{}: its SHA-256 is {}, not {}", source, found, printable(*pinned));
+  check_input(found == lower(*pinned),
+              "{}: its SHA-256 is {}, not {} as asked for (--sha256, or encoder_sha256 of a config file)",
+              source, found, printable(*pinned));
 }
 
 // The file that is there already; returns its hash.
@@ -111,19 +113,25 @@ std::string check_stored(const fs::path& file, const std::optional<std::string>&
   return found;
 }
 
-void fetch(const NamedEncoder& encoder, const fs::path& file, const FetchOptions& options) {
+// Returns the file's hash.
+std::string fetch(const NamedEncoder& encoder, const fs::path& file, const FetchOptions& options) {
   const std::string address = address_of(encoder);
   const fs::path part = file.string() + ".part";
-  download(address, part, options.progress, options.limits);
-  std::error_code ignored;
+  if (options.downloader)
+    options.downloader(address, part);
+  else
+    download(address, part, options.progress, options.limits);
+  std::error_code ignored, failed;
   try {
     check_shape(encoder, part, address);
     const std::string found = file_sha256(part);
     check_pinned(address, found, options.sha256);
     note_hash(file, found);
-    fs::rename(part, file);
+    fs::rename(part, file, failed);
+    check_input(!failed, "{}: cannot be written: {}", file.string(), failed.message());
+    return found;
   } catch (...) {
-    fs::remove(part, ignored);
+    for (const fs::path& left : {part, noted_hash_of(file)}) fs::remove(left, ignored);
     throw;
   }
 }
@@ -161,9 +169,9 @@ bool is_stored(const NamedEncoder& encoder) {
   return true;
 }
 
-fs::path fetch_encoder(const NamedEncoder& encoder, const FetchOptions& options) {
+StoredEncoder fetch_encoder(const NamedEncoder& encoder, const FetchOptions& options) {
   if (options.sha256)
-    check_input(is_sha256(*options.sha256), "--sha256: '{}' is not 64 hexadecimal digits",
+    check_input(is_sha256(*options.sha256), "--sha256, encoder_sha256: '{}' is not 64 hexadecimal digits",
                 printable(*options.sha256));
   const fs::path file = stored_file(encoder);
   const std::string offline = variable("DINOMALY_OFFLINE");
@@ -175,13 +183,9 @@ fs::path fetch_encoder(const NamedEncoder& encoder, const FetchOptions& options)
   if (!is_stored(encoder)) {
     make_folder(file.parent_path());
     const FetchLock lock(file.string() + ".lock");
-    if (!is_stored(encoder)) {
-      fetch(encoder, file, options);
-      return file;
-    }
+    if (!is_stored(encoder)) return {file, fetch(encoder, file, options)};
   }
-  check_stored(file, options.sha256);
-  return file;
+  return {file, check_stored(file, options.sha256)};
 }
 
 std::string verify_encoder(const NamedEncoder& encoder) {

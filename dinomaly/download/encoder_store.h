@@ -29,12 +29,19 @@ struct FetchOptions {
   std::optional<std::string> sha256 = {};  // what the file must have
   DownloadProgress progress = {};
   DownloadLimits limits = {};
+  // What fetches an address into a file in the place of download(), all of it or, with an exception, nothing.
+  std::function<void(const std::string& address, const std::filesystem::path& part)> downloader = {};
+};
+
+struct StoredEncoder {
+  std::filesystem::path file;
+  std::string sha256;  // of the file
 };
 
 // The file of an encoder, which is fetched if it is not there. Two processes that ask at once fetch it once: one waits.
-// Throws InputError, with the store as it was, where it is not there and cannot be fetched, is no encoder of its name's shape, or
+// Throws InputError, with no file left of what was fetched, where it is not there and cannot be fetched, is no encoder of its name's shape, or
 // its SHA-256 is not what was noted beside it, or asked for.
-std::filesystem::path fetch_encoder(const NamedEncoder& encoder, const FetchOptions& options = {});
+StoredEncoder fetch_encoder(const NamedEncoder& encoder, const FetchOptions& options = {});
 
 // Whether its file is there. Throws InputError where that cannot be told, or what is there is no file.
 bool is_stored(const NamedEncoder& encoder);

@@ -110,6 +110,7 @@ void for_each_option(Options& o, Visitor visit) {
   visit("categories", o.categories);
   visit("shots", o.shots);
   visit("encoder", o.encoder);
+  visit("encoder_sha256", o.encoder_sha256);
   visit("heads", o.heads);
   visit("threads", o.threads);
   visit("precision", o.precision);
@@ -253,6 +254,7 @@ FeatureOptions TrainOptions::features() const {
 json TrainOptions::to_json() const {
   json result = config.to_json();
   for_each_option(*this, [&](const char* name, const auto& field) { result[name] = value_of(field); });
+  if (!encoder_name.empty()) result["encoder"] = encoder_name;
   return result;
 }
 

@@ -35,7 +35,10 @@ int64_t fast_side(int64_t patch, bool own_encoder);
 struct TrainOptions {
   std::optional<std::filesystem::path> data;
   std::optional<std::filesystem::path> encoder;  // a file, or random_encoder_name; none: the program's own
-  std::string layout = "auto";                   // data/layout.h
+  // Of an encoder that was asked for by name: the name, which stands in a config file in the place of `encoder`, so that
+  // the file moves between machines, and the SHA-256 of its file. Else empty.
+  std::string encoder_name, encoder_sha256;
+  std::string layout = "auto";  // data/layout.h
   std::vector<std::string> categories;
   int64_t shots = 0;  // images of each category to train on, augmented; 0: all, as they are
   int64_t heads = 0;  // 0: width / 64

@@ -106,11 +106,16 @@ WeightsFile load_sharded_file(const std::filesystem::path& index) {
   return result;
 }
 
-std::filesystem::path weights_in_folder(const std::filesystem::path& folder) {
+std::optional<std::filesystem::path> find_weights_in_folder(const std::filesystem::path& folder) {
   for (const char* name : {"model.safetensors.index.json", "model.safetensors"}) {
     std::error_code ignored;
     if (std::filesystem::exists(folder / name, ignored)) return folder / name;
   }
+  return std::nullopt;
+}
+
+std::filesystem::path weights_in_folder(const std::filesystem::path& folder) {
+  if (const auto file = find_weights_in_folder(folder)) return *file;
   fail_input("{}: a folder with neither model.safetensors.index.json nor model.safetensors", folder.string());
 }
 

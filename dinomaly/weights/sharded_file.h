@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 
 #include "dinomaly/weights/weights_file.h"
 
@@ -13,8 +14,9 @@ namespace dinomaly {
 // with a path in its name or absent, a tensor that is not in its shard or is in another one, too.
 WeightsFile load_sharded_file(const std::filesystem::path& index);
 
-// The weights file in a folder: model.safetensors.index.json or else model.safetensors. Throws InputError naming
-// the folder if there is neither.
+// The weights file in a folder: model.safetensors.index.json or else model.safetensors; none if there is neither.
+std::optional<std::filesystem::path> find_weights_in_folder(const std::filesystem::path& folder);
+// The same; throws InputError naming the folder if there is neither.
 std::filesystem::path weights_in_folder(const std::filesystem::path& folder);
 
 }  // namespace dinomaly

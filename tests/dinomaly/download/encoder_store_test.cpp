@@ -43,7 +43,7 @@ class Store {
   }
   fs::path fetch(const std::string& address, FetchOptions options = {}) {
     options.limits.pause = 0.01;
-    return fetch_encoder(at(address), options);
+    return fetch_encoder(at(address), options).file;
   }
   // The one line of the refusal; nothing but the lock may be left.
   std::string refusal(const std::string& address, FetchOptions options = {}) {
@@ -82,7 +82,8 @@ TEST_CASE("encoders by name: fetched once, with a hash that later uses compare")
   CHECK(server.requests() == 1);
   const NamedEncoder encoder = store.at(server.address("tiny.bin"));
   CHECK(verify_encoder(encoder) == sha256_of(store.bytes()));
-  CHECK(fetch_encoder(encoder, {.offline = true}) == file);
+  CHECK(fetch_encoder(encoder, {.offline = true}).file == file);
+  CHECK(fetch_encoder(encoder).sha256 == sha256_of(store.bytes()));
 
   std::string changed = store.bytes();
   write_file(file.string() + ".sha256", "");
@@ -187,7 +188,7 @@ TEST_CASE("encoders by name: what is no such encoder, and what cannot be had, is
   const auto whole = [&](const Request& request, int) { return part_of(store.bytes(), request); };
   refused(whole, "its SHA-256 is " + sha256_of(store.bytes()), {.sha256 = std::string(64, 'a')});
   refused(whole, "is larger than 100 bytes", {.limits = {.bytes = 100}});
-  refused(whole, "--sha256: 'abc' is not 64 hexadecimal digits", {.sha256 = "abc"});
+  refused(whole, "--sha256, encoder_sha256: 'abc' is not 64 hexadecimal digits", {.sha256 = "abc"});
   refused(whole, "forbids fetching it", {.offline = true});
   setenv("DINOMALY_MIRROR", "/a/folder", 1);
   refused(whole, "DINOMALY_MIRROR: '/a/folder' is no address");
@@ -204,6 +205,16 @@ TEST_CASE("encoders by name: what is no such encoder, and what cannot be had, is
   other.depth += 1;
   const std::string message = input_error([&] { fetch_encoder(other); });
   CHECK_MESSAGE(contains(message, "is not tiny: it has width"), message);
+}
+
+TEST_CASE("encoders by name: a file that cannot take its place leaves nothing behind") {
+  Store store;
+  FileServer server([&](const Request& request, int) { return part_of(store.bytes(), request); });
+  const auto stand_in_the_way = [&](int64_t, int64_t) { fs::create_directories(store.file() / "folder"); };
+  const std::string message =
+      input_error([&] { store.fetch(server.address("tiny.bin"), {.progress = stand_in_the_way}); });
+  CHECK_MESSAGE(contains(message, store.file().string() + ": cannot be written: "), message);
+  for (const char* left : {".part", ".sha256"}) CHECK_FALSE(fs::exists(store.file().string() + left));
 }
 
 TEST_CASE("encoders by name: redirects, mirrors of http and of files, and two that fetch at once") {
