@@ -84,6 +84,9 @@ typedef struct dinomaly_options {
   int32_t threads; /* of the whole process; 0: as they are, at first one per processor. No result depends
                                     on it. Not to be changed while another thread judges. */
   int32_t fast;    /* not 0: refuse a model that is not one of `dinomaly train --fast` */
+  const char*
+      roi; /* what of an image counts: "X,Y,WIDTH,HEIGHT", several joined by '+', a mask file or "none"; NULL: as the
+                                    thresholds were found */
 } dinomaly_options;
 
 /* Reads the model's file, whole: what becomes of it later changes nothing. options may be NULL. */

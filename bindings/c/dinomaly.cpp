@@ -123,6 +123,7 @@ JudgeFlags flags_of(const char* model, const dinomaly_options& options) {
   if (options.area != nullptr) flags.inspection.area = options.area;
   if (options.tile != 0) flags.inspection.tile = options.tile;
   flags.inspection.overlap = value_of(options.overlap);
+  if (options.roi != nullptr) flags.inspection.roi = options.roi;
   flags.verdict.category = text_of(options.category);
   flags.verdict.threshold = value_of(options.threshold);
   flags.verdict.pixel_threshold = value_of(options.pixel_threshold);

@@ -40,12 +40,13 @@ Judgement judge_bytes(const Judge& judge, const nb::bytes& bytes) {
 
 void open(Judge* self, const std::filesystem::path& model, const std::string& device,
           const std::optional<std::filesystem::path>& encoder, std::optional<std::string> area,
-          std::optional<int64_t> tile, std::optional<int64_t> overlap, std::optional<double> threshold,
-          std::optional<double> pixel_threshold, std::optional<int64_t> min_area, const std::string& category,
-          int threads, int64_t heads, int64_t batch, bool fast) {
+          std::optional<int64_t> tile, std::optional<int64_t> overlap, std::optional<std::string> roi,
+          std::optional<double> threshold, std::optional<double> pixel_threshold,
+          std::optional<int64_t> min_area, const std::string& category, int threads, int64_t heads,
+          int64_t batch, bool fast) {
   JudgeFlags flags;
   flags.detector = {model.string(), encoder.value_or("").string(), device, heads, batch, threads, fast};
-  flags.inspection = {tile, overlap, std::move(area)};
+  flags.inspection = {tile, overlap, std::move(area), std::move(roi)};
   flags.verdict = {category, threshold, pixel_threshold, min_area};
   const Computing computing;
   new (self) Judge(flags);
@@ -182,9 +183,9 @@ void bind_detector(nb::module_& m) {
   bind_result(m);
   nb::class_<Judge>(m, "_Judge")
       .def("__init__", &open, "model"_a, nb::kw_only(), "device"_a = "cpu", "encoder"_a = nb::none(),
-           "area"_a = nb::none(), "tile"_a = nb::none(), "overlap"_a = nb::none(), "threshold"_a = nb::none(),
-           "pixel_threshold"_a = nb::none(), "min_area"_a = nb::none(), "category"_a = "", "threads"_a = 0,
-           "heads"_a = 0, "batch"_a = 16, "fast"_a = false)
+           "area"_a = nb::none(), "tile"_a = nb::none(), "overlap"_a = nb::none(), "roi"_a = nb::none(),
+           "threshold"_a = nb::none(), "pixel_threshold"_a = nb::none(), "min_area"_a = nb::none(),
+           "category"_a = "", "threads"_a = 0, "heads"_a = 0, "batch"_a = 16, "fast"_a = false)
       .def_prop_ro("channels", [](const Judge& judge) { return judge.predictor().pixels().channels; })
       .def_prop_ro("exif_orientation",
                    [](const Judge& judge) { return judge.predictor().pixels().exif_orientation; })

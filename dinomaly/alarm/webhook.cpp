@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "dinomaly/base/framework.h"
+#include "dinomaly/base/shown_address.h"
 #include "tensor/error.h"
 #include "tensor/io/printable.h"
 
@@ -20,19 +21,10 @@ constexpr int attempts = 3;
 // The answer's text is of no use.
 size_t drop(char*, size_t size, size_t count, void*) { return size * count; }
 
-// Without what may be secret: name, password and query.
-std::string shown_address(const std::string& address) {
-  const size_t host = address.find("://") + 3, query = address.find('?');
-  const size_t end = std::min(address.find('/', host), address.size()), at = address.rfind('@', end);
-  const std::string rest =
-      at != std::string::npos && at > host ? address.substr(at + 1) : address.substr(host);
-  const size_t cut = query == std::string::npos ? rest.size() : rest.find('?');
-  return printable(address.substr(0, host) + rest.substr(0, cut), 300);
-}
-
 class Webhook : public AlarmWay {
  public:
-  explicit Webhook(std::string address) : address_(std::move(address)), shown_(shown_address(address_)) {
+  explicit Webhook(std::string address)
+      : address_(std::move(address)), shown_(printable(shown_address(address_), 300)) {
     check(curl_ != nullptr && headers_ != nullptr, "webhook: no memory");
     curl_easy_setopt(curl_.get(), CURLOPT_URL, address_.c_str());
     curl_easy_setopt(curl_.get(), CURLOPT_HTTPHEADER, headers_.get());

@@ -19,6 +19,7 @@
 #include "dinomaly/cli/detector_flags.h"
 #include "dinomaly/cli/earlier_thresholds.h"
 #include "dinomaly/data/image_folder.h"
+#include "dinomaly/data/masks.h"
 #include "dinomaly/image/pixel_rows.h"
 #include "dinomaly/inference/calibrate.h"
 #include "dinomaly/inference/for_each_prediction.h"
@@ -169,6 +170,27 @@ std::vector<Sample> without_large(std::vector<Sample> samples, int64_t channels)
   return samples;
 }
 
+// Those that an earlier region of interest can be of.
+std::vector<Sample> that_fit(std::vector<Sample> samples, const RegionOfInterest& roi,
+                             const PixelRules& rules) {
+  if (!roi.on()) return samples;
+  std::erase_if(samples, [&](const Sample& sample) {
+    const ImageSize size = picture_size(sample, rules);
+    return !roi.misfit(size.width, size.height).empty();
+  });
+  return samples;
+}
+
+// Without the flag a region would go unnoticed, and thresholds of whole images come in its place.
+void check_region_kept(const CalibrateFlags& options, const Detector& detector, bool replaces) {
+  if (!replaces || options.force || options.inspection.roi || !detector.calibration->inspection.roi.on())
+    return;
+  const std::string flag = detector.calibration->inspection.roi.flag();
+  fail_input(
+      "{}: its thresholds were found with {}; say that again, --roi none to count whole images, or --force",
+      options.detector.model, flag);
+}
+
 // In the same run over the images where they are inspected as they were then.
 Calibration find(CalibrateFlags& options, const Detector& detector, const std::vector<Sample>& all,
                  const std::vector<Sample>& used, bool replaces) {
@@ -181,6 +203,9 @@ Calibration find(CalibrateFlags& options, const Detector& detector, const std::v
     compared = detector.calibration->inspection.tiling.on()
                    ? used
                    : without_large(used, detector.config().image.pixels.channels);
+  if (compares && !same)
+    compared =
+        that_fit(std::move(compared), detector.calibration->inspection.roi, detector.config().image.pixels);
   std::optional<Progress> progress;
   options.calibration.progress = [&] { progress->advance(); };
   if (same) {
@@ -245,6 +270,9 @@ int run_calibrate(CalibrateFlags& options) {
   const std::string out = options.out.empty() ? options.detector.model : options.out;
   check_output(options, dataset, own, out);
   const bool replaces = replaces_thresholds(options, detector, out);
+  check_region_kept(options, detector, replaces);
+  RegionOfInterest& roi = options.calibration.inspection.roi;
+  roi = region_for(roi, used, detector.config().image.pixels);
   const Calibration calibration = find(options, detector, all, used, replaces);
   if (own) {
     rewrite(options.detector.model, judged, out, calibration);
@@ -269,7 +297,9 @@ void add_calibrate(CLI::App& app, Work& work) {
       "  dinomaly calibrate model.safetensors mvtec/bottle-data\n"
       "  dinomaly calibrate model.safetensors mvtec --categories bottle,pill --per-category "
       "--false-alarm-rate 0.02\n"
-      "  dinomaly calibrate model.safetensors mvtec --method f1 --out calibrated.safetensors");
+      "  dinomaly calibrate model.safetensors mvtec --method f1 --out calibrated.safetensors\n"
+      "  dinomaly calibrate model.safetensors good-frames --roi 200,80,640,480   # what predict then counts, "
+      "too");
   add_detector_flags(*command, options->detector);
   add_data_flags(*command, options->data);
   command
@@ -288,7 +318,7 @@ void add_calibrate(CLI::App& app, Work& work) {
       ->capture_default_str();
   command->add_option("--out", options->out, "the model file to write (default: MODEL itself)");
   command->add_flag("--json", options->as_json, "print the thresholds as one JSON object");
-  add_inspection_flags(*command, options->inspection, "whole");
+  add_inspection_flags(*command, options->inspection, "whole", "none");
   command->add_flag(
       "--force", options->force,
       "replace the model's thresholds even where DATA speaks against it: too few images for the "

@@ -112,7 +112,8 @@ Dataset open_labelled_data(const DataFlags& flags, const DetectorFlags& by, cons
   return dataset;
 }
 
-void add_inspection_flags(CLI::App& command, InspectionFlags& flags, const std::string& area_default) {
+void add_inspection_flags(CLI::App& command, InspectionFlags& flags, const std::string& area_default,
+                          const std::string& roi_default) {
   command.add_option("--area", flags.area,
                      "what is judged of an image: whole (in overlapping crops, about four times the work "
                      "of one) or crop (the paper's centre crop: defects outside it are not seen); default: " +
@@ -120,6 +121,16 @@ void add_inspection_flags(CLI::App& command, InspectionFlags& flags, const std::
   command.add_option("--tile", flags.tile, "judge large images in tiles of this many pixels per side");
   command.add_option("--overlap", flags.overlap,
                      "pixels shared by neighbouring tiles, at most half a tile (default: a quarter)");
+  add_roi_flag(command, flags.roi, roi_default);
+}
+
+void add_roi_flag(CLI::App& command, std::optional<std::string>& roi, const std::string& roi_default) {
+  command.add_option(
+      "--roi", roi,
+      "what of an image counts: X,Y,WIDTH,HEIGHT in pixels of the image, several joined by +, or a "
+      "mask of the images' size (what is not black counts), or none. Outside of it nothing counts: no "
+      "score, no region, no threshold; the model still sees it. Default: " +
+          roi_default);
 }
 
 }  // namespace dinomaly

@@ -42,7 +42,9 @@ Dataset open_data(const DataFlags& flags);
 Dataset open_labelled_data(const DataFlags& flags, const DetectorFlags& by, const Detector* detector,
                            const Tiling& tiling = {});
 
-// --tile, --overlap and --area; `area_default`: for the help.
-void add_inspection_flags(CLI::App& command, InspectionFlags& flags, const std::string& area_default);
+// --tile, --overlap, --area and --roi; what is the default: for the help.
+void add_inspection_flags(CLI::App& command, InspectionFlags& flags, const std::string& area_default,
+                          const std::string& roi_default);
+void add_roi_flag(CLI::App& command, std::optional<std::string>& roi, const std::string& roi_default);
 
 }  // namespace dinomaly

@@ -10,7 +10,9 @@
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/folder_lock.h"
 #include "dinomaly/base/json_text.h"
+#include "dinomaly/base/numbers.h"
 #include "dinomaly/base/progress.h"
+#include "dinomaly/base/standard_error.h"
 #include "dinomaly/cli/command_files.h"
 #include "dinomaly/cli/commands.h"
 #include "dinomaly/cli/detector_flags.h"
@@ -55,13 +57,20 @@ int64_t images_to_judge(const EvalFlags& options, const Dataset& dataset) {
 }
 
 // `sinks` take the category's predictions, too.
+void say_left_out(const OfficialEvaluation& evaluation, const std::string& category) {
+  if (evaluation.left_out() == 0) return;
+  print_error("dinomaly: {}: {} left out, since all defects lie outside of the region of interest\n",
+              category, counted(evaluation.left_out(), "image"));
+}
+
 OfficialMetrics judge_official(const Predictor& predictor, const Category& category,
-                               std::vector<SampleSink> sinks) {
-  OfficialEvaluation evaluation;
+                               const RegionOfInterest& roi, std::vector<SampleSink> sinks) {
+  OfficialEvaluation evaluation(roi);
   sinks.push_back([&](const Sample& sample, const InputImage&, const Prediction& prediction) {
     evaluation.add(sample, prediction.map());
   });
   for_each_prediction(predictor, category.test, sinks);
+  say_left_out(evaluation, category.name);
   return evaluation.compute();
 }
 
@@ -86,7 +95,7 @@ MetricsTable evaluate_model(const EvalFlags& options, const Detector& detector, 
   std::vector<CategoryResult> results;
   for (const Category& category : dataset.categories) {
     if (options.protocol == "official") {
-      add_row(official, category.name, judge_official(asked, category, sinks));
+      add_row(official, category.name, judge_official(asked, category, inspection_of(options).roi, sinks));
     } else {
       if (apart) for_each_prediction(asked, category.test, count_and_write);
       CategoryResult& result = results.emplace_back(evaluate(paper, category, sinks));
@@ -102,7 +111,8 @@ MetricsTable evaluate_maps(const EvalFlags& options, const Dataset& dataset) {
               options.detector.model);
   MetricsTable table = official_table();
   for (const Category& category : dataset.categories) {
-    add_row(table, category.name, evaluate_official(options.detector.model, category));
+    add_row(table, category.name,
+            evaluate_official(options.detector.model, category, inspection_of(options).roi));
   }
   return table;
 }
@@ -138,7 +148,7 @@ int run_eval(const EvalFlags& options) {
               "--json and --csv cannot both go to standard output");
   const Inspection inspection = inspection_of(options);
   check_input(options.protocol == "official" || inspection == centre_crop || !options.maps.empty(),
-              "{}: the paper's protocol judges the centre crop; use --protocol official",
+              "{}: the paper's protocol judges the centre crop, all of it; use --protocol official",
               flags_of(inspection));
   std::error_code ignored;
   const bool judges_maps = std::filesystem::is_directory(options.detector.model, ignored);
@@ -162,6 +172,7 @@ int run_eval(const EvalFlags& options) {
   nlohmann::json numbers = to_json(table);
   // The paper's protocol knows the crop alone, and maps of a folder say nothing.
   if (options.protocol == "official" && !judges_maps) numbers["area"] = name_of(inspection.area);
+  if (options.protocol == "official" && inspection.roi.on()) numbers["roi"] = inspection.roi.text();
   write(options.json, json_text(numbers, 2) + "\n");
   write(options.csv, to_csv(table));
   if (options.json != "-" && options.csv != "-")
@@ -193,7 +204,8 @@ void add_eval(CLI::App& app, Work& work) {
   command->add_option("--export-maps", options->maps,
                       "write maps at the images' size to DIR/CATEGORY/test/DEFECT/ID.tiff");
   add_inspection_flags(*command, options->inspection,
-                       "crop for the paper's protocol, which knows nothing else, whole for the official one");
+                       "crop for the paper's protocol, which knows nothing else, whole for the official one",
+                       "none; for the official protocol alone");
   command->callback([options, &work] { work = [options] { return run_eval(*options); }; });
 }
 

@@ -10,6 +10,7 @@
 #include "dinomaly/base/numbers.h"
 #include "dinomaly/base/program.h"
 #include "dinomaly/base/progress.h"
+#include "dinomaly/base/shown_address.h"
 #include "dinomaly/base/standard_error.h"
 #include "dinomaly/cli/alarm_flags.h"
 #include "dinomaly/cli/commands.h"
@@ -161,7 +162,7 @@ bool judges_video(const PredictFlags& options) {
     return false;
   }
   check_input(options.inputs.size() == 1, "{}: a video is judged alone, without further IMAGES",
-              shown_video_name(*video));
+              shown_address(*video));
   check_input(options.watched.empty(), "--watch: is for images; a video comes by itself");
   check_input(options.moved_to.empty(), "--move-to: frames of a video are no files");
   check_input(options.object_by.empty(), "--object-by: frames of a video are no objects");
@@ -198,7 +199,7 @@ int run_video(const PredictFlags& options) {
       {options.inputs[0], options.video, writing_options(options, output, detector, inspection, alarm.get())},
       predictor);
   if (!finish_alarm(alarm.get()) || outcome.failed) return 2;
-  if (const int signal = StopSignal::number(); signal != 0) return 128 + signal;
+  if (const int signal = StopSignal::number(); signal != 0 && !outcome.live) return 128 + signal;
   return options.fail_on_anomaly && outcome.anomalous ? 1 : 0;
 }
 
@@ -253,7 +254,9 @@ void add_predict(CLI::App& app, Work& work) {
   CLI::App* command = app.add_subcommand("predict", "judge images: score, decision, regions, overlay, map");
   command->footer(
       "Exit status: 0 done, 1 an image or object is anomalous (with --fail-on-anomaly), 2 a file was not "
-      "judged or not written, 130 or 143 stopped by SIGINT or SIGTERM\n"
+      "judged or not written, 130 or 143 stopped by SIGINT or SIGTERM, which are the end of --watch, a "
+      "camera "
+      "and a stream: then 0 or 1\n"
       "Examples:\n"
       "  dinomaly predict model.safetensors part.png --out results\n"
       "  dinomaly predict model.safetensors images/ --json --map-format tiff --out results > results.jsonl\n"
@@ -324,7 +327,8 @@ void add_predict(CLI::App& app, Work& work) {
       "--object-threshold", options->object_threshold,
       "objects with scores above this are anomalous (default: the calibrated one of such objects; for "
       "folders without one, that of images)");
-  add_inspection_flags(*command, options->inspection, "as the thresholds were found, whole without any");
+  add_inspection_flags(*command, options->inspection, "as the thresholds were found, whole without any",
+                       "as the thresholds were found, none without any");
   command->callback([options, &work] { work = [options] { return run_predict(*options); }; });
 }
 

@@ -16,6 +16,7 @@
 #include "dinomaly/base/framework.h"
 #include "dinomaly/base/numbers.h"
 #include "dinomaly/base/progress.h"
+#include "dinomaly/base/shown_address.h"
 #include "dinomaly/base/standard_error.h"
 #include "dinomaly/cli/stop_signal.h"
 #include "dinomaly/image/read_ahead.h"
@@ -53,7 +54,7 @@ struct FrameFacts {
 
 // Where overlays go: FOLDER/NAME_overlay.mp4.
 std::filesystem::path overlay_path(const std::string& name, const std::filesystem::path& folder) {
-  std::string stem = std::filesystem::path(shown_video_name(name)).stem().string();
+  std::string stem = std::filesystem::path(shown_address(name)).stem().string();
   for (char& c : stem) {
     if (c == '%' || c == ':' || c == '?' || c == '*' || c == '@') c = '_';
   }
@@ -95,7 +96,10 @@ class FrameSink {
   std::optional<VideoWriter> overlays_;
 };
 
+// Throws InputError where the region of interest is not of such frames: they all have one size.
 InputImage input_of(VideoFrame& frame, const std::string& name, const Predictor& predictor) {
+  const std::string why = predictor.misfit(frame.rgb.width, frame.rgb.height);
+  check_input(why.empty(), "{}: {}", name, why);
   InputImage image;
   image.path = fmt::format("{}#{}", name, frame.number);
   prepare_input(image, std::move(frame.rgb), predictor.pixels(),
@@ -116,7 +120,7 @@ void judge_file(VideoSource& source, const VideoRun& run, const Predictor& predi
     }
     sink.take(image, prediction, of_this);
   });
-  const std::string name = shown_video_name(run.name);
+  const std::string name = shown_address(run.name);
   std::vector<InputImage> ready;
   const auto hand_over = [&] {
     if (!ready.empty()) streams.add(std::move(ready));
@@ -150,7 +154,7 @@ void judge_live(std::unique_ptr<VideoSource> source, const VideoRun& run, const 
       {.every = run.flags.every, .give_up = run.flags.give_up, .say = [&](const std::string& line) {
          print_error("dinomaly: {}\n", one_line(line));
        }});
-  const std::string name = shown_video_name(run.name);
+  const std::string name = shown_address(run.name);
   int64_t judged = 0;
   const auto report = [&] {
     progress.make_room();
@@ -199,7 +203,7 @@ VideoOutcome predict_video(const VideoRun& run, const Predictor& predictor) {
   const int64_t frames = source->frame_count();
   Progress progress("predict", frames > 0 ? (frames + run.flags.every - 1) / run.flags.every : 0);
   FrameSink sink(run, progress, source->frame_rate() / static_cast<double>(run.flags.every));
-  if (live) print_error("dinomaly: watching {}; Ctrl-C ends it\n", shown_video_name(run.name));
+  if (live) print_error("dinomaly: watching {}; Ctrl-C ends it\n", shown_address(run.name));
   int64_t undecoded = 0;
   std::exception_ptr broken;
   try {
@@ -213,9 +217,10 @@ VideoOutcome predict_video(const VideoRun& run, const Predictor& predictor) {
     broken = std::current_exception();  // the overlays of what was judged are kept
   }
   VideoOutcome outcome = sink.finish();
+  outcome.live = live;
   if (broken) std::rethrow_exception(broken);
   if (undecoded > 0) {
-    print_error("dinomaly: {}: {} could not be decoded\n", shown_video_name(run.name),
+    print_error("dinomaly: {}: {} could not be decoded\n", shown_address(run.name),
                 counted(undecoded, "frame"));
     outcome.failed = true;
   }

@@ -68,6 +68,11 @@ Inspection inspection_of(const ReportFlags& options, const std::optional<Calibra
       "{}: its thresholds were found with {}, and the report judges images without tiles; run calibrate "
       "without --tile (--out writes another file)",
       options.detector.model, calibration ? flags_of(calibration->inspection) : "");
+  check_input(!calibration || !calibration->inspection.roi.on(),
+              "{}: its thresholds were found with {}, and the report counts whole images; run calibrate with "
+              "--roi none "
+              "(--out writes another file)",
+              options.detector.model, calibration ? flags_of(calibration->inspection) : "");
   check_thresholds_fit(options.detector.model, calibration, inspection);
   return inspection;
 }

@@ -34,8 +34,7 @@ ModelPointer load_served(const ServeFlags& flags, const ModelShelf::Entry& entry
   DetectorFlags of_model = flags.detector;
   of_model.model = entry.file.string();
   Detector detector = open_detector(of_model);
-  const Inspection inspection =
-      inspection_of(flags.inspection, detector.calibration ? detector.calibration->inspection : Inspection{});
+  const Inspection inspection = inspection_for(flags.inspection, detector);
   OutputOptions output = verdict_options(flags.verdict, of_model.model, detector.calibration, inspection);
   return std::make_shared<const ServedModel>(entry.name, entry.file, std::move(detector), inspection,
                                              std::move(output), of_model.batch);
@@ -110,7 +109,8 @@ void add_serve(CLI::App& app, Work& work) {
       ->capture_default_str();
   add_judging_flags(*command, flags->detector);
   add_verdict_flags(*command, flags->verdict);
-  add_inspection_flags(*command, flags->inspection, "as the thresholds were found, whole without any");
+  add_inspection_flags(*command, flags->inspection, "as the thresholds were found, whole without any",
+                       "as the thresholds were found, none without any");
   command->callback([flags, &work] { work = [flags] { return run_serve(*flags); }; });
 }
 

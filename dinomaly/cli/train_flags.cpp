@@ -160,6 +160,11 @@ void TrainFlags::add_run_flags(CLI::App& app) {
   add(app, "--false-alarm-rate", &TrainOptions::false_alarm_rate,
       "share of good images that may be called anomalous (0.01)");
   add(app, "--per-category", &TrainOptions::per_category, "also store thresholds for each category");
+  add(app, "--roi", &TrainOptions::roi,
+      "what of an image counts for the thresholds, and for predict then: X,Y,WIDTH,HEIGHT in pixels of the "
+      "image, "
+      "several joined by +, or a mask of the images' size (none). Training and its metrics take whole "
+      "images");
   add(app, "--slim", &TrainOptions::slim,
       "save the model without its encoder, whose weights file is then needed too");
 }

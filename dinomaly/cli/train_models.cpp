@@ -11,7 +11,9 @@
 #include "dinomaly/base/framework.h"
 #include "dinomaly/base/json_text.h"
 #include "dinomaly/cli/command_files.h"
+#include "dinomaly/image/region_of_interest.h"
 #include "dinomaly/image/result_mark.h"
+#include "dinomaly/inference/calibrate.h"
 #include "dinomaly/training/fit_to_data.h"
 #include "dinomaly/weights/encoder_hash.h"
 
@@ -44,6 +46,17 @@ void check_results(const TrainOptions& options, const Dataset& dataset, const st
   for (const Part& part : parts) folders.insert(part.out);
   for (const std::filesystem::path& folder : folders) {
     for (const char* name : TrainRun::result_names) files.check_output("--out", folder / name);
+  }
+}
+
+// A region that is not of the images is found out before the training, not when its thresholds are due.
+void check_region(const TrainOptions& options, const std::vector<Part>& parts) {
+  const RegionOfInterest roi = RegionOfInterest::parse(options.roi);
+  for (const Part& part : parts) {
+    std::vector<Sample> samples = test_samples(part.data);
+    if (options.calibrate == "good")
+      std::erase_if(samples, [](const Sample& sample) { return sample.anomalous; });
+    region_for(roi, samples, options.config.image.pixels);
   }
 }
 
@@ -81,6 +94,7 @@ int train_models(TrainOptions options, const StepSink& on_step) {
   fit_to_data(options, dataset, encoder.config.patch);
   if (!lock) lock.emplace(options.out);
   const std::vector<Part> parts = parts_of(dataset, options);
+  check_region(options, parts);
   check_kind_of_run(options, parts);
   if (!options.resume && !options.force) {
     for (const Part& part : parts) TrainRun::check_free(part.out);

@@ -30,6 +30,7 @@ std::optional<Calibrator> make_calibrator(const TrainOptions& options, const Con
   calibration.false_alarm_rate = options.false_alarm_rate;
   calibration.per_category = options.per_category;
   calibration.batch = config.batch;
+  calibration.inspection.roi = RegionOfInterest::parse(options.roi);
   for (const Category& category : evaluable.categories)
     samples.insert(samples.end(), category.test.begin(), category.test.end());
   std::optional<Calibrator> result = Calibrator(calibration, samples, config);
@@ -57,8 +58,10 @@ void TrainRun::take_best() {
 std::vector<PaperEvaluation> TrainRun::judge(Calibrator* calibrator) {
   const Config& config = model_->config();
   // The paper judges the centre crop, users the whole image; without a margin to crop they are the same.
-  const Predictor paper(*model_, {.area = Area::crop}, config.batch), whole(*model_, {}, config.batch);
-  const bool same = paper.config().image == whole.config().image;
+  const Inspection inspection = calibrator != nullptr ? calibrator->inspection() : Inspection{};
+  const Predictor paper(*model_, {.area = Area::crop}, config.batch),
+      whole(*model_, inspection, config.batch);
+  const bool same = paper.config().image == whole.config().image && !inspection.roi.on();
   const SampleSink calibrate = [&](const Sample& sample, const InputImage&, const Prediction& prediction) {
     if (calibrator != nullptr) calibrator->add(sample, prediction);
   };
@@ -108,6 +111,7 @@ std::optional<Calibration> TrainRun::thresholds(const Calibrator& calibrator) co
     const Calibration found = calibrator.compute();
     fmt::print("thresholds: images {:.6f}, pixels {:.6f}, ", found.all.image, found.all.pixel);
     if (found.all.object) fmt::print("objects {:.6f}, ", *found.all.object);
+    if (found.inspection.roi.on()) fmt::print("counting {}, ", found.inspection.roi.text());
     fmt::print("from {} good and {}", found.good_images, counted(found.anomalous_images, "anomalous image"));
     if (found.method == CalibrationMethod::good)
       fmt::print("; expect at most a share of {:.2g} of good images to be called anomalous",

@@ -72,6 +72,11 @@ void check_takes_pairs(const PixelRules& rules, const std::vector<Sample>& sampl
   }
 }
 
+ImageSize picture_size(const Sample& sample, const PixelRules& rules) {
+  if (sample.strip || sample.depth) return decoded_size(sample, rules, {});
+  return size_of(open_picture(sample.image, strip_limits, rules.channels)->layout(), rules);
+}
+
 void verify_images(const std::vector<Sample>& samples, const PixelRules& rules, const ReadLimits& limits) {
   check_takes_pairs(rules, samples);
   for_each_in_parallel(samples.size(), [&](size_t i) {

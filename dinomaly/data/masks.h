@@ -27,6 +27,10 @@ Tensor load_sample_mask(const Sample& sample, int64_t width, int64_t height, con
 void check_takes_pairs(const PixelRules& rules, const std::string& name);
 void check_takes_pairs(const PixelRules& rules, const std::vector<Sample>& samples);
 
+// How large the sample's picture is, as `rules` show it; of most only the file's header is read. Throws InputError as its
+// readers.
+ImageSize picture_size(const Sample& sample, const PixelRules& rules);
+
 // Decodes every image and mask once, so that a damaged file, or one beyond `limits`, is reported before hours of
 // training and not after them. Throws the InputError of the first that is, and as check_takes_pairs().
 void verify_images(const std::vector<Sample>& samples, const PixelRules& rules = {},

@@ -108,15 +108,23 @@ double aupro_paper(std::span<const float> maps, std::span<const uint8_t> masks, 
 }
 
 void OfficialAupro::add(std::span<const float> map, std::span<const uint8_t> mask, int64_t height,
-                        int64_t width) {
+                        int64_t width, std::span<const uint8_t> counted) {
   check_sizes(map.size(), mask.size(), 1, height, width);
   check_values(map);
+  std::vector<uint8_t> inside;
+  if (!counted.empty()) {
+    check_sizes(counted.size(), mask.size(), 1, height, width);
+    inside.assign(mask.begin(), mask.end());
+    for (size_t i = 0; i < inside.size(); ++i) inside[i] = counted[i] != 0 ? inside[i] : uint8_t{0};
+    mask = inside;
+  }
   const Regions regions = connected_components(mask, height, width);
   const size_t first_region = region_sizes_.size();
   check(first_region + regions.sizes.size() <= std::numeric_limits<uint32_t>::max(),
         "aupro: too many regions");
   region_sizes_.insert(region_sizes_.end(), regions.sizes.begin(), regions.sizes.end());
   for (size_t i = 0; i < map.size(); ++i) {
+    if (!counted.empty() && counted[i] == 0) continue;
     const uint32_t key = descending_key(map[i]);
     const int32_t label = regions.labels[i];
     if (label == 0)

@@ -23,8 +23,10 @@ double aupro_paper(std::span<const float> maps, std::span<const uint8_t> masks, 
 // bytes a normal and 8 a defective pixel, and compute() takes as much again.
 class OfficialAupro {
  public:
-  // map and mask are (height, width). Throws Error if their sizes differ, InputError on NaN or infinity.
-  void add(std::span<const float> map, std::span<const uint8_t> mask, int64_t height, int64_t width);
+  // map and mask are (height, width), and so is `counted`, unless it is empty: pixels where it is 0 do not exist, neither as
+  // normal nor as part of a region. Throws Error if their sizes differ, InputError on NaN or infinity.
+  void add(std::span<const float> map, std::span<const uint8_t> mask, int64_t height, int64_t width,
+           std::span<const uint8_t> counted = {});
   // Throws InputError if only defective or only normal pixels were added. 0 < fpr_limit <= 1.
   double compute(double fpr_limit = 0.3);
 

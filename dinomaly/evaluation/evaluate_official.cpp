@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <limits>
+#include <span>
+#include <string>
 
 #include "dinomaly/data/masks.h"
 #include "dinomaly/evaluation/ranking.h"
@@ -12,14 +14,24 @@ namespace dinomaly {
 
 void OfficialEvaluation::add(const Sample& sample, const Tensor& map) {
   check(map.rank() == 2, "official evaluation: a map of {}", map.shape());
+  const int64_t height = map.size(0), width = map.size(1);
+  const std::string why = roi_.misfit(width, height);
+  check_input(why.empty(), "{}: {}", sample.image.string(), why);
+  Image mask(width, height, 1);
+  if (sample.mask) mask = load_sample_mask_image(sample, width, height);
+  if (roi_.on() && sample.anomalous && sample.mask && !roi_.meets(mask)) {
+    ++left_out_;
+    return;
+  }
+  const std::vector<uint8_t> counted =
+      roi_.on() ? roi_.inside({0, 0, width, height}) : std::vector<uint8_t>();
   const Tensor dense = map.contiguous();
-  const size_t pixels = static_cast<size_t>(dense.numel());
-  const float* values = dense.data<float>();
-  std::vector<uint8_t> mask(pixels, 0);
-  if (sample.mask) mask = load_sample_mask_image(sample, map.size(1), map.size(0)).pixels;
+  const std::span<const float> values(dense.data<float>(), static_cast<size_t>(dense.numel()));
   masks_known_ = masks_known_ && (sample.mask || !sample.anomalous);
-  if (masks_known_) aupro_.add({values, pixels}, mask, map.size(0), map.size(1));
-  scores_.push_back(*std::max_element(values, values + pixels));
+  if (masks_known_) aupro_.add(values, mask.pixels, height, width, counted);
+  std::vector<float> kept(values.begin(), values.end());
+  keep_counted(kept, counted);
+  scores_.push_back(*std::max_element(kept.begin(), kept.end()));
   labels_.push_back(sample.anomalous);
 }
 
@@ -32,8 +44,9 @@ std::filesystem::path map_path(const std::filesystem::path& maps, const Sample& 
   return maps / sample.category / "test" / sample.defect / (sample.id + ".tiff");
 }
 
-OfficialMetrics evaluate_official(const std::filesystem::path& maps, const Category& category) {
-  OfficialEvaluation evaluation;
+OfficialMetrics evaluate_official(const std::filesystem::path& maps, const Category& category,
+                                  const RegionOfInterest& roi) {
+  OfficialEvaluation evaluation(roi);
   for (const Sample& sample : category.test) evaluation.add(sample, load_tiff_map(map_path(maps, sample)));
   return evaluation.compute();
 }

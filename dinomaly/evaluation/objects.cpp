@@ -32,8 +32,7 @@ ObjectScores object_scores(const std::vector<Sample>& samples, const Tensor& map
     views[place->second].push_back(maps.slice(0, static_cast<int64_t>(i), static_cast<int64_t>(i) + 1));
     objects.labels[place->second] |= static_cast<uint8_t>(samples[i].anomalous);
   }
-  for (const std::vector<Tensor>& own : views)
-    objects.scores.push_back(object_score(cat(own, 0), ratio, kind));
+  for (const std::vector<Tensor>& own : views) objects.scores.push_back(object_score(own, ratio, kind));
   return objects;
 }
 

@@ -83,6 +83,8 @@ Image in_grey(const Image& rgb);
 // nothing is defective. As many pixels as an image may have that is read in strips (strip_limits) are taken where the
 // image is as large.
 Image load_mask(const std::filesystem::path& path, int64_t width, int64_t height);
+// The same of no image: as large as it is, turned by its own EXIF orientation, and it may be empty.
+Image load_mask(const std::filesystem::path& path);
 // Whether a mask, of any size, says that anything is defective. Throws InputError for a file that is none.
 bool marks_anything(const std::filesystem::path& path);
 

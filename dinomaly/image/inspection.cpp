@@ -11,8 +11,9 @@ void validate(const Inspection& inspection) {
 }
 
 std::string flags_of(const Inspection& inspection) {
-  if (!inspection.tiling.on()) return "--area " + name_of(inspection.area);
-  return fmt::format("--tile {} --overlap {}", inspection.tiling.size, inspection.tiling.overlap);
+  const std::string roi = inspection.roi.on() ? fmt::format(" {}", inspection.roi.flag()) : "";
+  if (!inspection.tiling.on()) return "--area " + name_of(inspection.area) + roi;
+  return fmt::format("--tile {} --overlap {}{}", inspection.tiling.size, inspection.tiling.overlap, roi);
 }
 
 }  // namespace dinomaly

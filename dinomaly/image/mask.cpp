@@ -126,18 +126,24 @@ bool is_array_of_labels(const std::filesystem::path& path) {
   return is_npy(head) && (!is_npy_image(head) || read_npy_header(ByteReader(path, head)).channels == 1);
 }
 
+// 255 where a label of the file's bytes is not zero.
+Image mask_of_labels(const std::string& bytes, const NpyLabels& labels) {
+  Image mask(labels.width, labels.height, 1);
+  const auto size = static_cast<size_t>(labels.bytes);
+  for (size_t i = 0; i < mask.pixels.size(); ++i) {
+    const char* label = bytes.data() + labels.begin + i * size;
+    mask.pixels[i] = std::all_of(label, label + size, [](char byte) { return byte == 0; }) ? 0 : 255;
+  }
+  return mask;
+}
+
 Image load_labels(const std::filesystem::path& path, int64_t width, int64_t height) {
   constexpr uint64_t longest_header = 1 << 17, most_bytes = 8;
   const std::string bytes = read_file(
       path, longest_header + most_bytes * static_cast<uint64_t>(width) * static_cast<uint64_t>(height));
   const NpyLabels labels = read_npy_labels(ByteReader(path, bytes));
   check_mask_size(path, labels.width, labels.height, width, height);
-  Image mask(width, height, 1);
-  const auto size = static_cast<size_t>(labels.bytes);
-  for (size_t i = 0; i < mask.pixels.size(); ++i) {
-    const char* label = bytes.data() + labels.begin + i * size;
-    mask.pixels[i] = std::all_of(label, label + size, [](char byte) { return byte == 0; }) ? 0 : 255;
-  }
+  Image mask = mask_of_labels(bytes, labels);
   check_not_empty(path, mask);
   return mask;
 }
@@ -157,6 +163,18 @@ Image load_mask(const std::filesystem::path& path, int64_t width, int64_t height
   Image mask = stored_mask(*rows);
   check_not_empty(path, mask);
   return fits_turned ? turned(std::move(mask), layout.orientation) : mask;
+}
+
+Image load_mask(const std::filesystem::path& path) {
+  if (is_array_of_labels(path)) {
+    const std::string bytes = read_file(path, strip_limits.bytes);
+    const NpyLabels labels = read_npy_labels(ByteReader(path, bytes));
+    check_input(strip_limits.hold(labels.width, labels.height), "{}: a mask of {} x {} pixels is too large",
+                path.string(), labels.width, labels.height);
+    return mask_of_labels(bytes, labels);
+  }
+  const std::unique_ptr<PixelRows> rows = open_pixels(path, strip_limits);
+  return turned(stored_mask(*rows), rows->layout().orientation);
 }
 
 bool marks_anything(const std::filesystem::path& path) {

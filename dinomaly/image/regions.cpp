@@ -9,8 +9,8 @@
 
 namespace dinomaly {
 
-std::vector<Region> find_regions(const Tensor& map, const Box& inspected, double threshold,
-                                 int64_t smallest) {
+std::vector<Region> find_regions(const Tensor& map, const Box& inspected, double threshold, int64_t smallest,
+                                 std::span<const uint8_t> counted) {
   check(map.rank() == 2 && inspected.x >= 0 && inspected.y >= 0 && inspected.width >= 0 &&
             inspected.height >= 0 && inspected.x + inspected.width <= map.size(1) &&
             inspected.y + inspected.height <= map.size(0),
@@ -21,7 +21,10 @@ std::vector<Region> find_regions(const Tensor& map, const Box& inspected, double
                             .contiguous();
   const float* values = inside.data<float>();
   std::vector<uint8_t> mask(static_cast<size_t>(inside.numel()));
+  check(counted.empty() || counted.size() == mask.size(), "find_regions: {} flags of {} pixels",
+        counted.size(), mask.size());
   for (size_t i = 0; i < mask.size(); ++i) mask[i] = values[i] > threshold;
+  for (size_t i = 0; i < counted.size(); ++i) mask[i] &= counted[i];
 
   const Regions components = connected_components(mask, inspected.height, inspected.width);
   std::vector<Region> regions(components.sizes.size());

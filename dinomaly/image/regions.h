@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "dinomaly/base/framework.h"
@@ -21,8 +22,8 @@ struct Region {
 };
 
 // The regions of map (h, w) f32 where value > threshold, inside `inspected` only; highest peak first, regions
-// of fewer than `smallest` pixels left out.
+// of fewer than `smallest` pixels left out. `counted`: Prediction::counted().
 std::vector<Region> find_regions(const Tensor& map, const Box& inspected, double threshold,
-                                 int64_t smallest = 1);
+                                 int64_t smallest = 1, std::span<const uint8_t> counted = {});
 
 }  // namespace dinomaly

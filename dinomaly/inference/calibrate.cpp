@@ -46,23 +46,47 @@ std::optional<double> object_threshold(const Statistics& all, const CalibrationO
 // So many pixels a side and image decide the threshold of pixels by F1; more would only cost memory.
 constexpr int64_t grid = 128;
 
+// All black for good images.
+Image mask_of(const Sample& sample, const Tensor& map) {
+  if (sample.mask) return load_sample_mask_image(sample, map.size(1), map.size(0));
+  return {map.size(1), map.size(0), 1};
+}
+
+// What of the inspected pixels a region of interest leaves, as a rectangle.
+Box counted_box(const Prediction& prediction) {
+  const Box& inspected = prediction.inspected;
+  if (!prediction.roi().on()) return inspected;
+  const Box roi = prediction.roi().bounds();
+  const int64_t x = std::max(inspected.x, roi.x), y = std::max(inspected.y, roi.y);
+  return {x, y, std::min(inspected.x + inspected.width, roi.x + roi.width) - x,
+          std::min(inspected.y + inspected.height, roi.y + roi.height) - y};
+}
+
 void add_pixels(const Prediction& prediction, const Sample& sample, Statistics& statistics) {
   if (sample.anomalous && !sample.mask) return;
   const Tensor& map = prediction.map();
-  const int64_t height = map.size(0), width = map.size(1);
-  Image mask(width, height, 1);
-  if (sample.mask) mask = load_sample_mask_image(sample, width, height);
-  const Box& box = prediction.inspected;
+  const int64_t width = map.size(1);
+  const Image mask = mask_of(sample, map);
+  const Box box = counted_box(prediction);
+  const std::vector<uint8_t> counts = prediction.roi().inside(box);
   const int64_t rows = std::min(grid, box.height), columns = std::min(grid, box.width);
   const float* values = map.data<float>();
   for (int64_t i = 0; i < rows; ++i) {
     const int64_t y = box.y + (2 * i + 1) * box.height / (2 * rows);
     for (int64_t j = 0; j < columns; ++j) {
       const int64_t x = box.x + (2 * j + 1) * box.width / (2 * columns);
+      if (prediction.roi().on() && counts[static_cast<size_t>((y - box.y) * box.width + x - box.x)] == 0)
+        continue;
       statistics.pixels.push_back(values[y * width + x]);
       statistics.pixel_labels.push_back(*mask.at(x, y) > 0);
     }
   }
+}
+
+// Its defects all lie outside of the region of interest, of which it is then neither a good nor an anomalous image.
+bool shows_defect_elsewhere(const Sample& sample, const Prediction& prediction) {
+  if (!prediction.roi().on() || !sample.anomalous || !sample.mask) return false;
+  return !prediction.roi().meets(mask_of(sample, prediction.map()));
 }
 
 void add_good_map(const Prediction& prediction, Statistics& statistics) {
@@ -71,6 +95,7 @@ void add_good_map(const Prediction& prediction, Statistics& statistics) {
                                   .slice(0, box.y, box.y + box.height)
                                   .slice(1, box.x, box.x + box.width)
                                   .to_vector<float>();
+  keep_counted(values, prediction.counted());
   const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
   std::nth_element(values.begin(), middle, values.end());
   statistics.medians.push_back(*middle);
@@ -152,6 +177,19 @@ double best_f1_threshold(std::span<const float> scores, std::span<const uint8_t>
   return threshold;
 }
 
+RegionOfInterest region_for(const RegionOfInterest& roi, const std::vector<Sample>& samples,
+                            const PixelRules& rules) {
+  if (!roi.on()) return roi;
+  RegionOfInterest result = roi;
+  for (const Sample& sample : samples) {
+    const ImageSize size = picture_size(sample, rules);
+    const std::string why = result.misfit(size.width, size.height);
+    check_input(why.empty(), "{}: {}", sample.image.string(), why);
+    result = result.of_size(size.width, size.height);
+  }
+  return result;
+}
+
 Calibrator::Calibrator(const CalibrationOptions& options, const std::vector<Sample>& samples,
                        const Config& config)
     : options_(options), objects_(samples, config.score_ratio, options.method == CalibrationMethod::good) {
@@ -159,6 +197,7 @@ Calibrator::Calibrator(const CalibrationOptions& options, const std::vector<Samp
   std::vector<Sample> used;
   std::copy_if(samples.begin(), samples.end(), std::back_inserter(used),
                [this](const Sample& sample) { return uses(sample); });
+  options_.inspection.roi = region_for(options.inspection.roi, used, config.image.pixels);
   const std::vector<std::string> fingerprints = image_fingerprints(pictures_of(used), config.image.pixels);
   std::map<std::pair<std::string, bool>, std::filesystem::path> first;
   for (size_t i = 0; i < used.size(); ++i) {
@@ -229,9 +268,10 @@ void Calibrator::add(const Sample& sample, const Prediction& prediction) {
     if (without_score_.empty()) without_score_ = sample.image.string();
     return;
   }
-  objects_.add(sample, prediction.blurred);
+  objects_.add(sample, prediction.counted_values());
   const auto fingerprint = fingerprints_.find(place_of(sample));
   check(fingerprint != fingerprints_.end(), "calibration: {} is none of its images", sample.image.string());
+  if (options_.method == CalibrationMethod::f1 && shows_defect_elsewhere(sample, prediction)) return;
   if (!added_.emplace(fingerprint->second, sample.anomalous).second) return;
   Statistics& statistics = categories_[sample.category];
   statistics.scores.push_back(static_cast<float>(prediction.score));
@@ -285,7 +325,7 @@ Calibration calibrate(const Dinomaly& model, const std::vector<Sample>& samples,
   check_input(std::any_of(used.begin(), used.end(), [](const Sample& sample) { return !sample.anomalous; }),
               "calibration: there is no good image");
   if (options.begin) options.begin(calibrator);
-  for_each_prediction(Predictor(model, options.inspection, options.batch), used,
+  for_each_prediction(Predictor(model, calibrator.inspection(), options.batch), used,
                       {[&](const Sample& sample, const InputImage&, const Prediction& prediction) {
                         calibrator.add(sample, prediction);
                         if (options.also) options.also(sample, prediction);

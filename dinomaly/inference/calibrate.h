@@ -46,7 +46,8 @@ struct CalibrationStatistics {
 // Takes predictions one by one, in any order, and finds the thresholds. `good` uses the normal ones only: the
 // threshold of images is a quantile of their scores, that of pixels a quantile of their maps' largest values,
 // so that the stated rate of good images shows a region at all. `f1` needs both kinds; pixels of images
-// without masks are not counted, and without any mask the threshold of pixels is that of `good`. Objects of several
+// without masks are not counted, and without any mask the threshold of pixels is that of `good`; images whose defects
+// all lie outside of the region of interest are passed over. Objects of several
 // images have a threshold as images have, unless there are tiles; without good objects, or for F1 both kinds, none. An
 // image that equals an earlier one with the same label (image_fingerprint()) says nothing new and is not counted, but
 // stays a view of its object; an object whose images all equal those of an earlier one is not counted, either. Throws
@@ -55,10 +56,12 @@ class Calibrator {
  public:
   // `samples`: all images there are, those that are not used, too: an object with a defect is not a good one, whatever
   // its other images show. `config`: the model's. Decodes those that are used; throws InputError naming one that cannot
-  // be read.
+  // be read, and as region_for() where the inspection has a region of interest.
   Calibrator(const CalibrationOptions& options, const std::vector<Sample>& samples, const Config& config);
   // Whether the method counts this image; add() passes over the others.
   bool uses(const Sample& sample) const;
+  // That of the options, with the size of the images where it has a region of interest: of the predictions that add() gets.
+  const Inspection& inspection() const { return options_.inspection; }
   // The images that are counted.
   const std::vector<Sample>& counted() const { return counted_; }
   // How many are not since they equal others, and names of some, in one line; empty if there are none.
@@ -80,6 +83,11 @@ class Calibrator {
   std::set<std::pair<std::string, bool>> added_;  // fingerprint, and whether the image is anomalous
   std::string without_score_;                     // the first such image
 };
+
+// The region as one of images of a single size, which all of these have: thresholds found in it hold for no other. Throws
+// InputError naming the first image of another size, or one that does not hold the region.
+RegionOfInterest region_for(const RegionOfInterest& roi, const std::vector<Sample>& samples,
+                            const PixelRules& rules);
 
 // Runs the model over those of the samples that the method uses, object after object.
 Calibration calibrate(const Dinomaly& model, const std::vector<Sample>& samples,

@@ -14,13 +14,15 @@ ObjectKind object_kind(Grouping grouping) {
   return grouping == Grouping::rgb_and_infrared ? ObjectKind::pairs : ObjectKind::views;
 }
 
-float object_score(const Tensor& maps, double ratio, ObjectKind kind) {
-  if (kind == ObjectKind::pairs) {
-    const std::vector<float> each = anomaly_score(maps, ratio).to_vector<float>();
-    return std::accumulate(each.begin(), each.end(), 0.0f);
-  }
-  const Tensor together = maps.reshape({1, -1});  // the largest of all, not of each
-  return anomaly_score(together, ratio).to_vector<float>().at(0);
+float object_score(const std::vector<Tensor>& maps, double ratio, ObjectKind kind) {
+  const auto score = [&](const Tensor& values) {
+    return anomaly_score(values, ratio).to_vector<float>().at(0);
+  };
+  std::vector<Tensor> rows;
+  for (const Tensor& map : maps) rows.push_back(map.contiguous().reshape({1, -1}));
+  if (kind != ObjectKind::pairs) return score(cat(rows, 1));  // the largest of all, not of each
+  return std::accumulate(rows.begin(), rows.end(), 0.0f,
+                         [&](float sum, const Tensor& row) { return sum + score(row); });
 }
 
 ObjectCollector::ObjectCollector(const std::vector<Sample>& samples, double ratio, bool good)
@@ -34,15 +36,15 @@ ObjectCollector::ObjectCollector(const std::vector<Sample>& samples, double rati
   if (good) std::erase_if(objects_, [](const auto& object) { return object.second.anomalous; });
 }
 
-void ObjectCollector::add(const Sample& sample, const Tensor& blurred) {
+void ObjectCollector::add(const Sample& sample, const Tensor& values) {
   const auto found = objects_.find({sample.category, sample.object});
-  if (found == objects_.end() || !blurred.defined()) return;
+  if (found == objects_.end() || !values.defined()) return;
   Object& object = found->second;
   kind_ = object_kind(sample.grouping);
-  object.maps.push_back(blurred.contiguous().unsqueeze(0));
+  object.maps.push_back(values);
   if (--object.missing > 0) return;
   Scores& scores = scores_[sample.category];
-  scores.scores.push_back(object_score(cat(object.maps, 0), ratio_, kind_));
+  scores.scores.push_back(object_score(object.maps, ratio_, kind_));
   scores.labels.push_back(object.anomalous);
   objects_.erase(found);
 }

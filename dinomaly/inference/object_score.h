@@ -17,9 +17,9 @@ namespace dinomaly {
 // `none` for images that are objects by themselves.
 ObjectKind object_kind(Grouping grouping);
 
-// maps (V, S, S) f32: the blurred maps of the object's images. Views: the mean of the int(V S S ratio) largest of all
-// their values together (Dinomaly2); ratio 0: the largest. Pairs: the sum of their own scores (anomaly_score).
-float object_score(const Tensor& maps, double ratio, ObjectKind kind);
+// maps, each of any shape, f32: what counts of the blurred maps of the object's images, n values. Views: the mean of the
+// int(n ratio) largest of all together (Dinomaly2); ratio 0: the largest. Pairs: the sum of their own scores (anomaly_score).
+float object_score(const std::vector<Tensor>& maps, double ratio, ObjectKind kind);
 
 // Scores of objects whose images come in any order; in memory are the maps of those objects that are not complete.
 class ObjectCollector {
@@ -32,8 +32,8 @@ class ObjectCollector {
   ObjectCollector(const std::vector<Sample>& samples, double ratio, bool good);
   // The object does not count.
   void leave_out(const Sample& sample) { objects_.erase({sample.category, sample.object}); }
-  // blurred (S, S) f32. What is of no object is passed over.
-  void add(const Sample& sample, const Tensor& blurred);
+  // `values`: Prediction::counted_values(). What is of no object is passed over.
+  void add(const Sample& sample, const Tensor& values);
   // By category, of the objects that are complete.
   const std::map<std::string, Scores>& by_category() const { return scores_; }
   ObjectKind kind() const { return kind_; }

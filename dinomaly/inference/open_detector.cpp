@@ -1,6 +1,7 @@
 #include "dinomaly/inference/open_detector.h"
 
 #include <filesystem>
+#include <utility>
 
 #include "dinomaly/base/open_device.h"
 #include "dinomaly/model/quantized_weights.h"
@@ -31,9 +32,12 @@ Detector open_detector(const DetectorFlags& flags) {
 }
 
 Inspection inspection_of(const InspectionFlags& flags, const Inspection& usual) {
-  if (!flags.given()) return usual;
+  Inspection inspection = usual;
+  if (flags.roi) inspection.roi = RegionOfInterest::parse(*flags.roi);
+  if (inspection.roi.width() == 0 && inspection.roi.boxes() == usual.roi.boxes()) inspection.roi = usual.roi;
+  if (!flags.tile && !flags.overlap && !flags.area) return inspection;
   check_input(flags.tile || !flags.overlap, "--overlap: there is nothing to overlap without --tile");
-  Inspection inspection;
+  inspection = {.roi = std::move(inspection.roi)};
   if (flags.tile) inspection.tiling = {*flags.tile, flags.overlap.value_or(default_overlap(*flags.tile))};
   if (flags.area) inspection.area = parse_area(*flags.area);
   validate(inspection);

@@ -25,11 +25,11 @@ Detector open_detector(const DetectorFlags& flags);
 struct InspectionFlags {
   std::optional<int64_t> tile, overlap;
   std::optional<std::string> area;
-
-  bool given() const { return tile || overlap || area; }
+  std::optional<std::string> roi;  // RegionOfInterest::parse()
 };
 
-// What the flags ask for; without any, `usual`. Throws InputError for what cannot be combined.
+// What the flags ask for; where none of tile, overlap and area does, or roi does not, as `usual`. A region of the pixels of
+// that of `usual` is that one, with the size of its images. Throws InputError for what cannot be combined.
 Inspection inspection_of(const InspectionFlags& flags, const Inspection& usual);
 
 // The inspection asked for, otherwise that of the calibration: its thresholds hold for no other.

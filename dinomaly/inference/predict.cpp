@@ -22,6 +22,31 @@ Image cut(const Image& image, const Box& box) {
 // The higher score; NaN is the highest.
 double worse(double a, double b) { return std::isnan(a) || a > b ? a : b; }
 
+// Where the crop lies in an image of this size.
+MapPlace place_of_crop(const ImageConfig& image, int64_t width, int64_t height) {
+  const auto along = [](int64_t size, int64_t resized, int64_t crop) {
+    const double scale = static_cast<double>(size) / static_cast<double>(resized);
+    return std::pair(static_cast<double>(centre_crop_offset(resized, crop)) * scale,
+                     static_cast<double>(crop) * scale);
+  };
+  const auto [x, crop_width] = along(width, image.resize_w, image.crop_w);
+  const auto [y, crop_height] = along(height, image.resize_h, image.crop_h);
+  return {x, y, crop_width, crop_height};
+}
+
+MapPlace place_of(const Box& box) {
+  return {static_cast<double>(box.x), static_cast<double>(box.y), static_cast<double>(box.width),
+          static_cast<double>(box.height)};
+}
+
+// (n) f32: the values at these places of a map.
+Tensor values_at(const Tensor& map, const std::vector<int64_t>& places) {
+  const Tensor dense = map.contiguous();
+  Tensor result = Tensor::empty({static_cast<int64_t>(places.size())});
+  for (size_t i = 0; i < places.size(); ++i) result.data<float>()[i] = dense.data<float>()[places[i]];
+  return result;
+}
+
 // Each pixel is in two crops at least, but for the corners of the image.
 Tiling overlapping(int64_t crop) { return {crop, crop / 2}; }
 
@@ -46,6 +71,7 @@ Config inspecting_config(const Dinomaly& model, const Inspection& inspection) {
 Predictor::Predictor(const Dinomaly& model, const Inspection& inspection, int64_t batch)
     : model_(model),
       tiling_(inspection.tiling),
+      roi_(std::make_shared<RegionOfInterest>(inspection.roi)),
       on_cpu_(model.parameters().front().device().is_cpu()),
       batch_(on_cpu_ ? 1 : batch),
       config_(inspecting_config(model, inspection)),
@@ -54,6 +80,19 @@ Predictor::Predictor(const Dinomaly& model, const Inspection& inspection, int64_
       crops_(tile_boxes(config_.image.crop_w, config_.image.crop_h, columns_, rows_)) {
   validate(inspection);
   check_input(batch > 0, "--batch: {} is not positive", batch);
+}
+
+std::string Predictor::misfit(int64_t width, int64_t height) const {
+  if (!roi_->on()) return "";
+  std::string why = roi_->misfit(width, height);
+  const Prediction prediction = begun(width, height);
+  if (!why.empty() || prediction.inspected == Box{0, 0, width, height}) return why;
+  const std::vector<uint8_t> counted = prediction.counted();
+  if (std::find(counted.begin(), counted.end(), 1) != counted.end()) return "";
+  return fmt::format(
+      "the region of interest ({}) lies outside of the {} x {} pixels at ({}, {}) that are inspected",
+      roi_->text(), prediction.inspected.width, prediction.inspected.height, prediction.inspected.x,
+      prediction.inspected.y);
 }
 
 Tensor Predictor::inputs(const Image& rgb) const {
@@ -112,13 +151,28 @@ void Predictor::judge_whole(const Judged& judged, size_t first, Prediction& pred
   const bool same = config_.preset != Preset::anomalib;  // the map handed out is the blurred one
   prediction.blurred = resize_map(same ? prediction.parts_[0] : join(judged.blurred, first), config_.map_size,
                                   config_.map_size);
-  prediction.score = anomaly_score(prediction.blurred.unsqueeze(0), config_.score_ratio).item();
+  prediction.score = anomaly_score(prediction.counted_values().unsqueeze(0), config_.score_ratio).item();
+}
+
+double Predictor::score_of(const Judged& judged, size_t part, const MapPlace& place) const {
+  if (!roi_->on()) return judged.scores[part];
+  const Tensor& map = judged.blurred[part];
+  const std::vector<int64_t> counted = roi_->on_map(place, map.size(0), map.size(1));
+  if (counted.empty()) return -INFINITY;
+  return anomaly_score(values_at(map, counted).unsqueeze(0), config_.score_ratio).item();
+}
+
+std::vector<MapPlace> Predictor::places_of(int64_t width, int64_t height) const {
+  if (!tiling_.on()) return {place_of_crop(config_.image, width, height)};
+  std::vector<MapPlace> places;
+  for (const Box& box : tile_boxes(width, height, tiling_)) places.push_back(place_of(box));
+  return places;
 }
 
 Prediction Predictor::begun(int64_t width, int64_t height) const {
   Prediction prediction;
   prediction.width_ = width, prediction.height_ = height;
-  prediction.tiling_ = tiling_, prediction.config_ = config_.image;
+  prediction.tiling_ = tiling_, prediction.config_ = config_.image, prediction.roi_ = roi_;
   prediction.inspected =
       tiling_.on() ? Box{0, 0, width, height} : inspected_box(width, height, config_.image);
   return prediction;
@@ -143,15 +197,17 @@ void Predictor::judge_in_memory(const std::vector<InputImage>& images,
       continue;
     }
     if (!tiling_.on()) prediction.blurred = judged.blurred[next];
-    prediction.score = judged.scores[next];
-    for (int64_t part = 0; part < images[i].inputs.size(0); ++part, ++next) {
-      prediction.score = worse(prediction.score, judged.scores[next]);
-      prediction.parts_.push_back(judged.maps[next]);
+    prediction.score = -INFINITY;
+    for (const MapPlace& place : places_of(images[i].width, images[i].height)) {
+      prediction.score = worse(prediction.score, score_of(judged, next, place));
+      prediction.parts_.push_back(judged.maps[next++]);
     }
   }
 }
 
 Prediction Predictor::predict(TileReader& tiles) const {
+  const std::string why = misfit(tiles.size().width, tiles.size().height);
+  check_input(why.empty(), "{}", why);
   Prediction prediction = begun(tiles.size().width, tiles.size().height);
   TileBlend blend(prediction.width_, prediction.height_, tiling_);
   prediction.score = -INFINITY;
@@ -160,7 +216,7 @@ Prediction Predictor::predict(TileReader& tiles) const {
   const auto judge_batch = [&] {
     const Judged judged = judge(inputs);
     for (size_t i = 0; i < boxes.size(); ++i) {
-      prediction.score = worse(prediction.score, judged.scores[i]);
+      prediction.score = worse(prediction.score, score_of(judged, i, place_of(boxes[i])));
       blend.add(boxes[i], resize_map(judged.maps[i], boxes[i].width, boxes[i].height));
     }
     boxes.clear(), inputs.clear();
@@ -172,11 +228,22 @@ Prediction Predictor::predict(TileReader& tiles) const {
   }
   if (!boxes.empty()) judge_batch();
   prediction.map_ = blend.result();
+  prediction.clear_outside();
   return prediction;
 }
 
 std::vector<Prediction> Predictor::predict_each(std::vector<InputImage>& images) const {
   std::vector<Prediction> predictions(images.size());
+  const auto name = [&](size_t i) {
+    return images[i].path.empty() ? fmt::format("image {}", i + 1) : images[i].path.string();
+  };
+  for (size_t i = 0; i < images.size(); ++i) {
+    if (!images[i].error.empty()) continue;
+    const std::string why = misfit(images[i].width, images[i].height);
+    if (why.empty()) continue;
+    images[i].error = fmt::format("{}: {}", name(i), why);
+    images[i].inputs = {};
+  }
   judge_in_memory(images, predictions);
   for (size_t i = 0; i < images.size(); ++i) {
     InputImage& image = images[i];
@@ -192,8 +259,8 @@ std::vector<Prediction> Predictor::predict_each(std::vector<InputImage>& images)
       }
     }
     if (predictions[i].is_finite()) continue;
-    image.error = fmt::format("{}: its anomaly map is not finite (a number inside of the model overflowed)",
-                              image.path.empty() ? fmt::format("image {}", i + 1) : image.path.string());
+    image.error =
+        fmt::format("{}: its anomaly map is not finite (a number inside of the model overflowed)", name(i));
     predictions[i] = {};
   }
   return predictions;
@@ -207,8 +274,30 @@ std::vector<Prediction> Predictor::predict(std::vector<InputImage> images) const
 
 const Tensor& Prediction::map() const {
   check(map_.defined() || !parts_.empty(), "prediction: there is no map of an image that was not judged");
-  if (!map_.defined()) map_ = tiling_.on() ? of_tiles() : map_to_image(parts_[0], width_, height_, config_);
+  if (map_.defined()) return map_;
+  map_ = tiling_.on() ? of_tiles() : map_to_image(parts_[0], width_, height_, config_);
+  clear_outside();
   return map_;
+}
+
+void Prediction::clear_outside() const {
+  if (!roi_->on()) return;
+  const std::vector<uint8_t> counts = roi_->inside({0, 0, width_, height_});
+  float* values = map_.data<float>();
+  for (size_t i = 0; i < counts.size(); ++i) {
+    if (counts[i] == 0) values[i] = 0;
+  }
+}
+
+std::vector<uint8_t> Prediction::counted() const {
+  return roi_->on() ? roi_->inside(inspected) : std::vector<uint8_t>();
+}
+
+Tensor Prediction::counted_values() const {
+  if (!blurred.defined() || !roi_->on())
+    return blurred.defined() ? blurred.contiguous().reshape({-1}) : blurred;
+  return values_at(blurred,
+                   roi_->on_map(place_of_crop(config_, width_, height_), blurred.size(0), blurred.size(1)));
 }
 
 bool Prediction::is_finite() const {

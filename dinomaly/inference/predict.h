@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <string>
 #include <vector>
 
 #include "dinomaly/image/image.h"
@@ -17,21 +19,30 @@ class Prediction {
  public:
   Prediction() = default;
 
-  double score = 0;  // the model's, of the whole map; of tiles, the highest one's
+  double score = 0;  // the model's, of all of the map that counts; of tiles, the highest one's
   Box inspected;     // the pixels the model was shown; elsewhere map() only continues
   // (S, S) f32: smoothed, at the config's map_size, what the `paper` protocol evaluates;
   // undefined with tiles.
   Tensor blurred;
-  // (height, width) f32, the image's size; made when it is first asked for. Not from two threads at a time.
+  // (height, width) f32, the image's size; made when it is first asked for. Not from two threads at a time. Outside of the
+  // region of interest it is 0, where nothing is anomalous.
   const Tensor& map() const;
+  // What counts: none, all of `inspected` does.
+  const RegionOfInterest& roi() const { return *roi_; }
+  // Of the pixels of `inspected`, row-major: 1 where they count; empty where all do.
+  std::vector<uint8_t> counted() const;
+  // (n) f32: the values of `blurred` that count; undefined with tiles.
+  Tensor counted_values() const;
   // Whether score and maps are: an overflow inside of the model leaves NaN. NaN is below every threshold.
   bool is_finite() const;
 
  private:
   friend class Predictor;
   Tensor of_tiles() const;
+  void clear_outside() const;
 
   int64_t width_ = 0, height_ = 0;
+  std::shared_ptr<const RegionOfInterest> roi_ = std::make_shared<RegionOfInterest>();
   Tiling tiling_;
   ImageConfig config_;
   std::vector<Tensor> parts_;  // (h, w) f32, of the image as a whole or of each tile
@@ -54,6 +65,8 @@ class Predictor {
   // How many images or tiles go through the model at a time; on a CPU 1.
   int64_t batch() const { return batch_; }
   bool on_cpu() const { return on_cpu_; }
+  // Why an image of this size cannot be judged: the region of interest is none of it, or nothing of it is inspected.
+  std::string misfit(int64_t width, int64_t height) const;
   const Config& config() const { return config_; }  // inspecting_config()
   // How the model's images are read.
   const PixelRules& pixels() const { return config_.image.pixels; }
@@ -61,7 +74,7 @@ class Predictor {
   // overlapping crops or its tiles. Safe to call from any thread.
   Tensor inputs(const Image& rgb) const;
   // A prediction for each image, an empty one for those that hold an error: that of its reader, or one that is found
-  // now, because a map is not finite or a file read in strips is damaged. Reads the tiles of those that come
+  // now, because misfit() speaks, a map is not finite or a file read in strips is damaged. Reads the tiles of those that come
   // as such, and makes InputImage::rgb a smaller image of them. Safe to call from several threads at a time, like
   // predict(); the result does not depend on what else is judged meanwhile.
   std::vector<Prediction> predict_each(std::vector<InputImage>& images) const;
@@ -80,6 +93,10 @@ class Predictor {
   };
   Judged judge(const std::vector<Tensor>& inputs) const;
   Prediction begun(int64_t width, int64_t height) const;  // all that does not depend on pixels
+  // The score of what counts in a part that lies there; -infinity where nothing does.
+  double score_of(const Judged& judged, size_t part, const MapPlace& place) const;
+  // Where the parts of an image lie, its tiles or its crop.
+  std::vector<MapPlace> places_of(int64_t width, int64_t height) const;
   void judge_in_memory(const std::vector<InputImage>& images, std::vector<Prediction>& predictions) const;
   // The maps of overlapping crops, from the given one on, as one of the resized image.
   Tensor join(const std::vector<Tensor>& maps, size_t first) const;
@@ -87,6 +104,7 @@ class Predictor {
 
   const Dinomaly& model_;
   Tiling tiling_;
+  std::shared_ptr<const RegionOfInterest> roi_;
   bool on_cpu_;
   int64_t batch_;
   Config config_;

@@ -1,8 +1,10 @@
 #include "dinomaly/model/calibration.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "dinomaly/base/framework.h"
 #include "dinomaly/base/json_text.h"
@@ -70,9 +72,41 @@ Area area_from(const json& value, const Tiling& tiling, const std::string& sourc
   fail_input("{}: 'area' of its calibration is {}, neither whole nor crop", source, as_found(value["area"]));
 }
 
+json to_json(const RegionOfInterest& roi) {
+  json boxes = json::array();
+  for (const Box& box : roi.boxes()) boxes.push_back({box.x, box.y, box.width, box.height});
+  return {{"size", {roi.width(), roi.height()}}, {"boxes", boxes}};
+}
+
+// `count` whole numbers.
+std::optional<std::vector<int64_t>> integers(const json& value, size_t count) {
+  if (!value.is_array() || value.size() != count ||
+      !std::all_of(value.begin(), value.end(), [](const json& item) { return item.is_number_integer(); }))
+    return std::nullopt;
+  return value.get<std::vector<int64_t>>();
+}
+
+RegionOfInterest roi_from(const json& value, const std::string& source) {
+  if (!value.contains("roi")) return {};
+  const json& roi = value["roi"];
+  const auto region = [&]() -> std::optional<RegionOfInterest> {
+    if (!roi.is_object() || !roi.contains("boxes") || !roi["boxes"].is_array()) return std::nullopt;
+    const auto size = integers(roi.value("size", json()), 2);
+    std::vector<Box> boxes;
+    for (const json& item : roi["boxes"]) {
+      const auto box = integers(item, 4);
+      if (!box) return std::nullopt;
+      boxes.push_back({(*box)[0], (*box)[1], (*box)[2], (*box)[3]});
+    }
+    return size ? RegionOfInterest::of_boxes(std::move(boxes), (*size)[0], (*size)[1]) : std::nullopt;
+  }();
+  check_input(region.has_value(), "{}: 'roi' of its calibration is no region of an image", source);
+  return *region;
+}
+
 // The same rules as for flags, but nobody has given any.
 Inspection inspection_from(const json& value, const Tiling& tiling, const std::string& source) {
-  const Inspection result{tiling, area_from(value, tiling, source)};
+  const Inspection result{tiling, area_from(value, tiling, source), roi_from(value, source)};
   try {
     validate(result);
   } catch (const InputError&) {
@@ -133,6 +167,7 @@ json Calibration::to_json() const {
                  {"thresholds", dinomaly::to_json(all)},
                  {"categories", own},
                  {"images", images}};
+  if (inspection.roi.on()) result["roi"] = dinomaly::to_json(inspection.roi);
   if (objects == ObjectKind::none) return result;
   result["objects"] = object_names.at(static_cast<size_t>(objects));
   result["good_objects"] = good_objects;
@@ -142,6 +177,9 @@ json Calibration::to_json() const {
 json Calibration::summary() const {
   json result = to_json();
   result.erase("images");
+  constexpr size_t most_listed = 8;
+  if (const size_t count = inspection.roi.boxes().size(); count > most_listed)
+    result["roi"]["boxes"] = fmt::format("{} of them: {}", count, inspection.roi.text());
   return result;
 }
 

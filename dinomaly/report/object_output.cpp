@@ -41,7 +41,7 @@ std::optional<ObjectVerdict> ObjectJudge::add(const InputImage& image, const Pre
   if (images.name.empty()) images.name = folder.empty() ? "." : folder;
   images.files.push_back(image.path);
   if (image.error.empty())
-    images.maps.push_back(prediction.blurred.contiguous().unsqueeze(0));
+    images.maps.push_back(prediction.counted_values());
   else if (images.error.empty())
     images.error = image.error;
   return std::nullopt;
@@ -86,7 +86,7 @@ std::optional<ObjectVerdict> ObjectJudge::add_to_pair(const InputImage& image, c
   images.name = name, own = image.path;
   images.files.push_back(image.path);
   if (image.error.empty())
-    images.maps.push_back(prediction.blurred.contiguous().unsqueeze(0));
+    images.maps.push_back(prediction.counted_values());
   else if (images.error.empty())
     images.error = image.error;
   if (images.of_sensors[0].empty() || images.of_sensors[1].empty()) return std::nullopt;
@@ -112,7 +112,7 @@ ObjectVerdict ObjectJudge::verdict_on(const Images& images) const {
           fmt::format("{}: its {} image is missing", verdict.name.string(), sensor == 0 ? "RGB" : "infrared");
   }
   if (!verdict.error.empty()) return verdict;
-  verdict.score = object_score(cat(images.maps, 0), ratio_, kind_);
+  verdict.score = object_score(images.maps, ratio_, kind_);
   verdict.anomalous = threshold_ && verdict.score > *threshold_;
   return verdict;
 }
@@ -134,10 +134,10 @@ json to_json(const ObjectVerdict& verdict) {
 
 std::string to_csv(const ObjectVerdict& verdict) {
   const std::string name = csv_field(verdict.name.string());
-  if (!verdict.error.empty()) return fmt::format("{},,,,,,,,,{},,,,,", name, csv_field(verdict.error));
+  if (!verdict.error.empty()) return fmt::format("{},,,,,,,,,{},,,,,,", name, csv_field(verdict.error));
   const std::string threshold = verdict.threshold ? fmt::format("{}", short_number(*verdict.threshold)) : "";
   const char* decision = !verdict.threshold ? "" : verdict.anomalous ? "true" : "false";
-  return fmt::format("{},,,{},{},{},,,,,,,,,", name, short_number(verdict.score), threshold, decision);
+  return fmt::format("{},,,{},{},{},,,,,,,,,,", name, short_number(verdict.score), threshold, decision);
 }
 
 std::string to_text(const ObjectVerdict& verdict) {

@@ -49,7 +49,7 @@ class ObjectJudge {
   struct Images {
     std::filesystem::path name;
     std::vector<std::filesystem::path> files;
-    std::vector<Tensor> maps;  // (1, S, S)
+    std::vector<Tensor> maps;  // Prediction::counted_values()
     OfSensors of_sensors;      // only of pairs
     std::string error;
     bool ambiguous = false;  // two images of one sensor

@@ -34,12 +34,14 @@ std::vector<float> values_in(const Tensor& map, const Box& box) {
 // Which pixels of an image belong to regions that are outlined.
 class RegionOutline {
  public:
-  RegionOutline(const Tensor& map, const Box& inspected, double threshold, int64_t smallest, int64_t reach)
+  RegionOutline(const Tensor& map, const Box& inspected, double threshold, int64_t smallest, int64_t reach,
+                std::span<const uint8_t> counted)
       : box_(inspected), reach_(reach) {
     if (!std::isfinite(threshold) || box_.width == 0 || box_.height == 0) return;
     const std::vector<float> values = values_in(map, box_);
     marked_.resize(values.size());
-    for (size_t i = 0; i < values.size(); ++i) marked_[i] = values[i] > threshold;
+    for (size_t i = 0; i < values.size(); ++i)
+      marked_[i] = values[i] > threshold && (counted.empty() || counted[i] != 0);
     const Regions regions = connected_components(marked_, box_.height, box_.width);
     for (size_t i = 0; i < marked_.size(); ++i) {
       const int32_t label = regions.labels[i];
@@ -72,14 +74,20 @@ class RegionOutline {
 }  // namespace
 
 Image draw_overlay(const Image& rgb, const Tensor& map, const Box& inspected, const ColourScale& colours,
-                   double threshold, int64_t smallest) {
+                   double threshold, int64_t smallest, std::span<const uint8_t> counted) {
   check(rgb.channels == 3 && map.shape() == Shape({rgb.height, rgb.width}),
         "overlay: a map of {} on an image of {} x {} x {}", map.shape(), rgb.height, rgb.width, rgb.channels);
   check(colours.low < colours.high, "overlay: the scale from {} to {} is empty", colours.low, colours.high);
   const Tensor dense = map.contiguous();
   const float* values = dense.data<float>();
   const int64_t reach = 1 + std::max(rgb.width, rgb.height) / 800;  // visible in large images too
-  const RegionOutline outline(dense, inspected, threshold, smallest, reach);
+  check(counted.empty() || counted.size() == static_cast<size_t>(inspected.width * inspected.height),
+        "overlay: {} flags of {} x {} pixels", counted.size(), inspected.width, inspected.height);
+  const auto counts = [&](int64_t x, int64_t y) {
+    const int64_t place = (y - inspected.y) * inspected.width + x - inspected.x;
+    return counted.empty() || counted[static_cast<size_t>(place)] != 0;
+  };
+  const RegionOutline outline(dense, inspected, threshold, smallest, reach, counted);
   Image image = rgb;
   parallel_tasks(rgb.height, [&](int64_t y) {
     for (int64_t x = 0; x < rgb.width; ++x) {
@@ -88,6 +96,8 @@ Image draw_overlay(const Image& rgb, const Tensor& map, const Box& inspected, co
         std::fill_n(pixel, 3, outline.marks(x, y) ? uint8_t{255} : uint8_t{0});
       } else if (!is_inside(inspected, x, y)) {
         std::fill_n(pixel, 3, to_byte(grey_of(pixel)));
+      } else if (!counts(x, y)) {
+        std::fill_n(pixel, 3, to_byte(grey_of(pixel) / 2));
       } else {
         const double place = (values[y * rgb.width + x] - colours.low) / (colours.high - colours.low);
         const double share = faintest + (strongest - faintest) * std::clamp(place, 0.0, 1.0);
@@ -103,9 +113,10 @@ int64_t smallest_shown(const Box& inspected) {
   return std::max<int64_t>(1, inspected.width * inspected.height / 10000);
 }
 
-ColourScale own_scale(const Tensor& map, const Box& inspected) {
+ColourScale own_scale(const Tensor& map, const Box& inspected, std::span<const uint8_t> counted) {
   constexpr double usual = 5, unusual = 8, least_place = 0.6;  // of good images, of clear defects
   std::vector<float> values = values_in(map, inspected);
+  keep_counted(values, counted);
   if (values.empty()) return {};
   std::sort(values.begin(), values.end());
   const double calm = values[values.size() / 10], median = values[values.size() / 2], peak = values.back();

@@ -59,6 +59,17 @@ json to_json(const Region& region) {
           {"centroid", {rounded(region.centroid_x), rounded(region.centroid_y)}}};
 }
 
+json to_json(const CountedPart& part) {
+  if (part.pixels == 0) return nullptr;
+  const Box& box = part.box;
+  return {{"box", {box.x, box.y, box.width, box.height}}, {"pixels", part.pixels}};
+}
+
+std::string to_csv(const CountedPart& part) {
+  if (part.pixels == 0) return "";
+  return fmt::format("{} {} {} {} {}", part.box.x, part.box.y, part.box.width, part.box.height, part.pixels);
+}
+
 }  // namespace
 
 std::string inspected_text(const Verdict& verdict) {
@@ -92,9 +103,22 @@ std::vector<std::string> remove_earlier_results(const fs::path& folder, const fs
 
 Image draw_prediction(const Image& rgb, const Prediction& prediction, const OutputOptions& options) {
   const Tensor& map = prediction.map();
-  const ColourScale colours = options.colours ? *options.colours : own_scale(map, prediction.inspected);
+  const std::vector<uint8_t> counted = prediction.counted();
+  const ColourScale colours =
+      options.colours ? *options.colours : own_scale(map, prediction.inspected, counted);
   return draw_overlay(rgb, map, prediction.inspected, colours, options.pixel_threshold.value_or(INFINITY),
-                      smallest_region(prediction, options));
+                      smallest_region(prediction, options), counted);
+}
+
+// The flags of Prediction::counted() where the image is shown smaller.
+static std::vector<uint8_t> shrunk(const Prediction& prediction, const Box& shown) {
+  if (!prediction.roi().on()) return {};
+  const Tensor& map = prediction.map();
+  const MapPlace all{0, 0, static_cast<double>(map.size(1)), static_cast<double>(map.size(0))};
+  std::vector<uint8_t> flags(static_cast<size_t>(shown.width * shown.height));
+  for (const int64_t place : prediction.roi().on_map(all, shown.height, shown.width))
+    flags[static_cast<size_t>(place)] = 1;
+  return flags;
 }
 
 // Of an image that was read in strips there is only a smaller one, to which the map is shrunk.
@@ -102,6 +126,7 @@ std::string encode_overlay(const Image& rgb, const Prediction& prediction, const
                            const OutputOptions& options) {
   Tensor map = prediction.map();
   Box box = prediction.inspected;
+  std::vector<uint8_t> counted = prediction.counted();
   int64_t smallest = smallest_region(prediction, options);
   const int64_t pixels = map.numel(), shown = rgb.width * rgb.height;
   const std::string sizes =
@@ -109,11 +134,12 @@ std::string encode_overlay(const Image& rgb, const Prediction& prediction, const
   if (shown < pixels) {
     map = shrink_map(map, rgb.width, rgb.height);
     box = {0, 0, rgb.width, rgb.height};  // tiles cover the whole image
+    counted = shrunk(prediction, box);
     smallest = std::max<int64_t>(1, smallest * shown / pixels);
   }
-  const ColourScale colours = options.colours ? *options.colours : own_scale(map, box);
-  std::string png =
-      encode_png(draw_overlay(rgb, map, box, colours, options.pixel_threshold.value_or(INFINITY), smallest));
+  const ColourScale colours = options.colours ? *options.colours : own_scale(map, box, counted);
+  std::string png = encode_png(
+      draw_overlay(rgb, map, box, colours, options.pixel_threshold.value_or(INFINITY), smallest, counted));
   if (shown < pixels) png = with_png_text(png, "Smaller", sizes);
   // Uncalibrated, the colours of two images mean different values, and the strongest one need not be a defect.
   png = with_png_text(png, "Colours",
@@ -130,12 +156,14 @@ Verdict judge_prediction(const InputImage& image, const Prediction& prediction,
   verdict.height = image.height;
   verdict.score = prediction.score;
   verdict.inspected = prediction.inspected;
+  if (prediction.roi().on())
+    verdict.roi = {prediction.roi().bounds(), prediction.roi().pixels(), prediction.roi().text()};
   verdict.threshold = options.image_threshold;
   verdict.pixel_threshold = options.pixel_threshold;
   verdict.anomalous = options.image_threshold && prediction.score > *options.image_threshold;
   if (options.pixel_threshold) {
     verdict.regions = find_regions(prediction.map(), prediction.inspected, *options.pixel_threshold,
-                                   smallest_region(prediction, options));
+                                   smallest_region(prediction, options), prediction.counted());
   }
   return verdict;
 }
@@ -182,6 +210,7 @@ json to_json(const Verdict& verdict) {
                  {"height", verdict.height},
                  {"area", area_of(verdict)},
                  {"inspected", {box.x, box.y, box.width, box.height}},
+                 {"roi", to_json(verdict.roi)},
                  {"score", short_number(verdict.score)},
                  {"threshold", verdict.threshold ? json(short_number(*verdict.threshold)) : json(nullptr)},
                  {"anomalous", verdict.threshold ? json(verdict.anomalous) : json(nullptr)},
@@ -198,16 +227,16 @@ json to_json(const Verdict& verdict) {
 std::string csv_header() {
   return "image,width,height,score,threshold,anomalous,regions,overlay,map,error,area,inspected,pixel_"
          "threshold,"
-         "exceeded,warnings";
+         "exceeded,warnings,roi";
 }
 
 std::string to_csv(const Verdict& verdict) {
   const std::string image = csv_field(verdict.path.string());
-  if (!verdict.error.empty()) return fmt::format("{},,,,,,,,,{},,,,,", image, csv_field(verdict.error));
+  if (!verdict.error.empty()) return fmt::format("{},,,,,,,,,{},,,,,,", image, csv_field(verdict.error));
   const Box& box = verdict.inspected;
   std::vector<std::string> warnings;
   for (const ImageWarning& warning : verdict.warnings) warnings.push_back(warning.text);
-  return fmt::format("{},{},{},{},{},{},{},{},{},,{},{} {} {} {},{},{},{}", image, verdict.width,
+  return fmt::format("{},{},{},{},{},{},{},{},{},,{},{} {} {} {},{},{},{},{}", image, verdict.width,
                      verdict.height, short_number(verdict.score),
                      verdict.threshold ? fmt::format("{}", short_number(*verdict.threshold)) : "",
                      !verdict.threshold  ? ""
@@ -217,7 +246,7 @@ std::string to_csv(const Verdict& verdict) {
                      csv_field(verdict.map.string()), area_of(verdict), box.x, box.y, box.width, box.height,
                      verdict.pixel_threshold ? fmt::format("{}", short_number(*verdict.pixel_threshold)) : "",
                      fmt::join(exceeded_by(verdict), " "),
-                     csv_field(fmt::format("{}", fmt::join(warnings, "; "))));
+                     csv_field(fmt::format("{}", fmt::join(warnings, "; "))), to_csv(verdict.roi));
 }
 
 std::string to_text(const Verdict& verdict) {
@@ -235,6 +264,7 @@ std::string to_text(const Verdict& verdict) {
     text += fmt::format("  ({})", regions);
   }
   if (!whole(verdict)) text += fmt::format("  (inspected: {})", inspected_text(verdict));
+  if (verdict.roi.pixels > 0) text += fmt::format("  (counted: {})", verdict.roi.text);
   return text;
 }
 

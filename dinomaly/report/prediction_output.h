@@ -27,6 +27,13 @@ struct OutputOptions {
   int64_t smallest_region = 0;         // pixels; 0: smallest_shown() of the inspected area
 };
 
+// A region of interest as a verdict tells of it; no pixels: there is none.
+struct CountedPart {
+  Box box;  // the rectangle it lies in
+  int64_t pixels = 0;
+  std::string text;  // RegionOfInterest::text()
+};
+
 // One image's outcome.
 struct Verdict {
   std::filesystem::path path, overlay, map;  // empty if none was written
@@ -34,7 +41,8 @@ struct Verdict {
   double score = 0;
   std::optional<double> threshold, pixel_threshold;
   bool anomalous = false;
-  Box inspected;  // the pixels that were looked at
+  Box inspected;    // the pixels that were looked at
+  CountedPart roi;  // those of them that count
   std::vector<Region> regions;
   std::vector<ImageWarning> warnings;  // how the image is unlike the training images
   std::string error;                   // not empty: the image could not be read or judged
@@ -67,14 +75,15 @@ std::vector<std::string> remove_earlier_results(const std::filesystem::path& fol
                                                 const std::filesystem::path& name,
                                                 const std::vector<std::filesystem::path>& written);
 
-// {"image", "width", "height", "area", "inspected": [x, y, width, height], "score", "threshold", "anomalous",
+// {"image", "width", "height", "area", "inspected": [x, y, width, height], "roi": {"box": [x, y, width, height], "pixels"}
+// or null, "score", "threshold", "anomalous",
 // "pixel_threshold", "exceeded", "regions": [{"box": [x, y, width, height], "area", "peak", "peak_at": [x, y],
 // "centroid": [x, y]}], "warnings": [{"kind", "text"}], "overlay", "map"}, or {"image", "error"}. Without a
 // threshold, it and "anomalous" are null. "area": "whole" or "crop". "exceeded": "image" where the score is
 // above its threshold, "pixel" where a region of the map is above its own; the two need not agree.
 nlohmann::json to_json(const Verdict& verdict);
 // "image,width,height,score,threshold,anomalous,regions,overlay,map,error,area,inspected,pixel_threshold,exceeded,
-// warnings", and a line of it, `regions` being their number, `inspected` "x y width height", `exceeded` "image",
+// warnings,roi", and a line of it, `roi` "x y width height pixels", `regions` being their number, `inspected` "x y width height", `exceeded` "image",
 // "pixel" or "image pixel", `warnings` their texts with "; " between them. What to_json() leaves out or has as null is empty.
 std::string csv_header();
 std::string to_csv(const Verdict& verdict);

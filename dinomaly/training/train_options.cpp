@@ -14,6 +14,7 @@
 #include "dinomaly/base/open_device.h"
 #include "dinomaly/base/option_error.h"
 #include "dinomaly/data/layout.h"
+#include "dinomaly/image/region_of_interest.h"
 #include "dinomaly/model/calibration.h"
 #include "dinomaly/weights/bundled_encoder.h"
 #include "tensor/io/printable.h"
@@ -126,6 +127,7 @@ void for_each_option(Options& o, Visitor visit) {
   visit("calibrate", o.calibrate);
   visit("false_alarm_rate", o.false_alarm_rate);
   visit("per_category", o.per_category);
+  visit("roi", o.roi);
   visit("slim", o.slim);
 }
 
@@ -206,6 +208,8 @@ void check_options(const TrainOptions& options) {
   check_input(options.calibrate == "good" || options.calibrate == "f1" || options.calibrate == "none",
               "--calibrate: '{}' is not one of good, f1, none", options.calibrate);
   check_false_alarm_rate(options.false_alarm_rate);
+  check_input(!RegionOfInterest::parse(options.roi).on() || options.calibrate != "none",
+              "--roi: it is for thresholds, and with --calibrate none there are none");
   check_input(parse_feature_dtype(options.feature_dtype).has_value(),
               "--feature-dtype: '{}' is not one of model, bf16, int8", options.feature_dtype);
 }

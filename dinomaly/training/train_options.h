@@ -63,6 +63,7 @@ struct TrainOptions {
   std::string calibrate = "none";  // how thresholds are found: good (of the command: by default), f1, none
   double false_alarm_rate = 0.01;
   bool per_category = false;  // thresholds of each category, too
+  std::string roi = "none";   // what of an image they count: RegionOfInterest::parse()
   bool slim = false;          // the model file without the encoder
   bool fast = false;  // of this call: int8, and whole images at fast_side(); stands in a config file as these
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "dinomaly/base/framework.h"
+#include "dinomaly/base/shown_address.h"
 #include "dinomaly/video/video_name.h"
 #include "tensor/error.h"
 
@@ -53,7 +54,7 @@ void NewestFrame::run(std::stop_token stop) {
       std::string why;
       try {
         read_all(stop);
-        why = shown_video_name(name_) + ": the stream has ended";
+        why = shown_address(name_) + ": the stream has ended";
       } catch (const InputError& error) {
         why = error.what();
       }
@@ -117,7 +118,7 @@ bool NewestFrame::reconnect(std::stop_token stop, const std::string& why) {
       continue;
     }
     seconds_before_ += std::chrono::duration<double>(Clock::now() - lost).count();
-    if (options_.say) options_.say(shown_video_name(name_) + ": connected again");
+    if (options_.say) options_.say(shown_address(name_) + ": connected again");
     return true;
   }
   return true;

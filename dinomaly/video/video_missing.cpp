@@ -1,5 +1,6 @@
 // In place of video_source.cpp and video_writer.cpp where the program is built without FFmpeg.
 #include "dinomaly/base/framework.h"
+#include "dinomaly/base/shown_address.h"
 #include "dinomaly/video/video_name.h"
 #include "dinomaly/video/video_source.h"
 #include "dinomaly/video/video_writer.h"
@@ -19,9 +20,7 @@ namespace {
 }  // namespace
 
 struct VideoSource::State {};
-VideoSource::VideoSource(const std::string& name, Ended, double) {
-  fail_without_ffmpeg(shown_video_name(name));
-}
+VideoSource::VideoSource(const std::string& name, Ended, double) { fail_without_ffmpeg(shown_address(name)); }
 VideoSource::~VideoSource() = default;
 std::optional<VideoFrame> VideoSource::next(int64_t) { return std::nullopt; }
 bool VideoSource::live() const { return false; }

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "dinomaly/base/framework.h"
+#include "dinomaly/base/shown_address.h"
 #include "dinomaly/image/image_files.h"
 #include "tensor/error.h"
 
@@ -34,15 +35,6 @@ bool is_sequence(const std::string& name) {
   return end < name.size() && name[end] == 'd' && name.find('%', end) == std::string::npos;
 }
 
-// rtsp://user:secret@host/path -> rtsp://user:***@host/path
-std::string without_password(const std::string& name, size_t host) {
-  const size_t end = std::min(name.find('/', host), name.size()), at = name.rfind('@', end);
-  if (at == std::string::npos || at < host) return name;
-  const size_t colon = name.find(':', host);
-  if (colon == std::string::npos || colon > at) return name;
-  return name.substr(0, colon) + ":***" + name.substr(at);
-}
-
 }  // namespace
 
 bool is_video(const std::string& name) {
@@ -54,19 +46,14 @@ bool is_video(const std::string& name) {
   return named_so && std::filesystem::is_regular_file(name, ignored) && kind_of(name) == FileKind::other;
 }
 
-std::string shown_video_name(const std::string& name) {
-  const size_t end = name.find("://");
-  return end == std::string::npos ? name : without_password(name, end + 3);
-}
-
 VideoName parse_video_name(const std::string& name) {
   if (name.starts_with(camera)) return {VideoName::Kind::camera, "", name.substr(camera.size()), name};
   if (const size_t end = name.find("://"); end != std::string::npos) {
     const std::string scheme = in_small_letters(name.substr(0, end));
     check_input(std::find(schemes.begin(), schemes.end(), scheme) != schemes.end(),
-                "{}: '{}' is none of the addresses that are watched: rtsp, http, rtmp, udp, rtp, srt", name,
-                scheme);
-    return {VideoName::Kind::network, scheme, name, shown_video_name(name)};
+                "{}: '{}' is none of the addresses that are watched: rtsp, http, rtmp, udp, rtp, srt",
+                shown_address(name), scheme);
+    return {VideoName::Kind::network, scheme, name, shown_address(name)};
   }
   // A name that FFmpeg would read as an address ("concat:a|b") is a file here.
   const std::string address = name.starts_with('/') ? name : "./" + name;

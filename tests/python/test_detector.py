@@ -46,6 +46,7 @@ def test_options_are_the_flags(project, tmp_path):
     image = project.images[0]
     for options, flags in [({"threshold": 0.25}, ["--threshold", "0.25"]),
                            ({"tile": 128, "overlap": 16, "threshold": 0.1}, ["--tile", "128", "--overlap", "16", "--threshold", "0.1"]),
+                           ({"roi": "16,8,30,40", "threshold": 0.1}, ["--roi", "16,8,30,40", "--threshold", "0.1"]),
                            ({"min_area": 50, "threads": 1}, ["--min-area", "50"])]:  # fmt: skip
         expected, anomaly_map = said(project, image, tmp_path, *flags)
         result = dinomaly.Detector.load(project.model, **options).predict(image)

@@ -51,7 +51,7 @@ class Detector:
         """Opens a model's file, whole: what becomes of it later changes nothing.
 
         The options are named as the flags of `dinomaly predict`: device ("cpu"), encoder, area ("whole", "crop"), tile,
-        overlap, threshold, pixel_threshold, min_area, category, threads, heads, batch, fast.
+        overlap, roi, threshold, pixel_threshold, min_area, category, threads, heads, batch, fast.
         """
         return cls(_Judge(os.fspath(path), **options))
 
