@@ -48,7 +48,8 @@ Box rectangle_of(std::string_view text) {
 
 // A name of a file has other characters, or no comma.
 bool is_rectangles(const std::string& text) {
-  return text.find(',') != std::string::npos && text.find_first_not_of("0123456789,+-. ") == std::string::npos;
+  return text.find(',') != std::string::npos &&
+         text.find_first_not_of("0123456789,+-. ") == std::string::npos;
 }
 
 // The union of boxes in one row: runs from left to right that do not touch. Their y and height mean nothing.
@@ -105,9 +106,10 @@ RegionOfInterest RegionOfInterest::parse(const std::string& text) {
     }();
     const RegionOfInterest region = of_mask(mask);
     check_input(region.on(), "--roi: {}: it marks no pixel", text);
-    check_input(region.boxes_.size() <= most_boxes,
-                "--roi: {}: what it marks falls into {} pieces, and {} are the most; draw it with smoother edges",
-                text, region.boxes_.size(), most_boxes);
+    check_input(
+        region.boxes_.size() <= most_boxes,
+        "--roi: {}: what it marks falls into {} pieces, and {} are the most; draw it with smoother edges",
+        text, region.boxes_.size(), most_boxes);
     return region;
   }
   std::vector<Box> rectangles;
@@ -177,7 +179,8 @@ std::string RegionOfInterest::misfit(int64_t width, int64_t height) const {
                        width_, height_);
   const Box box = bounds();
   if (box.x + box.width <= width && box.y + box.height <= height) return "";
-  return fmt::format("the region of interest ({}) is not inside of its {} x {} pixels", text(), width, height);
+  return fmt::format("the region of interest ({}) is not inside of its {} x {} pixels", text(), width,
+                     height);
 }
 
 std::vector<uint8_t> RegionOfInterest::inside(const Box& box) const {
@@ -268,13 +271,15 @@ std::string RegionOfInterest::flag() const {
 
 std::string RegionOfInterest::text() const {
   const Box box = bounds();
-  const std::string rectangle = fmt::format("{} x {} pixels at ({}, {})", box.width, box.height, box.x, box.y);
+  const std::string rectangle =
+      fmt::format("{} x {} pixels at ({}, {})", box.width, box.height, box.x, box.y);
   return boxes_.size() == 1 ? rectangle : fmt::format("{} pixels within {}", pixels(), rectangle);
 }
 
 void keep_counted(std::vector<float>& values, std::span<const uint8_t> counted) {
   if (counted.empty()) return;
-  check(values.size() == counted.size(), "keep_counted: {} values and {} flags", values.size(), counted.size());
+  check(values.size() == counted.size(), "keep_counted: {} values and {} flags", values.size(),
+        counted.size());
   size_t kept = 0;
   for (size_t i = 0; i < values.size(); ++i) {
     if (counted[i] != 0) values[kept++] = values[i];

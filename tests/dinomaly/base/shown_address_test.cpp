@@ -10,7 +10,8 @@ TEST_CASE("shown address: who asks and what may be a key are hidden, the rest st
   CHECK(shown_address("https://token@host:554/x") == "https://***@host:554/x");
   CHECK(shown_address("rtsp://me:p?w@host/x") == "rtsp://***@host/x");
   CHECK(shown_address("http://host:80") == "http://host:80");
-  CHECK(shown_address("http://host/hook?key=secret&channel=1&flag") == "http://host/hook?key=***&channel=1&***");
+  CHECK(shown_address("http://host/hook?key=secret&channel=1&flag") ==
+        "http://host/hook?key=***&channel=1&***");
   CHECK(shown_address("http://host/hook?pin=1234") == "http://host/hook?pin=***");
   CHECK(shown_address("http://host?a=b=c&") == "http://host?a=***&");
   CHECK(shown_address("belt.mp4") == "belt.mp4");

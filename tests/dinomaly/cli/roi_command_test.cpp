@@ -47,7 +47,8 @@ TEST_CASE("roi: predict says what counted, and a mask of the same pixels gives t
   const Place at = small_place(folder);
   const json whole = verdict_of(folder, at.model + " " + at.good);
   CHECK(whole.at("roi").is_null());
-  const std::string call = at.model + " " + at.good + " --threshold 0.1 --pixel-threshold 0.01 --min-area 1 --roi ";
+  const std::string call =
+      at.model + " " + at.good + " --threshold 0.1 --pixel-threshold 0.01 --min-area 1 --roi ";
   const json part = verdict_of(folder, call + "10,20,30,25");
   CHECK(part.at("roi") == json{{"box", {10, 20, 30, 25}}, {"pixels", 750}});
   CHECK(part.at("inspected") == whole.at("inspected"));
@@ -67,7 +68,8 @@ TEST_CASE("roi: predict says what counted, and a mask of the same pixels gives t
   CHECK(all == verdict_of(folder, call + "none"));
   const std::string text = run_well(folder, "predict " + at.model + " " + at.good + " --roi 10,20,30,25").out;
   CHECK_MESSAGE(contains(text, "(counted: 30 x 25 pixels at (10, 20))"), text);
-  const std::string csv = run_well(folder, "predict " + at.model + " " + at.good + " --roi 10,20,30,25 --csv").out;
+  const std::string csv =
+      run_well(folder, "predict " + at.model + " " + at.good + " --roi 10,20,30,25 --csv").out;
   CHECK_MESSAGE(lines_in(csv).at(1).ends_with(",10 20 30 25 750"), csv);
 }
 
@@ -75,13 +77,14 @@ TEST_CASE("roi: a region that is none of the image's, or none at all, is one lin
   const TemporaryFolder folder;
   const Place at = small_place(folder);
   const std::string call = "predict " + at.model + " " + at.good + " --roi ";
-  for (const auto& [roi, expected] : {std::pair{"60,0,10,10", "000.png: the region of interest (10 x 10 pixels at (60, 0))"},
-                                      {"1,2,3", "X,Y,WIDTH,HEIGHT"},
-                                      {"0,0,0,4", "has no pixel"},
-                                      {"-5,0,4,4", "'-5'"},
-                                      {"0,0,1e3,4", "1e3,4"},
-                                      {"0,0,9999999999999999999999,4", "from 0 to 1048576"},
-                                      {"''", "neither"}}) {
+  for (const auto& [roi, expected] :
+       {std::pair{"60,0,10,10", "000.png: the region of interest (10 x 10 pixels at (60, 0))"},
+        {"1,2,3", "X,Y,WIDTH,HEIGHT"},
+        {"0,0,0,4", "has no pixel"},
+        {"-5,0,4,4", "'-5'"},
+        {"0,0,1e3,4", "1e3,4"},
+        {"0,0,9999999999999999999999,4", "from 0 to 1048576"},
+        {"''", "--roi: its value is empty"}}) {
     const Outcome outcome = run_dinomaly(folder, call + roi);
     CAPTURE(roi);
     CHECK(outcome.status == 2);
@@ -94,12 +97,14 @@ TEST_CASE("roi: a region that is none of the image's, or none at all, is one lin
   }());
   const Outcome other = run_dinomaly(folder, call + (folder / "small.png").string());
   CHECK(other.status == 2);
-  CHECK_MESSAGE(contains(other.error, "64 x 64 pixels, and the region of interest is of images of 32 x 32"), other.error);
+  CHECK_MESSAGE(contains(other.error, "64 x 64 pixels, and the region of interest is of images of 32 x 32"),
+                other.error);
   save_png(folder / "black.png", Image(64, 64, 1));
   check_refused(folder, call + (folder / "black.png").string(), "marks no pixel");
   check_refused(folder, call + (folder / "absent.png").string(), "absent.png");
   check_refused(folder, call + at.model, "--roi: " + at.model);
-  check_refused(folder, "calibrate " + at.model + " " + at.data + " --roi 60,0,10,10", "is not inside of its 64 x 64");
+  check_refused(folder, "calibrate " + at.model + " " + at.data + " --roi 60,0,10,10",
+                "is not inside of its 64 x 64");
   check_refused(folder, "eval " + at.model + " " + at.data + " --roi 1,1,9,9", "use --protocol official");
 }
 
@@ -117,18 +122,21 @@ TEST_CASE("roi: what thresholds were found in is stored, used without a flag, an
   CHECK(stored.at("roi").at("box") == json({10, 20, 30, 25}));
   CHECK(stored.at("threshold").is_number());
   CHECK(verdict_of(folder, call + "--roi 10,20,30,25") == stored);
-  check_refused(folder, "predict " + call + "--roi 10,20,30,26", "its thresholds were found with --area whole --roi 10,20,30,25");
+  check_refused(folder, "predict " + call + "--roi 10,20,30,26",
+                "its thresholds were found with --area whole --roi 10,20,30,25");
   check_refused(folder, "predict " + call + "--roi none", "or give --threshold");
   const json own = verdict_of(folder, call + "--roi none --threshold 0.5");
   CHECK(own.at("roi").is_null());
   CHECK(own.at("pixel_threshold").is_null());
   check_refused(folder, "predict " + call + "--area crop", "--area crop --roi 10,20,30,25");
-  check_refused(folder, "report " + at.model + " " + at.data + " --out " + (folder / "r.html").string(), "--roi none");
+  check_refused(folder, "report " + at.model + " " + at.data + " --out " + (folder / "r.html").string(),
+                "--roi none");
   // Images of another size are none of those that the region was drawn on.
   save_png(folder / "large.png", Image(128, 128, 3));
   const Outcome large = run_dinomaly(folder, "predict " + at.model + " " + (folder / "large.png").string());
   CHECK(large.status == 2);
-  CHECK_MESSAGE(contains(large.error, "large.png: 128 x 128 pixels, and the region of interest is of images of 64 x 64"),
+  CHECK_MESSAGE(contains(large.error,
+                         "large.png: 128 x 128 pixels, and the region of interest is of images of 64 x 64"),
                 large.error);
   // It is not lost by calibrating again without a word.
   check_refused(folder, calibrate, "--roi none to count whole images");
@@ -143,7 +151,8 @@ TEST_CASE("roi: a ragged mask is stored whole and shown in a line") {
   Image mask(64, 64, 1);
   for (int64_t y = 0; y < 64; ++y) std::fill_n(mask.row(y), y + 1, uint8_t{255});
   save_png(folder / "mask.png", mask);
-  run_well(folder, "calibrate " + at.model + " " + at.data + " --false-alarm-rate 0.2 --roi " + (folder / "mask.png").string());
+  run_well(folder, "calibrate " + at.model + " " + at.data + " --false-alarm-rate 0.2 --roi " +
+                       (folder / "mask.png").string());
   CHECK(stored_in(folder)->inspection.roi == RegionOfInterest::of_mask(mask));
   const std::string info = run_well(folder, "info " + at.model).out;
   CHECK_MESSAGE(contains(info, "boxes: 64 of them: 2080 pixels within 64 x 64 pixels at (0, 0)"), info);
@@ -156,7 +165,8 @@ TEST_CASE("roi: eval's official numbers are of the region, of a model's maps and
   const Place at = small_place(folder);
   const std::string maps = (folder / "maps").string();
   const auto numbers = [&](const std::string& from, const std::string& flags) {
-    const std::string out = run_well(folder, "eval " + from + " " + at.data + " --protocol official --json - " + flags).out;
+    const std::string out =
+        run_well(folder, "eval " + from + " " + at.data + " --protocol official --json - " + flags).out;
     return json::parse(out).at("mean");
   };
   const json whole = numbers(at.model, "--export-maps " + maps);
@@ -179,8 +189,9 @@ TEST_CASE("roi: train finds its thresholds in the region, and refuses one that i
   CHECK_MESSAGE(contains(done.out, "counting 40 x 40 pixels at (8, 8)"), done.out);
   const Detector detector = load_detector(folder / "out/model.safetensors");
   CHECK(detector.calibration->inspection.roi == RegionOfInterest::parse("8,8,40,40").of_size(64, 64));
-  const std::string again = fmt::format("calibrate {0}/out/model.safetensors {0}/data --false-alarm-rate 0.01 --force --roi 8,8,40,40",
-                                        folder.path().string());
+  const std::string again = fmt::format(
+      "calibrate {0}/out/model.safetensors {0}/data --false-alarm-rate 0.01 --force --roi 8,8,40,40",
+      folder.path().string());
   run_well(folder, again);
   const Detector judged = load_detector(folder / "out/model.safetensors");
   CHECK(judged.calibration->all.image == doctest::Approx(detector.calibration->all.image));
@@ -201,7 +212,9 @@ TEST_CASE("roi: what happens beside the region raises no alarm, what happens in 
   const fs::path good = folder / "data/wood/test/good/003.png";
   paint_defect(good, folder / "beside.png", 110, 56, 16);
   paint_defect(good, folder / "inside.png", 40, 56, 16);
-  const auto judged = [&](const char* name) { return verdict_of(folder, model + " " + (folder / name).string()); };
+  const auto judged = [&](const char* name) {
+    return verdict_of(folder, model + " " + (folder / name).string());
+  };
   CHECK(judged("beside.png").at("anomalous") == false);
   CHECK(judged("beside.png").at("regions").empty());
   CHECK(judged("inside.png").at("anomalous") == true);

@@ -19,7 +19,8 @@ namespace {
 Image mask_of(const std::vector<Box>& boxes, int64_t width, int64_t height) {
   Image mask(width, height, 1);
   for (const Box& box : boxes) {
-    for (int64_t y = box.y; y < box.y + box.height; ++y) std::fill_n(mask.at(box.x, y), box.width, uint8_t{255});
+    for (int64_t y = box.y; y < box.y + box.height; ++y)
+      std::fill_n(mask.at(box.x, y), box.width, uint8_t{255});
   }
   return mask;
 }
@@ -64,7 +65,8 @@ TEST_CASE("region of interest: equal pixels are equal boxes, of rectangles and o
     CHECK(by_flag.pixels() == pixels);
     for (int64_t y = 0; y < part.height; ++y) {
       for (int64_t x = 0; x < part.width; ++x)
-        CHECK((some[static_cast<size_t>(y * part.width + x)] != 0) == (*mask.at(x + part.x, y + part.y) != 0));
+        CHECK((some[static_cast<size_t>(y * part.width + x)] != 0) ==
+              (*mask.at(x + part.x, y + part.y) != 0));
     }
   }
   CHECK(RegionOfInterest::parse("0,0,4,4+4,0,4,4").boxes() == std::vector<Box>{{0, 0, 8, 4}});

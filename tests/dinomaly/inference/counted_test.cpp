@@ -23,7 +23,8 @@ namespace {
 Image noise_of(int64_t width, int64_t height) {
   Image image(width, height, 3);
   uint32_t state = 1;
-  for (uint8_t& value : image.pixels) value = static_cast<uint8_t>((state = state * 1664525 + 1013904223) >> 24);
+  for (uint8_t& value : image.pixels)
+    value = static_cast<uint8_t>((state = state * 1664525 + 1013904223) >> 24);
   return image;
 }
 
@@ -76,8 +77,9 @@ TEST_CASE("counted: the score is of the region's pixels, the map as it was insid
       std::vector<float> values;
       for (int64_t i = 0; i < side * side; ++i) {
         const auto along = [&](int64_t at, int64_t size, int64_t resized, int64_t crop) {
-          const double place = static_cast<double>(centre_crop_offset(resized, crop)) +
-                               (static_cast<double>(at) + 0.5) * static_cast<double>(crop) / static_cast<double>(side);
+          const double place =
+              static_cast<double>(centre_crop_offset(resized, crop)) +
+              (static_cast<double>(at) + 0.5) * static_cast<double>(crop) / static_cast<double>(side);
           return static_cast<int64_t>(place * static_cast<double>(size) / static_cast<double>(resized));
         };
         const int64_t x = along(i % side, 90, config.resize_w, config.crop_w),
@@ -128,7 +130,8 @@ TEST_CASE("counted: an image that the region is not of has an error, the others 
     images[i].inputs = predictor.inputs(image);
   }
   const std::vector<Prediction> predictions = predictor.predict_each(images);
-  CHECK(one_line_with(images[1].error, "1.png: the region of interest (20 x 20 pixels at (50, 0)) is not inside"));
+  CHECK(one_line_with(images[1].error,
+                      "1.png: the region of interest (20 x 20 pixels at (50, 0)) is not inside"));
   CHECK(images[0].error.empty());
   CHECK(images[2].error.empty());
   CHECK(predictions[0].score == predictions[2].score);
@@ -170,8 +173,7 @@ TEST_CASE("counted: thresholds and colours are of the region, which is stored wi
   for (const Sample& sample : samples) {
     if (sample.anomalous) continue;
     const Prediction prediction = predictor.predict(load_image_rgb(sample.image));
-    std::vector<float> inside =
-        prediction.map().slice(0, 8, 28).slice(1, 5, 35).to_vector<float>();
+    std::vector<float> inside = prediction.map().slice(0, 8, 28).slice(1, 5, 35).to_vector<float>();
     std::sort(inside.begin(), inside.end());
     scores.push_back(static_cast<float>(prediction.score));
     peaks.push_back(inside.back()), medians.push_back(inside[inside.size() / 2]);
@@ -183,14 +185,15 @@ TEST_CASE("counted: thresholds and colours are of the region, which is stored wi
   CHECK(Calibration::from_text(found.to_text(), "m") == found);
   const json shown = found.summary();
   CHECK(shown.at("roi") == json{{"size", {64, 64}}, {"boxes", {{5, 8, 30, 20}}}});
-  for (const char* roi : {R"(5)", R"({"size": [64, 64]})", R"({"boxes": [[0, 0, 1, 1]]})",
-                          R"({"size": [64, 64], "boxes": [[0, 0, 65, 1]]})",
-                          R"({"size": [64, 64], "boxes": [[0, 0, 1]]})", R"({"size": [64, 64], "boxes": []})",
-                          R"({"size": [1e300, 64], "boxes": [[0, 0, 1, 1]]})",
-                          R"({"size": [64, 64], "boxes": [[0, 0, 18446744073709551615, 1]]})"}) {
+  for (const char* roi :
+       {R"(5)", R"({"size": [64, 64]})", R"({"boxes": [[0, 0, 1, 1]]})",
+        R"({"size": [64, 64], "boxes": [[0, 0, 65, 1]]})", R"({"size": [64, 64], "boxes": [[0, 0, 1]]})",
+        R"({"size": [64, 64], "boxes": []})", R"({"size": [1e300, 64], "boxes": [[0, 0, 1, 1]]})",
+        R"({"size": [64, 64], "boxes": [[0, 0, 18446744073709551615, 1]]})"}) {
     json damaged = found.to_json();
     damaged["roi"] = json::parse(roi);
-    CHECK(one_line_with(input_error([&] { Calibration::from_json(damaged, "m"); }), "'roi' of its calibration"));
+    CHECK(one_line_with(input_error([&] { Calibration::from_json(damaged, "m"); }),
+                        "'roi' of its calibration"));
   }
 }
 
@@ -205,7 +208,8 @@ TEST_CASE("counted: F1 and AU-PRO leave out images whose defects all lie elsewhe
   options.method = CalibrationMethod::f1;
   options.inspection.roi = roi_of("0,0,64,64");
   const int64_t all = calibrate(*model, samples, options).anomalous_images;
-  const auto anomalous = std::find_if(samples.begin(), samples.end(), [](const Sample& s) { return s.anomalous; });
+  const auto anomalous =
+      std::find_if(samples.begin(), samples.end(), [](const Sample& s) { return s.anomalous; });
   anomalous->mask = folder / "corner.png";
   CHECK(calibrate(*model, samples, options).anomalous_images == all);
   options.inspection.roi = roi_of("0,0,64,50");
@@ -238,7 +242,8 @@ TEST_CASE("counted: images of several sizes have no thresholds in one region") {
   CalibrationOptions options;
   options.inspection.roi = roi_of("0,0,30,30");
   const std::string why = input_error([&] { calibrate(*small_model(), samples, options); });
-  CHECK_MESSAGE(one_line_with(why, "b.png: 80 x 64 pixels, and the region of interest is of images of 64 x 64"), why);
+  CHECK_MESSAGE(
+      one_line_with(why, "b.png: 80 x 64 pixels, and the region of interest is of images of 64 x 64"), why);
 }
 
 TEST_CASE("counted: an overlay is dark where nothing counts, and has no outline there") {
