@@ -106,10 +106,9 @@ RegionOfInterest RegionOfInterest::parse(const std::string& text) {
     }();
     const RegionOfInterest region = of_mask(mask);
     check_input(region.on(), "--roi: {}: it marks no pixel", text);
-    check_input(
-        region.boxes_.size() <= most_boxes,
-        "--roi: {}: what it marks falls into {} pieces, and {} are the most; draw it with smoother edges",
-        text, region.boxes_.size(), most_boxes);
+    check_input(region.boxes_.size() <= most_boxes,
+                "--roi: {}: what it marks falls into more than {} pieces; draw it with smoother edges", text,
+                most_boxes);
     return region;
   }
   std::vector<Box> rectangles;
@@ -136,7 +135,8 @@ RegionOfInterest RegionOfInterest::parse(const std::string& text) {
 RegionOfInterest RegionOfInterest::of_mask(const Image& mask) {
   RegionOfInterest region;
   region.width_ = mask.width, region.height_ = mask.height;
-  for (int64_t y = 0; y < mask.height; ++y) region.add_rows(y, 1, runs_of_row(mask.row(y), mask.width));
+  for (int64_t y = 0; y < mask.height && region.boxes_.size() <= most_boxes; ++y)
+    region.add_rows(y, 1, runs_of_row(mask.row(y), mask.width));
   return region;
 }
 

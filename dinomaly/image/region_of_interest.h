@@ -30,7 +30,7 @@ class RegionOfInterest {
   // "none" is none. What a mask marks holds for images of its size alone; rectangles for all they lie in. Throws InputError naming
   // --roi.
   static RegionOfInterest parse(const std::string& text);
-  // What is not zero in a mask of one channel.
+  // What is not zero in a mask of one channel; only the upper part of one with more than most_boxes.
   static RegionOfInterest of_mask(const Image& mask);
   // As boxes() had them, of images of width x height. None where they are not what boxes() can be.
   static std::optional<RegionOfInterest> of_boxes(std::vector<Box> boxes, int64_t width, int64_t height);

@@ -45,7 +45,7 @@ TEST_CASE("predict --csv: a header, a line for each image, names in quotes, erro
   REQUIRE(lines.size() == 4);
   const double score = nlohmann::json::parse(json[0]).at("score").get<double>();
   CHECK(lines[1] ==
-        fmt::format("{}/in/plain.png,64,64,{},,,0,,,,whole,0 0 64 64,,,", folder.path().string(), score));
+        fmt::format("{}/in/plain.png,64,64,{},,,0,,,,whole,0 0 64 64,,,,", folder.path().string(), score));
   CHECK(lines[2].starts_with(folder.path().string() + "/in/torn.png,,,,,,,,,"));
   CHECK(contains(lines[2], "cut short"));
   CHECK(

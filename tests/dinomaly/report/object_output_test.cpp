@@ -50,7 +50,7 @@ TEST_CASE("object judge: one folder is one object, in any order; its score is th
   CHECK(to_text(verdicts[0]) == "anomalous  1.000000  .  (object of 1 image)");
   CHECK(to_json(verdicts[2]).dump() ==
         R"({"anomalous":false,"images":2,"object":"b","score":0.5,"threshold":0.6})");
-  CHECK(to_csv(verdicts[1]) == "a,,,0.75,0.6,true,,,,,,,,,");
+  CHECK(to_csv(verdicts[1]) == "a,,,0.75,0.6,true,,,,,,,,,,");
   const auto fields = [](const std::string& line) { return std::count(line.begin(), line.end(), ','); };
   CHECK(fields(to_csv(verdicts[1])) == fields(csv_header()));
 }
@@ -63,9 +63,9 @@ TEST_CASE("object judge: without a threshold there is no decision, without one o
   const std::vector<ObjectVerdict> verdicts = judge.verdicts();
   CHECK(to_text(verdicts.at(0)) == "-          1.000000  a  (object of 1 image)");
   CHECK(to_json(verdicts[0])["anomalous"].is_null());
-  CHECK(to_csv(verdicts[0]) == "a,,,1,,,,,,,,,,,");
+  CHECK(to_csv(verdicts[0]) == "a,,,1,,,,,,,,,,,,");
   CHECK(to_json(verdicts.at(1)).dump() == R"({"error":"b/2.png: cut short","object":"b"})");
-  CHECK(to_csv(verdicts[1]) == "b,,,,,,,,,b/2.png: cut short,,,,,");
+  CHECK(to_csv(verdicts[1]) == "b,,,,,,,,,b/2.png: cut short,,,,,,");
   CHECK(contains(to_text(verdicts[1]), "an image of it was not judged"));
 }
 

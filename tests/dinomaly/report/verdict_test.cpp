@@ -109,11 +109,12 @@ TEST_CASE("a verdict's line of CSV says what JSON says: area, which threshold sp
   CHECK(csv_header() ==
         "image,width,height,score,threshold,anomalous,regions,overlay,map,error,area,inspected,pixel_"
         "threshold,exceeded,"
-        "warnings");
+        "warnings,roi");
   CHECK(to_csv(verdict) ==
-        "a.png,64,64,0.7,0.5,true,2,,,,crop,4 6 56 50,0.6,image pixel,\"smaller, by half; grey\"");
+        "a.png,64,64,0.7,0.5,true,2,,,,crop,4 6 56 50,0.6,image pixel,\"smaller, by half; grey\",");
   verdict.anomalous = false, verdict.inspected = {0, 0, 64, 64}, verdict.warnings.clear();
-  CHECK(to_csv(verdict) == "a.png,64,64,0.7,0.5,false,2,,,,whole,0 0 64 64,0.6,pixel,");
+  verdict.roi = {{10, 20, 30, 25}, 700, ""};
+  CHECK(to_csv(verdict) == "a.png,64,64,0.7,0.5,false,2,,,,whole,0 0 64 64,0.6,pixel,,10 20 30 25 700");
   verdict.error = "torn";
-  CHECK(to_csv(verdict) == "a.png,,,,,,,,,torn,,,,,");
+  CHECK(to_csv(verdict) == "a.png,,,,,,,,,torn,,,,,,");
 }
