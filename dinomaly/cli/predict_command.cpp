@@ -199,7 +199,7 @@ int run_video(const PredictFlags& options) {
       {options.inputs[0], options.video, writing_options(options, output, detector, inspection, alarm.get())},
       predictor);
   if (!finish_alarm(alarm.get()) || outcome.failed) return 2;
-  if (const int signal = StopSignal::number(); signal != 0 && !outcome.live) return 128 + signal;
+  if (const int signal = StopSignal::number(); signal != 0) return 128 + signal;
   return options.fail_on_anomaly && outcome.anomalous ? 1 : 0;
 }
 
@@ -254,9 +254,8 @@ void add_predict(CLI::App& app, Work& work) {
   CLI::App* command = app.add_subcommand("predict", "judge images: score, decision, regions, overlay, map");
   command->footer(
       "Exit status: 0 done, 1 an image or object is anomalous (with --fail-on-anomaly), 2 a file was not "
-      "judged or not written, 130 or 143 stopped by SIGINT or SIGTERM, which are the end of --watch, a "
-      "camera "
-      "and a stream: then 0 or 1\n"
+      "judged or not written, 130 or 143 stopped by SIGINT or SIGTERM, which are the end of "
+      "--watch: then 0 or 1\n"
       "Examples:\n"
       "  dinomaly predict model.safetensors part.png --out results\n"
       "  dinomaly predict model.safetensors images/ --json --map-format tiff --out results > results.jsonl\n"

@@ -217,7 +217,6 @@ VideoOutcome predict_video(const VideoRun& run, const Predictor& predictor) {
     broken = std::current_exception();  // the overlays of what was judged are kept
   }
   VideoOutcome outcome = sink.finish();
-  outcome.live = live;
   if (broken) std::rethrow_exception(broken);
   if (undecoded > 0) {
     print_error("dinomaly: {}: {} could not be decoded\n", shown_address(run.name),

@@ -34,7 +34,6 @@ struct VideoRun {
 struct VideoOutcome {
   bool anomalous = false;
   bool failed = false;  // something was not judged or written
-  bool live = false;    // a camera or a stream, which a signal ends on purpose
 };
 
 // Judges all frames of a file, as fast as they can be; of a camera or a stream always the newest, until it ends or a signal
