@@ -11,10 +11,17 @@ skip() {
   exit 0
 }
 
-# Versions that are known to work together; a venv of other ones is made anew.
-packages=(nanobind==3.1.0 numpy==2.4.6 pillow==13.0.0 pytest==9.2.0)
-if [ "$(cat $venv/packages 2>/dev/null)" != "${packages[*]}" ]; then
-  command -v python3 >/dev/null || skip "there is no python3"
+command -v python3 >/dev/null || skip "there is no python3"
+version=$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+# Versions that are known to work together, the last ones for this Python; a venv of other ones is made anew.
+case $version in
+  2.* | 3.[0-8]) skip "python3 is $version, and the package needs 3.9" ;;
+  3.9) packages=(nanobind==2.15.0 numpy==2.0.2 pillow==11.3.0 pytest==8.4.2) ;;
+  3.10) packages=(nanobind==3.1.0 numpy==2.2.6 pillow==12.3.0 pytest==9.2.0) ;;
+  *) packages=(nanobind==3.1.0 numpy==2.4.6 pillow==13.0.0 pytest==9.2.0) ;;
+esac
+packages_and_python="$version ${packages[*]}"
+if [ "$(cat $venv/packages 2>/dev/null)" != "$packages_and_python" ]; then
   python3 -c 'import os, sysconfig, venv; os.stat(sysconfig.get_path("include") + "/Python.h")' 2>/dev/null ||
     skip "python3 has no headers (python3-dev) or no venv (python3-venv)"
   mkdir -p build
@@ -22,7 +29,7 @@ if [ "$(cat $venv/packages 2>/dev/null)" != "${packages[*]}" ]; then
   python3 -m venv "$venv" >/dev/null 2>&1 || skip "python3 -m venv fails (python3-venv)"
   "$venv/bin/pip" install -q --disable-pip-version-check "${packages[@]}" >build/python-venv.log 2>&1 ||
     skip "pip cannot install ${packages[*]} (build/python-venv.log)"
-  echo "${packages[*]}" >"$venv/packages"
+  echo "$packages_and_python" >"$venv/packages"
 fi
 
 ./scripts/build.sh build -DDINOMALY_PYTHON=ON -DPython_EXECUTABLE="$PWD/$venv/bin/python" _dinomaly_stub dinomaly

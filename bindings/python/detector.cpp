@@ -2,16 +2,19 @@
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/filesystem.h>
 #include <nanobind/stl/tuple.h>
+#include <nanobind/stl/variant.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <atomic>
 #include <exception>
 #include <nlohmann/json.hpp>
+#include <variant>
 
 #include "bindings/python/binding.h"
 #include "dinomaly/base/json_text.h"
 #include "dinomaly/base/program.h"
+#include "dinomaly/cli/encoder_flag.h"
 #include "dinomaly/cli/parse_flags.h"
 #include "dinomaly/cli/stop_signal.h"
 #include "dinomaly/cli/train_flags.h"
@@ -24,18 +27,40 @@ namespace {
 
 using Pixels = nb::ndarray<const uint8_t, nb::ndim<3>, nb::c_contig, nb::device::cpu>;
 
-Judgement judge_pixels(const Judge& judge, const Pixels& pixels) {
+Image copy_of(const Pixels& pixels) {
   Image image(static_cast<int64_t>(pixels.shape(1)), static_cast<int64_t>(pixels.shape(0)),
               static_cast<int64_t>(pixels.shape(2)));
   std::copy_n(pixels.data(), image.pixels.size(), image.pixels.begin());
+  return image;
+}
+
+std::string_view view_of(const nb::bytes& bytes) {
+  return {static_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+Judgement judge_pixels(const Judge& judge, const Pixels& pixels) {
+  Image image = copy_of(pixels);
   const Computing computing;
   return judge.judge_pixels(std::move(image), "image");
 }
 
 Judgement judge_bytes(const Judge& judge, const nb::bytes& bytes) {
-  const std::string_view view(static_cast<const char*>(bytes.data()), bytes.size());
+  const std::string_view view = view_of(bytes);
   const Computing computing;
   return judge.judge_bytes(view, "image");
+}
+
+// Files by their paths, the bytes of some, and pixels.
+using AnyImage = std::variant<nb::bytes, Pixels, std::filesystem::path>;
+
+std::vector<Judgement> judge_each(const Judge& judge, const std::vector<AnyImage>& images) {
+  const Computing computing;
+  return judge.judge_each(images.size(), [&](size_t i) {
+    const std::string name = fmt::format("images[{}]", i);
+    if (const auto* path = std::get_if<std::filesystem::path>(&images[i])) return judge.of_file(*path);
+    if (const auto* bytes = std::get_if<nb::bytes>(&images[i])) return judge.of_bytes(view_of(*bytes), name);
+    return judge.of_pixels(copy_of(std::get<Pixels>(images[i])), name);
+  });
 }
 
 void open(Judge* self, const std::filesystem::path& model, const std::string& device,
@@ -43,12 +68,13 @@ void open(Judge* self, const std::filesystem::path& model, const std::string& de
           std::optional<int64_t> tile, std::optional<int64_t> overlap, std::optional<std::string> roi,
           std::optional<double> threshold, std::optional<double> pixel_threshold,
           std::optional<int64_t> min_area, const std::string& category, int threads, int64_t heads,
-          int64_t batch, bool fast) {
+          int64_t batch, bool fast, bool offline) {
+  const Computing computing;
   JudgeFlags flags;
-  flags.detector = {model.string(), encoder.value_or("").string(), device, heads, batch, threads, fast};
+  const std::filesystem::path chosen = encoder ? find_encoder(*encoder, {.offline = offline}).file : "";
+  flags.detector = {model.string(), chosen.string(), device, heads, batch, threads, fast};
   flags.inspection = {tile, overlap, std::move(area), std::move(roi)};
   flags.verdict = {category, threshold, pixel_threshold, min_area};
-  const Computing computing;
   new (self) Judge(flags);
 }
 
@@ -185,7 +211,8 @@ void bind_detector(nb::module_& m) {
       .def("__init__", &open, "model"_a, nb::kw_only(), "device"_a = "cpu", "encoder"_a = nb::none(),
            "area"_a = nb::none(), "tile"_a = nb::none(), "overlap"_a = nb::none(), "roi"_a = nb::none(),
            "threshold"_a = nb::none(), "pixel_threshold"_a = nb::none(), "min_area"_a = nb::none(),
-           "category"_a = "", "threads"_a = 0, "heads"_a = 0, "batch"_a = 16, "fast"_a = false)
+           "category"_a = "", "threads"_a = 0, "heads"_a = 0, "batch"_a = 16, "fast"_a = false,
+           "offline"_a = false)
       .def_prop_ro("channels", [](const Judge& judge) { return judge.predictor().pixels().channels; })
       .def_prop_ro("exif_orientation",
                    [](const Judge& judge) { return judge.predictor().pixels().exif_orientation; })
@@ -196,14 +223,21 @@ void bind_detector(nb::module_& m) {
           [](const Judge& judge, const std::filesystem::path& path) { return judge.judge_file(path); },
           computes())
       .def("encoded", &judge_bytes)
-      .def("pixels", &judge_pixels);
+      .def("pixels", &judge_pixels)
+      .def("each", &judge_each);
   m.def("_train", &train, "arguments"_a, "callback"_a.none());
-  m.def("_save_png", [](const std::filesystem::path& path, const Pixels& pixels) {
-    Image image(static_cast<int64_t>(pixels.shape(1)), static_cast<int64_t>(pixels.shape(0)),
-                static_cast<int64_t>(pixels.shape(2)));
-    std::copy_n(pixels.data(), image.pixels.size(), image.pixels.begin());
-    save_png(path, image);
-  });
+  m.def(
+      "_find_encoder",
+      [](const std::filesystem::path& encoder, bool offline, const nb::callable& downloader) {
+        const nb::gil_scoped_release released;  // another thread may be the one that fetches it
+        find_encoder(encoder, {.offline = offline, .downloader = [&](const auto& address, const auto& part) {
+                                 const nb::gil_scoped_acquire acquired;
+                                 downloader(address, part.string());
+                               }});
+      },
+      "encoder"_a, "offline"_a, "downloader"_a);
+  m.def("_save_png",
+        [](const std::filesystem::path& path, const Pixels& pixels) { save_png(path, copy_of(pixels)); });
 }
 
 }  // namespace dinomaly::python

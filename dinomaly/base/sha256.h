@@ -2,10 +2,11 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <string>
 #include <string_view>
 
-struct evp_md_ctx_st;
+struct SHA256state_st;
 
 namespace dinomaly {
 
@@ -13,14 +14,12 @@ class Sha256 {
  public:
   Sha256();
   ~Sha256();
-  Sha256(const Sha256&) = delete;
-  Sha256& operator=(const Sha256&) = delete;
   void update(const void* bytes, size_t count);
   void update(std::string_view text) { update(text.data(), text.size()); }
   std::string hex();  // ends it
 
  private:
-  evp_md_ctx_st* context_;
+  std::unique_ptr<SHA256state_st> context_;
 };
 
 inline std::string sha256_of(std::string_view text) {

@@ -10,6 +10,7 @@
 #include "dinomaly/data/companions.h"
 #include "dinomaly/data/manta.h"
 #include "dinomaly/image/pixel_rows.h"
+#include "dinomaly/inference/streams.h"
 #include "tensor/error.h"
 
 namespace dinomaly {
@@ -57,23 +58,44 @@ Picture Judge::picture_of(const std::filesystem::path& path) const {
 Judgement Judge::judge(InputImage image) const {
   std::vector<InputImage> images;
   images.push_back(std::move(image));
+  Prediction prediction = std::move(predictor_.predict_each(images)[0]);
+  return judgement_of(images[0], std::move(prediction));
+}
+
+Judgement Judge::judgement_of(const InputImage& image, Prediction prediction) const {
+  check_input(image.error.empty(), "{}", image.error);
   Judgement result;
-  result.prediction = std::move(predictor_.predict_each(images)[0]);
-  const InputImage& judged = images[0];
-  check_input(judged.error.empty(), "{}", judged.error);
-  result.verdict = judge_prediction(judged, result.prediction, options_);
+  result.prediction = std::move(prediction);
+  result.verdict = judge_prediction(image, result.prediction, options_);
   result.verdict.warnings =
-      detector_.training_images.value_or(TrainingImages{}).warnings(judged, inspection_.tiling.on());
+      detector_.training_images.value_or(TrainingImages{}).warnings(image, inspection_.tiling.on());
   return result;
 }
 
-Judgement Judge::judge_file(const std::filesystem::path& path) const {
-  ReadAhead reader(in_order({picture_of(path)}), [&](const Image& rgb) { return predictor_.inputs(rgb); },
-                   {.most_ahead = 1, .pixels = predictor_.pixels(), .tiling = predictor_.tiling()});
-  return judge(std::move(reader.next(1).at(0)));
+std::vector<Judgement> Judge::judge_each(size_t count,
+                                         const std::function<InputImage(size_t)>& image_of) const {
+  std::vector<Judgement> all;
+  Streams streams(predictor_, [&](const InputImage& image, const Prediction& prediction) {
+    all.push_back(judgement_of(image, prediction));
+  });
+  std::vector<InputImage> ready;
+  for (size_t i = 0; i < count; ++i) {
+    ready.push_back(image_of(i));
+    check_input(ready.back().error.empty(), "{}", ready.back().error);
+    if (ready.size() < Streams::wanted(predictor_) && i + 1 < count) continue;
+    streams.add(std::exchange(ready, {}));
+  }
+  streams.finish();
+  return all;
 }
 
-Judgement Judge::judge_bytes(std::string_view bytes, const std::string& name) const {
+InputImage Judge::of_file(const std::filesystem::path& path) const {
+  ReadAhead reader(in_order({picture_of(path)}), [&](const Image& rgb) { return predictor_.inputs(rgb); },
+                   {.most_ahead = 1, .pixels = predictor_.pixels(), .tiling = predictor_.tiling()});
+  return std::move(reader.next(1).at(0));
+}
+
+InputImage Judge::of_bytes(std::string_view bytes, const std::string& name) const {
   check_no_depth(detector_, name);
   const PixelRules& rules = predictor_.pixels();
   const ReadLimits whole;
@@ -91,10 +113,10 @@ Judgement Judge::judge_bytes(std::string_view bytes, const std::string& name) co
     image.tiles = std::make_shared<TileReader>(std::move(rows), rules, predictor_.tiling());
     image.width = image.tiles->size().width, image.height = image.tiles->size().height;
   }
-  return judge(std::move(image));
+  return image;
 }
 
-Judgement Judge::judge_pixels(Image pixels, const std::string& name) const {
+InputImage Judge::of_pixels(Image pixels, const std::string& name) const {
   check_no_depth(detector_, name);
   check_input(pixels.width > 0 && pixels.height > 0, "{}: {} x {} pixels", name, pixels.width, pixels.height);
   check_input(ReadLimits{}.hold(pixels.width, pixels.height),
@@ -113,7 +135,7 @@ Judgement Judge::judge_pixels(Image pixels, const std::string& name) const {
   image.path = name;
   prepare_input(image, std::move(pixels), predictor_.pixels(),
                 [&](const Image& rgb) { return predictor_.inputs(rgb); });
-  return judge(std::move(image));
+  return image;
 }
 
 }  // namespace dinomaly

@@ -42,6 +42,21 @@ def test_results_are_the_programs(project, tmp_path):
     assert regions > 0
 
 
+def test_several_are_judged_as_one_is(project):
+    detector = dinomaly.Detector.load(project.model)
+    paths = project.images[:9]
+    expected = [detector.predict(path) for path in paths]
+    arrays = [np.asarray(Image.open(path)) for path in paths]
+    mixed = [arrays[0], Image.open(paths[1]), str(paths[2]), paths[3].read_bytes(), *paths[4:]]
+    for images in [paths, tuple(paths), arrays, np.stack(arrays), mixed]:
+        results = detector.predict(images)
+        assert len(results) == len(paths)
+        for result, alone in zip(results, expected):
+            assert np.array_equal(result.map, alone.map)
+            assert {**json.loads(result.json()), "image": ""} == {**json.loads(alone.json()), "image": ""}
+    assert detector.predict([]) == [] and detector.predict(np.zeros((0, 8, 8, 3), np.uint8)) == []
+
+
 def test_options_are_the_flags(project, tmp_path):
     image = project.images[0]
     for options, flags in [({"threshold": 0.25}, ["--threshold", "0.25"]),
@@ -81,7 +96,10 @@ def test_threads(project):
     ("/nowhere.png", "nowhere"),
     (b"no image", "image: "),
     (np.zeros((4, 4), np.float32), "float32"),
-    (np.zeros((2, 2, 2, 2), np.uint8), r"\(2, 2, 2, 2\)"),
+    (np.zeros((2, 2, 2, 2, 2), np.uint8), r"\(2, 2, 2, 2, 2\)"),
+    (np.zeros((2, 4, 4, 7), np.uint8), r"images\[0\]: 7 channels"),
+    ([b"no image"], r"images\[0\]: "),
+    ([np.zeros((9, 9), np.uint8), np.zeros((9, 9))], r"images\[1\]: an array of float64"),
     (np.zeros((4, 4, 7), np.uint8), "7 channels"),
     (np.zeros((0, 4, 3), np.uint8), "0 pixels|4 x 0"),
     (Image.fromarray(np.zeros((4, 4), np.uint16)), "I;16"),
