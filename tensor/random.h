@@ -45,12 +45,11 @@ class Generator {
   uint64_t offset() const { return offset_; }  // in blocks of four words
 
   // Sets aside `count` words for a kernel that draws them itself by counter; returns the
-  // first block's offset.
-  uint64_t reserve(uint64_t count) {
-    const uint64_t first = offset_;
-    offset_ += (count + 3) / 4;
-    return first;
-  }
+  // first block's offset. Of a part of a batch, it sets them aside for the whole batch, and returns the part's first block.
+  uint64_t reserve(uint64_t count);
+  // From now on reserve() is for a part of a batch: `own` of its `all` images, from number `first` on. Together the parts draw
+  // what one generator would draw for the batch.
+  void take_part(int64_t first, int64_t own, int64_t all);
   uint32_t next_word() { return philox(seed_, offset_++).word[0]; }
   // Uniform in [0, 1) with 53 bits.
   double uniform() {
@@ -66,6 +65,7 @@ class Generator {
  private:
   uint64_t seed_;
   uint64_t offset_;
+  int64_t part_first_ = 0, part_own_ = 1, part_all_ = 1;
 };
 
 }  // namespace nabla

@@ -22,7 +22,8 @@ namespace nabla {
 // Whether this processor has the tiles, their products of bf16 and of int8, and the system lets this process use them.
 bool has_amx();
 
-inline constexpr int64_t amx_tile_rows = 16, amx_row_bytes = 64, amx_tile_bytes = amx_tile_rows * amx_row_bytes;
+inline constexpr int64_t amx_tile_rows = 16, amx_row_bytes = 64,
+                         amx_tile_bytes = amx_tile_rows * amx_row_bytes;
 // Of the sums that are held at once, and the bytes of either operand's step.
 inline constexpr int64_t amx_rows = 2 * amx_tile_rows, amx_step_bytes = 2 * amx_tile_bytes;
 
@@ -54,17 +55,16 @@ class AmxTiles {
 };
 
 // The instructions stand here as such, as the compiler is not told of them: not every processor of this level has them.
-#define NABLA_AMX_STEP(multiply)                              \
-  asm volatile(                                               \
-      "tileloadd (%[b], %[row]), %%tmm6\n\t"                  \
-      "tileloadd (%[a], %[row]), %%tmm4\n\t" multiply         \
-      " %%tmm6, %%tmm4, %%tmm0\n\t"                           \
-      "tileloadd 1024(%[b], %[row]), %%tmm7\n\t" multiply     \
-      " %%tmm7, %%tmm4, %%tmm1\n\t"                           \
-      "tileloadd 1024(%[a], %[row]), %%tmm5\n\t" multiply     \
-      " %%tmm6, %%tmm5, %%tmm2\n\t" multiply                  \
-      " %%tmm7, %%tmm5, %%tmm3\n\t" ::[a] "r"(a),             \
-      [b] "r"(b), [row] "r"(amx_row_bytes)                    \
+#define NABLA_AMX_STEP(multiply)                                                                 \
+  asm volatile(                                                                                  \
+      "tileloadd (%[b], %[row]), %%tmm6\n\t"                                                     \
+      "tileloadd (%[a], %[row]), %%tmm4\n\t" multiply                                            \
+      " %%tmm6, %%tmm4, %%tmm0\n\t"                                                              \
+      "tileloadd 1024(%[b], %[row]), %%tmm7\n\t" multiply                                        \
+      " %%tmm7, %%tmm4, %%tmm1\n\t"                                                              \
+      "tileloadd 1024(%[a], %[row]), %%tmm5\n\t" multiply " %%tmm6, %%tmm5, %%tmm2\n\t" multiply \
+      " %%tmm7, %%tmm5, %%tmm3\n\t" ::[a] "r"(a),                                                \
+      [b] "r"(b), [row] "r"(amx_row_bytes)                                                       \
       : "memory")
 
 // What elements of E are added up in, and one step: sums += a b.

@@ -1,6 +1,9 @@
 // The program `dinomaly`: from a checkpoint and a folder of images to a decision.
 #include <CLI/CLI.hpp>
+#include <chrono>
+#include <cstdio>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "dinomaly/base/did_you_mean.h"
@@ -10,6 +13,7 @@
 #include "dinomaly/cli/parse_flags.h"
 #include "dinomaly/cli/stop_signal.h"
 #include "tensor/backend.h"
+#include "tensor/communicator.h"
 #include "tensor/error.h"
 
 using namespace dinomaly;
@@ -25,9 +29,26 @@ static void check_command(const CLI::App& app, int argc, char** argv) {
   fail_input("there is no command '{}'; dinomaly --help lists them{}", argv[1], did_you_mean(argv[1], names));
 }
 
-int main(int argc, char** argv) {
+// Of several processes the first one speaks. What the others have to say in an error they say a little later: if it was
+// the same to all, the first has ended them by then, and there is one line of it.
+static int work_together(const CLI::App& app, const Work& work) {
+  const Communicator& processes = communicator();
+  try {
+    check_input(processes.size() == 1 || app.got_subcommand("train"),
+                "{} processes were launched, but only `dinomaly train` is for several", processes.size());
+    if (!processes.is_first())
+      check_input(std::freopen("/dev/null", "w", stdout) != nullptr, "/dev/null: cannot be opened");
+    return work();
+  } catch (...) {
+    if (!processes.is_first()) std::this_thread::sleep_for(std::chrono::seconds(2));
+    throw;
+  }
+}
+
+static int run(int argc, char** argv) {
   return run_program("dinomaly", [&] {
     StopSignal::start_waiting();
+    connect_processes();
     CLI::App app{"Multi-class unsupervised anomaly detection (Dinomaly, CVPR 2025)", "dinomaly"};
     app.set_version_flag("--version", DINOMALY_VERSION, "Print the version and exit");
     app.footer(
@@ -46,6 +67,13 @@ int main(int argc, char** argv) {
     check_command(app, argc, argv);
     if (!parse_flags(app, argc, argv, fmt::format("{} (CPU kernels: {})", DINOMALY_VERSION, cpu_level())))
       return 0;
-    return work();
+    return work_together(app, work);
   });
+}
+
+int main(int argc, char** argv) {
+  const int status = run(argc, argv);
+  // Whoever fails alone ends the others, which would wait for it. After a signal all have come here.
+  if ((status == 2 || status == 3) && communicator().size() > 1) communicator().abort(status);
+  return status;
 }

@@ -16,6 +16,7 @@
 #include "dinomaly/inference/calibrate.h"
 #include "dinomaly/training/fit_to_data.h"
 #include "dinomaly/weights/encoder_hash.h"
+#include "tensor/communicator.h"
 
 namespace dinomaly {
 
@@ -88,11 +89,13 @@ int train_models(TrainOptions options, const StepSink& on_step) {
   options.complete_config(encoder.config.depth, encoder.config.patch, encoder.config.channels);
   options.config = make_model(options, encoder)->config();
   const std::string encoder_hash = encoder_sha256(encoder.tensors);
+  Communicator& processes = communicator();
+  const bool writes = processes.is_first();
   std::optional<FolderLock> lock;
-  if (!options.data) lock.emplace(options.out);  // which the drawn images go to
+  if (!options.data && writes) lock.emplace(options.out);  // which the drawn images go to
   const Dataset dataset = open_dataset(options);
   fit_to_data(options, dataset, encoder.config.patch);
-  if (!lock) lock.emplace(options.out);
+  if (!lock && writes) lock.emplace(options.out);
   const std::vector<Part> parts = parts_of(dataset, options);
   check_region(options, parts);
   check_kind_of_run(options, parts);
@@ -100,18 +103,21 @@ int train_models(TrainOptions options, const StepSink& on_step) {
     for (const Part& part : parts) TrainRun::check_free(part.out);
   }
   check_results(options, dataset, parts);
+  processes.barrier();  // all have looked at what is there: now it may change
   std::vector<CategoryResult> all;
   RunSeconds total;
   for (const Part& part : parts) {
     if (options.separate) fmt::print("--- {}\n", part.data.categories[0].name);
     std::optional<FolderLock> own;
-    if (options.separate) own.emplace(part.out);
+    if (options.separate && writes) own.emplace(part.out);
     make_folder(options.out);
     TrainRun run(options, encoder, encoder_hash, part.data, part.out);
-    if (unused) mark_result_folder(options.out);
-    write_file(options.out / "config.json", json_text(short_numbers(options.to_json()), 2) + "\n");
+    if (unused && writes) mark_result_folder(options.out);
+    if (writes)
+      write_file(options.out / "config.json", json_text(short_numbers(options.to_json()), 2) + "\n");
     const int signal = options.finish ? 0 : run.train(on_step);
     if (signal != 0) return 128 + signal;
+    if (!writes) continue;  // the first process judges
     for (CategoryResult& result : run.finish()) all.push_back(std::move(result));
     total.features += run.seconds().features;
     total.train += run.seconds().train;

@@ -28,6 +28,8 @@ TrainRun::TrainRun(const TrainOptions& options, const EncoderWeights& encoder,
       encoder_(encoder),
       evaluable_(evaluable_part(data)),
       out_(out),
+      processes_(communicator()),
+      writes_(processes_.is_first()),
       model_(make_model(options, encoder)),
       identity_(std::make_unique<const json>(
           run_identity(options, model_->config(), encoder_hash, training_samples(data), test_samples(data)))),
@@ -86,17 +88,20 @@ bool TrainRun::has_been_in(const fs::path& out) {
 
 void TrainRun::start() {
   const Config& config = model_->config();
-  remove_temporaries(out_);
-  remove_temporaries(out_ / "checkpoints");
+  if (writes_) {
+    remove_temporaries(out_);
+    remove_temporaries(out_ / "checkpoints");
+  }
   if (earlier_) load(*earlier_);
-  log_ = std::make_unique<TrainingLog>(out_ / "log.csv", config.iterations, config.batch,
-                                       earlier_ ? earlier_->text("log") : "");
+  log_ = std::make_unique<TrainingLog>(writes_ ? out_ / "log.csv" : fs::path(), config.iterations,
+                                       config.batch, earlier_ ? earlier_->text("log") : "");
   if (earlier_) {
     fmt::print("continuing from {}: {} of {} done\n", earlier_->path.string(), trainer_.iteration(),
                counted(config.iterations, "iteration"));
   } else {
     if (options_.resume) fmt::print("no checkpoint in {}; starting at iteration 0\n", out_.string());
-    checkpoints_.clear();
+    processes_.barrier();  // nobody looks for one any more
+    if (writes_) checkpoints_.clear();
     fit_whitening(*model_, features_);  // a checkpoint has it
   }
   earlier_.reset();
@@ -115,6 +120,10 @@ void TrainRun::checkpoint() {
   if (saved_iteration_ == iteration) return;
   log_steps(true);
   trainer_.check_sound();
+  if (!writes_) {
+    saved_iteration_ = iteration;
+    return;
+  }
   try {
     checkpoints_.save(iteration, trainer_.state(),
                       {{"identity", identity_->dump()},
@@ -136,6 +145,7 @@ void TrainRun::checkpoint() {
 void TrainRun::validate() {
   log_steps(true);
   trainer_.check_sound();
+  if (!writes_) return;
   const Metrics mean = mean_metrics(evaluate_all(*model_, evaluable_));
   backend_for(options_.device).trim();  // the encoder rests again
   std::string row = std::to_string(trainer_.iteration());
@@ -194,8 +204,9 @@ int TrainRun::train(const StepSink& on_step) {
   const Stopwatch watch;
   const auto due = [&](int64_t every) { return every > 0 && trainer_.iteration() % every == 0; };
   if (!options_.keep_best.empty()) make_folder(out_ / "checkpoints");
+  int64_t signal = 0;  // of any process: all stop in the same iteration
   if (features_.is_complete()) report_features();
-  while (!trainer_.done() && stop.number() == 0) {
+  while (!trainer_.done() && (signal = processes_.largest(stop.number())) == 0) {
     const bool incomplete = !features_.is_complete();
     trainer_.advance();
     log_steps(false);
@@ -209,7 +220,8 @@ int TrainRun::train(const StepSink& on_step) {
   log_steps(true);
   trainer_.check_sound();
   const bool stopped = !trainer_.done();
-  if (!stopped && options_.feature_cache) features_.complete();  // what this run did not need, later ones may
+  if (!stopped && options_.feature_cache)
+    trainer_.complete_features();  // what this run did not need, later ones may
   if (options_.checkpoint_every > 0 || stopped) checkpoint();
   seconds_.features = features_.seconds();
   seconds_.train = watch.seconds() - seconds_.features;
@@ -221,7 +233,7 @@ int TrainRun::train(const StepSink& on_step) {
                                                           "--resume --finish makes a model of it as it is"
                                                         : "work since the last checkpoint is lost");
   }
-  return stopped ? stop.number() : 0;
+  return stopped ? static_cast<int>(signal) : 0;
 }
 
 }  // namespace dinomaly

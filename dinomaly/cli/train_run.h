@@ -18,13 +18,15 @@
 #include "dinomaly/training/train_inputs.h"
 #include "dinomaly/training/trainer.h"
 #include "dinomaly/training/training_log.h"
+#include "tensor/communicator.h"
 
 namespace dinomaly {
 
 // Gets each step of a training once its numbers are known, on the thread that trains.
 using StepSink = std::function<void(const TrainingStep&)>;
 
-// One model's way: features, training with validations and checkpoints, results.
+// One model's way: features, training with validations and checkpoints, results. Of several processes all train, and the
+// first one writes, validates and judges.
 class TrainRun {
  public:
   static constexpr const char* model_name = "model.safetensors";  // in `out`
@@ -69,6 +71,8 @@ class TrainRun {
   Dataset evaluable_;
   std::vector<Sample> other_test_;  // test images of the other categories
   std::filesystem::path out_;
+  Communicator& processes_;
+  bool writes_;  // whether it is the process that does
   RunSeconds seconds_;
   std::unique_ptr<Dinomaly> model_;
   std::unique_ptr<const nlohmann::json> identity_;  // what a checkpoint must agree with

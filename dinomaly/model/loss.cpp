@@ -18,16 +18,19 @@ double mining_share(const Config& config, int64_t step) {
 namespace {
 
 // (B, N, 1): `factor` at the easy points, 1 elsewhere.
-Tensor gradient_weights(const Tensor& encoded, const Tensor& decoded, const Tensor& k, double factor) {
+Tensor gradient_weights(const Tensor& encoded, const Tensor& decoded, const Tensor& k, double factor,
+                        Communicator& processes) {
   const Tensor distance =
       no_grad([&] { return 1.0 - cosine_similarity(Variable(encoded), Variable(decoded)); }).value();
-  const Tensor easy = compare(Compare::less, distance, kth_largest(distance, k)).unsqueeze(-1);
+  const Tensor of_all = processes.all_gather(distance);
+  const Tensor easy = compare(Compare::less, distance, kth_largest(of_all, k)).unsqueeze(-1);
   const Tensor one = Tensor::ones({1}, decoded.dtype(), decoded.device());
   return where(easy, one * factor, one);
 }
 
-Variable group_loss(const Tensor& encoded, const Variable& decoded, const Tensor& k, double factor) {
-  const Tensor weights = gradient_weights(encoded, decoded.value(), k, factor);
+Variable group_loss(const Tensor& encoded, const Variable& decoded, const Tensor& k, double factor,
+                    Communicator& processes) {
+  const Tensor weights = gradient_weights(encoded, decoded.value(), k, factor, processes);
   if (decoded.requires_grad()) {
     decoded.register_hook([weights](const Tensor& gradient) { return gradient * weights; });
   }
@@ -48,13 +51,27 @@ Variable hard_mining_cosine_loss(const Reconstruction& reconstruction, double p,
 }
 
 Variable hard_mining_cosine_loss(const Reconstruction& reconstruction, const Tensor& k, double factor) {
+  return hard_mining_cosine_loss(reconstruction, k, factor, {0, 1, 1}, single_process());
+}
+
+BatchShare share_of_batch(int64_t images, const Communicator& processes) {
+  const int64_t rank = processes.rank(), size = processes.size();
+  check_input(images >= size, "--batch: {} images for {} processes: each needs one", images, size);
+  const int64_t first = images * rank / size;
+  return {first, images * (rank + 1) / size - first, images};
+}
+
+Variable hard_mining_cosine_loss(const Reconstruction& reconstruction, const Tensor& k, double factor,
+                                 const BatchShare& share, Communicator& processes) {
   const size_t groups = reconstruction.encoded.size();
   Variable loss;
   for (size_t g = 0; g < groups; ++g) {
-    const Variable one = group_loss(reconstruction.encoded[g], reconstruction.decoded[g], k, factor);
+    const Variable one =
+        group_loss(reconstruction.encoded[g], reconstruction.decoded[g], k, factor, processes);
     loss = loss.defined() ? loss + one : one;
   }
-  return loss * (1.0 / static_cast<double>(groups));
+  return loss *
+         (static_cast<double>(share.own) / static_cast<double>(share.all * static_cast<int64_t>(groups)));
 }
 
 }  // namespace dinomaly

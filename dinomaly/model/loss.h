@@ -4,6 +4,7 @@
 
 #include "dinomaly/model/config.h"
 #include "dinomaly/model/model.h"
+#include "tensor/communicator.h"
 
 namespace dinomaly {
 
@@ -22,5 +23,16 @@ int64_t mined_points(int64_t points, double p);
 // The same with k (1) i64 on the features' device in place of p. It is read when the work runs, not when it
 // is enqueued, so that a recorded step can use a different k each time.
 Variable hard_mining_cosine_loss(const Reconstruction& reconstruction, const Tensor& k, double factor);
+
+// What one of several processes has of a batch: its images [first, first + own) of all.
+struct BatchShare {
+  int64_t first = 0, own = 0, all = 0;
+};
+// Shares that differ by at most one image. Throws InputError where there are more processes than images.
+BatchShare share_of_batch(int64_t images, const Communicator& processes);
+// What this process's images add to the loss of the whole batch: the sum over all processes is the loss, and of gradients the
+// gradient. The threshold is the k-th largest distance of the whole batch, of all processes' points.
+Variable hard_mining_cosine_loss(const Reconstruction& reconstruction, const Tensor& k, double factor,
+                                 const BatchShare& share, Communicator& processes);
 
 }  // namespace dinomaly

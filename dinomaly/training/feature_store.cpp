@@ -73,6 +73,7 @@ bool FeatureStore::load_cache(const fs::path& path) {
   }
   is_encoded_.assign(samples_.size(), true);
   computed_ = size();
+  is_cached_ = true;
   return true;
 }
 
@@ -86,16 +87,25 @@ void FeatureStore::save_cache() const {
 }
 
 void FeatureStore::expect(const std::vector<int64_t>& order) {
+  std::vector<int64_t> all = order;
+  for (int64_t index = 0; index < size(); ++index) all.push_back(index);
+  expect_only(all);
+}
+
+void FeatureStore::expect_only(const std::vector<int64_t>& order) {
   if (is_complete()) return;
   std::vector<bool> listed = is_encoded_;
-  order_.clear();
-  const auto append = [&](int64_t index) {
-    if (listed.at(static_cast<size_t>(index))) return;
+  std::vector<int64_t> once;
+  for (const int64_t index : order) {
+    if (listed.at(static_cast<size_t>(index))) continue;
     listed[static_cast<size_t>(index)] = true;
-    order_.push_back(index);
-  };
-  for (const int64_t index : order) append(index);
-  for (int64_t index = 0; index < size(); ++index) append(index);
+    once.push_back(index);
+  }
+  read_in_order(std::move(once));
+}
+
+void FeatureStore::read_in_order(std::vector<int64_t> order) {
+  order_ = std::move(order);
   images_.reset();
   position_ = 0;
   std::vector<Picture> pictures;
@@ -172,8 +182,17 @@ void FeatureStore::finish() {
   if (!cached_as_.empty()) save_cache();
 }
 
+void FeatureStore::take(int64_t index, const Features& features) {
+  if (is_encoded_.at(static_cast<size_t>(index))) return;
+  keep({index}, features);
+  if (is_complete()) finish();
+}
+
 void FeatureStore::complete() {
-  while (!is_complete()) encode_next();
+  while (!is_complete()) {
+    if (position_ == order_.size()) expect({});
+    encode_next();
+  }
 }
 
 Features FeatureStore::gather(const std::vector<int64_t>& indices, int64_t iteration) {
@@ -189,7 +208,12 @@ Features FeatureStore::gather_raw(const std::vector<int64_t>& indices, int64_t i
     return features;
   }
   for (const int64_t index : indices) {
-    while (!is_encoded_.at(static_cast<size_t>(index))) encode_next();
+    const auto is_listed = [&] {
+      return std::find(order_.begin() + static_cast<std::ptrdiff_t>(position_), order_.end(), index) !=
+             order_.end();
+    };
+    if (!is_encoded_.at(static_cast<size_t>(index)) && !is_listed()) expect_only({index});
+    while (!is_encoded_[static_cast<size_t>(index)]) encode_next();
   }
   Features features = table_.get(indices, dtype_, device_);
   check_cached(indices, features);

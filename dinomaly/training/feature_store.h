@@ -43,6 +43,8 @@ class FeatureStore {
   int64_t size() const { return static_cast<int64_t>(samples_.size()); }
   // The order in which images will be asked for; those it leaves out come last. Without it: 0, 1, 2, ...
   void expect(const std::vector<int64_t>& order);
+  // The same without any others: those are encoded one by one where they are asked for all the same.
+  void expect_only(const std::vector<int64_t>& order);
   // What Dinomaly::encode() returns of the given images, in that order, in the model's dtype and on its
   // device. Throws InputError naming an image that cannot be read or whose features are not finite (and the
   // cache's file they are from), or a folder whose disk is full. Images that are augmented are varied as in
@@ -52,6 +54,14 @@ class FeatureStore {
   Features gather_raw(const std::vector<int64_t>& indices, int64_t iteration = 0);
   // Encodes whatever is not yet, and keeps it for later runs where there is a cache.
   void complete();
+  // Keeps what another process has encoded, as gather_raw() returns it.
+  void take(int64_t index, const Features& features);
+  // The model's whitening of what gather_raw() returns.
+  Features whitened(const Features& raw) const { return model_.whitened(raw); }
+
+  bool is_augmented() const { return augmented_ != nullptr; }
+  // Whether all features came from a cache's file.
+  bool is_cached() const { return is_cached_; }
 
   bool is_complete() const { return augmented_ || computed_ == size(); }
   // How many images are there, what they take, and where; and the seconds spent on encoding so far.
@@ -62,6 +72,7 @@ class FeatureStore {
 
  private:
   bool load_cache(const std::filesystem::path& path);
+  void read_in_order(std::vector<int64_t> order);
   void save_cache() const;
   void encode_next();
   void check_features(const std::vector<int64_t>& indices, const Features& features,
@@ -81,6 +92,7 @@ class FeatureStore {
   std::unique_ptr<AugmentedImages> augmented_;  // in place of all that follows
   FeatureTable table_;
   std::vector<bool> is_encoded_, is_checked_;  // the latter: known to be finite
+  bool is_cached_ = false;
   int64_t computed_ = 0;
   double seconds_ = 0;
   std::vector<int64_t> order_;  // of encoding

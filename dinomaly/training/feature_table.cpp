@@ -49,12 +49,6 @@ bool fits_on_gpu(Device device, size_t bytes) {
   return !device.is_cpu() && bytes <= backend_for(device).allocator().available() / 2;
 }
 
-std::vector<Tensor> parts_of(const Features& features) {
-  std::vector<Tensor> parts{features.bottleneck_input};
-  parts.insert(parts.end(), features.encoded.begin(), features.encoded.end());
-  return parts;
-}
-
 std::string part_name(size_t part) {
   return part == 0 ? "bottleneck_input" : fmt::format("group.{}", part - 1);
 }
@@ -95,6 +89,12 @@ std::optional<FeatureDtype> parse_feature_dtype(const std::string& name) {
   const auto found = std::find(std::begin(names), std::end(names), name);
   if (found == std::end(names)) return std::nullopt;
   return static_cast<FeatureDtype>(found - std::begin(names));
+}
+
+std::vector<Tensor> parts_of(const Features& features) {
+  std::vector<Tensor> parts{features.bottleneck_input};
+  parts.insert(parts.end(), features.encoded.begin(), features.encoded.end());
+  return parts;
 }
 
 FeatureTable::FeatureTable(const Features& example, int64_t count, FeatureDtype dtype, Device device,

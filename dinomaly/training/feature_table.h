@@ -21,6 +21,9 @@ enum class FeatureDtype { model, bf16, int8 };
 std::string name_of(FeatureDtype dtype);
 std::optional<FeatureDtype> parse_feature_dtype(const std::string& name);
 
+// The bottleneck's input, then the groups.
+std::vector<Tensor> parts_of(const Features& features);
+
 class FeatureTable {
  public:
   FeatureTable() = default;

@@ -14,6 +14,7 @@
 #include "dinomaly/synthetic/procedural.h"
 #include "dinomaly/weights/bundled_encoder.h"
 #include "dinomaly/weights/input_channels.h"
+#include "tensor/communicator.h"
 
 namespace dinomaly {
 
@@ -77,7 +78,8 @@ Dataset open_dataset(const TrainOptions& options) {
     fmt::print("no data given: drawing a procedural data set into {}\n", root.string());
     ProceduralOptions drawn;
     drawn.seed = options.config.seed;
-    make_dataset(root, drawn);
+    if (communicator().is_first()) make_dataset(root, drawn);
+    communicator().barrier();
   }
   Dataset dataset = read_dataset(root, options.categories, parse_layout(options.layout));
   for (const Category& category : dataset.categories)

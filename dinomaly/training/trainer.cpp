@@ -63,26 +63,48 @@ void check_reconstructs(const Dinomaly& model, const Features& batch, int64_t it
               iteration, loss);
 }
 
-Trainer::Trainer(Dinomaly& model, FeatureStore& features, bool record)
+Trainer::Trainer(Dinomaly& model, FeatureStore& features, bool record, Communicator& processes)
     : model_(model),
       features_(features),
+      processes_(processes),
+      shared_features_(features, processes),
+      share_(share_of_batch(model.config().batch, processes)),
       draws_(features.samples(), model.config().seed),
       sampler_(draws_.count(), draws_.in_batch(model.config().batch), model.config().seed),
       dropout_(model.config().seed),
       parameters_(model.trained_parameters()),
+      exchange_(parameters_, processes),
       optimizer_(make_optimizer(model)),
       learning_rate_(model.config().schedule()),
       step_(parameters_.at(0).device(), record),
       numbers_(parameters_.at(0).device(), model.config().skip_not_finite) {
+  check_input(processes.size() == 1 || parameters_.at(0).device().is_cpu(),
+              "--device: {} processes train on CPUs only", processes.size());
   model_.train();
-  features_.expect(draws_.images(sampler_.remaining(), 0));
+  dropout_.take_part(share_.first, share_.own, share_.all);
+  if (processes.size() == 1)
+    features_.expect(draws_.images(sampler_.remaining(), 0));
+  else
+    features_.expect_only(coming());
+}
+
+std::vector<int64_t> Trainer::coming() const {
+  const std::vector<int64_t> draws = sampler_.remaining();
+  const auto batch = static_cast<std::ptrdiff_t>(draws_.in_batch(share_.all));
+  std::vector<int64_t> result;
+  for (auto begin = draws.begin(); draws.end() - begin >= batch; begin += batch) {
+    const std::vector<int64_t> images = draws_.images({begin, begin + batch}, 0);
+    const auto own = images.begin() + static_cast<std::ptrdiff_t>(share_.first);
+    result.insert(result.end(), own, own + static_cast<std::ptrdiff_t>(share_.own));
+  }
+  return result;
 }
 
 void Trainer::advance() {
   const Config& config = model_.config();
   last_batch_ = draws_.images(sampler_.next(), iteration_ * config.batch);
-  Features batch = features_.gather(last_batch_, iteration_);
-  const int64_t points = batch.batch() * batch.rows * batch.columns;
+  Features batch = shared_features_.gather(last_batch_, share_, iteration_);
+  const int64_t points = share_.all * batch.rows * batch.columns;
   const int64_t k = mined_points(points, mining_share(config, iteration_));
   const double learning_rate = learning_rate_(iteration_);
   optimizer_.prepare(learning_rate);
@@ -98,9 +120,15 @@ void Trainer::compute(const StepInputs& inputs) {
   const Config& config = model_.config();
   optimizer_.zero_grad();  // before the forward pass, which needs their memory
   const Reconstruction reconstruction = model_.reconstruct(inputs.batch, dropout_);
-  const Variable loss = hard_mining_cosine_loss(reconstruction, inputs.mined_points, config.mining_factor);
+  const Variable loss =
+      hard_mining_cosine_loss(reconstruction, inputs.mined_points, config.mining_factor, share_, processes_);
   loss.backward();
+  exchange_.finish();
   loss_ = loss.value();
+  if (processes_.size() > 1) {
+    loss_ = loss_.to(Dtype::f64);
+    processes_.all_reduce(loss_);
+  }
   norm_and_clip_ = norm_and_clip_factor(parameters_, config.clip_norm);
   optimizer_.update(norm_and_clip_.slice(0, 1, 2));
 }
@@ -109,7 +137,7 @@ void Trainer::check_sound() {
   if (sound_at_ == iteration_) return;
   check_finite(state(), fmt::format("training diverged in iteration {}", iteration_ - 1));
   if (!last_batch_.empty())
-    check_reconstructs(model_, features_.gather(last_batch_, iteration_ - 1), iteration_ - 1);
+    check_reconstructs(model_, shared_features_.gather(last_batch_, share_, iteration_ - 1), iteration_ - 1);
   sound_at_ = iteration_;
 }
 
@@ -152,6 +180,7 @@ void Trainer::load_state(const std::map<std::string, Tensor>& state, const std::
   }
   load_whitening(model_, state, source);
   dropout_ = Generator(dropout_.seed(), static_cast<uint64_t>(counters[3]));
+  dropout_.take_part(share_.first, share_.own, share_.all);
   iteration_ = counters[0];
   last_batch_.clear();
   step_.reset();  // the optimizer's state stands elsewhere now

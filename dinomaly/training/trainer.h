@@ -7,13 +7,17 @@
 #include <vector>
 
 #include "dinomaly/base/framework.h"
+#include "dinomaly/model/loss.h"
 #include "dinomaly/model/model.h"
 #include "dinomaly/training/draws.h"
+#include "dinomaly/training/feature_exchange.h"
 #include "dinomaly/training/feature_store.h"
+#include "dinomaly/training/gradient_exchange.h"
 #include "dinomaly/training/recorded_step.h"
 #include "dinomaly/training/sampler.h"
 #include "dinomaly/training/step_numbers.h"
 #include "nn/optim/optimizer.h"
+#include "tensor/communicator.h"
 
 namespace dinomaly {
 
@@ -29,7 +33,11 @@ class Trainer {
  public:
   // Throws InputError where a batch is larger than the data.
   // record = false: no step is recorded on a GPU either (recorded_step.h). Puts the model into training mode.
-  Trainer(Dinomaly& model, FeatureStore& features, bool record = true);
+  // Of several processes each takes its share of every batch (loss.h), and all take the same steps as one process would, up
+  // to the rounding of sums: the threshold of the mining and the norm of the clipping are the whole batch's, dropout
+  // draws by an image's place in it. Throws InputError where there are more processes than images in a batch, or a GPU.
+  Trainer(Dinomaly& model, FeatureStore& features, bool record = true,
+          Communicator& processes = communicator());
 
   int64_t iteration() const { return iteration_; }  // the next one
   bool done() const { return iteration_ >= model_.config().iterations; }
@@ -41,7 +49,10 @@ class Trainer {
   // asked for (step_numbers.h).
   std::vector<TrainingStep> finished(bool all) { return numbers_.take(all); }
 
-  // To be called before anything is saved. Throws InputError naming the iteration and the tensor unless weights and
+  // Encodes whatever is not yet, for a cache.
+  void complete_features() { shared_features_.complete(); }
+
+  // To be called before anything is saved, by all processes. Throws InputError naming the iteration and the tensor unless weights and
   // optimizer state are finite, and the weights still reconstruct the last batch with a finite loss. Changes
   // nothing, and costs a forward pass where there was a step since the last call.
   void check_sound();
@@ -55,18 +66,24 @@ class Trainer {
 
  private:
   void compute(const StepInputs& inputs);
+  // The images that this process will need for the rest of the epoch, in their order.
+  std::vector<int64_t> coming() const;
 
   Dinomaly& model_;
   FeatureStore& features_;
+  Communicator& processes_;
+  FeatureExchange shared_features_;
+  BatchShare share_;
   Draws draws_;
   ShuffledSampler sampler_;
   Generator dropout_;
   std::vector<Variable> parameters_;
+  GradientExchange exchange_;
   StableAdamW optimizer_;
   WarmCosineSchedule learning_rate_;
   int64_t iteration_ = 0;
   int64_t sound_at_ = -1;            // the iteration of the last check_sound()
-  std::vector<int64_t> last_batch_;  // empty before the first step
+  std::vector<int64_t> last_batch_;  // of all processes; empty before the first step
 
   Tensor loss_, norm_and_clip_;  // of the last step
   RecordedStep step_;            // after all whose memory a recording uses

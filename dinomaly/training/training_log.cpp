@@ -91,7 +91,9 @@ void TrainingLog::make_room() {
   line_open_ = false;
 }
 
-void TrainingLog::save() const { write_file(path_, text_); }
+void TrainingLog::save() const {
+  if (!path_.empty()) write_file(path_, text_);
+}
 
 void TrainingLog::finish() {
   if (line_open_) fmt::print("\n");

@@ -24,7 +24,7 @@ double seconds_left(double seconds, int64_t steps, int64_t steps_left, const Fea
 
 class TrainingLog {
  public:
-  // `text`: the log of the iterations before, header included, where training goes on.
+  // `text`: the log of the iterations before, header included, where training goes on. Without a path no file is written.
   TrainingLog(const std::filesystem::path& path, int64_t iterations, int64_t batch, std::string text = "");
   // Ends the line on a terminal, so that an error stands on one of its own.
   ~TrainingLog();

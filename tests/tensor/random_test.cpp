@@ -4,6 +4,8 @@
 
 #include <array>
 #include <cmath>
+#include <utility>
+#include <vector>
 
 #include "tensor/tensor.h"
 
@@ -77,4 +79,19 @@ TEST_CASE("random tensors: the stream in row-major order, inside the interval") 
   CHECK_THROWS_AS(Tensor::uniform({2}, 1, 0, generator), Error);
   CHECK_THROWS_WITH_AS(Tensor::normal({2}, 0, 1, generator, Dtype::i64),
                        "normal: expected a floating dtype, got i64", Error);
+}
+
+TEST_CASE("generator: the parts of a batch draw what one generator draws for all of it") {
+  Generator whole(3, 10);
+  const uint64_t first = whole.reserve(6 * 8);
+  for (const auto& [begin, own] : std::vector<std::pair<int64_t, int64_t>>{{0, 1}, {1, 2}, {3, 3}}) {
+    Generator part(3, 10);
+    part.take_part(begin, own, 6);
+    CHECK(part.reserve(static_cast<uint64_t>(own * 8)) == first + static_cast<uint64_t>(begin * 8 / 4));
+    CHECK(part.offset() == whole.offset());
+  }
+  Generator part(3);
+  part.take_part(1, 2, 6);
+  CHECK_THROWS_WITH(part.reserve(2 * 3), doctest::Contains("whole block"));  // 3 numbers an image
+  CHECK_THROWS_WITH(part.take_part(4, 3, 6), doctest::Contains("no part"));
 }

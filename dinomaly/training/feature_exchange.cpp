@@ -1,0 +1,102 @@
+#include "dinomaly/training/feature_exchange.h"
+
+#include "dinomaly/base/framework.h"
+#include "dinomaly/training/feature_table.h"
+#include "tensor/ops.h"
+
+namespace dinomaly {
+
+FeatureExchange::FeatureExchange(FeatureStore& features, Communicator& processes)
+    : features_(features), processes_(processes), holders_(static_cast<size_t>(features.size()), -1) {}
+
+bool FeatureExchange::keeps_its_own() const {
+  return processes_.size() == 1 || features_.is_augmented() || features_.is_cached();
+}
+
+int FeatureExchange::first_to_need(int64_t image, int rank) {
+  int& holder = holders_.at(static_cast<size_t>(image));
+  if (holder < 0) holder = rank;
+  return holder;
+}
+
+std::vector<Tensor> FeatureExchange::rows_of(int64_t image, int64_t iteration) {
+  example_ = features_.gather_raw({image}, iteration);
+  std::vector<Tensor> parts = parts_of(example_);
+  for (Tensor& part : parts) part = part.contiguous();
+  return parts;
+}
+
+std::vector<Tensor> FeatureExchange::room_for_rows() const {
+  check(example_.bottleneck_input.defined(), "feature exchange: nothing was encoded here yet");
+  std::vector<Tensor> room;
+  for (const Tensor& part : parts_of(example_)) room.push_back(Tensor::empty_like(part.contiguous()));
+  return room;
+}
+
+Features FeatureExchange::gather(const std::vector<int64_t>& batch, const BatchShare& share, int64_t iteration) {
+  if (keeps_its_own()) {
+    const auto begin = batch.begin() + static_cast<std::ptrdiff_t>(share.first);
+    return features_.gather({begin, begin + static_cast<std::ptrdiff_t>(share.own)}, iteration);
+  }
+  const int self = processes_.rank();
+  std::vector<std::vector<Tensor>> own;  // one for each image of the share
+  std::vector<Communicator::Parcel> sent, received;
+  // First what is here, so that the others' shape is known.
+  std::vector<std::pair<int64_t, int>> places;  // each image of the batch and the process that uses it
+  for (int rank = 0; rank < processes_.size(); ++rank) {
+    const int64_t first = share.all * rank / processes_.size(), end = share.all * (rank + 1) / processes_.size();
+    for (int64_t i = first; i < end; ++i) places.emplace_back(batch.at(static_cast<size_t>(i)), rank);
+  }
+  for (const auto& [image, user] : places) {
+    const int holder = first_to_need(image, user);
+    if (holder != self) continue;
+    const std::vector<Tensor> rows = rows_of(image, iteration);
+    if (user == self) continue;
+    for (const Tensor& part : rows) sent.push_back({user, part});
+  }
+  for (const auto& [image, user] : places) {
+    if (user != self) continue;
+    const int holder = holders_[static_cast<size_t>(image)];
+    own.push_back(holder == self ? rows_of(image, iteration) : room_for_rows());
+    if (holder == self) continue;
+    for (const Tensor& part : own.back()) received.push_back({holder, part});
+  }
+  processes_.exchange(sent, received);
+  Features result = example_;
+  for (size_t part = 0; part <= result.encoded.size(); ++part) {
+    std::vector<Tensor> rows;
+    for (const std::vector<Tensor>& image : own) rows.push_back(image[part]);
+    (part == 0 ? result.bottleneck_input : result.encoded[part - 1]) = cat(rows, 0);
+  }
+  return features_.whitened(result);
+}
+
+void FeatureExchange::complete() {
+  if (keeps_its_own()) {
+    if (processes_.is_first()) features_.complete();
+    return;
+  }
+  for (int64_t image = 0; image < features_.size(); ++image) {
+    const int holder = first_to_need(image, 0);
+    if (holder == 0) {
+      if (processes_.is_first()) rows_of(image, 0);
+      continue;
+    }
+    if (processes_.rank() == holder) {
+      std::vector<Communicator::Parcel> sent;
+      for (const Tensor& part : rows_of(image, 0)) sent.push_back({0, part});
+      processes_.exchange(sent, {});
+    } else if (processes_.is_first()) {
+      const std::vector<Tensor> rows = room_for_rows();
+      std::vector<Communicator::Parcel> received;
+      for (const Tensor& part : rows) received.push_back({holder, part});
+      processes_.exchange({}, received);
+      Features one = example_;
+      one.bottleneck_input = rows[0];
+      for (size_t g = 0; g < one.encoded.size(); ++g) one.encoded[g] = rows[1 + g];
+      features_.take(image, one);
+    }
+  }
+}
+
+}  // namespace dinomaly

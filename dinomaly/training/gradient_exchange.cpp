@@ -1,0 +1,66 @@
+#include "dinomaly/training/gradient_exchange.h"
+
+#include <utility>
+
+namespace dinomaly {
+
+GradientExchange::GradientExchange(const std::vector<Variable>& parameters, Communicator& processes,
+                                   int64_t bucket_bytes)
+    : parameters_(parameters), processes_(processes), bucket_bytes_(bucket_bytes) {
+  if (processes_.size() == 1) return;
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    hooks_.push_back(parameters_[i].register_hook([this, i](const Tensor& gradient) {
+      add(i, gradient);
+      return gradient;
+    }));
+  }
+}
+
+GradientExchange::~GradientExchange() {
+  for (HookHandle& hook : hooks_) hook.remove();
+}
+
+void GradientExchange::add(size_t parameter, const Tensor& gradient) {
+  for (const Bucket& bucket : sent_) bucket.pending->progress();
+  const auto bytes = gradient.numel() * static_cast<int64_t>(size_of(gradient.dtype()));
+  // A bucket has one dtype.
+  if (!open_.empty() &&
+      (open_bytes_ + bytes > bucket_bytes_ || open_.front().gradient.dtype() != gradient.dtype()))
+    send();
+  open_.push_back({parameter, gradient});
+  open_bytes_ += bytes;
+}
+
+void GradientExchange::send() {
+  int64_t count = 0;
+  for (const Part& part : open_) count += part.gradient.numel();
+  const Dtype dtype = open_.front().gradient.dtype() == Dtype::f64 ? Dtype::f64 : Dtype::f32;
+  Bucket bucket{std::exchange(open_, {}), Tensor::empty({count}, dtype), nullptr};
+  int64_t first = 0;
+  for (Part& part : bucket.parts) {
+    const int64_t end = first + part.gradient.numel();
+    bucket.sums.slice(0, first, end).reshape(part.gradient.shape()).copy_from(part.gradient);
+    part.gradient = {};
+    first = end;
+  }
+  bucket.pending = processes_.begin_all_reduce(bucket.sums);
+  sent_.push_back(std::move(bucket));
+  open_bytes_ = 0;
+}
+
+void GradientExchange::finish() {
+  if (!open_.empty()) send();
+  for (const Bucket& bucket : sent_) {
+    bucket.pending->wait();
+    int64_t first = 0;
+    for (const Part& part : bucket.parts) {
+      const Variable& parameter = parameters_[part.parameter];
+      const int64_t end = first + parameter.value().numel();
+      parameter.set_grad(bucket.sums.slice(0, first, end).reshape(parameter.shape()).to(parameter.dtype()));
+      first = end;
+    }
+  }
+  sent_.clear();
+}
+
+}  // namespace dinomaly

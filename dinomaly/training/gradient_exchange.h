@@ -1,0 +1,51 @@
+// Gradients of several processes, added up while the backward pass still runs.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "autograd/variable.h"
+#include "dinomaly/base/framework.h"
+#include "tensor/communicator.h"
+
+namespace dinomaly {
+
+// Notes each parameter's gradient when the backward pass has it complete, and sends them in buckets of some MB: a bucket is
+// on its way while the next one fills (Li et al. 2020, "PyTorch Distributed"). All processes run the same graph, so they fill
+// the same buckets. Gradients of bf16 are added in f32.
+class GradientExchange {
+ public:
+  // Of one process it does nothing. The parameters' hooks live as long as this.
+  GradientExchange(const std::vector<Variable>& parameters, Communicator& processes,
+                   int64_t bucket_bytes = int64_t{8} << 20);
+  ~GradientExchange();
+  GradientExchange(const GradientExchange&) = delete;
+  GradientExchange& operator=(const GradientExchange&) = delete;
+
+  // After backward(): when it returns, the parameters' gradients are the sums over all processes, the same bits in each.
+  void finish();
+
+ private:
+  struct Part {
+    size_t parameter;
+    Tensor gradient;
+  };
+  struct Bucket {
+    std::vector<Part> parts;
+    Tensor sums;
+    std::unique_ptr<Communicator::Pending> pending;
+  };
+  void add(size_t parameter, const Tensor& gradient);
+  void send();
+
+  std::vector<Variable> parameters_;
+  Communicator& processes_;
+  int64_t bucket_bytes_;
+  std::vector<Part> open_;
+  int64_t open_bytes_ = 0;
+  std::vector<Bucket> sent_;
+  std::vector<HookHandle> hooks_;
+};
+
+}  // namespace dinomaly
