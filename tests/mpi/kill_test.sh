@@ -7,7 +7,7 @@ program=$1 mpirun=$2 kills=${3:-20}
 RANDOM=${4:-$$}
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-flags=(--encoder random --iterations 40 --batch 4 --resize 112 --crop 112 --threads 1 --checkpoint-every 8 --calibrate none)
+flags=(--encoder random --iterations 20 --batch 4 --resize 112 --crop 112 --threads 1 --checkpoint-every 4 --calibrate none)
 train() { "$mpirun" -n 2 "$program" train "$folder/data" "${flags[@]}" "$@"; }
 
 "$program" make-dataset "$folder/data" --size 112 --train 8 --good 1 --per-defect 1 --categories wood >/dev/null
