@@ -41,8 +41,8 @@ void connect_processes() {
 #ifdef DINOMALY_WITH_MPI
   use_communicator(mpi_communicator());
 #else
-  fail_input("{} processes were launched ({}), but this program was built without MPI (-DDINOMALY_MPI=ON)", how.processes,
-             how.by);
+  fail_input("{} processes were launched ({}), but this program was built without MPI (-DDINOMALY_MPI=ON)",
+             how.processes, how.by);
 #endif
 }
 

@@ -31,7 +31,8 @@ MPI_Datatype type_of(Dtype dtype) {
 }
 
 char* bytes_of(const Tensor& x) {
-  check(x.device().is_cpu() && x.is_contiguous(), "communicator: a tensor {} that is not contiguous on the CPU", x.shape());
+  check(x.device().is_cpu() && x.is_contiguous(),
+        "communicator: a tensor {} that is not contiguous on the CPU", x.shape());
   return static_cast<char*>(x.raw_data());
 }
 
@@ -98,8 +99,8 @@ class MpiCommunicator : public Communicator {
     char* const data = bytes_of(x);
     for (int64_t first = 0; first < x.numel(); first += most_elements) {
       const auto count = static_cast<int>(std::min(most_elements, x.numel() - first));
-      MPI_Iallreduce(MPI_IN_PLACE, data + first * static_cast<int64_t>(size_of(x.dtype())), count, type, MPI_SUM,
-                     MPI_COMM_WORLD, requests->add());
+      MPI_Iallreduce(MPI_IN_PLACE, data + first * static_cast<int64_t>(size_of(x.dtype())), count, type,
+                     MPI_SUM, MPI_COMM_WORLD, requests->add());
     }
     // As a ring sends it: all but one share, once to be added and once as the sum.
     traffic_.bytes += 2 * size_in_bytes(x) * (size_ - 1) / size_;
@@ -126,7 +127,8 @@ class MpiCommunicator : public Communicator {
       starts.push_back(static_cast<int>(total * width));
       total += count;
     }
-    check(total * width <= std::numeric_limits<int>::max(), "all_gather: {} rows of {} bytes are too many", total, width);
+    check(total * width <= std::numeric_limits<int>::max(), "all_gather: {} rows of {} bytes are too many",
+          total, width);
     Shape shape = x.shape();
     shape[0] = total;
     Tensor result = Tensor::empty(shape, x.dtype());

@@ -33,7 +33,8 @@ std::vector<Tensor> FeatureExchange::room_for_rows() const {
   return room;
 }
 
-Features FeatureExchange::gather(const std::vector<int64_t>& batch, const BatchShare& share, int64_t iteration) {
+Features FeatureExchange::gather(const std::vector<int64_t>& batch, const BatchShare& share,
+                                 int64_t iteration) {
   if (keeps_its_own()) {
     const auto begin = batch.begin() + static_cast<std::ptrdiff_t>(share.first);
     return features_.gather({begin, begin + static_cast<std::ptrdiff_t>(share.own)}, iteration);
@@ -44,7 +45,8 @@ Features FeatureExchange::gather(const std::vector<int64_t>& batch, const BatchS
   // First what is here, so that the others' shape is known.
   std::vector<std::pair<int64_t, int>> places;  // each image of the batch and the process that uses it
   for (int rank = 0; rank < processes_.size(); ++rank) {
-    const int64_t first = share.all * rank / processes_.size(), end = share.all * (rank + 1) / processes_.size();
+    const int64_t first = share.all * rank / processes_.size(),
+                  end = share.all * (rank + 1) / processes_.size();
     for (int64_t i = first; i < end; ++i) places.emplace_back(batch.at(static_cast<size_t>(i)), rank);
   }
   for (const auto& [image, user] : places) {

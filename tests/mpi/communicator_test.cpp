@@ -43,7 +43,8 @@ TEST_CASE("communicator: rows of all processes, of which some have none") {
   const Tensor own = Tensor::full({all.rank(), 2}, all.rank(), Dtype::f64);
   const Tensor rows = all.all_gather(own);
   std::vector<double> expected;
-  for (int rank = 0; rank < all.size(); ++rank) expected.insert(expected.end(), static_cast<size_t>(2 * rank), rank);
+  for (int rank = 0; rank < all.size(); ++rank)
+    expected.insert(expected.end(), static_cast<size_t>(2 * rank), rank);
   CHECK(rows.shape() == Shape{static_cast<int64_t>(expected.size()) / 2, 2});
   CHECK(rows.to_vector<double>() == expected);
 }
@@ -58,7 +59,8 @@ TEST_CASE("communicator: a tensor of the last process, everywhere") {
 TEST_CASE("communicator: tensors for the next process arrive in their order") {
   Communicator& all = communicator();
   const int next = (all.rank() + 1) % all.size(), before = (all.rank() + all.size() - 1) % all.size();
-  const Tensor first = Tensor::full({4}, all.rank()), second = Tensor::full({2, 3}, 100 + all.rank(), Dtype::f64);
+  const Tensor first = Tensor::full({4}, all.rank()),
+               second = Tensor::full({2, 3}, 100 + all.rank(), Dtype::f64);
   const Tensor got_first = Tensor::empty({4}), got_second = Tensor::empty({2, 3}, Dtype::f64);
   all.exchange({{next, first}, {next, second}}, {{before, got_first}, {before, got_second}});
   CHECK(got_first.to_vector<float>() == std::vector<float>(4, static_cast<float>(before)));

@@ -9,7 +9,8 @@ int main(int argc, char** argv) {
   nabla::set_num_threads(1);
   nabla::connect_processes();
   doctest::Context context(argc, argv);
-  if (!nabla::communicator().is_first()) context.setOption("minimal", true);  // says what failed, and nothing else
+  if (!nabla::communicator().is_first())
+    context.setOption("minimal", true);  // says what failed, and nothing else
   const int status = context.run();
   if (status != 0) nabla::communicator().abort(status);
   return status;

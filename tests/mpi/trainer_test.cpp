@@ -21,7 +21,8 @@ constexpr int64_t batch = 6;  // in 4 processes shares of 1, 2, 1 and 2
 std::unique_ptr<Dinomaly> model_in_f64() {
   const SmallDetector detector(Preset::paper);
   Config config = detector.model->config();
-  config.iterations = 50, config.batch = batch, config.seed = 7, config.warmup_steps = 5, config.clip_norm = 0.02;
+  config.iterations = 50, config.batch = batch, config.seed = 7, config.warmup_steps = 5,
+  config.clip_norm = 0.02;
   config.learning_rate = 0.002, config.mining_steps = 20;
   auto model = std::make_unique<Dinomaly>(detector.encoder.config, config);
   load_encoder_weights(model->encoder(), detector.encoder, "small encoder");
@@ -58,7 +59,8 @@ double worst_difference(const std::vector<double>& a, const std::vector<double>&
 // Drawn by each process for itself: no file is shared.
 struct DrawnImages {
   DrawnImages() {
-    make_dataset(folder / "set", {.size = 64, .train = 15, .good = 1, .per_defect = 1, .categories = {"wood"}});
+    make_dataset(folder / "set",
+                 {.size = 64, .train = 15, .good = 1, .per_defect = 1, .categories = {"wood"}});
     samples = read_mvtec(folder / "set").categories[0].train;
   }
   TemporaryFolder folder;
@@ -111,12 +113,12 @@ TEST_CASE("training: a run goes on with what another number of processes has sav
     return state;
   };
   const NamedTensors whole = steps_and_state(single_process(), 12, {});
-  const NamedTensors resumed =
-      steps_and_state(single_process(), 4, steps_and_state(communicator(), 8, {}));
+  const NamedTensors resumed = steps_and_state(single_process(), 4, steps_and_state(communicator(), 8, {}));
   REQUIRE(whole.size() == resumed.size());
   for (size_t i = 0; i < whole.size(); ++i) {
     CAPTURE(whole[i].first);
-    CHECK(worst_difference(resumed[i].second.to_vector<double>(), whole[i].second.to_vector<double>()) < 1e-11);
+    CHECK(worst_difference(resumed[i].second.to_vector<double>(), whole[i].second.to_vector<double>()) <
+          1e-11);
   }
 }
 
