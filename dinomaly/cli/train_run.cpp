@@ -198,6 +198,14 @@ void TrainRun::report_features() {
                                static_cast<double>(features_.bytes()) / 1e6, features_.place()));
 }
 
+void TrainRun::report_traffic(double seconds) {
+  if (processes_.size() == 1) return;
+  const Communicator::Traffic& traffic = processes_.traffic();
+  log_->print_line(fmt::format(
+      "{} processes: the first sent {:.1f} MB and waited {:.2f} of {:.2f} s for the others",
+      processes_.size(), static_cast<double>(traffic.bytes) / 1e6, traffic.seconds_waited, seconds));
+}
+
 int TrainRun::train(const StepSink& on_step) {
   on_step_ = on_step;
   const StopSignal stop;
@@ -218,6 +226,7 @@ int TrainRun::train(const StepSink& on_step) {
     if (due(options_.checkpoint_every)) checkpoint();
   }
   log_steps(true);
+  report_traffic(watch.seconds());
   trainer_.check_sound();
   const bool stopped = !trainer_.done();
   if (!stopped && options_.feature_cache)

@@ -58,6 +58,8 @@ class TrainRun {
   void log_steps(bool all);
   // How long the features took, what they take, and where they are.
   void report_features();
+  // Of several processes: what this one sent, and how long it waited.
+  void report_traffic(double seconds);
   void validate();
   void checkpoint();
   void take_best();
