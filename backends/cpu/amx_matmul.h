@@ -3,6 +3,7 @@
 #pragma once
 
 #include "backends/cpu/amx.h"
+#include "backends/cpu/product.h"
 #include "tensor/storage.h"
 #include "tensor/threads.h"
 
@@ -23,19 +24,18 @@ struct AmxCut {
   int64_t row_tiles, panels, panels_together, tiles_together;
 
   AmxCut(int64_t m, int64_t n, int64_t panel_bytes)
-      : row_tiles((m + amx_rows - 1) / amx_rows), panels((n + amx_columns - 1) / amx_columns) {
+      : row_tiles(pieces_of(m, amx_rows)), panels(pieces_of(n, amx_columns)) {
     const int64_t most = std::max<int64_t>(1, (int64_t{1} << 20) / panel_bytes);
     panels_together = even_part(panels, most);
     // Some 8 tasks for each thread, but none of less than some 30 us.
-    const int64_t groups = parts(panels, panels_together);
+    const int64_t groups = pieces_of(panels, panels_together);
     const int64_t wanted = row_tiles * groups / (8 * num_threads());
     tiles_together = even_part(row_tiles, std::max({int64_t{1}, wanted, 16 / panels_together}));
   }
-  int64_t tasks() const { return parts(panels, panels_together) * parts(row_tiles, tiles_together); }
+  int64_t tasks() const { return pieces_of(panels, panels_together) * pieces_of(row_tiles, tiles_together); }
 
-  static int64_t parts(int64_t count, int64_t size) { return (count + size - 1) / size; }
   // At most `most`, such that all parts are nearly equal.
-  static int64_t even_part(int64_t count, int64_t most) { return parts(count, parts(count, most)); }
+  static int64_t even_part(int64_t count, int64_t most) { return pieces_of(count, pieces_of(count, most)); }
 };
 
 // For each 32 rows (tile) and 64 columns (panel) of a product, finish(sums (32, 64), tile, panel). left(tile, first, steps,
@@ -47,7 +47,7 @@ void amx_matmul(int64_t m, int64_t n, int64_t k, const void* packed, const Left&
   constexpr int64_t most_steps = 16, panel_sums = amx_rows * amx_columns;  // 32 KB of a
   const int64_t steps = amx_steps<E>(k), panel_bytes = amx_panel_bytes<E>(k);
   const AmxCut cut(m, n, panel_bytes);
-  const int64_t row_parts = AmxCut::parts(cut.row_tiles, cut.tiles_together);
+  const int64_t row_parts = pieces_of(cut.row_tiles, cut.tiles_together);
   parallel_tasks(cut.tasks(), [&](int64_t task) {
     const AmxTiles tiles;
     const int64_t panel = task / row_parts * cut.panels_together,

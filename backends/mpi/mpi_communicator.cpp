@@ -116,10 +116,11 @@ class MpiCommunicator : public Communicator {
 
   Tensor all_gather(const Tensor& x) override {
     const Waiting waiting(traffic_.seconds_waited);
-    const int64_t rows = x.size(0), row_bytes = rows == 0 ? 0 : size_in_bytes(x) / rows;
+    const int64_t rows = x.size(0);
+    int64_t width = static_cast<int64_t>(size_of(x.dtype()));  // of a row, in bytes
+    for (int axis = 1; axis < x.rank(); ++axis) width *= x.size(axis);
     std::vector<int64_t> all_rows(static_cast<size_t>(size_));
     MPI_Allgather(&rows, 1, MPI_INT64_T, all_rows.data(), 1, MPI_INT64_T, MPI_COMM_WORLD);
-    const int64_t width = largest(row_bytes);  // who has no rows does not know
     std::vector<int> counts, starts;
     int64_t total = 0;
     for (const int64_t count : all_rows) {
@@ -132,9 +133,9 @@ class MpiCommunicator : public Communicator {
     Shape shape = x.shape();
     shape[0] = total;
     Tensor result = Tensor::empty(shape, x.dtype());
-    MPI_Allgatherv(bytes_of(x), static_cast<int>(rows * row_bytes), MPI_BYTE, bytes_of(result), counts.data(),
+    MPI_Allgatherv(bytes_of(x), static_cast<int>(rows * width), MPI_BYTE, bytes_of(result), counts.data(),
                    starts.data(), MPI_BYTE, MPI_COMM_WORLD);
-    traffic_.bytes += rows * row_bytes * (size_ - 1);
+    traffic_.bytes += rows * width * (size_ - 1);
     return result;
   }
 

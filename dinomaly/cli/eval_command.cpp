@@ -56,13 +56,13 @@ int64_t images_to_judge(const EvalFlags& options, const Dataset& dataset) {
   return exports_other_maps(options) ? 2 * total : total;
 }
 
-// `sinks` take the category's predictions, too.
 void say_left_out(const OfficialEvaluation& evaluation, const std::string& category) {
   if (evaluation.left_out() == 0) return;
   print_error("dinomaly: {}: {} left out, since all defects lie outside of the region of interest\n",
               category, counted(evaluation.left_out(), "image"));
 }
 
+// `sinks` take the category's predictions, too.
 OfficialMetrics judge_official(const Predictor& predictor, const Category& category,
                                const RegionOfInterest& roi, std::vector<SampleSink> sinks) {
   OfficialEvaluation evaluation(roi);

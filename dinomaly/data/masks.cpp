@@ -72,6 +72,10 @@ void check_takes_pairs(const PixelRules& rules, const std::vector<Sample>& sampl
   }
 }
 
+Image mask_or_black(const Sample& sample, int64_t width, int64_t height) {
+  return sample.mask ? load_sample_mask_image(sample, width, height) : Image(width, height, 1);
+}
+
 ImageSize picture_size(const Sample& sample, const PixelRules& rules) {
   if (sample.strip || sample.depth) return decoded_size(sample, rules, {});
   return size_of(open_picture(sample.image, strip_limits, rules.channels)->layout(), rules);

@@ -16,6 +16,8 @@ namespace dinomaly {
 // What of an anomalous sample is defective, 255 there and else 0: all of its masks together, of its strip alone.
 // `width` and `height` are those of the sample's picture. Throws InputError as load_mask() does.
 Image load_sample_mask_image(const Sample& sample, int64_t width, int64_t height);
+// The same, all black where the sample has no mask.
+Image mask_or_black(const Sample& sample, int64_t width, int64_t height);
 
 // The mask of a test sample as the maps see it, (map_size, map_size) u8 of 0 and 1; all 0 for a good one.
 // `width` and `height` are the image's: a mask of another size throws InputError.

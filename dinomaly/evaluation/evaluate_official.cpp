@@ -17,8 +17,7 @@ void OfficialEvaluation::add(const Sample& sample, const Tensor& map) {
   const int64_t height = map.size(0), width = map.size(1);
   const std::string why = roi_.misfit(width, height);
   check_input(why.empty(), "{}: {}", sample.image.string(), why);
-  Image mask(width, height, 1);
-  if (sample.mask) mask = load_sample_mask_image(sample, width, height);
+  const Image mask = mask_or_black(sample, width, height);
   if (roi_.on() && sample.anomalous && sample.mask && !roi_.meets(mask)) {
     ++left_out_;
     return;

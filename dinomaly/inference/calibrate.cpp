@@ -46,12 +46,6 @@ std::optional<double> object_threshold(const Statistics& all, const CalibrationO
 // So many pixels a side and image decide the threshold of pixels by F1; more would only cost memory.
 constexpr int64_t grid = 128;
 
-// All black for good images.
-Image mask_of(const Sample& sample, const Tensor& map) {
-  if (sample.mask) return load_sample_mask_image(sample, map.size(1), map.size(0));
-  return {map.size(1), map.size(0), 1};
-}
-
 // What of the inspected pixels a region of interest leaves, as a rectangle.
 Box counted_box(const Prediction& prediction) {
   const Box& inspected = prediction.inspected;
@@ -66,7 +60,7 @@ void add_pixels(const Prediction& prediction, const Sample& sample, Statistics& 
   if (sample.anomalous && !sample.mask) return;
   const Tensor& map = prediction.map();
   const int64_t width = map.size(1);
-  const Image mask = mask_of(sample, map);
+  const Image mask = mask_or_black(sample, width, map.size(0));
   const Box box = counted_box(prediction);
   const std::vector<uint8_t> counts = prediction.roi().inside(box);
   const int64_t rows = std::min(grid, box.height), columns = std::min(grid, box.width);
@@ -86,7 +80,7 @@ void add_pixels(const Prediction& prediction, const Sample& sample, Statistics& 
 // Its defects all lie outside of the region of interest, of which it is then neither a good nor an anomalous image.
 bool shows_defect_elsewhere(const Sample& sample, const Prediction& prediction) {
   if (!prediction.roi().on() || !sample.anomalous || !sample.mask) return false;
-  return !prediction.roi().meets(mask_of(sample, prediction.map()));
+  return !prediction.roi().meets(mask_or_black(sample, prediction.map().size(1), prediction.map().size(0)));
 }
 
 void add_good_map(const Prediction& prediction, Statistics& statistics) {

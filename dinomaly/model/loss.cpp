@@ -54,11 +54,10 @@ Variable hard_mining_cosine_loss(const Reconstruction& reconstruction, const Ten
   return hard_mining_cosine_loss(reconstruction, k, factor, {0, 1, 1}, single_process());
 }
 
-BatchShare share_of_batch(int64_t images, const Communicator& processes) {
-  const int64_t rank = processes.rank(), size = processes.size();
-  check_input(images >= size, "--batch: {} images for {} processes: each needs one", images, size);
-  const int64_t first = images * rank / size;
-  return {first, images * (rank + 1) / size - first, images};
+BatchShare share_of_batch(int64_t images, int rank, int processes) {
+  check_input(images >= processes, "--batch: {} images for {} processes: each needs one", images, processes);
+  const int64_t first = images * rank / processes;
+  return {first, images * (rank + 1) / processes - first, images};
 }
 
 Variable hard_mining_cosine_loss(const Reconstruction& reconstruction, const Tensor& k, double factor,

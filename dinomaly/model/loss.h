@@ -29,7 +29,7 @@ struct BatchShare {
   int64_t first = 0, own = 0, all = 0;
 };
 // Shares that differ by at most one image. Throws InputError where there are more processes than images.
-BatchShare share_of_batch(int64_t images, const Communicator& processes);
+BatchShare share_of_batch(int64_t images, int rank, int processes);
 // What this process's images add to the loss of the whole batch: the sum over all processes is the loss, and of gradients the
 // gradient. The threshold is the k-th largest distance of the whole batch, of all processes' points.
 Variable hard_mining_cosine_loss(const Reconstruction& reconstruction, const Tensor& k, double factor,

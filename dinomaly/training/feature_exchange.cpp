@@ -1,5 +1,7 @@
 #include "dinomaly/training/feature_exchange.h"
 
+#include <utility>
+
 #include "dinomaly/base/framework.h"
 #include "dinomaly/training/feature_table.h"
 #include "tensor/ops.h"
@@ -40,28 +42,28 @@ Features FeatureExchange::gather(const std::vector<int64_t>& batch, const BatchS
     return features_.gather({begin, begin + static_cast<std::ptrdiff_t>(share.own)}, iteration);
   }
   const int self = processes_.rank();
-  std::vector<std::vector<Tensor>> own;  // one for each image of the share
+  std::vector<std::vector<Tensor>> own(
+      static_cast<size_t>(share.own));  // the parts of each image of the share
   std::vector<Communicator::Parcel> sent, received;
-  // First what is here, so that the others' shape is known.
-  std::vector<std::pair<int64_t, int>> places;  // each image of the batch and the process that uses it
+  std::vector<int64_t> elsewhere;  // places in the share whose features another process has
   for (int rank = 0; rank < processes_.size(); ++rank) {
-    const int64_t first = share.all * rank / processes_.size(),
-                  end = share.all * (rank + 1) / processes_.size();
-    for (int64_t i = first; i < end; ++i) places.emplace_back(batch.at(static_cast<size_t>(i)), rank);
+    const BatchShare of_rank = share_of_batch(share.all, rank, processes_.size());
+    for (int64_t i = 0; i < of_rank.own; ++i) {
+      const int64_t image = batch.at(static_cast<size_t>(of_rank.first + i));
+      const int holder = first_to_need(image, rank);
+      if (rank == self && holder != self) elsewhere.push_back(i);
+      if (holder != self) continue;
+      std::vector<Tensor> rows = rows_of(image, iteration);
+      if (rank == self)
+        own[static_cast<size_t>(i)] = std::move(rows);
+      else
+        for (Tensor& part : rows) sent.push_back({rank, std::move(part)});
+    }
   }
-  for (const auto& [image, user] : places) {
-    const int holder = first_to_need(image, user);
-    if (holder != self) continue;
-    const std::vector<Tensor> rows = rows_of(image, iteration);
-    if (user == self) continue;
-    for (const Tensor& part : rows) sent.push_back({user, part});
-  }
-  for (const auto& [image, user] : places) {
-    if (user != self) continue;
-    const int holder = holders_[static_cast<size_t>(image)];
-    own.push_back(holder == self ? rows_of(image, iteration) : room_for_rows());
-    if (holder == self) continue;
-    for (const Tensor& part : own.back()) received.push_back({holder, part});
+  for (const int64_t i : elsewhere) {  // now that something was encoded here, the others' shape is known
+    const int holder = holders_[static_cast<size_t>(batch[static_cast<size_t>(share.first + i)])];
+    for (const Tensor& part : own[static_cast<size_t>(i)] = room_for_rows())
+      received.push_back({holder, part});
   }
   processes_.exchange(sent, received);
   Features result = example_;

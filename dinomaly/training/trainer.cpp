@@ -68,7 +68,7 @@ Trainer::Trainer(Dinomaly& model, FeatureStore& features, bool record, Communica
       features_(features),
       processes_(processes),
       shared_features_(features, processes),
-      share_(share_of_batch(model.config().batch, processes)),
+      share_(share_of_batch(model.config().batch, processes.rank(), processes.size())),
       draws_(features.samples(), model.config().seed),
       sampler_(draws_.count(), draws_.in_batch(model.config().batch), model.config().seed),
       dropout_(model.config().seed),
@@ -93,7 +93,7 @@ std::vector<int64_t> Trainer::coming() const {
   const auto batch = static_cast<std::ptrdiff_t>(draws_.in_batch(share_.all));
   std::vector<int64_t> result;
   for (auto begin = draws.begin(); draws.end() - begin >= batch; begin += batch) {
-    const std::vector<int64_t> images = draws_.images({begin, begin + batch}, 0);
+    const std::vector<int64_t> images = draws_.images({begin, begin + batch}, begin - draws.begin());
     const auto own = images.begin() + static_cast<std::ptrdiff_t>(share_.first);
     result.insert(result.end(), own, own + static_cast<std::ptrdiff_t>(share_.own));
   }

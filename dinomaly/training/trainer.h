@@ -52,9 +52,9 @@ class Trainer {
   // Encodes whatever is not yet, for a cache.
   void complete_features() { shared_features_.complete(); }
 
-  // To be called before anything is saved, by all processes. Throws InputError naming the iteration and the tensor unless weights and
-  // optimizer state are finite, and the weights still reconstruct the last batch with a finite loss. Changes
-  // nothing, and costs a forward pass where there was a step since the last call.
+  // To be called by all processes before anything is saved. Throws InputError naming the iteration and the tensor unless
+  // weights and optimizer state are finite, and the weights still reconstruct the last batch with a finite loss.
+  // Changes nothing, and costs a forward pass where there was a step since the last call.
   void check_sound();
 
   // All that the coming steps depend on: the trained weights, the optimizer's state, the order of the data,

@@ -125,8 +125,9 @@ TEST_CASE("training: a run goes on with what another number of processes has sav
 TEST_CASE("training: a batch with fewer images than processes is refused") {
   const DrawnImages images;
   const SmallDetector detector(Preset::paper);
-  CHECK_THROWS_WITH_AS(share_of_batch(communicator().size() - 1, communicator()),
-                       doctest::Contains("each needs one"), InputError);
+  CHECK_THROWS_WITH_AS(
+      share_of_batch(communicator().size() - 1, communicator().rank(), communicator().size()),
+      doctest::Contains("each needs one"), InputError);
 }
 
 }  // namespace dinomaly
