@@ -61,24 +61,30 @@ Variable activation_checkpoint(std::function<Variable(const std::vector<Variable
   const auto [value, needed] = run();
   Variable output(value, needed);
   if (!needed) return output;
-  append_to_tape(output, "checkpoint", inputs,
-                 [function = std::move(function), kept = std::move(kept), read = std::move(read), generator,
-                  start, shape = value.shape()](const Tensor& dy) {
-                   check_unchanged(read);
-                   const std::vector<Variable> leaves = fresh_leaves(kept);
-                   Variable again;
-                   {
-                     const Rewind rewind(generator, start);
-                     const EnableGrad recording;
-                     again = function(leaves);
-                   }
-                   check(again.shape() == shape, "checkpoint: the function gave {} first and {} now", shape,
-                         again.shape());
-                   Gradients gradients;
-                   for (Tensor& gradient : gradients_of(again, dy, leaves))
-                     gradients.push_back(std::move(gradient));
-                   return gradients;
-                 });
+  std::vector<std::shared_ptr<VariableState>> captured;  // the parameters, say
+  for (const SavedTensor& tensor : read) {
+    auto variable = tensor.leaf.lock();
+    if (variable && variable->requires_grad) captured.push_back(std::move(variable));
+  }
+  append_to_tape(
+      output, "checkpoint", inputs,
+      [function = std::move(function), kept = std::move(kept), read = std::move(read), generator, start,
+       shape = value.shape()](const Tensor& dy) {
+        check_unchanged(read);
+        const std::vector<Variable> leaves = fresh_leaves(kept);
+        Variable again;
+        {
+          const Rewind rewind(generator, start);
+          const EnableGrad recording;
+          again = function(leaves);
+        }
+        check(again.shape() == shape, "checkpoint: the function gave {} first and {} now", shape,
+              again.shape());
+        Gradients gradients;
+        for (Tensor& gradient : gradients_of(again, dy, leaves)) gradients.push_back(std::move(gradient));
+        return gradients;
+      },
+      std::move(captured));
   return output;
 }
 

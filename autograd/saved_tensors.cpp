@@ -82,15 +82,15 @@ std::vector<SavedTensor> tensors_read(const Variable& output, uint64_t begin) {
     if (!visited.insert(state).second || !state->node || state->node->order < begin) continue;
     const Node& node = *state->node;
     read.insert(read.end(), node.saved.begin(), node.saved.end());
-    for (size_t i = 0; i < node.inputs.size(); ++i) {
-      const std::shared_ptr<VariableState>& input = node.inputs[i];
-      if (!input) continue;
+    const auto read_input = [&](int i, const std::shared_ptr<VariableState>& input) {
+      if (!input) return;
       const auto held = input->held.lock();
       const bool from_outside = !input->node || input->node->order < begin;
-      if (from_outside && held && held->value.defined())
-        read.push_back(read_by(node, static_cast<int>(i), input, held->value));
+      if (from_outside && held && held->value.defined()) read.push_back(read_by(node, i, input, held->value));
       if (!from_outside) waiting.push_back(input.get());
-    }
+    };
+    for (size_t i = 0; i < node.inputs.size(); ++i) read_input(static_cast<int>(i), node.inputs[i]);
+    for (const auto& input : node.more) read_input(SavedTensor::other, input);
   }
   std::erase_if(read,
                 [&](const SavedTensor& tensor) { return tensor.storage.lock() == output.value().storage(); });

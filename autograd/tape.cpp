@@ -2,9 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <atomic>
+#include <functional>
 #include <map>
+#include <optional>
 #include <set>
+#include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 #include "tensor/ops.h"
@@ -39,8 +44,8 @@ bool fits(const Tensor& gradient, const VariableState& variable) {
 std::string text_of(const Tensor& x) { return fmt::format("{} {} on {}", x.dtype(), x.shape(), x.device()); }
 std::string text_of(const VariableState& x) { return fmt::format("{} {} on {}", x.dtype, x.shape, x.device); }
 
-// The sum of all contributions after the variable's hooks; added to grad if `keep`.
-Tensor finish(VariableState& state, bool keep) {
+// The sum of all contributions after the variable's hooks.
+Tensor finish(VariableState& state) {
   Tensor gradient = std::exchange(state.pending, {});
   const std::vector<HookEntry> hooks = state.hooks;  // a hook may remove itself or others
   for (const HookEntry& entry : hooks) {
@@ -53,20 +58,47 @@ Tensor finish(VariableState& state, bool keep) {
           "hook: changed the gradient of {} in place, which others may share; return a new tensor",
           state.shape);
   }
-  if (keep && state.grad.defined()) {
-    state.grad = state.grad + gradient;
-  } else if (keep) {
-    state.grad = is_ours(gradient) ? gradient : gradient.clone();
-  }
   return gradient;
 }
 
-// The variables a gradient is on its way to: made by ops, newest last, and leaves, which wait for the end.
+void add_to_grad(VariableState& state, const Tensor& gradient) {
+  if (state.grad.defined()) {
+    state.grad = state.grad + gradient;
+  } else {
+    state.grad = is_ours(gradient) ? gradient : gradient.clone();
+  }
+}
+
+// For each leaf that `root` depends on, the oldest op that gives it a gradient: after it the sum is complete.
+std::unordered_map<const VariableState*, uint64_t> oldest_uses(const VariableState& root) {
+  std::unordered_map<const VariableState*, uint64_t> oldest;
+  std::unordered_set<const VariableState*> visited;
+  std::vector<const VariableState*> waiting{&root};
+  while (!waiting.empty()) {
+    const VariableState* const state = waiting.back();
+    waiting.pop_back();
+    if (!state->node || !visited.insert(state).second) continue;
+    for (const auto* inputs : {&state->node->inputs, &state->node->more}) {
+      for (const std::shared_ptr<VariableState>& input : *inputs) {
+        if (!input || !input->requires_grad) continue;
+        if (input->node) {
+          waiting.push_back(input.get());
+        } else {
+          uint64_t& order = oldest.try_emplace(input.get(), state->node->order).first->second;
+          order = std::min(order, state->node->order);
+        }
+      }
+    }
+  }
+  return oldest;
+}
+
+// The variables a gradient is on its way to: made by ops, newest last, and leaves.
 // A walk inside another one keeps what was recorded since the op that started it, and `inputs`; everything
 // older belongs to the walk around.
 class Walk {
  public:
-  Walk() = default;
+  explicit Walk(const VariableState& root) : oldest_uses_(oldest_uses(root)) {}
   Walk(Walk& around, const std::vector<Variable>& inputs) : around_(&around) {
     for (const Variable& input : inputs) {
       if (input.defined()) inputs_.insert(input.state().get());
@@ -75,7 +107,7 @@ class Walk {
   // Also when a hook or an op throws: no partial sum of a gradient is left behind.
   ~Walk() {
     for (auto& [order, state] : reached_) state->pending = {};
-    for (auto& state : leaves_) state->pending = {};
+    for (auto& [order, state] : leaves_) state->pending = {};
   }
 
   void add(const std::shared_ptr<VariableState>& state, Tensor contribution) {
@@ -85,27 +117,32 @@ class Walk {
       if (state->node)
         reached_.emplace(state->node->order, state);
       else
-        leaves_.push_back(state);
+        add_leaf(state);
     }
     accumulate(*state, std::move(contribution));
   }
 
-  // Passes all ops; the leaves keep their sums pending.
+  // Passes all ops. In a walk of backward() hooks see a leaf's sum as soon as it is complete.
   void run() {
     Walk* const outer = std::exchange(running_, this);
     const Restore restore{outer};
     while (!reached_.empty()) {
+      finish_leaves_used_after(std::prev(reached_.end())->first);
       const std::shared_ptr<VariableState> newest = std::move(std::prev(reached_.end())->second);
       reached_.erase(std::prev(reached_.end()));
       const std::unique_ptr<Node> node = std::move(newest->node);
       newest->released = true;
       order_ = node->order;
-      propagate(*node, finish(*newest, newest->retain_grad));
+      const Tensor gradient = finish(*newest);
+      if (newest->retain_grad) add_to_grad(*newest, gradient);
+      propagate(*node, gradient);
     }
   }
 
+  // After run(). Only now do the leaves' grads change: not where a hook or an op throws.
   void finish_leaves() {
-    for (auto& leaf : leaves_) finish(*leaf, true);
+    finish_leaves_used_after({});
+    for (auto& [leaf, gradient] : finished_) add_to_grad(*leaf, gradient);
   }
 
   static Walk* running() { return running_; }
@@ -119,6 +156,26 @@ class Walk {
   bool is_older(const VariableState& state) const {
     if (inputs_.contains(&state)) return false;
     return state.node == nullptr || state.node->order < around_->order_;
+  }
+
+  void add_leaf(const std::shared_ptr<VariableState>& leaf) {
+    const auto use = oldest_uses_.find(leaf.get());
+    // An op of which nobody knows that it would add to this leaf: it waits for the end.
+    const uint64_t oldest = use == oldest_uses_.end() ? 0 : use->second;
+    check(oldest <= order_ || order_ == 0,
+          "gradients_of: a gradient for {}, whose sum was complete: the op's entry does not name it",
+          text_of(*leaf));
+    leaves_.emplace(oldest, leaf);
+  }
+
+  // Those to which no op up to `order`, the newest that is left, will add; without it, all.
+  void finish_leaves_used_after(std::optional<uint64_t> order) {
+    if (around_ != nullptr) return;
+    while (!leaves_.empty() && (!order || leaves_.begin()->first > *order)) {
+      const std::shared_ptr<VariableState> leaf = leaves_.begin()->second;
+      leaves_.erase(leaves_.begin());
+      finished_.emplace_back(leaf, finish(*leaf));
+    }
   }
 
   void propagate(const Node& node, const Tensor& gradient) {
@@ -147,7 +204,9 @@ class Walk {
   std::set<const VariableState*> inputs_;
   uint64_t order_ = 0;  // of the op whose backward is running
   std::map<uint64_t, std::shared_ptr<VariableState>> reached_;
-  std::vector<std::shared_ptr<VariableState>> leaves_;
+  std::unordered_map<const VariableState*, uint64_t> oldest_uses_;
+  std::multimap<uint64_t, std::shared_ptr<VariableState>, std::greater<>> leaves_;  // by their oldest use
+  std::vector<std::pair<std::shared_ptr<VariableState>, Tensor>> finished_;
 };
 
 thread_local Walk* Walk::running_ = nullptr;
@@ -159,7 +218,9 @@ Node::~Node() {
   thread_local std::vector<std::shared_ptr<VariableState>> waiting;
   thread_local bool emptying = false;
   --live_nodes;
-  for (auto& input : inputs) waiting.push_back(std::move(input));
+  for (auto* states : {&inputs, &more}) {
+    for (auto& state : *states) waiting.push_back(std::move(state));
+  }
   if (emptying) return;
   emptying = true;
   while (!waiting.empty()) {
@@ -175,12 +236,13 @@ void check_gradient_fits(const char* who, const Tensor& gradient, const Variable
 }
 
 void append_to_tape(const Variable& output, const char* name, const std::vector<Variable>& inputs,
-                    Backward backward) {
+                    Backward backward, std::vector<std::shared_ptr<VariableState>> more) {
   auto node = std::make_unique<Node>();
   ++live_nodes;
   node->order = next_order++;
   node->name = name;
   for (const Variable& input : inputs) node->inputs.push_back(input.state());
+  node->more = std::move(more);
   std::vector<TensorWatcher::Seen> captured;
   {
     TensorWatcher watcher;
@@ -205,7 +267,7 @@ void Variable::backward(Tensor gradient) const {
   check_gradient_fits("backward", gradient, *state());
   NoGrad no_recording;
   const PhaseGuard phase(Phase::backward);
-  Walk walk;
+  Walk walk(*state());
   walk.add(state(), std::move(gradient));
   walk.run();
   walk.finish_leaves();
@@ -223,7 +285,7 @@ std::vector<Tensor> gradients_of(const Variable& output, Tensor gradient,
   std::vector<Tensor> gradients;
   for (const Variable& input : inputs) {
     const bool reached = input.defined() && input.state()->pending.defined();
-    gradients.push_back(reached ? finish(*input.state(), false) : Tensor());
+    gradients.push_back(reached ? finish(*input.state()) : Tensor());
   }
   return gradients;
 }

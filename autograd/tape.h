@@ -31,6 +31,7 @@ struct Node {
   uint64_t order = 0;  // creation order: greater than that of every input
   const char* name = "";
   std::vector<std::shared_ptr<VariableState>> inputs;  // null: undefined
+  std::vector<std::shared_ptr<VariableState>> more;  // to which `backward` gives gradients by gradients_of()
   Backward backward;
   std::vector<SavedTensor> saved;  // what `backward` has captured, each storage once
   CallStack called_at;             // empty unless anomalies are being detected
@@ -83,15 +84,16 @@ class Saved {
 void check_gradient_fits(const char* who, const Tensor& gradient, const VariableState& variable);
 
 // Gives `output` its entry on the tape, which notes the versions of what `backward` has captured: Tensors and
-// Variables, found by copying the function once.
+// Variables, found by copying the function once. `more` names what else gets gradients where `backward` calls
+// gradients_of(): a leaf's sum is complete, and its hooks run, when no entry is left that would add to it.
 void append_to_tape(const Variable& output, const char* name, const std::vector<Variable>& inputs,
-                    Backward backward);
+                    Backward backward, std::vector<std::shared_ptr<VariableState>> more = {});
 
 // For a backward that records a graph of its own and walks it: the gradients of the leaves `inputs`, given
 // `gradient` of `output`; undefined for an input that no gradient reaches. Anything else the graph depends on
 // (a parameter, a variable made before the op whose backward is running) gets its contributions in the
 // enclosing walk, as if the graph were part of it: they are summed with those from elsewhere, and hooks see
-// the sum. Throws outside a backward().
+// the sum. The op's entry has to name it (append_to_tape(), `more`). Throws outside a backward().
 std::vector<Tensor> gradients_of(const Variable& output, Tensor gradient,
                                  const std::vector<Variable>& inputs);
 

@@ -10,7 +10,7 @@ namespace {
 
 class Nothing : public Communicator::Pending {
  public:
-  void progress() override {}
+  bool progress() override { return true; }
   void wait() override {}
 };
 

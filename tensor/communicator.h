@@ -20,8 +20,8 @@ class Communicator {
   class Pending {
    public:
     virtual ~Pending() = default;  // after wait()
-    // Lets it go on a little: nothing may happen while the process does not call.
-    virtual void progress() = 0;
+    // Lets it go on a little, as nothing may happen while the process does not call. Returns whether it is done.
+    virtual bool progress() = 0;
     virtual void wait() = 0;
   };
   // A tensor for another process, or room for one of its tensors.

@@ -57,9 +57,10 @@ class Requests : public Communicator::Pending {
   ~Requests() override { wait(); }
   MPI_Request* add() { return &requests_.emplace_back(MPI_REQUEST_NULL); }
 
-  void progress() override {
+  bool progress() override {
     int done = 0;
     MPI_Testall(count(), requests_.data(), &done, MPI_STATUSES_IGNORE);
+    return done != 0;
   }
   void wait() override {
     const Waiting waiting(seconds_waited_);

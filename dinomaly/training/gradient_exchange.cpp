@@ -21,7 +21,9 @@ GradientExchange::~GradientExchange() {
 }
 
 void GradientExchange::add(size_t parameter, const Tensor& gradient) {
-  for (const Bucket& bucket : sent_) bucket.pending->progress();
+  for (Bucket& bucket : sent_) {
+    if (!bucket.arrived && bucket.pending->progress()) bucket.arrived = Clock::now();
+  }
   const auto bytes = gradient.numel() * static_cast<int64_t>(size_of(gradient.dtype()));
   // A bucket has one dtype.
   if (!open_.empty() &&
@@ -50,8 +52,11 @@ void GradientExchange::send() {
 
 void GradientExchange::finish() {
   if (!open_.empty()) send();
-  for (const Bucket& bucket : sent_) {
+  travels_.clear();
+  for (Bucket& bucket : sent_) {
     bucket.pending->wait();
+    const int64_t bytes = bucket.sums.numel() * static_cast<int64_t>(size_of(bucket.sums.dtype()));
+    travels_.push_back({bytes, bucket.sent, bucket.arrived.value_or(Clock::now())});
     int64_t first = 0;
     for (const Part& part : bucket.parts) {
       const Variable& parameter = parameters_[part.parameter];

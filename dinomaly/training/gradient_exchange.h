@@ -1,8 +1,10 @@
 // Gradients of several processes, added up while the backward pass still runs.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "autograd/variable.h"
@@ -16,6 +18,8 @@ namespace dinomaly {
 // the same buckets. Gradients of bf16 are added in f32.
 class GradientExchange {
  public:
+  using Clock = std::chrono::steady_clock;
+
   // Of one process it does nothing. The parameters' hooks live as long as this.
   GradientExchange(const std::vector<Variable>& parameters, Communicator& processes,
                    int64_t bucket_bytes = int64_t{8} << 20);
@@ -26,6 +30,14 @@ class GradientExchange {
   // After backward(): when it returns, the parameters' gradients are the sums over all processes, the same bits in each.
   void finish();
 
+  // The way of one bucket.
+  struct Travel {
+    int64_t bytes;
+    Clock::time_point sent, arrived;  // arrived: when this process noticed it
+  };
+  // Those of the last finish(), in the order in which they were sent: what of the travel the backward pass has hidden.
+  const std::vector<Travel>& travels() const { return travels_; }
+
  private:
   struct Part {
     size_t parameter;
@@ -35,6 +47,8 @@ class GradientExchange {
     std::vector<Part> parts;
     Tensor sums;
     std::unique_ptr<Communicator::Pending> pending;
+    Clock::time_point sent = Clock::now();
+    std::optional<Clock::time_point> arrived = {};
   };
   void add(size_t parameter, const Tensor& gradient);
   void send();
@@ -45,6 +59,7 @@ class GradientExchange {
   std::vector<Part> open_;
   int64_t open_bytes_ = 0;
   std::vector<Bucket> sent_;
+  std::vector<Travel> travels_;
   std::vector<HookHandle> hooks_;
 };
 

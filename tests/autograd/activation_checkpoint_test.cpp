@@ -111,6 +111,51 @@ TEST_CASE("a hook on a parameter runs once, on the sum over inside and outside")
   CHECK(w.grad().to_vector<float>() == std::vector<float>(4, 8.0f));
 }
 
+TEST_CASE(
+    "a parameter is complete before a checkpoint that does not read it runs again, and after one that does") {
+  const Variable inside = drawn({4}, 4), outside = drawn({4}, 5), nested = drawn({4}, 6);
+  std::vector<std::string> order;
+  const auto note = [&](const Variable& variable, const char* name) {
+    variable.register_hook(
+        [&order, name](const Tensor& gradient) { return order.push_back(name), gradient; });
+  };
+  const auto inner = [&](const std::vector<Variable>& in) { return in[0] * nested; };
+  const auto function = [&, runs = 0](const std::vector<Variable>& in) mutable {
+    if (runs++ > 0) order.emplace_back("again");
+    return activation_checkpoint(inner, {in[0] * inside});
+  };
+  const Variable x = activation_checkpoint(function, {outside * 2.0});
+  const Variable y = sum(x * nested * inside * outside);
+  const Variable last = drawn({4}, 7);
+  note(inside, "inside"), note(nested, "nested"), note(outside, "outside"), note(last, "last");
+  (y * sum(last)).backward();
+  REQUIRE(order.size() == 5);
+  CHECK(order[0] == "last");
+  CHECK(order[1] == "again");
+  CHECK(order[4] == "outside");
+}
+
+TEST_CASE("gradients of a leaf that the op's entry does not name: late ones are refused, others wait") {
+  const Variable x = drawn({4}, 4), w = drawn({4}, 5);
+  const auto hidden = [&](const Variable& input) {  // reads w, and does not say so
+    return record("hidden", input.value(), {input}, [w](const Tensor& dy) -> Gradients {
+      const Variable copy(dy, true);
+      Variable again;
+      {
+        const EnableGrad recording;
+        again = copy * w;
+      }
+      return gradients_of(again, dy, {copy})[0];
+    });
+  };
+  int calls = 0;
+  w.register_hook([&](const Tensor& gradient) { return ++calls, gradient; });
+  sum(hidden(x)).backward();
+  CHECK(calls == 1);
+  CHECK_THROWS_WITH_AS(sum(hidden(x) * w).backward(), doctest::Contains("the op's entry does not name it"),
+                       Error);
+}
+
 TEST_CASE("hooks on inputs and on variables inside run once") {
   const Variable x = drawn({4}, 4);
   int outer = 0, inner = 0;

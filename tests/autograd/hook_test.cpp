@@ -185,6 +185,47 @@ TEST_CASE("hooks of a chain run from the output back, each before what lies upst
   CHECK(order == std::vector<std::string>{"z", "y", "x"});
 }
 
+TEST_CASE("a leaf's hook runs as soon as no op is left that adds to its gradient") {
+  const Variable x = scalar(1), first = scalar(2), second = scalar(3), shared = scalar(4);
+  std::vector<std::string> order;
+  const auto note = [&](const Variable& variable, const char* name) {
+    variable.register_hook([&order, name](const Tensor& g) {
+      order.push_back(name);
+      return g;
+    });
+  };
+  const Variable y = x * shared, z = y * first, w = z * shared * second;
+  note(first, "first"), note(second, "second"), note(shared, "shared"), note(x, "x");
+  note(y, "y"), note(z, "z"), note(w, "w");
+  w.backward();
+  CHECK(order == std::vector<std::string>{"w", "second", "z", "first", "y", "shared", "x"});
+  CHECK(shared.grad().item() == 2 * 4 * 2 * 3);
+}
+
+TEST_CASE("a leaf whose op gets no gradient has none, and nobody waits for it") {
+  const Variable x = scalar(1), w = scalar(2);
+  const Variable cut = record("cut", x.value() * w.value(), {x, w}, [](const Tensor& dy) -> Gradients {
+    return {dy, Tensor()};
+  });
+  bool seen = false;
+  w.register_hook([&](const Tensor& g) { return seen = true, g; });
+  (cut * 3.0).backward();
+  CHECK(x.grad().item() == 3);
+  CHECK_FALSE(w.grad().defined());
+  CHECK_FALSE(seen);
+}
+
+TEST_CASE("an op that throws leaves every leaf's gradient as it was") {
+  const Variable x = scalar(1), w = scalar(2);
+  const Variable broken =
+      record("broken", x.value(), {x}, [](const Tensor&) -> Gradients { fail("broken"); });
+  bool seen = false;
+  w.register_hook([&](const Tensor& g) { return seen = true, g; });
+  CHECK_THROWS_AS((broken * w).backward(), Error);
+  CHECK(seen);
+  CHECK_FALSE(w.grad().defined());
+}
+
 TEST_CASE("a hook on one of two views changes that view's share alone") {
   const Variable x(Tensor::ones({4}, Dtype::f64), true);
   const Variable left = slice(x, 0, 0, 3), right = slice(x, 0, 1, 4);

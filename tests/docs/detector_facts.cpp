@@ -207,6 +207,7 @@ std::vector<Fact> given_numbers() {
         "two of 16-bit words", "adds in 16 bits and saturates", "Dettmers et al. 2022", "Xiao et al. 2023",
         "with three channels of 4,000 times the others' size",
         "all of that takes 1 to 5 percent of a product's time"}},
+      {"18_several_processes", {"Patarasuk and Yuan 2009", "Li et al. 2020", "collect 64 MB in a bucket"}},
   };
   std::vector<Fact> facts;
   for (const auto& [page, sentences] : given) {

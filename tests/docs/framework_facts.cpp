@@ -91,6 +91,14 @@ void int8(std::vector<Fact>& facts) {
                               number_after("dinomaly/training/quantize_trained.cpp", "most = "))});
 }
 
+void buckets(std::vector<Fact>& facts) {
+  const int64_t mega =
+      number_after("dinomaly/training/gradient_exchange.h", "int64_t bucket_bytes = int64_t{");
+  facts.push_back(
+      {"18_several_processes",
+       fmt::format("gradients are collected until they are {} MB, and then sent together", mega)});
+}
+
 void attention(std::vector<Fact>& facts) {
   const int64_t tokens = 28 * 28 + 1, heads = 6, batch = 16;
   facts.push_back(
@@ -171,7 +179,8 @@ void cuda(std::vector<Fact>& facts) {
 
 std::vector<Fact> facts_of_the_framework() {
   std::vector<Fact> facts;
-  for (const auto& add : {strides, threads, tape, attention, int8, testing, gradcheck, cuda}) add(facts);
+  for (const auto& add : {strides, threads, tape, attention, int8, testing, gradcheck, cuda, buckets})
+    add(facts);
   return facts;
 }
 

@@ -29,6 +29,7 @@ TEST_CASE("communicator: sums, of several dtypes, several under way at once") {
   for (size_t i = 0; i < tensors.size(); ++i) {
     pending[i]->progress();
     pending[i]->wait();
+    CHECK(pending[i]->progress());
     CHECK(tensors[i].to_vector<double>() == std::vector<double>(3000, ranks));
   }
 }
