@@ -3,17 +3,20 @@
     scaling.py [--program build/bin/dinomaly] [--processes 1,2] [--iterations 60] [--batch 8] [-- FLAGS of train ...]
 
 Each process has one thread, so that N of them are compared with one. The model has a latency and a bandwidth, of which a part
-is hidden behind the backward pass; what it says of the bytes and of the waiting is set beside what was measured.
+is hidden behind the backward pass; what it says of the bytes and of the waiting is set beside what was measured, with this machine's
+latency and bandwidth (bench_all_reduce).
 """
 
 import argparse
 import csv
 import datetime
+import json
 import os
 import pathlib
 import platform
 import re
 import statistics
+import struct
 import subprocess
 import sys
 import tempfile
@@ -37,16 +40,23 @@ def measure(args, processes, data, out):
     with open(out / "log.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     rates = [float(row["images_per_second"]) for row in rows[len(rows) // 2:]]  # every image has been encoded
-    said = re.search(r"first sent ([\d.]+) MB and waited ([\d.]+) of ([\d.]+) s", run.stdout)
-    sent, waited = (float(said[1]) * 1e6, float(said[2])) if said else (0.0, 0.0)
+    said = re.search(r"first sent ([\d.]+) MB and waited ([\d.]+) of [\d.]+ s for the others, ([\d.]+) of it", run.stdout)
+    sent, waited, gradients = (float(said[1]) * 1e6, float(said[2]), float(said[3])) if said else (0.0, 0.0, 0.0)
     return {"processes": processes, "rate": statistics.median(rates), "loss": float(rows[-1]["loss"]),
-            "bytes": sent / args.iterations, "waited": waited / args.iterations}
+            "bytes": sent / args.iterations, "waited": waited / args.iterations, "waited_for_gradients": gradients / args.iterations}
+
+
+def network(program, processes):
+    """This machine's latency of a message and bandwidth, in seconds and bytes a second: of the smallest and the largest sum."""
+    run = subprocess.run(["mpirun", "-n", str(processes), str(pathlib.Path(program).with_name("bench_all_reduce"))],
+                         text=True, stdout=subprocess.PIPE, check=True, env={**os.environ, **ROOT_MAY_RUN})
+    sums = json.loads(run.stdout)["sums"]
+    steps = 2 * (processes - 1)
+    return sums[0]["seconds"] / steps, sums[-1]["bytes"] * steps / processes / sums[-1]["seconds"]
 
 
 def gradient_bytes(out):
     """Of the trained weights, as f32: those of the checkpoint that the run leaves."""
-    import json
-    import struct
     latest = max((out / "checkpoints").glob("*.safetensors"), key=lambda path: path.stat().st_mtime)
     with open(latest, "rb") as file:
         header = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
@@ -73,14 +83,18 @@ def table(head, rows):
     return "\n".join(["| " + " | ".join(head) + " |", "|---" * len(head) + "|"] + ["| " + " | ".join(r) + " |" for r in rows])
 
 
-def page(args, runs, gradients):
+def page(args, runs, gradients, networks):
     one = runs[0]
+    step = args.batch / one["rate"]
     measured = table(["processes", "images a second", "efficiency", "MB sent a step, by the first", "of them gradients, modelled",
-                      "waited a step", "last loss"],
+                      "waited a step", "of it for gradients", "of that modelled", "last loss"],
                      [[str(r["processes"]), f"{r['rate']:.2f}", f"{r['rate'] / one['rate'] / r['processes']:.2f}",
                        f"{r['bytes'] / 1e6:.1f}", f"{2 * gradients * (r['processes'] - 1) / r['processes'] / 1e6:.1f}",
-                       f"{1e3 * r['waited']:.0f} ms", f"{r['loss']:.6f}"] for r in runs])
-    step = args.batch / one["rate"]
+                       f"{1e3 * r['waited']:.0f} ms", f"{1e3 * r['waited_for_gradients']:.0f} ms",
+                       f"{1e3 * modelled(r['processes'], step / r['processes'], gradients, *networks[i]):.0f} ms" if i else "0 ms",
+                       f"{r['loss']:.6f}"] for i, r in enumerate(runs)])
+    links = "; ".join(f"between {runs[i]['processes']} processes {1e6 * latency:.0f} us and {bandwidth / 1e9:.1f} GB/s"
+                      for i, (latency, bandwidth) in networks.items())
     beyond = table(["processes", *[name for name, _, _ in NETWORKS]],
                    [[str(n), *[f"{share(n, step, gradients, *net):.1%}" for _, *net in NETWORKS]] for n in RANKS])
     return f"""# How training grows with the number of processes
@@ -92,7 +106,9 @@ machine; batch {args.batch}, {args.iterations} iterations, flags `{' '.join(args
 
 The batch is the same for any number of processes, so that each has a smaller share of it (strong scaling), and so is what is
 computed: compare the last losses. Bytes beyond the gradients are distances for the mining and features that another process has encoded. Waiting is
-that for gradients and that for a slower process alike.
+that for gradients and that for a slower process alike. The model has the latency and the bandwidth that `bench_all_reduce`
+measures here ({links}), and no slower process: the difference is what two processes wait because they
+are not equally fast at every moment.
 
 ## Beyond this machine
 
@@ -130,7 +146,8 @@ def main():
                         "--per-defect", "1", "--categories", "wood"], check=True, stdout=subprocess.DEVNULL)
         runs = [measure(args, n, data, pathlib.Path(folder) / str(n)) for n in counts]
         gradients = gradient_bytes(pathlib.Path(folder) / "1")
-    args.out.write_text(page(args, runs, gradients))
+        networks = {i: network(args.program, n) for i, n in enumerate(counts) if n > 1}
+    args.out.write_text(page(args, runs, gradients, networks))
     print(args.out.read_text())
 
 

@@ -50,7 +50,8 @@ static void print_rows(size_t step, const std::array<Row, ring>& rows) {
 
 static void all_reduce_by_ring() {
   std::array<Row, ring> rows;
-  for (size_t process = 0, value = 1; process < ring; ++process, value *= 10) rows[process].fill(static_cast<int>(value));
+  for (size_t process = 0, value = 1; process < ring; ++process, value *= 10)
+    rows[process].fill(static_cast<int>(value));
   fmt::print("step     process 0              process 1              process 2              process 3\n");
   print_rows(0, rows);
   for (size_t step = 0; step < 2 * (ring - 1); ++step) {
@@ -73,7 +74,7 @@ using Clock = GradientExchange::Clock;
 
 // Of one process, in seconds since it began the backward pass.
 struct StepTimes {
-  std::vector<double> layers;  // when the gradient of each is complete, the last layer first
+  std::vector<double> layers;         // when the gradient of each is complete, the last layer first
   std::vector<double> sent, arrived;  // of each bucket
 };
 
@@ -138,9 +139,11 @@ static std::vector<StepTimes> gather(const StepTimes& own) {
 
 using Colour = std::array<uint8_t, 3>;
 
-static void fill(Image& picture, int64_t left, int64_t top, int64_t right, int64_t bottom, const Colour& colour) {
+static void fill(Image& picture, int64_t left, int64_t top, int64_t right, int64_t bottom,
+                 const Colour& colour) {
   for (int64_t y = top; y < bottom; ++y) {
-    for (int64_t x = left; x < std::max(right, left + 1); ++x) std::copy_n(colour.data(), 3, picture.at(x, y));
+    for (int64_t x = left; x < std::max(right, left + 1); ++x)
+      std::copy_n(colour.data(), 3, picture.at(x, y));
   }
 }
 
@@ -157,12 +160,14 @@ static void draw(const std::string& path, const std::vector<StepTimes>& processe
   for (const StepTimes& times : processes) {
     double begun = 0;
     for (size_t i = 0; i < times.layers.size(); begun = times.layers[i++])
-      fill(picture, column(begun), top, column(times.layers[i]), top + 2 * row, i % 2 == 0 ? Colour{150, 150, 150} : Colour{185, 185, 185});
+      fill(picture, column(begun), top, column(times.layers[i]), top + 2 * row,
+           i % 2 == 0 ? Colour{150, 150, 150} : Colour{185, 185, 185});
     for (size_t i = 0; i < times.sent.size(); ++i) {
       const int64_t y = top + (static_cast<int64_t>(i) + 2) * row + 4;
       const double hidden = std::clamp(times.layers.back(), times.sent[i], times.arrived[i]);
       fill(picture, column(times.sent[i]), y, column(hidden), y + row - 3, {25, 90, 180});
-      if (hidden < times.arrived[i]) fill(picture, column(hidden), y, column(times.arrived[i]), y + row - 3, {230, 130, 20});
+      if (hidden < times.arrived[i])
+        fill(picture, column(hidden), y, column(times.arrived[i]), y + row - 3, {230, 130, 20});
     }
     top += height;
   }
@@ -179,8 +184,8 @@ static void measure(const std::string& picture) {
       travelled += arrived[i] - sent[i];
       hidden += std::clamp(layers.back(), sent[i], arrived[i]) - sent[i];
     }
-    fmt::print("process {}: backward {:.1f} ms, {} buckets {:.1f} ms on their way, {:.0f} % of that hidden\n", rank,
-               1e3 * layers.back(), sent.size(), 1e3 * travelled, 100 * hidden / travelled);
+    fmt::print("process {}: backward {:.1f} ms, {} buckets {:.1f} ms on their way, {:.0f} % of that hidden\n",
+               rank, 1e3 * layers.back(), sent.size(), 1e3 * travelled, 100 * hidden / travelled);
   }
   draw(picture, processes);
 }

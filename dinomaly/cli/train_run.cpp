@@ -201,9 +201,11 @@ void TrainRun::report_features() {
 void TrainRun::report_traffic(double seconds) {
   if (processes_.size() == 1) return;
   const Communicator::Traffic& traffic = processes_.traffic();
-  log_->print_line(fmt::format(
-      "{} processes: the first sent {:.1f} MB and waited {:.2f} of {:.2f} s for the others",
-      processes_.size(), static_cast<double>(traffic.bytes) / 1e6, traffic.seconds_waited, seconds));
+  log_->print_line(
+      fmt::format("{} processes: the first sent {:.1f} MB and waited {:.2f} of {:.2f} s for the others, "
+                  "{:.2f} of it for gradients",
+                  processes_.size(), static_cast<double>(traffic.bytes) / 1e6, traffic.seconds_waited,
+                  seconds, trainer_.seconds_waited_for_gradients()));
 }
 
 int TrainRun::train(const StepSink& on_step) {

@@ -54,7 +54,9 @@ void GradientExchange::finish() {
   if (!open_.empty()) send();
   travels_.clear();
   for (Bucket& bucket : sent_) {
+    const Clock::time_point before = Clock::now();
     bucket.pending->wait();
+    seconds_waited_ += std::chrono::duration<double>(Clock::now() - before).count();
     const int64_t bytes = bucket.sums.numel() * static_cast<int64_t>(size_of(bucket.sums.dtype()));
     travels_.push_back({bytes, bucket.sent, bucket.arrived.value_or(Clock::now())});
     int64_t first = 0;

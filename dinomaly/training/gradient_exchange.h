@@ -37,6 +37,8 @@ class GradientExchange {
   };
   // Those of the last finish(), in the order in which they were sent: what of the travel the backward pass has hidden.
   const std::vector<Travel>& travels() const { return travels_; }
+  // How long all finish() so far have waited for buckets.
+  double seconds_waited() const { return seconds_waited_; }
 
  private:
   struct Part {
@@ -60,6 +62,7 @@ class GradientExchange {
   int64_t open_bytes_ = 0;
   std::vector<Bucket> sent_;
   std::vector<Travel> travels_;
+  double seconds_waited_ = 0;
   std::vector<HookHandle> hooks_;
 };
 

@@ -57,6 +57,9 @@ class Trainer {
   // Changes nothing, and costs a forward pass where there was a step since the last call.
   void check_sound();
 
+  // Of several processes: how long this one has waited for gradients after its backward passes.
+  double seconds_waited_for_gradients() const { return exchange_.seconds_waited(); }
+
   // All that the coming steps depend on: the trained weights, the optimizer's state, the order of the data,
   // the generators, the iteration. The tensors share the trainer's memory.
   NamedTensors state();
