@@ -11,6 +11,7 @@
 #include "autograd/variable.h"
 #include "nn/module.h"
 #include "tensor/io/safetensors.h"
+#include "tests/support.h"
 
 namespace nabla {
 
@@ -28,7 +29,7 @@ inline double relative_distance(const Tensor& x, const Tensor& expected) {
 }
 
 inline const SafeTensors& nn_reference() {
-  static const SafeTensors file = SafeTensors::load(DINOMALY_SOURCE_DIR "/tests/reference/nn.safetensors");
+  static const SafeTensors file = SafeTensors::load(source_folder() / "tests/reference/nn.safetensors");
   return file;
 }
 

@@ -31,12 +31,19 @@ inline bool has_cuda(const std::string& what) {
   return found;
 }
 
+// The folder of the sources, or of those of their files that tests read: where DINOMALY_SOURCE_DIR points when a test runs, if it is set,
+// so that a test can run on a machine that has never seen the sources.
+inline std::filesystem::path source_folder() {
+  const char* const elsewhere = std::getenv("DINOMALY_SOURCE_DIR");
+  return elsewhere != nullptr ? elsewhere : DINOMALY_SOURCE_DIR;
+}
+
 // The folder of reference bundles and real images that may stand beside the sources (or where
 // DINOMALY_SHARED points); none where it is absent.
 inline std::optional<std::filesystem::path> shared_folder() {
   const char* override_path = std::getenv("DINOMALY_SHARED");
-  const std::filesystem::path path = override_path ? std::filesystem::path(override_path)
-                                                   : std::filesystem::path(DINOMALY_SOURCE_DIR) / "../shared";
+  const std::filesystem::path path =
+      override_path ? std::filesystem::path(override_path) : source_folder() / "../shared";
   if (!std::filesystem::is_directory(path)) return std::nullopt;
   return path;
 }

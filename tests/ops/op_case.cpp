@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "tensor/io/safetensors.h"
+#include "tests/support.h"
 
 namespace nabla {
 
@@ -16,7 +17,7 @@ std::vector<OpCase>& registered() {
 }
 
 const SafeTensors& reference_file() {
-  static const SafeTensors file = SafeTensors::load(DINOMALY_SOURCE_DIR "/tests/reference/ops.safetensors");
+  static const SafeTensors file = SafeTensors::load(source_folder() / "tests/reference/ops.safetensors");
   return file;
 }
 

@@ -1,7 +1,7 @@
 // In place of backends/registry.cpp: the CPU's backend, and the CUDA backend on the emulated GPU.
 #include <cstdlib>
 
-#include "backends/cpu/cpu_kernels.h"
+#include "backends/cpu_levels.h"
 #include "backends/cuda/cuda_registry.h"
 #include "backends/profiling_kernels.h"
 #include "tensor/kernels.h"
@@ -17,7 +17,10 @@ const bool fresh_memory = std::getenv("DINOMALY_EMULATED_CACHE") == nullptr;
 
 Kernels& plain_kernels(Device device) {
   if (device.is_cpu()) {
-    static CpuKernels& cpu = *new CpuKernels;
+    static Kernels& cpu = [&]() -> Kernels& {
+      const ChosenCpuLevel chosen = choose_cpu_level();
+      return *chosen.level.make(chosen.forced);
+    }();
     return cpu;
   }
   Kernels& kernels = cuda_kernels(device.index);
