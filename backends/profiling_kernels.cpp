@@ -14,7 +14,7 @@ namespace {
 // Seconds that kernels called by this thread's running kernel have taken.
 thread_local double seconds_within = 0;
 
-// Measures until the end of its life and reports the call.
+// Measures until stop(), which reports the call; a call that throws is not reported.
 class Timer {
  public:
   Timer(Kernels& kernels, const char* name, double flops, double bytes)
@@ -23,21 +23,22 @@ class Timer {
     seconds_within = 0;
     start_ = Clock::now();
   }
-  ~Timer() {
-    kernels_.synchronize();
-    const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
-    Profiler::add(name_, detail::phase, seconds - seconds_within, flops_, bytes_);
-    seconds_within = around_ + seconds;
-  }
+  ~Timer() { seconds_within = around_ + seconds_; }
   Timer(const Timer&) = delete;
   Timer& operator=(const Timer&) = delete;
+
+  void stop() {
+    kernels_.synchronize();
+    seconds_ = std::chrono::duration<double>(Clock::now() - start_).count();
+    Profiler::add(name_, detail::phase, seconds_ - seconds_within, flops_, bytes_);
+  }
 
  private:
   using Clock = std::chrono::steady_clock;
 
   Kernels& kernels_;
   const char* name_;
-  double flops_, bytes_, around_;
+  double flops_, bytes_, around_, seconds_ = 0;
   Clock::time_point start_;
 };
 
@@ -150,8 +151,9 @@ class ProfilingKernels : public Kernels {
  private:
   template <auto kernel, class... Args>
   void measured(const char* name, const Args&... args) {
-    const Timer timer(inner_, name, flops_of<kernel>(args...), (bytes_of(args) + ...));
+    Timer timer(inner_, name, flops_of<kernel>(args...), (bytes_of(args) + ...));
     (inner_.*kernel)(args...);
+    timer.stop();
   }
 
   Kernels& inner_;

@@ -11,6 +11,7 @@
 #include "nn/optim/clip_grad_norm.h"
 #include "tensor/backend.h"
 #include "tensor/ops.h"
+#include "tensor/profiler.h"
 
 namespace dinomaly {
 
@@ -146,8 +147,8 @@ void Workload::run() {
     model_->train();
     optimizer_->prepare(learning_rate);
     if (++steps_ == 3) recording_ = backend_for(options_.device).record([&] { train_step(); });
-    if (recording_)
-      recording_->replay(0);  // the same dropout each time
+    if (recording_ && !Profiler::running())  // a replay would not show its kernels
+      recording_->replay(0);                 // the same dropout each time
     else
       train_step();
   } else {

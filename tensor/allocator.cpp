@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <new>
 
 #include "tensor/error.h"
 
@@ -26,13 +27,6 @@ void permit([[maybe_unused]] void* begin, [[maybe_unused]] size_t bytes) {
 #endif
 }
 
-void release_all(MemorySource& source, size_t bytes, const std::vector<void*>& blocks) {
-  for (void* block : blocks) {
-    permit(block, bytes);
-    source.release(block, bytes);
-  }
-}
-
 }  // namespace
 
 size_t CachingAllocator::rounded(size_t bytes) {
@@ -55,30 +49,50 @@ void* CachingAllocator::take_free(size_t size) {
   return block != nullptr ? block : take(free_);
 }
 
+CachingAllocator::~CachingAllocator() {
+  while (!free_.empty()) {
+    try {
+      flush();
+    } catch (...) {  // of a device that has failed; each time one block less is left
+    }
+  }
+}
+
+// A block leaves the list before the source is asked, which may throw.
+void CachingAllocator::flush() {
+  for (auto& [size, blocks] : free_) {
+    while (!blocks.empty()) {
+      void* block = blocks.back();
+      blocks.pop_back();
+      counters_.cached_bytes -= size;
+      permit(block, size);
+      source_->release(block, size);
+    }
+  }
+  free_.clear();
+}
+
+void* CachingAllocator::acquire(size_t size) {
+  ++counters_.system_calls;
+  void* block = source_->acquire(size);
+  if (block == nullptr && recording_ == 0) {
+    flush();
+    block = source_->acquire(size);
+  }
+  if (block != nullptr) return block;
+  const std::string advice = source_->advice();
+  check_input(advice.empty(), "out of memory: {} bytes requested, {} bytes live, peak {}; {}", size,
+              counters_.live_bytes, counters_.peak_bytes, advice);
+  throw OutOfMemory(fmt::format("out of memory: {} bytes requested, {} bytes live, peak {}", size,
+                                counters_.live_bytes, counters_.peak_bytes));
+}
+
 void* CachingAllocator::allocate(size_t bytes, bool* cleared) {
   const size_t size = rounded(bytes);
   std::lock_guard lock(mutex_);
   void* block = take_free(size);
   if (cleared != nullptr) *cleared = block == nullptr && source_->clears(size);
-  if (block == nullptr) {
-    ++counters_.system_calls;
-    block = source_->acquire(size);
-    if (block == nullptr) {
-      for (auto& [cached_size, blocks] : free_) {
-        release_all(*source_, cached_size, blocks);
-        counters_.cached_bytes -= cached_size * blocks.size();
-        blocks.clear();
-      }
-      block = source_->acquire(size);
-    }
-    if (block == nullptr) {
-      const std::string advice = source_->advice();
-      check_input(advice.empty(), "out of memory: {} bytes requested, {} bytes live, peak {}; {}", size,
-                  counters_.live_bytes, counters_.peak_bytes, advice);
-      throw OutOfMemory(fmt::format("out of memory: {} bytes requested, {} bytes live, peak {}", size,
-                                    counters_.live_bytes, counters_.peak_bytes));
-    }
-  }
+  if (block == nullptr) block = acquire(size);
   if (filling_ != 0) reserve_of_[block] = filling_;
   counters_.live_bytes += size;
   counters_.live_blocks += 1;
@@ -88,7 +102,15 @@ void* CachingAllocator::allocate(size_t bytes, bool* cleared) {
   return block;
 }
 
-void CachingAllocator::deallocate(void* block, size_t bytes) {
+void CachingAllocator::keep(Blocks& blocks, size_t size, void* block) noexcept {
+  try {
+    blocks[size].push_back(block);
+    counters_.cached_bytes += size;
+  } catch (const std::bad_alloc&) {  // lost, as there is no room for its address
+  }
+}
+
+void CachingAllocator::deallocate(void* block, size_t bytes) noexcept {
   const size_t size = rounded(bytes);
   std::lock_guard lock(mutex_);
   forbid(block, size);
@@ -97,10 +119,10 @@ void CachingAllocator::deallocate(void* block, size_t bytes) {
     reserve = found->second;
     reserve_of_.erase(found);
   }
-  (reserve != 0 ? reserves_[reserve] : free_)[size].push_back(block);
   counters_.live_bytes -= size;
   counters_.live_blocks -= 1;
-  counters_.cached_bytes += size;
+  const auto joined = reserves_.find(reserve);
+  keep(joined != reserves_.end() ? joined->second : free_, size, block);
 }
 
 size_t CachingAllocator::available() const {
@@ -111,36 +133,43 @@ size_t CachingAllocator::available() const {
 
 void CachingAllocator::release_cached() {
   std::lock_guard lock(mutex_);
-  for (const auto& [size, blocks] : free_) {
-    release_all(*source_, size, blocks);
-    counters_.cached_bytes -= size * blocks.size();
-  }
-  free_.clear();
+  if (recording_ == 0) flush();
 }
 
 int64_t CachingAllocator::begin_reserve() {
   std::lock_guard lock(mutex_);
-  check(filling_ == 0, "allocator: a reserve is being filled already");
-  return filling_ = ++reserves_made_;
+  check(recording_ == 0, "allocator: a reserve is being filled already");
+  const int64_t reserve = ++reserves_made_;
+  reserves_[reserve];
+  return recording_ = filling_ = reserve;
 }
 
-void CachingAllocator::end_reserve() {
+void CachingAllocator::pause_reserve() {
   std::lock_guard lock(mutex_);
   filling_ = 0;
 }
 
-void CachingAllocator::resume_reserve(int64_t reserve) {
+void CachingAllocator::resume_reserve() {
   std::lock_guard lock(mutex_);
-  check(filling_ == 0, "allocator: a reserve is being filled already");
-  filling_ = reserve;
+  filling_ = recording_;
 }
 
-void CachingAllocator::release_reserve(int64_t reserve) {
+void CachingAllocator::end_reserve() {
   std::lock_guard lock(mutex_);
-  for (const auto& [size, blocks] : reserves_[reserve]) {
-    free_[size].insert(free_[size].end(), blocks.begin(), blocks.end());
+  recording_ = filling_ = 0;
+}
+
+void CachingAllocator::release_reserve(int64_t reserve) noexcept {
+  std::lock_guard lock(mutex_);
+  const auto found = reserves_.find(reserve);
+  if (found == reserves_.end()) return;
+  for (const auto& [size, blocks] : found->second) {
+    for (void* block : blocks) {
+      counters_.cached_bytes -= size;
+      keep(free_, size, block);
+    }
   }
-  reserves_.erase(reserve);
+  reserves_.erase(found);
   std::erase_if(reserve_of_, [&](const auto& entry) { return entry.second == reserve; });
 }
 

@@ -18,6 +18,7 @@ class MemorySource {
   virtual ~MemorySource() = default;
   // Memory of `bytes`, aligned to 64; null if none is left.
   virtual void* acquire(size_t bytes) = 0;
+  // Takes the block back. Where it throws, the block is gone all the same.
   virtual void release(void* block, size_t bytes) = 0;
   // Whether what acquire(bytes) gives is all zeros.
   virtual bool clears(size_t) const { return false; }
@@ -40,29 +41,33 @@ struct MemoryCounters {
 class CachingAllocator {
  public:
   explicit CachingAllocator(std::unique_ptr<MemorySource> source) : source_(std::move(source)) {}
-  ~CachingAllocator() { release_cached(); }
+  ~CachingAllocator();
   CachingAllocator(const CachingAllocator&) = delete;
   CachingAllocator& operator=(const CachingAllocator&) = delete;
 
-  // At least `bytes` bytes, 64-aligned, not cleared. On exhaustion the cache is flushed and the request
-  // repeated; then throws OutOfMemory naming the request and the counters, or InputError if the source has advice.
+  // At least `bytes` bytes, 64-aligned, not cleared. On exhaustion the cache is flushed (not while work is being
+  // recorded) and the request repeated; then throws OutOfMemory naming the request and the counters, or InputError if the
+  // source has advice.
   // `cleared`, if given, is set to whether the bytes are already zero.
   void* allocate(size_t bytes, bool* cleared = nullptr);
-  // Gives back what allocate(bytes) returned.
-  void deallocate(void* block, size_t bytes);
+  // Gives back what allocate(bytes) returned. For destructors: asks nothing of the source, and where there is no memory
+  // to remember the block by, it is lost.
+  void deallocate(void* block, size_t bytes) noexcept;
   // Bytes still available, in the source and in the cache; SIZE_MAX if unknown until tried.
   size_t available() const;
-  // Returns every cached block to the source.
+  // Returns every cached block to the source. Throws what the source throws; then some are still cached.
   void release_cached();
 
   // --- Memory of recorded work, which is replayed at the same addresses: blocks handed out between
   // begin_reserve() and end_reserve() are not reused elsewhere, freed or not, until release_reserve(). Blocks
-  // freed in between join the reserve. Only one reserve is filled at a time; resume_reserve() goes on filling one
-  // that was ended.
+  // freed in between join the reserve. Only one reserve is filled at a time. Between pause_reserve() and
+  // resume_reserve() blocks are handed out and freed as without it. From begin_reserve() to end_reserve() the source
+  // gets no block back: a GPU that records work does not allow it.
   int64_t begin_reserve();
+  void pause_reserve();
+  void resume_reserve();
   void end_reserve();
-  void resume_reserve(int64_t reserve);
-  void release_reserve(int64_t reserve);
+  void release_reserve(int64_t reserve) noexcept;
 
   MemoryCounters counters() const;
   void reset_peak();
@@ -78,11 +83,17 @@ class CachingAllocator {
 
   // A block of this size that is free, or null.
   void* take_free(size_t size);
+  // From the source, if need be after a flush; throws where there is none.
+  void* acquire(size_t size);
+  void flush();
+  // Remembers a free block.
+  void keep(Blocks& blocks, size_t size, void* block) noexcept;
 
   Blocks free_;
   std::map<int64_t, Blocks> reserves_;   // their free blocks
   std::map<void*, int64_t> reserve_of_;  // of handed out blocks
-  int64_t filling_ = 0;                  // the reserve being filled; 0: none
+  int64_t recording_ = 0;                // the reserve between its begin and end; 0: none
+  int64_t filling_ = 0;                  // the same, or 0 while it is paused
   int64_t reserves_made_ = 0;
   MemoryCounters counters_;
 };

@@ -10,12 +10,14 @@
 namespace nabla {
 
 Storage::Storage(size_t bytes, Device device, bool* cleared)
-    : data_(bytes == 0 ? nullptr : backend_for(device).allocator().allocate(bytes, cleared)),
-      bytes_(bytes),
-      device_(device) {}
+    : data_(nullptr), bytes_(bytes), device_(device) {
+  if (bytes == 0) return;
+  allocator_ = &backend_for(device).allocator();
+  data_ = allocator_->allocate(bytes, cleared);
+}
 
 Storage::~Storage() {
-  if (owner_ == nullptr && data_ != nullptr) backend_for(device_).allocator().deallocate(data_, bytes_);
+  if (data_ != nullptr && allocator_ != nullptr) allocator_->deallocate(data_, bytes_);
 }
 
 void Storage::evict() const {

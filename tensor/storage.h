@@ -11,6 +11,8 @@
 
 namespace nabla {
 
+class CachingAllocator;
+
 class Storage {
  public:
   // A block from the device's caching allocator, not cleared; `cleared`, if given, is set to whether it
@@ -42,7 +44,9 @@ class Storage {
   void* data_;
   size_t bytes_;
   Device device_;
-  std::shared_ptr<const void> owner_;  // null: the allocator's
+  // One of the two. Allocators live as long as the program: a destructor has no device to ask for its own.
+  CachingAllocator* allocator_ = nullptr;
+  std::shared_ptr<const void> owner_;
   bool mapped_ = false;
   std::atomic<uint64_t> version_ = 0;
 };

@@ -13,30 +13,83 @@ namespace nabla {
 
 namespace {
 
-// By all threads of a block.
-template <class T>
-__device__ Cosine measure(const T* a, const T* b, int64_t n, double eps) {
+constexpr int64_t row_piece = 8192;  // of a row, for one block
+
+struct Sums {
   double dot = 0, square_a = 0, square_b = 0;
-  for (int64_t i = threadIdx.x; i < n; i += blockDim.x) {
-    const double x = static_cast<float>(a[i]), y = static_cast<float>(b[i]);
-    dot += x * y;
-    square_a += x * x;
-    square_b += y * y;
+
+  __device__ void add(const Sums& other) {
+    dot += other.dot;
+    square_a += other.square_a;
+    square_b += other.square_b;
   }
-  dot = block_reduce(dot, elementwise::Add{});
-  Cosine c{0, sqrt(block_reduce(square_a, elementwise::Add{})),
-           sqrt(block_reduce(square_b, elementwise::Add{})), 0, 0};
-  c.clamped_a = c.norm_a < eps ? eps : c.norm_a;
-  c.clamped_b = c.norm_b < eps ? eps : c.norm_b;
-  c.value = dot / c.clamped_a / c.clamped_b;
-  return c;
+};
+
+// Of all threads of a block.
+__device__ inline Sums sum_of_block(const Sums& own) {
+  const elementwise::Add add;
+  return {block_reduce(own.dot, add), block_reduce(own.square_a, add), block_reduce(own.square_b, add)};
 }
 
-// One block per row. To tune: long rows (a whole image's features) by several blocks; short ones by a warp;
-// the distance, its mining threshold and the loss in one kernel.
+// a . b, a . a and b . b over n elements, by all threads of a block.
 template <class T>
-__global__ void cosine_similarity_forward_kernel(const T* a, const T* b, int64_t n, double eps, T* out) {
-  const Cosine c = measure(a + blockIdx.x * n, b + blockIdx.x * n, n, eps);
+__device__ Sums measure(const T* a, const T* b, int64_t n) {
+  Sums sums;
+  for (int64_t i = threadIdx.x; i < n; i += blockDim.x) {
+    const double x = static_cast<float>(a[i]), y = static_cast<float>(b[i]);
+    sums.add({x * y, x * x, y * y});
+  }
+  return sum_of_block(sums);
+}
+
+// The rows of a and b (rows, n), of which each is cut into `pieces`. `partial` (rows, pieces): the pieces' sums; null where
+// a row is one piece.
+template <class T>
+struct Rows {
+  const T *a, *b;
+  int64_t n, pieces;
+  double eps;
+  Sums* partial;
+
+  // By all threads of a block.
+  __device__ Cosine cosine(int64_t row) const {
+    Sums sums;
+    if (partial) {
+      for (int64_t i = threadIdx.x; i < pieces; i += blockDim.x) sums.add(partial[row * pieces + i]);
+      sums = sum_of_block(sums);
+    } else {
+      sums = measure(a + row * n, b + row * n, n);
+    }
+    Cosine c{0, sqrt(sums.square_a), sqrt(sums.square_b), 0, 0};
+    c.clamped_a = c.norm_a < eps ? eps : c.norm_a;
+    c.clamped_b = c.norm_b < eps ? eps : c.norm_b;
+    c.value = sums.dot / c.clamped_a / c.clamped_b;
+    return c;
+  }
+};
+
+// What the block of this index has of its row.
+struct Part {
+  int64_t row, begin, count;
+
+  __device__ Part(int64_t n, int64_t pieces)
+      : row(blockIdx.x / pieces), begin(pieces == 1 ? 0 : blockIdx.x % pieces * row_piece), count(n - begin) {
+    if (pieces > 1 && count > row_piece) count = row_piece;
+  }
+};
+
+template <class T>
+__global__ void cosine_sums_kernel(Rows<T> x) {
+  const Part part(x.n, x.pieces);
+  const int64_t begin = part.row * x.n + part.begin;
+  const Sums sums = measure(x.a + begin, x.b + begin, part.count);
+  if (threadIdx.x == 0) x.partial[blockIdx.x] = sums;
+}
+
+// One block per row. To tune: short rows by a warp; the distance, its mining threshold and the loss in one kernel.
+template <class T>
+__global__ void cosine_similarity_forward_kernel(Rows<T> x, T* out) {
+  const Cosine c = x.cosine(blockIdx.x);
   if (threadIdx.x == 0) store(out[blockIdx.x], static_cast<float>(c.value));
 }
 
@@ -58,33 +111,58 @@ __device__ void gradient(const T* own, const T* other, const CosineFactors& fact
     combine<double>(own, other, factors, n, dx);
 }
 
-// One block per row; da or db may be null. To tune: the sums are those of the forward pass and could be kept.
+// One block per piece; da or db may be null. To tune: the sums are those of the forward pass and could be kept.
 template <class T>
-__global__ void cosine_similarity_backward_kernel(const T* dout, const T* a, const T* b, int64_t n,
-                                                  double eps, T* da, T* db) {
-  const int64_t row = blockIdx.x;
-  const T *x = a + row * n, *y = b + row * n;
-  const Cosine c = measure(x, y, n, eps);
-  const double dcos = static_cast<float>(dout[row]);
-  if (da) gradient(x, y, cosine_factors(dcos, c, c.norm_a, c.clamped_a), n, da + row * n);
-  if (db) gradient(y, x, cosine_factors(dcos, c, c.norm_b, c.clamped_b), n, db + row * n);
+__global__ void cosine_similarity_backward_kernel(const T* dout, Rows<T> x, T* da, T* db) {
+  const Part part(x.n, x.pieces);
+  const int64_t begin = part.row * x.n + part.begin;
+  const T *a = x.a + begin, *b = x.b + begin;
+  const Cosine c = x.cosine(part.row);
+  const double dcos = static_cast<float>(dout[part.row]);
+  if (da) gradient(a, b, cosine_factors(dcos, c, c.norm_a, c.clamped_a), part.count, da + begin);
+  if (db) gradient(b, a, cosine_factors(dcos, c, c.norm_b, c.clamped_b), part.count, db + begin);
+}
+
+// Rows of more than one piece are measured by as many blocks: the loss has as many rows as a batch has images, and a GPU has
+// more multiprocessors than that.
+template <class T>
+Rows<T> measured(const char* op, const Tensor& a, const Tensor& b, double eps, const Tensor& partial,
+                 cudaStream_t stream) {
+  Rows<T> rows{a.data<T>(), b.data<T>(), a.size(1), 1, eps, nullptr};
+  if (!partial.defined()) return rows;
+  rows.pieces = partial.size(1);
+  rows.partial = static_cast<Sums*>(partial.raw_data());
+  launch(op, stream, partial.size(0) * partial.size(1), block_threads, 0, cosine_sums_kernel<T>, rows);
+  return rows;
+}
+
+// Room for the pieces' sums; undefined where a row is one piece.
+Tensor partial_sums(const Tensor& a) {
+  const int64_t pieces = ceil_divide(a.size(1), row_piece);
+  return pieces > 1 ? Tensor::empty({a.size(0), pieces, 3}, Dtype::f64, a.device()) : Tensor();
 }
 
 }  // namespace
 
 void CudaKernels::cosine_similarity(const Tensor& a, const Tensor& b, double eps, const Tensor& out) {
-  visit_computed("cosine_similarity", a.dtype(), [&]<class T>(T) {
-    launch("cosine_similarity", stream_, a.size(0), block_threads, 0, cosine_similarity_forward_kernel<T>,
-           a.data<T>(), b.data<T>(), a.size(1), eps, out.data<T>());
+  const char* op = "cosine_similarity";
+  const Tensor partial = partial_sums(a);
+  visit_computed(op, a.dtype(), [&]<class T>(T) {
+    const Rows<T> rows = measured<T>(op, a, b, eps, partial, stream_);
+    launch(op, stream_, a.size(0), block_threads, 0, cosine_similarity_forward_kernel<T>, rows,
+           out.data<T>());
   });
 }
 
 void CudaKernels::cosine_similarity_backward(const Tensor& dout, const Tensor& a, const Tensor& b, double eps,
                                              const Tensor& da, const Tensor& db) {
-  visit_computed("cosine_similarity_backward", a.dtype(), [&]<class T>(T) {
-    launch("cosine_similarity_backward", stream_, a.size(0), block_threads, 0,
-           cosine_similarity_backward_kernel<T>, dout.data<T>(), a.data<T>(), b.data<T>(), a.size(1), eps,
-           da.defined() ? da.data<T>() : nullptr, db.defined() ? db.data<T>() : nullptr);
+  const char* op = "cosine_similarity_backward";
+  const Tensor partial = partial_sums(a);
+  visit_computed(op, a.dtype(), [&]<class T>(T) {
+    const Rows<T> rows = measured<T>(op, a, b, eps, partial, stream_);
+    launch(op, stream_, a.size(0) * rows.pieces, block_threads, 0, cosine_similarity_backward_kernel<T>,
+           dout.data<T>(), rows, da.defined() ? da.data<T>() : nullptr,
+           db.defined() ? db.data<T>() : nullptr);
   });
 }
 

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "backends/cuda/cuda.h"
+
 namespace nabla {
 
 namespace {
@@ -12,7 +14,15 @@ constexpr size_t workspace_bytes = size_t{32}
                                    << 20;  // what NVIDIA recommends for Hopper; less suffices before
 
 void check_cublas(cublasStatus_t status, const char* call) {
-  if (status != CUBLAS_STATUS_SUCCESS) fail("matmul: {}: {}", call, cublasLtGetStatusString(status));
+  if (status == CUBLAS_STATUS_SUCCESS) return;
+  size_t free_bytes = 0, total = 0;
+  check_cuda(cudaMemGetInfo(&free_bytes, &total), "matmul");  // after a fault this says which
+  fail("matmul: {}: {}", call, cublasLtGetStatusString(status));
+}
+
+// What cuBLASLt answers to a problem, or to an alignment, that it has nothing for.
+bool is_refused(cublasStatus_t status) {
+  return status == CUBLAS_STATUS_NOT_SUPPORTED || status == CUBLAS_STATUS_INVALID_VALUE;
 }
 
 struct Destroy {
@@ -131,6 +141,9 @@ std::shared_ptr<CublasLt::Plan> CublasLt::make_plan(const MatmulProblem& p,
   check_cublas(cublasLtMatmulPreferenceCreate(&preference), "preference");
   const Owned<cublasLtMatmulPreference_t> owner(preference);
   set(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, workspace_bytes);
+  // Where the sum over k is split, the parts are added in f32, and not in out's bf16 (tensor/kernels.h).
+  set(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
+      uint32_t{CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE});
   set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, alignment_of(pointers.b));
   set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, alignment_of(pointers.a));
   set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES,
@@ -141,13 +154,15 @@ std::shared_ptr<CublasLt::Plan> CublasLt::make_plan(const MatmulProblem& p,
   const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(
       static_cast<cublasLtHandle_t>(handle_), desc, plan->first.get(), plan->second.get(), plan->out.get(),
       plan->out.get(), preference, 1, &result, &count);
-  if (status != CUBLAS_STATUS_NOT_SUPPORTED) check_cublas(status, "heuristic");
+  if (!is_refused(status)) check_cublas(status, "heuristic");
   plan->found = status == CUBLAS_STATUS_SUCCESS && count > 0 && result.state == CUBLAS_STATUS_SUCCESS;
   plan->algorithm = result.algo;
   return plan;
 }
 
 bool CublasLt::run(const MatmulProblem& problem, const MatmulPointers& pointers, Device device) {
+  // The heuristic is not told where the bias lies, so it would choose an algorithm that reads it in wide loads.
+  if (pointers.bias != nullptr && alignment_of(pointers.bias) < 16) return false;
   const std::lock_guard lock(mutex_);
   open();
   if (!workspace_.defined()) {
@@ -159,11 +174,12 @@ bool CublasLt::run(const MatmulProblem& problem, const MatmulPointers& pointers,
   if (pointers.bias != nullptr) set(plan->desc.get(), CUBLASLT_MATMUL_DESC_BIAS_POINTER, pointers.bias);
   const float one = 1, beta = pointers.addend != nullptr ? 1 : 0;
   const void* addend = pointers.addend != nullptr ? pointers.addend : pointers.out;
-  check_cublas(cublasLtMatmul(static_cast<cublasLtHandle_t>(handle_), plan->desc.get(), &one, pointers.b,
-                              plan->first.get(), pointers.a, plan->second.get(), &beta, addend,
-                              plan->out.get(), pointers.out, plan->out.get(), &plan->algorithm,
-                              workspace_.raw_data(), workspace_bytes, stream_),
-               "cublasLtMatmul");
+  const cublasStatus_t status = cublasLtMatmul(
+      static_cast<cublasLtHandle_t>(handle_), plan->desc.get(), &one, pointers.b, plan->first.get(),
+      pointers.a, plan->second.get(), &beta, addend, plan->out.get(), pointers.out, plan->out.get(),
+      &plan->algorithm, workspace_.raw_data(), workspace_bytes, stream_);
+  if (is_refused(status)) return plan->found = false;
+  check_cublas(status, "cublasLtMatmul");
   return true;
 }
 

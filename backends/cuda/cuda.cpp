@@ -1,10 +1,47 @@
 #include "backends/cuda/cuda.h"
 
+#include <cstdlib>
+#include <string_view>
+
 namespace nabla {
+
+namespace {
+
+// What a kernel or the hardware does wrong: every later call answers with it.
+bool is_fault(cudaError_t error) {
+  switch (error) {
+    case cudaErrorECCUncorrectable:
+    case cudaErrorNvlinkUncorrectable:
+    case cudaErrorIllegalAddress:
+    case cudaErrorLaunchTimeout:
+    case cudaErrorAssert:
+    case cudaErrorHardwareStackError:
+    case cudaErrorIllegalInstruction:
+    case cudaErrorMisalignedAddress:
+    case cudaErrorInvalidAddressSpace:
+    case cudaErrorInvalidPc:
+    case cudaErrorLaunchFailure:
+    case cudaErrorUnknown:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+bool launches_block() {
+  const char* value = std::getenv("CUDA_LAUNCH_BLOCKING");
+  return value != nullptr && std::string_view(value) == "1";
+}
 
 void check_cuda(cudaError_t result, const char* op) {
   if (result == cudaSuccess) return;
-  fail("{}: CUDA: {} ({})", op, cudaGetErrorString(result), cudaGetErrorName(result));
+  const char* advice = is_fault(result) && !launches_block()
+                           ? "; a GPU reports faults late, so the cause may be an earlier op: "
+                             "CUDA_LAUNCH_BLOCKING=1 names it"
+                           : "";
+  fail("{}: CUDA: {} ({}){}", op, cudaGetErrorString(result), cudaGetErrorName(result), advice);
 }
 
 std::string no_driver_text(Device device) {

@@ -10,8 +10,12 @@
 
 namespace nabla {
 
-// Throws Error "OP: CUDA: what the runtime says" unless `result` is success.
+// Throws Error "OP: CUDA: what the runtime says" unless `result` is success. After a fault of a kernel, which ends all work
+// on the GPU, also says how to find that kernel: OP is only where the fault was noticed.
 void check_cuda(cudaError_t result, const char* op);
+
+// Whether the environment asks the runtime to wait for each kernel (CUDA_LAUNCH_BLOCKING=1).
+bool launches_block();
 
 // --- One line each: what is wrong with a device, and what to do.
 std::string no_driver_text(Device device);

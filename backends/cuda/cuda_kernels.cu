@@ -83,6 +83,9 @@ void CudaKernels::trim() {
 void CudaKernels::synchronize() { check_cuda(cudaStreamSynchronize(stream_), "synchronize"); }
 
 std::unique_ptr<Recording> CudaKernels::record(const std::function<void()>& work) {
+  if (launches_block()) return nullptr;  // a fault shall name its op; of a graph it would name the replay
+  // The last chance to free memory: while work is being recorded nothing can be.
+  if (recording_ == nullptr) trim();
   return std::make_unique<CudaRecording>(recording_, work, staging_, allocator_, device(), stream_);
 }
 

@@ -47,7 +47,9 @@ Kernels& cuda_kernels(int index) {
     open_device(index);
     backend = std::make_unique<CudaKernels>(index);
   } else {
-    check_cuda(cudaSetDevice(index), "cuda");
+    // A GPU that has failed may not say which it is: the op's own next call then reports that by the op's name.
+    int current = index;
+    if (cudaGetDevice(&current) == cudaSuccess && current != index) check_cuda(cudaSetDevice(index), "cuda");
   }
   return *backend;
 }

@@ -39,17 +39,18 @@ struct Heads {
 __host__ __device__ inline int padded(int64_t width) { return static_cast<int>(width) + 1; }
 
 struct Identity {
-  __device__ float operator()(float x) const { return x; }
+  __device__ float operator()(float x, int) const { return x; }
 };
 
-// tile (count, padded(width)) = change(rows [first, first + count) of a head), by all threads of the block.
+// tile (count, padded(width)) = rows [first, first + count) of a head, each element as change(element, row of the tile), by
+// all threads of the block.
 template <class T, class Change = Identity>
 __device__ inline void load_tile(const Heads<T>& x, int64_t head, int64_t first, int count, float* tile,
                                  Change change = {}) {
   const int width = static_cast<int>(x.width), stride = padded(width);
   for (int i = threadIdx.x; i < count * width; i += blockDim.x) {
     const int row = i / width, column = i % width;
-    tile[row * stride + column] = change(static_cast<float>(x.row(head, first + row)[column]));
+    tile[row * stride + column] = change(static_cast<float>(x.row(head, first + row)[column]), row);
   }
 }
 

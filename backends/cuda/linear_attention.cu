@@ -19,15 +19,20 @@ namespace nabla {
 namespace {
 
 struct Feature {
-  __device__ float operator()(float x) const { return x > 0 ? x + 1 : vexp(x); }
+  __device__ float operator()(float x, int = 0) const { return x > 0 ? x + 1 : vexp(x); }
+};
+// Rows divided by numbers of their own, or as they are where there are none.
+struct Divided {
+  const float* divisors;
+  __device__ float operator()(float x, int row) const { return divisors ? x / divisors[row] : x; }
 };
 __device__ float slope(float feature) { return feature > 1 ? 1 : feature; }
 
 size_t sums_bytes(int tile, int64_t width) {
-  return sizeof(float) * static_cast<size_t>(3 * tile * padded(width) + 3 * tile);
+  return sizeof(float) * static_cast<size_t>(3 * tile * padded(width) + 2 * tile);
 }
 size_t token_bytes(int tile, int64_t width) {
-  return sizeof(float) * static_cast<size_t>(3 * tile * padded(width) + 3 * tile);
+  return sizeof(float) * static_cast<size_t>(4 * tile * padded(width) + 2 * tile);
 }
 
 // sums (heads, d, d)[r][c] = sum over n of f(x_n)[r] * y_n[c] / divisor_n,
@@ -39,7 +44,7 @@ __global__ void sums_kernel(Heads<const T> x, Heads<const T> y, const float* div
   float* memory = shared_memory();
   const int width = static_cast<int>(x.width), stride = padded(width);
   float *left = memory, *right = left + tile * stride, *total = right + tile * stride;
-  float *divisors = total + tile * stride, *weights = divisors + tile, *vector = weights + tile;
+  float *weights = total + tile * stride, *vector = weights + tile;
   const int64_t head = blockIdx.x / blocks_a_head;
   const int first = static_cast<int>(blockIdx.x % blocks_a_head) * tile;
   const int rows = tile_count(width, first, tile);
@@ -49,18 +54,14 @@ __global__ void sums_kernel(Heads<const T> x, Heads<const T> y, const float* div
     const int tokens = tile_count(x.length, token, tile);
     __syncthreads();  // nobody reads the last tile any more
     load_tile(x, head, token, tokens, left, Feature{});
-    load_tile(y, head, token, tokens, right);
-    for (int n = threadIdx.x; n < tokens; n += threads) {
-      const int64_t at = head * x.length + token + n;
-      divisors[n] = divisor ? divisor[at] : 1;
-      weights[n] = weight ? weight[at] : 1;
-    }
+    load_tile(y, head, token, tokens, right, Divided{divisor ? divisor + head * x.length + token : nullptr});
+    for (int n = threadIdx.x; n < tokens; n += threads)
+      weights[n] = weight ? weight[head * x.length + token + n] : 1;
     __syncthreads();
     for (int i = threadIdx.x; i < rows * width; i += threads) {
       const int row = i / width, c = i % width;
       float sum = total[row * stride + c];
-      for (int n = 0; n < tokens; ++n)
-        sum += left[n * stride + first + row] * (right[n * stride + c] / divisors[n]);
+      for (int n = 0; n < tokens; ++n) sum += left[n * stride + first + row] * right[n * stride + c];
       total[row * stride + c] = sum;
     }
     for (int row = threadIdx.x; row < rows; row += threads) {
@@ -92,7 +93,7 @@ __global__ void linear_attention_forward_kernel(Heads<const T> q, const float* s
                                                 float eps, Heads<T> out, int tile, int64_t tiles) {
   float* memory = shared_memory();
   const int width = static_cast<int>(q.width), stride = padded(width);
-  float *features = memory, *denominators = features + 3 * tile * stride;
+  float *features = memory, *denominators = features + tile * stride;
   const int64_t head = blockIdx.x / tiles, first = blockIdx.x % tiles * tile;
   const int rows = tile_count(q.length, first, tile);
   const float *s = sums + head * width * width, *z = vectors + head * width;
@@ -108,6 +109,26 @@ __global__ void linear_attention_forward_kernel(Heads<const T> q, const float* s
   }
 }
 
+// out (rows, d)[n][j] = x_n . s_j for the rows of a tile and of a head's sums (d, d), which pass through shared memory,
+// `tile` rows at a time: read from global memory, each thread of a warp would meet a cache line of its own. Ends with a
+// barrier; `change` is of (sum, n, j).
+template <class Change>
+__device__ void products_with_rows(const float* x, int rows, const float* s, int width, float* staged,
+                                   int tile, Change change) {
+  const int stride = padded(width);
+  for (int first = 0; first < width; first += tile) {
+    const int count = tile_count(width, first, tile);
+    for (int i = threadIdx.x; i < count * width; i += threads)
+      staged[i / width * stride + i % width] = s[first * width + i];
+    __syncthreads();
+    for (int i = threadIdx.x; i < rows * count; i += threads) {
+      const int n = i / count, j = i % count;
+      change(dot(x + n * stride, staged + j * stride, width), n, first + j);
+    }
+    __syncthreads();  // nobody reads these rows any more
+  }
+}
+
 // dq, and D and dD (heads, N) for the sums that follow.
 template <class T>
 __global__ void linear_attention_query_kernel(Heads<const T> dout, Heads<const T> q, const float* sums,
@@ -117,7 +138,7 @@ __global__ void linear_attention_query_kernel(Heads<const T> dout, Heads<const T
   float* memory = shared_memory();
   const int width = static_cast<int>(q.width), stride = padded(width);
   float *features = memory, *gradient = features + tile * stride, *r = gradient + tile * stride;
-  float *dots = r + tile * stride, *denominators = dots + tile;
+  float *staged = r + tile * stride, *dots = staged + tile * stride, *denominators = dots + tile;
   const int64_t head = blockIdx.x / tiles, first = blockIdx.x % tiles * tile;
   const int rows = tile_count(q.length, first, tile);
   const float *s = sums + head * width * width, *z = vectors + head * width;
@@ -126,11 +147,10 @@ __global__ void linear_attention_query_kernel(Heads<const T> dout, Heads<const T
   __syncthreads();
   row_dots(features, z, rows, width, stride, 0, denominators);
   __syncthreads();
-  for (int i = threadIdx.x; i < rows * width; i += threads) {  // R = dout S^T / D
-    const int n = i / width, j = i % width;
-    r[n * stride + j] = dot(gradient + n * stride, s + j * width, width) / (denominators[n] + eps);
-  }
-  __syncthreads();
+  products_with_rows(gradient, rows, s, width, staged, tile,
+                     [=](float sum, int n, int j) {  // R = dout S^T / D
+                       r[n * stride + j] = sum / (denominators[n] + eps);
+                     });
   row_dots(features, r, rows, width, stride, stride, dots);
   __syncthreads();
   for (int i = threadIdx.x; i < rows * width; i += threads) {
@@ -151,17 +171,18 @@ __global__ void linear_attention_key_kernel(Heads<const T> k, Heads<const T> v, 
                                             int64_t tiles) {
   float* memory = shared_memory();
   const int width = static_cast<int>(k.width), stride = padded(width);
-  float *features = memory, *values = features + tile * stride;
+  float *features = memory, *values = features + tile * stride, *staged = values + tile * stride;
   const int64_t head = blockIdx.x / tiles, first = blockIdx.x % tiles * tile;
   const int rows = tile_count(k.length, first, tile);
   const float *ds = dsums + head * width * width, *dz = dvectors + head * width;
   load_tile(k, head, first, rows, features, Feature{});
   load_tile(v, head, first, rows, values);
   __syncthreads();
+  products_with_rows(values, rows, ds, width, staged, tile, [&](float sum, int n, int j) {
+    store(dk.row(head, first + n)[j], (sum + dz[j]) * slope(features[n * stride + j]));
+  });
   for (int i = threadIdx.x; i < rows * width; i += threads) {
     const int n = i / width, j = i % width;
-    const float dfeature = dot(values + n * stride, ds + j * width, width) + dz[j];
-    store(dk.row(head, first + n)[j], dfeature * slope(features[n * stride + j]));
     float sum = 0;
     for (int r = 0; r < width; ++r) sum += features[n * stride + r] * ds[r * width + j];
     store(dv.row(head, first + n)[j], sum);
@@ -184,7 +205,7 @@ void CudaKernels::linear_attention(const Tensor& q, const Tensor& k, const Tenso
   if (out.numel() == 0) return;
   const char* op = "linear_attention";
   const int64_t width = q.size(3), heads = q.size(0) * q.size(1);
-  const int tile = tile_rows(op, width, [&](int rows) { return sums_bytes(rows, width); });
+  const int tile = tile_rows(op, width, [&](int rows) { return token_bytes(rows, width); });
   const int64_t row_blocks = ceil_divide(width, tile), tiles = ceil_divide(q.size(2), tile);
   const State state(heads, width, device());
   visit_computed(op, q.dtype(), [&]<class T>(T) {
@@ -203,7 +224,7 @@ void CudaKernels::linear_attention_backward(const Tensor& dout, const Tensor& q,
   if (dq.numel() == 0) return;
   const char* op = "linear_attention_backward";
   const int64_t width = q.size(3), heads = q.size(0) * q.size(1), length = q.size(2);
-  const int tile = tile_rows(op, width, [&](int rows) { return sums_bytes(rows, width); });
+  const int tile = tile_rows(op, width, [&](int rows) { return token_bytes(rows, width); });
   const int64_t row_blocks = ceil_divide(width, tile), tiles = ceil_divide(length, tile);
   const State state(heads, width, device()), dstate(heads, width, device());
   const Tensor denominator = Tensor::empty({heads, length}, Dtype::f32, device());

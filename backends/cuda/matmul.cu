@@ -1,7 +1,8 @@
 // out = residual + column_scale * act(op(a) op(b) + bias).
 //   op(a) (batch, M, K), op(b) (batch, K, N) -> out (batch, M, N)
 // The product is cuBLASLt's, with the bias and a plain residual fused in; GELU (cuBLASLt's is the
-// approximation by tanh, this project's the exact one) and column_scale follow in one kernel.
+// approximation by tanh, this project's the exact one) and column_scale follow in one kernel. What cuBLASLt refuses,
+// above all odd addresses, is multiplied here.
 #include "backends/common/convert.h"
 #include "backends/cuda/cuda_kernels.h"
 #include "backends/cuda/launch.cuh"
@@ -46,6 +47,31 @@ __global__ void epilogue_kernel(int64_t count, int64_t columns, const T* product
   }
 }
 
+// One thread for each element, whose sum runs over k in its order. For what is rare: no tiles, no tensor cores.
+template <class In, class Out>
+__global__ void plain_product_kernel(MatmulProblem p, const In* a, const In* b, Out* out) {
+  for (int64_t i = first_index(); i < p.batch * p.m * p.n; i += index_step()) {
+    const int64_t column = i % p.n, row = i / p.n % p.m, batch = i / p.n / p.m;
+    const In* x = a + (p.a_shared ? 0 : batch * p.m * p.k) + (p.a_transposed ? row : row * p.k);
+    const In* y = b + (p.b_shared ? 0 : batch * p.k * p.n) + (p.b_transposed ? column * p.k : column);
+    const int64_t x_step = p.a_transposed ? p.m : 1, y_step = p.b_transposed ? 1 : p.n;
+    float sum = 0;
+    for (int64_t j = 0; j < p.k; ++j)
+      sum += static_cast<float>(x[j * x_step]) * static_cast<float>(y[j * y_step]);
+    store(out[i], sum);
+  }
+}
+
+void multiply_plainly(const MatmulProblem& problem, const Tensor& a, const Tensor& b, const Tensor& out,
+                      cudaStream_t stream) {
+  visit_computed("matmul", a.dtype(), [&]<class In>(In) {
+    visit_computed("matmul", out.dtype(), [&]<class Out>(Out) {
+      launch("matmul", stream, blocks_for(out.numel()), block_threads, 0, plain_product_kernel<In, Out>,
+             problem, a.data<In>(), b.data<In>(), out.data<Out>());
+    });
+  });
+}
+
 }  // namespace
 
 // `product` may be `out`.
@@ -77,13 +103,11 @@ void CudaKernels::matmul(const Tensor& a, bool a_transposed, const Tensor& b, bo
   // The residual may be out itself; then the product is kept elsewhere until the epilogue.
   const bool in_place = epilogue.residual.defined() && epilogue.residual.raw_data() == out.raw_data();
   const Tensor product = in_place ? Tensor::empty_like(out) : out;
-  if (problem.k == 0) {
+  if (problem.k == 0)
     fill(product, 0);
-  } else {
-    const bool done =
-        products_.run(problem, {a.raw_data(), b.raw_data(), nullptr, nullptr, product.raw_data()}, device());
-    check(done, "matmul: cuBLASLt has no algorithm for {} x {} here", a.shape(), b.shape());
-  }
+  else if (!products_.run(problem, {a.raw_data(), b.raw_data(), nullptr, nullptr, product.raw_data()},
+                          device()))
+    multiply_plainly(problem, a, b, product, stream_);
   const bool more = !fusible || epilogue.bias.defined() || epilogue.residual.defined();
   if (more) add_epilogue(product, epilogue, out);
 }

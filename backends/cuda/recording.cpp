@@ -9,27 +9,28 @@ CudaRecording::CudaRecording(CudaRecording*& recording, const std::function<void
       stream_(stream),
       random_blocks_(Tensor::zeros({1}, Dtype::i64, device)) {
   check(recording == nullptr, "record: another recording is under way");
-  recording = this;
   reserve_ = allocator_.begin_reserve();
+  recording = this;
   const auto end = [&] {
     allocator_.end_reserve();
     recording = nullptr;
   };
   try {
     capture(work);
+    end();
+    for (const auto& [target, bytes] : uploads_)
+      staging_.to_device(bytes.data(), target.raw_data(), bytes.size());
   } catch (...) {
     end();
-    uploads_.clear();
-    allocator_.release_reserve(reserve_);
+    release();
     throw;
   }
-  end();
-  for (const auto& [target, bytes] : uploads_)
-    staging_.to_device(bytes.data(), target.raw_data(), bytes.size());
 }
 
-CudaRecording::~CudaRecording() {
-  cudaGraphExecDestroy(program_);  // pending work still completes
+CudaRecording::~CudaRecording() { release(); }
+
+void CudaRecording::release() {
+  if (program_ != nullptr) cudaGraphExecDestroy(program_);  // pending work still completes
   uploads_.clear();
   allocator_.release_reserve(reserve_);
 }
@@ -52,9 +53,9 @@ void CudaRecording::capture(const std::function<void()>& work) {
 }
 
 Tensor CudaRecording::upload(const void* data, size_t bytes, Device device) {
-  allocator_.end_reserve();
+  allocator_.pause_reserve();
   const Tensor target = Tensor::empty({static_cast<int64_t>(bytes)}, Dtype::u8, device);
-  allocator_.resume_reserve(reserve_);
+  allocator_.resume_reserve();
   const char* begin = static_cast<const char*>(data);
   uploads_.emplace_back(target, std::vector<char>(begin, begin + bytes));
   return target;

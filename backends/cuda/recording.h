@@ -31,6 +31,7 @@ class CudaRecording final : public Recording {
 
  private:
   void capture(const std::function<void()>& work);
+  void release();
 
   Staging& staging_;
   CachingAllocator& allocator_;

@@ -9,7 +9,8 @@
 
 namespace nabla {
 
-// Two pinned buffers, used alternately: one is filled while the other is being sent. Thread safe.
+// Two pinned buffers, used alternately: one is filled while the other is being sent. A few bytes, as the numbers of a
+// training step, need neither: they travel as an argument of a kernel, and the host waits for nothing. Thread safe.
 class Staging {
  public:
   explicit Staging(cudaStream_t stream) : stream_(stream) {}

@@ -1,9 +1,11 @@
 #include "dinomaly/image/read_ahead.h"
 
 #include <new>
+#include <utility>
 
 #include "dinomaly/base/framework.h"
 #include "tensor/error.h"
+#include "tensor/threads.h"
 
 namespace dinomaly {
 
@@ -38,17 +40,22 @@ void prepare_input(InputImage& image, Image decoded, const PixelRules& pixels,
   if (image.channels == 3) image.grey = is_grey(image.rgb.pixels);
 }
 
+int readers_for(Device device) { return device.is_cpu() ? 1 : useful_threads(); }
+
 ReadAhead::ReadAhead(NextPicture next_picture, std::function<Tensor(const Image&)> prepare,
                      const ReadAheadOptions& options)
     : next_picture_(std::move(next_picture)),
       prepare_(std::move(prepare)),
       options_(options),
-      thread_([this](std::stop_token stop) { run(stop); }) {}
+      reading_(static_cast<size_t>(options.readers)) {
+  for (int i = 0; i < options.readers; ++i)
+    threads_.emplace_back([this](std::stop_token stop) { run(stop); });
+}
 
 ReadAhead::~ReadAhead() {
-  thread_.request_stop();
+  for (std::jthread& thread : threads_) thread.request_stop();
   changed_.notify_all();
-  if (thread_.joinable()) thread_.join();
+  threads_.clear();
 }
 
 InputImage ReadAhead::read(const Picture& picture) const {
@@ -82,67 +89,96 @@ InputImage ReadAhead::read(const Picture& picture) const {
 }
 
 bool ReadAhead::has_room() const {
-  return ready_.size() < wanted_ ||
-         (ready_.size() < options_.most_ahead && ready_bytes_ < most_waiting_bytes);
+  return slots_.size() < wanted_ ||
+         (slots_.size() < options_.most_ahead && ready_bytes_ < most_waiting_bytes);
+}
+
+// Takes the next picture and its place in the order; null where there is none. A slot stays where it is until its image
+// is done and taken.
+ReadAhead::Slot* ReadAhead::begin_next(std::stop_token stop, std::optional<Picture>& picture) {
+  const std::lock_guard source(source_mutex_);
+  {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, stop, [&] { return no_more_ || has_room(); });
+    if (no_more_ || stop.stop_requested()) return nullptr;
+  }
+  std::exception_ptr failure;
+  try {
+    picture = next_picture_(stop);
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  const std::lock_guard lock(mutex_);
+  if (failure) slots_.push_back({.failure = failure, .done = true});
+  if (!picture) no_more_ = true;
+  return picture ? &slots_.emplace_back() : nullptr;
 }
 
 void ReadAhead::run(std::stop_token stop) {
-  try {
-    while (!stop.stop_requested()) {
-      {
-        std::unique_lock lock(mutex_);
-        changed_.wait(lock, stop, [&] { return has_room(); });
-      }
-      if (stop.stop_requested()) break;
-      const std::optional<Picture> picture = next_picture_(stop);
-      if (!picture) break;
-      InputImage image = read(*picture);
-      const std::lock_guard lock(mutex_);
-      ready_bytes_ += memory_of(image);
-      ready_.push_back(std::move(image));
-      changed_.notify_all();
+  std::optional<SerialLoops> alone;
+  if (options_.readers > 1) alone.emplace();  // the other threads have images
+  std::optional<Picture> picture;
+  while (Slot* slot = begin_next(stop, picture)) {
+    InputImage image;
+    std::exception_ptr failure;
+    try {
+      image = read(*picture);
+    } catch (...) {
+      failure = std::current_exception();
     }
-  } catch (...) {
-    failure_ = std::current_exception();
+    picture.reset();
+    const std::lock_guard lock(mutex_);
+    ready_bytes_ += memory_of(image);
+    slot->image = std::move(image);
+    slot->failure = failure;
+    slot->done = true;
+    if (failure) no_more_ = true;
+    changed_.notify_all();
   }
   const std::lock_guard lock(mutex_);
-  ended_ = true;
+  --reading_;
   changed_.notify_all();
 }
 
-InputImage ReadAhead::take_first() {
-  InputImage image = std::move(ready_.front());
-  ready_.pop_front();
-  ready_bytes_ -= memory_of(image);
-  return image;
+// Images at the front that nothing is missing of; all of them where one has failed or the end is reached.
+size_t ReadAhead::ready() const {
+  size_t count = 0;
+  while (count < slots_.size() && slots_[count].done) {
+    if (slots_[count].failure) return SIZE_MAX;
+    ++count;
+  }
+  return reading_ == 0 ? SIZE_MAX : count;
+}
+
+// From the front, up to `count` images, or `pixels` and one image. Rethrows a failure that comes first.
+std::vector<InputImage> ReadAhead::take(size_t count, int64_t pixels) {
+  std::vector<InputImage> images;
+  while (!slots_.empty() && slots_.front().done && images.size() < count) {
+    Slot& first = slots_.front();
+    if (first.failure && images.empty()) std::rethrow_exception(first.failure);
+    pixels -= first.image.width * first.image.height;
+    if (first.failure || (!images.empty() && pixels < 0)) break;
+    ready_bytes_ -= memory_of(first.image);
+    images.push_back(std::move(first.image));
+    slots_.pop_front();
+  }
+  changed_.notify_all();
+  return images;
 }
 
 std::vector<InputImage> ReadAhead::next(int64_t most) {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [&] { return !ready_.empty() || ended_; });
-  if (ready_.empty() && failure_) std::rethrow_exception(failure_);
-  std::vector<InputImage> images;
-  int64_t pixels = 0;
-  while (!ready_.empty() && static_cast<int64_t>(images.size()) < most) {
-    pixels += ready_.front().width * ready_.front().height;
-    if (!images.empty() && pixels > most_pixels) break;
-    images.push_back(take_first());
-  }
-  changed_.notify_all();
-  return images;
+  changed_.wait(lock, [&] { return ready() >= 1; });
+  return take(static_cast<size_t>(most), most_pixels);
 }
 
 std::vector<InputImage> ReadAhead::next_batch(int64_t count) {
   std::unique_lock lock(mutex_);
   wanted_ = static_cast<size_t>(count);
   changed_.notify_all();
-  changed_.wait(lock, [&] { return ready_.size() >= wanted_ || ended_; });
-  if (ready_.empty() && failure_) std::rethrow_exception(failure_);
-  std::vector<InputImage> images;
-  while (!ready_.empty() && images.size() < wanted_) images.push_back(take_first());
+  changed_.wait(lock, [&] { return ready() >= wanted_; });
   wanted_ = 0;
-  changed_.notify_all();
-  return images;
+  return take(static_cast<size_t>(count), INT64_MAX);
 }
 
 void check_readable(const std::vector<InputImage>& images) {

@@ -1,4 +1,4 @@
-// Images read, decoded and prepared by a thread of their own, while the caller computes on earlier ones.
+// Images read, decoded and prepared by threads of their own, while the caller computes on earlier ones.
 #pragma once
 
 #include <condition_variable>
@@ -57,6 +57,9 @@ inline Image no_pixels(const Image&) { return {}; }
 
 struct ReadAheadOptions {
   size_t most_ahead = 32;  // so many images wait at most
+  // So many images are read at a time. A CPU that computes on the earlier ones has no cores to spare; a GPU leaves the host
+  // to them (readers_for()).
+  int readers = 1;
   PixelRules pixels = {};  // how files are read: the model's
   ReadLimits whole = {};   // an image beyond them is an error, or comes as tiles where there is a tiling
   Tiling tiling = {};
@@ -64,14 +67,17 @@ struct ReadAheadOptions {
   std::function<Image(Image)> keep = [](Image rgb) { return rgb; };
 };
 
+// As many as there are processors for where `device` is a GPU, else one.
+int readers_for(Device device);
+
 class ReadAhead {
  public:
-  // Calls `next_picture` and `prepare` (what becomes InputImage::inputs) on its own thread. A further image is
-  // only begun while those waiting are fewer than most_ahead and have fewer than 2^28 bytes, or while
+  // Calls `next_picture` and `prepare` (what becomes InputImage::inputs) on its own threads: the former on one at a time,
+  // the latter and ReadAheadOptions::keep on all of them. A further image is only begun while those waiting are fewer than most_ahead and have fewer than 2^28 bytes, or while
   // next_batch() waits for it.
   ReadAhead(NextPicture next_picture, std::function<Tensor(const Image&)> prepare,
             const ReadAheadOptions& options = {});
-  // Requests a stop and waits for the thread.
+  // Requests a stop and waits for the threads.
   ~ReadAhead();
   ReadAhead(const ReadAhead&) = delete;
   ReadAhead& operator=(const ReadAhead&) = delete;
@@ -84,22 +90,32 @@ class ReadAhead {
   std::vector<InputImage> next_batch(int64_t count);
 
  private:
+  // An image that was begun.
+  struct Slot {
+    InputImage image = {};
+    std::exception_ptr failure = {};
+    bool done = false;
+  };
+
   void run(std::stop_token stop);
+  Slot* begin_next(std::stop_token stop, std::optional<Picture>& picture);
   InputImage read(const Picture& picture) const;
   bool has_room() const;
-  InputImage take_first();
+  size_t ready() const;
+  std::vector<InputImage> take(size_t count, int64_t pixels);
 
   NextPicture next_picture_;
   std::function<Tensor(const Image&)> prepare_;
   ReadAheadOptions options_;
+  std::mutex source_mutex_;  // held by who takes the next picture; locked before mutex_
   std::mutex mutex_;
   std::condition_variable_any changed_;
-  std::deque<InputImage> ready_;
+  std::deque<Slot> slots_;  // in the order of the pictures
   size_t ready_bytes_ = 0;
-  size_t wanted_ = 0;  // images that next_batch() waits for
-  bool ended_ = false;
-  std::exception_ptr failure_;
-  std::jthread thread_;  // the last member: what it uses exists before it
+  size_t wanted_ = 0;                  // images that next_batch() waits for
+  bool no_more_ = false;               // pictures, or none wanted after a failure
+  size_t reading_ = 0;                 // threads that have not ended
+  std::vector<std::jthread> threads_;  // the last member: what they use exists before them
 };
 
 // Throws the first image's InputError, if any has one.

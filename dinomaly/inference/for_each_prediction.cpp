@@ -37,6 +37,7 @@ void for_each_prediction(const Predictor& predictor, const std::vector<Sample>& 
   ReadAhead images(
       in_order(pictures_of(samples)), [&](const Image& rgb) { return predictor.inputs(rgb); },
       ReadAheadOptions{.most_ahead = most_read_ahead(predictor),
+                       .readers = predictor.on_cpu() ? 1 : readers_for(Device::cuda()),
                        .pixels = predictor.pixels(),
                        .tiling = predictor.tiling(),
                        .keep = no_pixels});

@@ -114,6 +114,7 @@ void FeatureStore::read_in_order(std::vector<int64_t> order) {
       in_order(std::move(pictures)),
       [&](const Image& rgb) { return preprocess(rgb, model_.config().image).unsqueeze(0); },
       ReadAheadOptions{.most_ahead = static_cast<size_t>(batch_),
+                       .readers = readers_for(device_),
                        .pixels = model_.config().image.pixels,
                        .keep = no_pixels});
 }

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "dinomaly/base/framework.h"
+#include "tensor/profiler.h"
 
 namespace dinomaly {
 
@@ -16,8 +17,11 @@ RecordedStep::RecordedStep(Device device, bool enabled)
 
 void RecordedStep::run(StepInputs inputs, Generator& generator,
                        const std::function<void(const StepInputs&)>& step) {
+  const bool profiled = Profiler::running();
+  if (profiled && recording_) reset();  // a replay would not show its kernels
   place(std::move(inputs));
-  if (!recording_ && can_record_ && steps_ >= steps_before_recording) record_step(generator, step);
+  if (!recording_ && can_record_ && !profiled && steps_ >= steps_before_recording)
+    record_step(generator, step);
   if (recording_) {
     replay(generator);
   } else {

@@ -26,7 +26,8 @@ class RecordedStep {
   // enabled = false: the function is called every time, on a GPU too.
   RecordedStep(Device device, bool enabled);
 
-  // Runs `step` on `inputs`. It draws its random numbers from `generator`, as many each time.
+  // Runs `step` on `inputs`. It draws its random numbers from `generator`, as many each time. While a profiler runs
+  // (tensor/profiler.h) the function is called, so that its kernels are seen; later steps are recorded again.
   void run(StepInputs inputs, Generator& generator, const std::function<void(const StepInputs&)>& step);
 
   // Forgets the recording, for when tensors that the step uses have moved; it is made again after two steps.

@@ -168,6 +168,8 @@ void gradcheck(std::vector<Fact>& facts) {
 void cuda(std::vector<Fact>& facts) {
   facts.push_back({"15_cuda", fmt::format("cuts rows into pieces of {}.",
                                           number_after("backends/cuda/reduce.cu", "inner == 1 ? "))});
+  facts.push_back({"15_cuda", fmt::format("exit status {}, and a line",
+                                          number_after("dinomaly/base/program.cpp", "if (at_work) _exit("))});
   const std::string text = source("cmake/cuda.cmake");
   std::smatch found;
   if (std::regex_search(text, found, std::regex(R"re("(\d+)-real;(\d+)-real;(\d+)-real;(\d+)")re")))

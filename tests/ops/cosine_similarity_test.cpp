@@ -57,4 +57,23 @@ TEST_CASE("rows of any length have the similarity and the gradients that f64 giv
   }
 }
 
+// The loss has a row for each image of a batch, and several blocks of a GPU share it (in pieces of 8192).
+TEST_CASE("cosine similarity on CUDA of rows of one piece and of several is the CPU's") {
+  if (!has_cuda("cosine similarity of long rows")) return;
+  Generator generator(9);
+  for (const int64_t n : {1, 8191, 8192, 8193, 20001}) {
+    for (const Dtype dtype : {Dtype::f32, Dtype::bf16}) {
+      INFO("rows of ", n, " in ", name_of(dtype));
+      const std::vector<Tensor> rows{Tensor::normal({3, n}, 0, 1, generator, Dtype::f32).to(dtype),
+                                     Tensor::normal({3, n}, 0.5, 1, generator, Dtype::f32).to(dtype)};
+      const Evaluation expected = evaluate(cosine, rows, {});
+      const Evaluation got = evaluate(cosine, converted(rows, dtype, Device::cuda()), {});
+      const double tolerance = dtype == Dtype::f32 ? 1e-6 : 1e-2;
+      CHECK(relative_error(got.output, expected.output) <= tolerance);
+      for (size_t i = 0; i < 2; ++i)
+        CHECK(relative_error(got.gradients[i], expected.gradients[i]) <= 10 * tolerance);
+    }
+  }
+}
+
 }  // namespace nabla

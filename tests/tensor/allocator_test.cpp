@@ -4,6 +4,8 @@
 
 #include <cstdlib>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "tensor/backend.h"
 #include "tensor/error.h"
@@ -143,12 +145,11 @@ TEST_CASE("allocator: what a reserve was given serves nobody else until it is re
   allocator.deallocate(passing, 1000);
   CHECK(allocator.allocate(1000) == passing);  // used again within the reserve
   allocator.deallocate(passing, 1000);
-  allocator.end_reserve();
+  allocator.pause_reserve();
   void* apart = allocator.allocate(1000);  // not what the reserve has written
   CHECK(apart != passing);
   allocator.deallocate(apart, 1000);
-  allocator.resume_reserve(reserve);
-  CHECK_THROWS_AS(allocator.resume_reserve(reserve), Error);
+  allocator.resume_reserve();
   CHECK(allocator.allocate(1000) == passing);
   void* staying = allocator.allocate(1000);
   allocator.deallocate(passing, 1000);
@@ -162,10 +163,58 @@ TEST_CASE("allocator: what a reserve was given serves nobody else until it is re
   void* another = allocator.allocate(1000);
   CHECK(another != staying);
   allocator.release_reserve(reserve);
+  allocator.release_reserve(reserve);  // there is none any more
   allocator.release_cached();
   CHECK(out == 2 * CachingAllocator::rounded(1000));  // of the two that are out still
   CHECK(allocator.counters().cached_bytes == 0);
   for (void* block : {other, another}) allocator.deallocate(block, 1000);
+}
+
+TEST_CASE("allocator: while a reserve is open the source gets nothing back") {
+  size_t out = 0;
+  CachingAllocator allocator(std::make_unique<LimitedSource>(3000, &out));
+  allocator.deallocate(allocator.allocate(2000), 2000);
+  const size_t cached = out;
+  const int64_t reserve = allocator.begin_reserve();
+  allocator.release_cached();
+  CHECK_THROWS_AS(allocator.allocate(2800), OutOfMemory);  // a flush would make room for it
+  allocator.pause_reserve();
+  CHECK_THROWS_AS(allocator.allocate(2800), OutOfMemory);
+  CHECK(out == cached);
+  allocator.end_reserve();
+  allocator.deallocate(allocator.allocate(2800), 2800);
+  allocator.release_reserve(reserve);
+}
+
+TEST_CASE("allocator: a block that the source fails to take back is in no list any more") {
+  // As a GPU after a fault: from the third on, no block is taken back.
+  struct Failing final : MemorySource {
+    std::vector<void*>& released;
+    explicit Failing(std::vector<void*>& released) : released(released) {}
+    void* acquire(size_t bytes) override { return std::aligned_alloc(64, bytes); }
+    void release(void* block, size_t) override {
+      for (const void* earlier : released) CHECK(earlier != block);
+      released.push_back(block);
+      std::free(block);
+      if (released.size() >= 3) fail("free: the device has failed");
+    }
+  };
+  std::vector<void*> released;
+  {
+    CachingAllocator allocator(std::make_unique<Failing>(released));
+    std::vector<void*> blocks;
+    for (int i = 0; i < 6; ++i) blocks.push_back(allocator.allocate(1000));
+    for (void* block : blocks) allocator.deallocate(block, 1000);
+    CHECK_THROWS_AS(allocator.release_cached(), Error);
+    CHECK(released.size() == 3);
+    CHECK(allocator.counters().cached_bytes == 3 * CachingAllocator::rounded(1000));
+    void* block = allocator.allocate(1000);
+    for (const void* gone : released) CHECK(block != gone);
+    allocator.deallocate(block, 1000);
+    CHECK_THROWS_AS(allocator.release_cached(), Error);
+  }  // and the destructor, which fails in silence
+  CHECK(released.size() == 6);
+  static_assert(noexcept(std::declval<CachingAllocator&>().deallocate(nullptr, 1)));
 }
 
 TEST_CASE("allocator of the CPU: threads may take, pass on and give back tensors" *

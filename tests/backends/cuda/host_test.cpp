@@ -2,7 +2,9 @@
 #include <cublasLt.h>
 #include <doctest/doctest.h>
 
+#include <cstdlib>
 #include <set>
+#include <string>
 
 #include "backends/cuda/cublaslt.h"
 #include "backends/cuda/cuda.h"
@@ -14,6 +16,25 @@ TEST_CASE("cuda: an error names the op and what the runtime says") {
   check_cuda(cudaSuccess, "softmax");
   CHECK_THROWS_WITH_AS(check_cuda(cudaErrorInvalidValue, "softmax"),
                        "softmax: CUDA: invalid argument (cudaErrorInvalidValue)", Error);
+}
+
+TEST_CASE("cuda: a kernel's fault, which is reported late, comes with the way to find the kernel") {
+  const std::string what =
+      "softmax: CUDA: an illegal memory access was encountered (cudaErrorIllegalAddress)";
+  const char* const set = std::getenv("CUDA_LAUNCH_BLOCKING");
+  const std::string before = set != nullptr ? set : "";
+  unsetenv("CUDA_LAUNCH_BLOCKING");
+  CHECK_THROWS_WITH_AS(check_cuda(cudaErrorIllegalAddress, "softmax"),
+                       (what + "; a GPU reports faults late, so the cause may be an earlier op: "
+                               "CUDA_LAUNCH_BLOCKING=1 names it")
+                           .c_str(),
+                       Error);
+  setenv("CUDA_LAUNCH_BLOCKING", "1", 1);
+  CHECK_THROWS_WITH_AS(check_cuda(cudaErrorIllegalAddress, "softmax"), what.c_str(), Error);
+  if (set != nullptr)
+    setenv("CUDA_LAUNCH_BLOCKING", before.c_str(), 1);
+  else
+    unsetenv("CUDA_LAUNCH_BLOCKING");
 }
 
 TEST_CASE("cuda: what is wrong with a device is one line with what to do") {

@@ -4,49 +4,18 @@
 #include <cmath>
 #include <functional>
 #include <optional>
+#include <set>
+#include <string>
 
-#include "dinomaly/data/mvtec.h"
-#include "dinomaly/synthetic/procedural.h"
-#include "dinomaly/training/fit_whitening.h"
 #include "dinomaly/training/trainer.h"
 #include "tensor/kernels.h"
 #include "tensor/ops.h"
-#include "tests/dinomaly/tiny_encoder.h"
+#include "tensor/profiler.h"
+#include "tests/backends/cuda/small_training.h"
 #include "tests/support.h"
 
 namespace dinomaly {
 namespace {
-
-// Eight images, a short schedule in which the learning rate and the share of mined points change
-// at each step.
-struct Training {
-  std::unique_ptr<Dinomaly> model;
-  std::unique_ptr<FeatureStore> features;
-
-  Training(Dtype dtype, Device device, std::optional<int64_t> whitening = {}) {
-    const TemporaryFolder folder;
-    ProceduralOptions options;
-    options.size = 64, options.train = 8, options.good = 1, options.per_defect = 1;
-    options.categories = {"weave"};
-    make_dataset(folder / "data", options);
-    Config config;
-    config.image.resize_h = config.image.resize_w = config.image.crop_h = config.image.crop_w = 56;
-    config.batch = 3, config.iterations = 40, config.warmup_steps = 4, config.mining_steps = 12;
-    config.decoder_depth = 2, config.decoder_groups = {{0}, {1}};
-    config.target_blocks = {0, 1, 2, 3}, config.encoder_groups = {{0, 1}, {2, 3}};
-    config.dropout = 0.3, config.seed = 5;
-    config.feature_whitening = whitening;
-    const EncoderWeights encoder = tiny_encoder();
-    model = std::make_unique<Dinomaly>(encoder.config, config);
-    load_encoder_weights(model->encoder(), encoder, "random encoder");
-    model->to(dtype);
-    model->to(device);
-    const Dataset data = read_mvtec(folder / "data", {});
-    features = std::make_unique<FeatureStore>(*model, training_samples(data), 4);
-    features->complete();  // the images go with the folder
-    fit_whitening(*model, *features);
-  }
-};
 
 std::vector<TrainingStep> train(
     Trainer& trainer, int steps, const std::function<void()>& between = [] {}) {
@@ -143,6 +112,27 @@ TEST_CASE("recorded steps on CUDA are those asked for one by one, to the bit") {
     check_same_steps(train(resumed, 4), train(eager, 4), 0);
     check_same_state(resumed, eager);
   }
+}
+
+TEST_CASE("recorded steps on CUDA: a profiler sees their kernels, and changes no bit") {
+  if (!has_cuda("a profiler of recorded steps")) return;
+  Training a(Dtype::f32, Device::cuda()), b(Dtype::f32, Device::cuda());
+  Trainer eager(*a.model, *a.features, false), recorded(*b.model, *b.features);
+  std::vector<TrainingStep> steps = train(recorded, 5);
+  const auto add = [&](const std::vector<TrainingStep>& more) {
+    steps.insert(steps.end(), more.begin(), more.end());
+  };
+  {
+    const Profiler profiler;
+    add(train(recorded, 2));
+    std::set<std::string> seen;
+    for (const KernelCost& cost : profiler.costs()) seen.insert(cost.name);
+    for (const char* kernel : {"matmul", "linear_attention_backward", "stable_adamw"})
+      CHECK_MESSAGE(seen.contains(kernel), kernel);
+  }
+  add(train(recorded, 5));
+  check_same_steps(steps, train(eager, 12), 0);
+  check_same_state(recorded, eager);
 }
 
 TEST_CASE("recorded work on CUDA: an error in it leaves the device usable; its memory goes back in the end") {

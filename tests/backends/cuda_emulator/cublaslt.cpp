@@ -1,6 +1,9 @@
-// d = alpha op(a) op(b) + beta c [+ bias along the rows], all column-major.
+// d = alpha op(a) op(b) + beta c [+ bias along the rows], all column-major. As of the real library, the algorithm is
+// chosen by what the caller allows: a long sum is split where that is possible at all, and added up in d's dtype where that
+// is not forbidden.
 #include <cublasLt.h>
 
+#include <algorithm>
 #include <cstring>
 #include <vector>
 
@@ -59,7 +62,28 @@ std::vector<double> lines_of(const void* data, const cublasLtMatrixLayout& x, bo
   return lines;
 }
 
-void multiply(const Problem& p, const void* a, const void* b, const void* c, void* d) {
+// The sum of x[l] y[l], in the parts that the algorithm has.
+double long_sum(const cublasLtMatmulAlgo_t& algorithm, const double* x, const double* y, int64_t k,
+                float* parts) {
+  const int64_t count = algorithm.parts;
+  for (int64_t part = 0; part < count; ++part) {
+    double sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t l = k * part / count; l < k * (part + 1) / count; ++l) sum += x[l] * y[l];
+    if (count == 1) return sum;
+    parts[part] = static_cast<float>(sum);
+  }
+  float total = 0;
+  for (int64_t part = 0; part < count; ++part) {
+    total += parts[part];
+    if (algorithm.scheme == CUBLASLT_REDUCTION_SCHEME_OUTPUT_TYPE)
+      total = static_cast<float>(BFloat16(total));
+  }
+  return total;
+}
+
+void multiply(const Problem& p, const cublasLtMatmulAlgo_t& algorithm, const void* a, const void* b,
+              const void* c, void* d, float* parts) {
   const int64_t m = p.m(), n = p.n(), k = p.k();
   for (int64_t batch = 0; batch < p.d.batch; ++batch) {
     const std::vector<double> left = lines_of(a, p.a, p.desc.first == CUBLAS_OP_T, batch);
@@ -67,16 +91,36 @@ void multiply(const Problem& p, const void* a, const void* b, const void* c, voi
     for (int64_t j = 0; j < n; ++j) {
       for (int64_t i = 0; i < m; ++i) {
         const double *x = left.data() + i * k, *y = right.data() + j * k;
-        double sum = 0;
-#pragma omp simd reduction(+ : sum)
-        for (int64_t l = 0; l < k; ++l) sum += x[l] * y[l];
-        double value = p.alpha * sum;
+        double value = p.alpha * long_sum(algorithm, x, y, k, parts);
         if (p.desc.bias != nullptr) value += load(p.desc.bias, p.d.type, i);
         if (p.beta != 0) value += p.beta * load(c, p.c.type, batch * p.c.batch_offset + j * p.c.step + i);
         keep(d, p.d.type, batch * p.d.batch_offset + j * p.d.step + i, value);
       }
     }
   }
+}
+
+// Nothing for addresses of less than 4 bytes' alignment; in four parts where k is long.
+bool choose(const Problem& p, const cublasLtMatmulPreference& allowed, cublasLtMatmulAlgo_t& chosen) {
+  chosen = {.parts = 1, .scheme = CUBLASLT_REDUCTION_SCHEME_NONE, .workspace = 0, .alignments = {}};
+  for (size_t i = 0; i < 4; ++i) {
+    if (allowed.alignments[i] < 4) return false;
+    chosen.alignments[i] = std::min(allowed.alignments[i], 16u);
+  }
+  constexpr uint32_t parts = 4;
+  if (p.k() < 64 || allowed.workspace < parts * sizeof(float)) return true;
+  for (const uint32_t scheme :
+       {CUBLASLT_REDUCTION_SCHEME_OUTPUT_TYPE, CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE}) {
+    if (scheme == CUBLASLT_REDUCTION_SCHEME_OUTPUT_TYPE && p.d.type != CUDA_R_16BF) continue;
+    if ((allowed.schemes & scheme) == 0) continue;
+    chosen.parts = parts, chosen.scheme = scheme, chosen.workspace = parts * sizeof(float);
+    break;
+  }
+  return true;
+}
+
+bool is_aligned(const void* pointer, uint32_t bytes) {
+  return reinterpret_cast<uintptr_t>(pointer) % bytes == 0;
 }
 
 template <class Value>
@@ -91,7 +135,10 @@ cublasStatus_t take(Value& place, const void* value, size_t bytes) {
 const char* cublasLtGetStatusString(cublasStatus_t status) {
   return status == CUBLAS_STATUS_SUCCESS ? "success" : "invalid value";
 }
-cublasStatus_t cublasLtCreate(cublasLtHandle_t* handle) { return *handle = nullptr, CUBLAS_STATUS_SUCCESS; }
+cublasStatus_t cublasLtCreate(cublasLtHandle_t* handle) {
+  if (!emulator::is_sound()) return CUBLAS_STATUS_EXECUTION_FAILED;
+  return *handle = nullptr, CUBLAS_STATUS_SUCCESS;
+}
 cublasStatus_t cublasLtDestroy(cublasLtHandle_t) { return CUBLAS_STATUS_SUCCESS; }
 cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t* desc, cublasComputeType_t, cudaDataType_t) {
   return *desc = new cublasLtMatmulDesc, CUBLAS_STATUS_SUCCESS;
@@ -134,27 +181,38 @@ cublasStatus_t cublasLtMatmulPreferenceCreate(cublasLtMatmulPreference_t* prefer
 cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t preference) {
   return delete preference, CUBLAS_STATUS_SUCCESS;
 }
-cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t,
-                                                    cublasLtMatmulPreferenceAttributes_t, const void*,
-                                                    size_t) {
-  return CUBLAS_STATUS_SUCCESS;
+cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t preference,
+                                                    cublasLtMatmulPreferenceAttributes_t attribute,
+                                                    const void* value, size_t bytes) {
+  switch (attribute) {
+    case CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES:
+      return take(preference->workspace, value, bytes);
+    case CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK:
+      return take(preference->schemes, value, bytes);
+    default:
+      return take(preference->alignments[attribute - CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES], value,
+                  bytes);
+  }
 }
 cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t desc,
                                               cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
                                               cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d,
-                                              cublasLtMatmulPreference_t, int,
+                                              cublasLtMatmulPreference_t preference, int,
                                               cublasLtMatmulHeuristicResult_t* results, int* found) {
   *found = 0;
-  if (!Problem{*desc, *a, *b, *c, *d, 1, 0}.fits()) return CUBLAS_STATUS_INVALID_VALUE;
+  const Problem problem{*desc, *a, *b, *c, *d, 1, 0};
+  if (!problem.fits()) return CUBLAS_STATUS_INVALID_VALUE;
+  if (!choose(problem, *preference, results[0].algo)) return CUBLAS_STATUS_NOT_SUPPORTED;
   *found = 1;
-  results[0] = {{}, CUBLAS_STATUS_SUCCESS};
+  results[0].state = CUBLAS_STATUS_SUCCESS;
   return CUBLAS_STATUS_SUCCESS;
 }
 cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t desc, const void* alpha, const void* a,
                               cublasLtMatrixLayout_t a_layout, const void* b, cublasLtMatrixLayout_t b_layout,
                               const void* beta, const void* c, cublasLtMatrixLayout_t c_layout, void* d,
-                              cublasLtMatrixLayout_t d_layout, const cublasLtMatmulAlgo_t*, void*, size_t,
-                              cudaStream_t stream) {
+                              cublasLtMatrixLayout_t d_layout, const cublasLtMatmulAlgo_t* algorithm,
+                              void* workspace, size_t workspace_bytes, cudaStream_t stream) {
+  if (!emulator::is_sound()) return CUBLAS_STATUS_EXECUTION_FAILED;
   const Problem problem{*desc,
                         *a_layout,
                         *b_layout,
@@ -163,6 +221,14 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t desc, const
                         *static_cast<const float*>(alpha),
                         *static_cast<const float*>(beta)};
   if (!problem.fits()) return CUBLAS_STATUS_INVALID_VALUE;
-  emulator::enqueue(stream, [=] { multiply(problem, a, b, c, d); });
+  const void* const addresses[] = {a, b, c, d};
+  for (size_t i = 0; i < 4; ++i) {
+    if (!is_aligned(addresses[i], algorithm->alignments[i])) return CUBLAS_STATUS_INVALID_VALUE;
+  }
+  if (workspace_bytes < algorithm->workspace || !is_aligned(desc->bias, 16))
+    return CUBLAS_STATUS_INVALID_VALUE;
+  emulator::enqueue(stream, [=, algorithm = *algorithm] {
+    multiply(problem, algorithm, a, b, c, d, static_cast<float*>(workspace));
+  });
   return CUBLAS_STATUS_SUCCESS;
 }

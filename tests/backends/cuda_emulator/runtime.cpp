@@ -2,25 +2,42 @@
 #include <cuda_runtime_api.h>
 #include <fmt/core.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <deque>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "tests/backends/cuda_emulator/block.h"
 #include "tests/backends/cuda_emulator/memory.h"
 
-using Work = std::function<void()>;
+// What the GPU does; `keeps_books`: of the emulator's own, done even after a fault.
+struct Work {
+  std::function<void()> run;
+  bool keeps_books = false;
+};
+
+// Counts those that are there.
+struct Counted {
+  static inline std::atomic<int64_t> count = 0;
+  Counted() { ++count; }
+  ~Counted() { --count; }
+  Counted(const Counted&) = delete;
+  Counted& operator=(const Counted&) = delete;
+};
 
 struct CUgraph_st {
   std::vector<Work> work;
+  Counted counted = {};
 };
 struct CUgraphExec_st {
   std::vector<Work> work;
+  Counted counted = {};
 };
 struct CUstream_st {
   std::unique_ptr<CUgraph_st> capture = {};  // not null: work goes here
@@ -41,10 +58,22 @@ struct Device {
   std::map<const char*, size_t> pinned;
   std::map<const void*, size_t> dynamic_shared;  // what kernels were allowed
   cudaError_t last_error = cudaSuccess;
+  emulator::Calls calls;
+  int64_t fails_from = INT64_MAX;  // a number of calls.all
+  bool failed = false;
 };
 
+int64_t fault_in_environment() {
+  const char* value = std::getenv("DINOMALY_EMULATED_FAULT");
+  return value == nullptr ? INT64_MAX : std::atoll(value);
+}
+
 Device& device() {
-  static Device& device = *new Device;
+  static Device& device = [&]() -> Device& {
+    Device& made = *new Device;
+    made.fails_from = fault_in_environment();
+    return made;
+  }();
   return device;
 }
 
@@ -57,12 +86,13 @@ cudaError_t answer(cudaError_t error) {
 void work_until(size_t count) {
   Device& d = device();
   if (d.done >= count) return;
+  ++d.calls.waits;
   const emulator::DeviceMemory::Access access(d.memory);
   while (d.done < count) {
     const Work work = std::move(d.queue.front());
     d.queue.pop_front();
     ++d.done;
-    work();
+    if (work.run) work.run();
   }
   d.memory.check_guards();
 }
@@ -85,6 +115,11 @@ bool is_pinned(const void* data, size_t bytes) {
          begin + bytes <= std::prev(after)->first + std::prev(after)->second;
 }
 
+// The answer to a call that comes after a fault.
+std::optional<cudaError_t> fault() {
+  return emulator::is_sound() ? std::nullopt : std::optional(answer(cudaErrorIllegalAddress));
+}
+
 struct ErrorText {
   cudaError_t error;
   const char *name, *text;
@@ -94,6 +129,7 @@ constexpr ErrorText error_texts[] = {
     {cudaErrorInvalidValue, "cudaErrorInvalidValue", "invalid argument"},
     {cudaErrorMemoryAllocation, "cudaErrorMemoryAllocation", "out of memory"},
     {cudaErrorInvalidDevice, "cudaErrorInvalidDevice", "invalid device ordinal"},
+    {cudaErrorIllegalAddress, "cudaErrorIllegalAddress", "an illegal memory access was encountered"},
     {cudaErrorStreamCaptureUnsupported, "cudaErrorStreamCaptureUnsupported",
      "operation not permitted when stream is capturing"},
     {cudaErrorStreamCaptureInvalidated, "cudaErrorStreamCaptureInvalidated",
@@ -114,18 +150,27 @@ const char* cudaGetErrorName(cudaError_t error) { return text_of(error).name; }
 const char* cudaGetErrorString(cudaError_t error) { return text_of(error).text; }
 cudaError_t cudaGetLastError() {
   const Lock lock(device().mutex);
-  return std::exchange(device().last_error, cudaSuccess);
+  return device().failed ? cudaErrorIllegalAddress : std::exchange(device().last_error, cudaSuccess);
 }
 cudaError_t cudaRuntimeGetVersion(int* version) { return *version = 13000, cudaSuccess; }
 cudaError_t cudaDriverGetVersion(int* version) { return *version = 13000, cudaSuccess; }
 cudaError_t cudaGetDeviceCount(int* count) { return *count = 1, cudaSuccess; }
-cudaError_t cudaSetDevice(int index) { return answer(index == 0 ? cudaSuccess : cudaErrorInvalidDevice); }
+cudaError_t cudaGetDevice(int* index) {
+  if (const auto failed = fault()) return *failed;
+  return *index = 0, cudaSuccess;
+}
+cudaError_t cudaSetDevice(int index) {
+  if (const auto failed = fault()) return *failed;
+  ++device().calls.selects;
+  return answer(index == 0 ? cudaSuccess : cudaErrorInvalidDevice);
+}
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
   *properties = {"emulated", 8, 6};
   return cudaSuccess;
 }
 
 cudaError_t cudaMalloc(void** block, size_t bytes) {
+  if (const auto failed = fault()) return *failed;
   const Lock lock(device().mutex);
   *block = device().memory.allocate(bytes);
   if (*block == nullptr) {
@@ -133,19 +178,21 @@ cudaError_t cudaMalloc(void** block, size_t bytes) {
     *block = device().memory.allocate(bytes);
   }
   if (*block == nullptr) return answer(cudaErrorMemoryAllocation);
-  device().queue.push_back([block = *block] { device().memory.prepare(block); });
+  device().queue.push_back({[block = *block] { device().memory.prepare(block); }, true});
   return cudaSuccess;
 }
 
 // Waits for all work before it, as the real one does: by doing what it does in its turn.
 cudaError_t cudaFree(void* block) {
+  if (const auto failed = fault()) return *failed;
   const Lock lock(device().mutex);
   if (forbidden_in_capture()) return answer(cudaErrorStreamCaptureUnsupported);
-  device().queue.push_back([block] { device().memory.release(block); });
+  device().queue.push_back({[block] { device().memory.release(block); }, true});
   return cudaSuccess;
 }
 
 cudaError_t cudaMallocHost(void** block, size_t bytes) {
+  if (const auto failed = fault()) return *failed;
   const Lock lock(device().mutex);
   if (forbidden_in_capture()) return answer(cudaErrorStreamCaptureUnsupported);
   *block = std::malloc(bytes);
@@ -155,6 +202,7 @@ cudaError_t cudaMallocHost(void** block, size_t bytes) {
 }
 
 cudaError_t cudaFreeHost(void* block) {
+  if (const auto failed = fault()) return *failed;
   const Lock lock(device().mutex);
   if (forbidden_in_capture()) return answer(cudaErrorStreamCaptureUnsupported);
   work_off();
@@ -164,6 +212,7 @@ cudaError_t cudaFreeHost(void* block) {
 }
 
 cudaError_t cudaMemGetInfo(size_t* free_bytes, size_t* total) {
+  if (const auto failed = fault()) return *failed;
   const Lock lock(device().mutex);
   *free_bytes = device().memory.available();
   *total = emulator::DeviceMemory::total;
@@ -172,12 +221,14 @@ cudaError_t cudaMemGetInfo(size_t* free_bytes, size_t* total) {
 
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind,
                             cudaStream_t stream) {
+  if (const auto failed = fault()) return *failed;
   const Lock lock(device().mutex);
   const auto valid = [&](const void* data, bool on_device) {
     return on_device ? device().memory.holds(data, bytes) : device().memory.is_foreign(data);
   };
   if (!valid(to, kind != cudaMemcpyDeviceToHost) || !valid(from, kind != cudaMemcpyHostToDevice))
     return answer(cudaErrorInvalidValue);
+  if (kind == cudaMemcpyHostToDevice) ++device().calls.uploads;
   if (kind == cudaMemcpyHostToDevice && !is_pinned(from, bytes)) {
     // Read at once, as pageable memory is; a graph could not do that.
     if (stream->capture) return forbidden_in_capture(), answer(cudaErrorStreamCaptureUnsupported);
@@ -189,12 +240,14 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
 }
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
+  if (const auto failed = fault()) return *failed;
   const Lock lock(device().mutex);
   device().streams.push_back(*stream = new CUstream_st);
   return cudaSuccess;
 }
 
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+  if (const auto failed = fault()) return *failed;
   const Lock lock(device().mutex);
   if (stream->capture) return forbidden_in_capture(), answer(cudaErrorStreamCaptureUnsupported);
   work_off();
@@ -202,11 +255,13 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
 }
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
+  if (const auto failed = fault()) return *failed;
   *event = new CUevent_st;
   return cudaSuccess;
 }
 
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+  if (const auto failed = fault()) return *failed;
   const Lock lock(device().mutex);
   if (stream->capture) return cudaSuccess;  // it then belongs to the graph, and nothing here waits for those
   event->recorded = device().done + device().queue.size();
@@ -214,6 +269,7 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
 }
 
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+  if (const auto failed = fault()) return *failed;
   const Lock lock(device().mutex);
   if (forbidden_in_capture()) return answer(cudaErrorStreamCaptureUnsupported);
   work_until(event->recorded);
@@ -221,6 +277,7 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
 }
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
+  if (const auto failed = fault()) return *failed;
   const Lock lock(device().mutex);
   if (stream->capture) return answer(cudaErrorInvalidValue);
   stream->capture = std::make_unique<CUgraph_st>();
@@ -229,6 +286,7 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
 }
 
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
+  if (const auto failed = fault()) return *failed;
   const Lock lock(device().mutex);
   if (!stream->capture) return answer(cudaErrorInvalidValue);
   *graph = stream->capture.release();
@@ -238,11 +296,13 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
 }
 
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* program, cudaGraph_t graph, unsigned long long) {
-  *program = new CUgraphExec_st{graph->work};
+  if (const auto failed = fault()) return *failed;
+  *program = new CUgraphExec_st{.work = graph->work};
   return cudaSuccess;
 }
 
 cudaError_t cudaGraphLaunch(cudaGraphExec_t program, cudaStream_t stream) {
+  if (const auto failed = fault()) return *failed;
   const Lock lock(device().mutex);
   if (stream->capture) return forbidden_in_capture(), answer(cudaErrorStreamCaptureUnsupported);
   for (const Work& work : program->work) device().queue.push_back(work);
@@ -250,9 +310,13 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t program, cudaStream_t stream) {
 }
 
 cudaError_t cudaGraphDestroy(cudaGraph_t graph) { return delete graph, cudaSuccess; }
-cudaError_t cudaGraphExecDestroy(cudaGraphExec_t program) { return delete program, cudaSuccess; }
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t program) {
+  delete program;
+  return fault().value_or(cudaSuccess);
+}
 
 cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute, int value) {
+  if (const auto failed = fault()) return *failed;
   constexpr int most = 99 * 1024;  // of architectures 86 and 89
   const Lock lock(device().mutex);
   if (value > most) return answer(cudaErrorInvalidValue);
@@ -262,7 +326,44 @@ cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute, int valu
 
 namespace emulator {
 
-cudaError_t enqueue(cudaStream_t stream, Work work) {
+Calls calls() {
+  const Lock lock(device().mutex);
+  return device().calls;
+}
+
+int64_t graphs() { return Counted::count; }
+
+void fail_from(int64_t number) {
+  const Lock lock(device().mutex);
+  device().fails_from = device().calls.all + number;
+}
+
+void repair() {
+  const Lock lock(device().mutex);
+  Device& d = device();
+  d.fails_from = INT64_MAX;
+  d.failed = false;
+  d.last_error = cudaSuccess;
+  for (CUstream_st* stream : d.streams) {
+    stream->capture.reset();
+    stream->invalid = false;
+  }
+}
+
+bool is_sound() {
+  const Lock lock(device().mutex);
+  Device& d = device();
+  if (++d.calls.all < d.fails_from) return true;
+  if (!std::exchange(d.failed, true)) {
+    for (Work& work : d.queue) {
+      if (!work.keeps_books) work.run = nullptr;
+    }
+  }
+  return false;
+}
+
+cudaError_t enqueue(cudaStream_t stream, std::function<void()> run) {
+  Work work{std::move(run)};
   const Lock lock(device().mutex);
   if (stream->capture)
     stream->capture->work.push_back(std::move(work));
@@ -271,7 +372,8 @@ cudaError_t enqueue(cudaStream_t stream, Work work) {
   return cudaSuccess;
 }
 
-cudaError_t launch(const cudaLaunchConfig_t& config, const void* kernel, Work body) {
+cudaError_t launch(const cudaLaunchConfig_t& config, const void* kernel, std::function<void()> body) {
+  if (const auto failed = fault()) return *failed;
   constexpr size_t always_allowed = 48 * 1024;
   const unsigned blocks = config.gridDim.x, threads = config.blockDim.x;
   const size_t shared = config.dynamicSmemBytes;
@@ -281,6 +383,7 @@ cudaError_t launch(const cudaLaunchConfig_t& config, const void* kernel, Work bo
   const size_t most = allowed == device().dynamic_shared.end() ? always_allowed : allowed->second;
   if (!one_axis || blocks == 0 || threads == 0 || threads > 1024 || shared > std::max(most, always_allowed))
     return answer(cudaErrorInvalidValue);
+  device().calls.blocks += blocks;
   return enqueue(config.stream, [blocks, threads, shared, body = std::move(body)] {
     run_grid(blocks, threads, shared, body);
   });

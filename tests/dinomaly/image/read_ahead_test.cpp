@@ -4,6 +4,11 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <stdexcept>
+#include <thread>
 
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
@@ -122,6 +127,56 @@ TEST_CASE("read-ahead: order, errors among images, errors of the source, early e
       [&](std::stop_token) -> std::optional<std::filesystem::path> { fail_input("the list ends badly"); },
       prepare);
   CHECK(input_error([&] { failing.next(1); }) == "the list ends badly");
+}
+
+TEST_CASE("read-ahead: several readers work at the same time, and their images come in order") {
+  const TemporaryFolder folder;
+  std::vector<std::filesystem::path> paths = grey_images(folder, 20);
+  write_file(paths[4], "damaged");
+  constexpr int readers = 3;
+  std::mutex mutex;
+  std::condition_variable changed;
+  int inside = 0;
+  const auto prepare = [&](const Image& rgb) {
+    std::unique_lock lock(mutex);
+    ++inside;
+    changed.notify_all();
+    // The first three wait for each other, and then the earliest of them is the last to end.
+    CHECK(changed.wait_for(lock, std::chrono::seconds(20), [&] { return inside >= readers; }));
+    lock.unlock();
+    if (rgb.pixels[0] == 0) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    return first_value(rgb);
+  };
+  ReadAhead images(in_order(pictures(paths)), prepare, {.most_ahead = 4, .readers = readers});
+  size_t taken = 0;
+  for (auto batch = images.next_batch(6); !batch.empty(); batch = images.next_batch(6)) {
+    CHECK(batch.size() == std::min<size_t>(6, paths.size() - taken));
+    for (const InputImage& image : batch) {
+      CHECK(image.path == paths[taken]);
+      CHECK(image.error.empty() == (taken != 4));
+      if (taken != 4) CHECK(image.inputs.item() == 10 * static_cast<int>(taken));
+      ++taken;
+    }
+  }
+  CHECK(taken == paths.size());
+  CHECK(images.next(1).empty());
+}
+
+TEST_CASE(
+    "read-ahead: what fails in one of several readers comes after the images before it, again and again") {
+  const TemporaryFolder folder;
+  const auto prepare = [](const Image& rgb) {
+    if (rgb.pixels[0] == 50) throw std::runtime_error("the sixth");
+    return first_value(rgb);
+  };
+  ReadAhead images(in_order(pictures(grey_images(folder, 20))), prepare, {.most_ahead = 8, .readers = 3});
+  CHECK(images.next_batch(5).size() == 5);
+  for (int i = 0; i < 2; ++i) CHECK_THROWS_WITH(images.next_batch(5), "the sixth");
+  ReadAhead others(in_order(pictures(grey_images(folder, 20))), prepare, {.most_ahead = 8, .readers = 3});
+  CHECK(others.next_batch(16).size() == 5);
+  CHECK_THROWS_WITH(others.next(1), "the sixth");
+  const ReadAhead abandoned(in_order(pictures(grey_images(folder, 20))), prepare,
+                            {.most_ahead = 3, .readers = 3});
 }
 
 TEST_SUITE_END();

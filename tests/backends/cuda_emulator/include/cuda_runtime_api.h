@@ -16,9 +16,21 @@ enum cudaError_t {
   cudaErrorInvalidDevice = 101,
   cudaErrorInvalidKernelImage = 200,
   cudaErrorNoKernelImageForDevice = 209,
+  cudaErrorECCUncorrectable = 214,
+  cudaErrorNvlinkUncorrectable = 220,
   cudaErrorUnsupportedPtxVersion = 222,
+  cudaErrorIllegalAddress = 700,
+  cudaErrorLaunchTimeout = 702,
+  cudaErrorAssert = 710,
+  cudaErrorHardwareStackError = 714,
+  cudaErrorIllegalInstruction = 715,
+  cudaErrorMisalignedAddress = 716,
+  cudaErrorInvalidAddressSpace = 717,
+  cudaErrorInvalidPc = 718,
+  cudaErrorLaunchFailure = 719,
   cudaErrorStreamCaptureUnsupported = 900,
   cudaErrorStreamCaptureInvalidated = 901,
+  cudaErrorUnknown = 999,
 };
 enum cudaMemcpyKind { cudaMemcpyHostToDevice = 1, cudaMemcpyDeviceToHost = 2, cudaMemcpyDeviceToDevice = 3 };
 enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
@@ -57,6 +69,7 @@ cudaError_t cudaGetLastError();
 cudaError_t cudaRuntimeGetVersion(int* version);
 cudaError_t cudaDriverGetVersion(int* version);
 cudaError_t cudaGetDeviceCount(int* count);
+cudaError_t cudaGetDevice(int* device);
 cudaError_t cudaSetDevice(int device);
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device);
 
@@ -88,6 +101,27 @@ inline cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, void (*
 }
 
 namespace emulator {
+
+// What the host has asked for since the program began.
+struct Calls {
+  int64_t all = 0;      // of the runtime and of cuBLASLt, but for those that only explain an error
+  int64_t selects = 0;  // cudaSetDevice
+  int64_t uploads = 0;  // copies from the host
+  int64_t waits = 0;    // for work that was not done yet
+  int64_t blocks = 0;   // of all kernels
+};
+Calls calls();
+// Graphs, and programs made from them, that nobody has destroyed.
+int64_t graphs();
+
+// From the `number`-th call from now on (1: the next one) every call answers cudaErrorIllegalAddress and does nothing, as
+// after a fault of a kernel; what waits to be done is not done any more. The environment variable
+// DINOMALY_EMULATED_FAULT does it from the program's start.
+void fail_from(int64_t number);
+// The GPU works again; a capture that was under way is none any more.
+void repair();
+// Counts a call: whether it is to answer as usual.
+bool is_sound();
 
 // Puts work in the queue, or into the graph that is being captured.
 cudaError_t enqueue(cudaStream_t stream, std::function<void()> work);

@@ -1,9 +1,30 @@
-#include "backends/cuda/staging.h"
-
 #include <algorithm>
 #include <cstring>
 
+#include "backends/cuda/launch.cuh"
+#include "backends/cuda/staging.h"
+
 namespace nabla {
+
+namespace {
+
+struct FewBytes {
+  unsigned char values[block_threads];
+};
+
+__global__ void store_bytes_kernel(FewBytes bytes, int count, unsigned char* to) {
+  const int i = static_cast<int>(threadIdx.x);
+  if (i < count) to[i] = bytes.values[i];
+}
+
+void send_as_argument(const void* host, void* device, size_t count, cudaStream_t stream) {
+  FewBytes bytes{};
+  std::memcpy(bytes.values, host, count);
+  launch("copy", stream, 1, block_threads, 0, store_bytes_kernel, bytes, static_cast<int>(count),
+         static_cast<unsigned char*>(device));
+}
+
+}  // namespace
 
 void Staging::make(Buffer& buffer) {
   check_cuda(cudaMallocHost(&buffer.memory, buffer_bytes), "copy");
@@ -11,6 +32,8 @@ void Staging::make(Buffer& buffer) {
 }
 
 void Staging::to_device(const void* host, void* device, size_t bytes) {
+  if (bytes == 0) return;
+  if (bytes <= sizeof(FewBytes)) return send_as_argument(host, device, bytes, stream_);
   const std::lock_guard lock(mutex_);
   for (size_t begin = 0; begin < bytes; begin += buffer_bytes) {
     const size_t count = std::min(buffer_bytes, bytes - begin);
