@@ -31,6 +31,9 @@ __device__ float slope(float feature) { return feature > 1 ? 1 : feature; }
 size_t sums_bytes(int tile, int64_t width) {
   return sizeof(float) * static_cast<size_t>(3 * tile * padded(width) + 2 * tile);
 }
+size_t features_bytes(int tile, int64_t width) {
+  return sizeof(float) * static_cast<size_t>(tile * padded(width) + tile);
+}
 size_t token_bytes(int tile, int64_t width) {
   return sizeof(float) * static_cast<size_t>(4 * tile * padded(width) + 2 * tile);
 }
@@ -109,12 +112,11 @@ __global__ void linear_attention_forward_kernel(Heads<const T> q, const float* s
   }
 }
 
-// out (rows, d)[n][j] = x_n . s_j for the rows of a tile and of a head's sums (d, d), which pass through shared memory,
-// `tile` rows at a time: read from global memory, each thread of a warp would meet a cache line of its own. Ends with a
-// barrier; `change` is of (sum, n, j).
-template <class Change>
+// Calls take(x_n . s_j, n, j) for the rows of a tile and of a head's sums (d, d), which pass through shared memory, `tile`
+// rows at a time: in global memory each thread of a warp would meet a cache line of its own. Ends with a barrier.
+template <class Take>
 __device__ void products_with_rows(const float* x, int rows, const float* s, int width, float* staged,
-                                   int tile, Change change) {
+                                   int tile, Take take) {
   const int stride = padded(width);
   for (int first = 0; first < width; first += tile) {
     const int count = tile_count(width, first, tile);
@@ -123,7 +125,7 @@ __device__ void products_with_rows(const float* x, int rows, const float* s, int
     __syncthreads();
     for (int i = threadIdx.x; i < rows * count; i += threads) {
       const int n = i / count, j = i % count;
-      change(dot(x + n * stride, staged + j * stride, width), n, first + j);
+      take(dot(x + n * stride, staged + j * stride, width), n, first + j);
     }
     __syncthreads();  // nobody reads these rows any more
   }
@@ -205,16 +207,16 @@ void CudaKernels::linear_attention(const Tensor& q, const Tensor& k, const Tenso
   if (out.numel() == 0) return;
   const char* op = "linear_attention";
   const int64_t width = q.size(3), heads = q.size(0) * q.size(1);
-  const int tile = tile_rows(op, width, [&](int rows) { return token_bytes(rows, width); });
+  const int tile = tile_rows(op, width, [&](int rows) { return sums_bytes(rows, width); });
   const int64_t row_blocks = ceil_divide(width, tile), tiles = ceil_divide(q.size(2), tile);
   const State state(heads, width, device());
   visit_computed(op, q.dtype(), [&]<class T>(T) {
     launch(op, stream_, heads * row_blocks, threads, sums_bytes(tile, width), sums_kernel<T>,
            Heads<const T>(k), Heads<const T>(v), nullptr, nullptr, state.sums.data<float>(),
            state.vectors.data<float>(), tile, row_blocks);
-    launch(op, stream_, heads * tiles, threads, token_bytes(tile, width), linear_attention_forward_kernel<T>,
-           Heads<const T>(q), state.sums.data<float>(), state.vectors.data<float>(), static_cast<float>(eps),
-           Heads<T>(out), tile, tiles);
+    launch(op, stream_, heads * tiles, threads, features_bytes(tile, width),
+           linear_attention_forward_kernel<T>, Heads<const T>(q), state.sums.data<float>(),
+           state.vectors.data<float>(), static_cast<float>(eps), Heads<T>(out), tile, tiles);
   });
 }
 

@@ -57,7 +57,7 @@ static int run(int argc, char** argv) {
         "  dinomaly predict out/model.safetensors new/ --out results\n"
         "  dinomaly report out/model.safetensors parts --out report.html\n"
         "dinomaly COMMAND --help explains a command. Exit status: 0 done, 1 judged anomalous (predict "
-        "--fail-on-anomaly), 2 a user's error, 3 ours.");
+        "--fail-on-anomaly), 2 a user's error, 3 ours or a GPU's.");
     app.require_subcommand(1);
     Work work;
     for (const auto add : {add_calibrate, add_convert, add_encoder, add_eval, add_export, add_info,

@@ -50,7 +50,8 @@ TEST_CASE("matmul on CUDA takes a bias and operands at any address") {
   if (!has_cuda("matmul at odd addresses")) return;
   constexpr int64_t m = 3, n = 5, k = 7;
   const Device cuda = Device::cuda();
-  const Tensor a = Tensor::from(some_values(2 * m * k), {2, m, k}), b = Tensor::from(some_values(k * n), {1, k, n});
+  const Tensor a = Tensor::from(some_values(2 * m * k), {2, m, k}),
+               b = Tensor::from(some_values(k * n), {1, k, n});
   const Tensor bias = Tensor::from(some_values(n), {n});
   const Tensor expected = Tensor::empty({2, m, n});
   kernels_for(expected).matmul(a, false, b, false, expected, with_bias(bias));
@@ -59,13 +60,14 @@ TEST_CASE("matmul on CUDA takes a bias and operands at any address") {
       for (const int64_t of_b : {0, 1}) {
         for (const int64_t of_bias : {0, 1}) {
           for (const bool transposed : {false, true}) {
-            INFO(name_of(dtype), " at ", of_a, ", ", of_b, " and ", of_bias, transposed ? ", transposed" : "");
+            INFO(name_of(dtype), " at ", of_a, ", ", of_b, " and ", of_bias,
+                 transposed ? ", transposed" : "");
             const Tensor b_stored = transposed ? b.transpose(1, 2).contiguous() : b;
             const Tensor out = Tensor::empty({2, m, n}, dtype, cuda);
             kernels_for(out).matmul(
                 unaligned(a.to_vector<float>(), of_a, dtype).reshape({2, m, k}), false,
-                unaligned(b_stored.to_vector<float>(), of_b, dtype).reshape(b_stored.shape()), transposed, out,
-                with_bias(unaligned(bias.to_vector<float>(), of_bias, dtype)));
+                unaligned(b_stored.to_vector<float>(), of_b, dtype).reshape(b_stored.shape()), transposed,
+                out, with_bias(unaligned(bias.to_vector<float>(), of_bias, dtype)));
             // Small integers: exact in f32, and in bf16 rounded once.
             CHECK(out.to_vector<float>() == expected.to(dtype).to_vector<float>());
           }

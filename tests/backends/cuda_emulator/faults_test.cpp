@@ -29,7 +29,8 @@ using Ops = std::set<std::string>;
 Ops fail_at_every_call(
     const std::function<void()>& work, const std::function<void()>& tidy = [] {}) {
   const std::string what =
-      ": CUDA: an illegal memory access was encountered (cudaErrorIllegalAddress); a GPU reports faults late, so the "
+      ": CUDA: an illegal memory access was encountered (cudaErrorIllegalAddress); a GPU reports faults "
+      "late, so the "
       "cause may be an earlier op: CUDA_LAUNCH_BLOCKING=1 names it";
   Ops ops;
   for (int64_t number = 1;; ++number) {
@@ -91,26 +92,28 @@ TEST_CASE("emulated CUDA: a fault at any call of a training step ends in an erro
       for (const Variable& parameter : training.model->trained_parameters()) parameter.zero_grad();
     };
     const Ops ops = fail_at_every_call([&] { trainer.step(); }, forget_gradients);
-    for (const std::string op : {"allocate", "copy", "matmul", "unary", "linear_attention", "linear_attention_backward",
-                           "layer_norm_backward", "kth_largest", "stable_adamw", "clip_factor"}) {
+    for (const std::string op :
+         {"allocate", "copy", "matmul", "unary", "linear_attention", "linear_attention_backward",
+          "layer_norm_backward", "kth_largest", "stable_adamw", "clip_factor"}) {
       CHECK_MESSAGE(ops.contains(op), op);
     }
     CHECK_FALSE(ops.contains("cuda"));
   }
-  Trainer(*training.model, *training.features, false).step();  // with the weights as the last good step left them
+  Trainer(*training.model, *training.features, false)
+      .step();  // with the weights as the last good step left them
   for (const Variable& parameter : training.model->trained_parameters()) parameter.zero_grad();
   CHECK(allocator.counters().live_bytes == live);
 }
 
-TEST_CASE("recorded work on emulated CUDA: a fault at any call of recording and replay leaves nothing behind") {
+TEST_CASE(
+    "recorded work on emulated CUDA: a fault at any call of recording and replay leaves nothing behind") {
   RecordedLayer layer;
   layer.optimizer.prepare(1e-3);
   layer.step();
   CachingAllocator& allocator = kernels_for(Device::cuda()).allocator();
   layer.weight.zero_grad();
   const int64_t graphs = emulator::graphs();
-  const Ops ops =
-      fail_at_every_call([&] { layer.record_and_replay(); }, [&] { layer.weight.zero_grad(); });
+  const Ops ops = fail_at_every_call([&] { layer.record_and_replay(); }, [&] { layer.weight.zero_grad(); });
   for (const std::string op : {"record", "replay", "matmul", "stable_adamw", "copy", "synchronize"})
     CHECK_MESSAGE(ops.contains(op), op);
   CHECK(emulator::graphs() == graphs);
@@ -133,10 +136,11 @@ TEST_CASE("emulated CUDA: a fault ends the program with status 3, one line, and 
   const std::string flags = small_run(folder, "out") + "--device cuda --iterations 6 --checkpoint-every 2";
   const auto run = [&](const std::string& fault, const std::string& more = "") {
     const std::string out = (folder / "stdout").string(), error = (folder / "stderr").string();
-    const std::string command = fault + " OMP_NUM_THREADS=1 " + DINOMALY_BINARY_DIR + "/bin/dinomaly_emulated " +
-                                flags + more + " >" + out + " 2>" + error;
+    const std::string command = fault + " OMP_NUM_THREADS=1 " + DINOMALY_BINARY_DIR +
+                                "/bin/dinomaly_emulated " + flags + more + " >" + out + " 2>" + error;
     const int status = std::system(command.c_str());
-    return Outcome{WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_file(out, 1 << 20), read_file(error, 1 << 20)};
+    return Outcome{WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_file(out, 1 << 20),
+                   read_file(error, 1 << 20)};
   };
   for (const int call : {100, 2000, 6000, 10000}) {
     CAPTURE(call);

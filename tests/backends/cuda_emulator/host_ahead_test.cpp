@@ -21,7 +21,8 @@ TEST_CASE("recorded steps on emulated CUDA copy nothing from the host and wait f
   CHECK(trainer.finished(true).size() == 12);
 }
 
-TEST_CASE("emulated CUDA: the loss of sixteen images takes more blocks than a large GPU has multiprocessors") {
+TEST_CASE(
+    "emulated CUDA: the loss of sixteen images takes more blocks than a large GPU has multiprocessors") {
   const Tensor a = Tensor::ones({16, 10 * 8192}, Dtype::f32, Device::cuda());
   Variable b(Tensor::full({16, 10 * 8192}, 2, Dtype::f32, Device::cuda()), true);
   int64_t before = emulator::calls().blocks;
