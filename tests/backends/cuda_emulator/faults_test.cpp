@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <functional>
 #include <set>
 #include <string>
@@ -131,13 +132,15 @@ TEST_CASE("recorded work on emulated CUDA: nothing is recorded where each kernel
 }
 
 TEST_CASE("emulated CUDA: a fault ends the program with status 3, one line, and whole files") {
+  const std::string program = DINOMALY_BINARY_DIR "/bin/dinomaly_emulated";
+  if (!std::filesystem::exists(program)) return skip("no program beside this test: a fault under it");
   const TemporaryFolder folder;
   make_training_inputs(folder);
   const std::string flags = small_run(folder, "out") + "--device cuda --iterations 6 --checkpoint-every 2";
   const auto run = [&](const std::string& fault, const std::string& more = "") {
     const std::string out = (folder / "stdout").string(), error = (folder / "stderr").string();
-    const std::string command = fault + " OMP_NUM_THREADS=1 " + DINOMALY_BINARY_DIR +
-                                "/bin/dinomaly_emulated " + flags + more + " >" + out + " 2>" + error;
+    const std::string command =
+        fault + " OMP_NUM_THREADS=1 " + program + " " + flags + more + " >" + out + " 2>" + error;
     const int status = std::system(command.c_str());
     return Outcome{WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_file(out, 1 << 20),
                    read_file(error, 1 << 20)};
