@@ -99,7 +99,7 @@ benches() {  # WORK, its shapes, further flags: a line with seconds an image for
 inference() { benches infer "$infer"; }
 training() { benches train "$train"; }
 training_kept() { benches train "$train" --kept-features; }
-profile() { bench train "${train%% *}" --precision bf16 --kept-features --repeat 3 --profile; }
+profile() { summed_up 'all kernels' bench train "${train%% *}" --precision bf16 --kept-features --repeat 3 --profile; }
 long_training() {
   local done=0 begun=$SECONDS
   while [ $done -lt "$iterations" ]; do
