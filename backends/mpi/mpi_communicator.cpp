@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <chrono>
 #include <limits>
+#include <thread>
 
 #include "tensor/error.h"
 
@@ -75,13 +76,25 @@ class Requests : public Communicator::Pending {
   double& seconds_waited_;
 };
 
+// MPI itself waits by asking, all the time: who has waited long leaves the processor to those that compute.
+void wait_for(std::vector<MPI_Request>& requests) {
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point start = Clock::now();
+  for (int done = 0;;) {
+    MPI_Testall(static_cast<int>(requests.size()), requests.data(), &done, MPI_STATUSES_IGNORE);
+    if (done != 0) return;
+    if (Clock::now() - start > std::chrono::milliseconds(2))
+      std::this_thread::sleep_for(std::chrono::microseconds(200));
+  }
+}
+
 class MpiCommunicator : public Communicator {
  public:
   MpiCommunicator() {
     int is_ready = 0, level = 0;
     MPI_Initialized(&is_ready);
-    // One thread of each process calls, the one that trains.
-    if (is_ready == 0) MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &level);
+    // One thread at a time calls: the one that trains, or the one that takes predictions.
+    if (is_ready == 0) MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &level);
     MPI_Comm_rank(MPI_COMM_WORLD, &rank_);
     MPI_Comm_size(MPI_COMM_WORLD, &size_);
   }
@@ -159,7 +172,7 @@ class MpiCommunicator : public Communicator {
       });
       traffic_.bytes += size_in_bytes(tensor);
     }
-    MPI_Waitall(static_cast<int>(requests.size()), requests.data(), MPI_STATUSES_IGNORE);
+    wait_for(requests);
   }
 
   void barrier() override {

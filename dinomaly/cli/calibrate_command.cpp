@@ -18,6 +18,7 @@
 #include "dinomaly/cli/commands.h"
 #include "dinomaly/cli/detector_flags.h"
 #include "dinomaly/cli/earlier_thresholds.h"
+#include "dinomaly/cli/with_helpers.h"
 #include "dinomaly/data/image_folder.h"
 #include "dinomaly/data/masks.h"
 #include "dinomaly/image/pixel_rows.h"
@@ -323,7 +324,9 @@ void add_calibrate(CLI::App& app, Work& work) {
       "--force", options->force,
       "replace the model's thresholds even where DATA speaks against it: too few images for the "
       "rate, a folder of defects, images that look anomalous");
-  command->callback([options, &work] { work = [options] { return run_calibrate(*options); }; });
+  command->callback([options, &work] {
+    work = with_helpers([options] { return run_calibrate(*options); }, options->detector);
+  });
 }
 
 }  // namespace dinomaly

@@ -11,7 +11,11 @@ class App;
 
 namespace dinomaly {
 
-using Work = std::function<int()>;
+struct Work {
+  std::function<int()> first = {};  // of the first process, or the only one
+  std::function<int()> others =
+      {};  // what the others of several do meanwhile; none: the command is for one process
+};
 
 void add_calibrate(CLI::App& app, Work& work);     // calibrate_command.cpp
 void add_convert(CLI::App& app, Work& work);       // convert_command.cpp

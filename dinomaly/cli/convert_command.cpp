@@ -108,7 +108,7 @@ void add_convert(CLI::App& app, Work& work) {
   command->add_option(
       "--heads", flags->heads,
       "attention heads, if IN does not say it: DINOv3's periods follow from them (width / 64)");
-  command->callback([flags, &work] { work = [flags] { return convert(*flags); }; });
+  command->callback([flags, &work] { work.first = [flags] { return convert(*flags); }; });
 }
 
 }  // namespace dinomaly

@@ -56,14 +56,14 @@ void add_encoder(CLI::App& app, Work& work) {
       "folder of copies to fetch from (http, https or file), DINOMALY_OFFLINE=1 forbids fetching. Proxies: "
       "https_proxy, no_proxy.");
   CLI::App* lists = command->add_subcommand("list", "the names, and what of them is on this machine");
-  lists->callback([&work] { work = list; });
+  lists->callback([&work] { work.first = list; });
   CLI::App* fetches =
       command->add_subcommand("fetch", "fetch an encoder, as --encoder NAME does when it is first used");
   fetches->add_option("NAME", options->name, "see list")->required();
   fetches->add_option("--sha256", options->sha256, "what the file must have, in hexadecimal");
   fetches->add_flag("--offline", options->offline, "only say whether it is there");
   fetches->callback([options, &work] {
-    work = [options] {
+    work.first = [options] {
       FetchOptions fetch{.offline = options->offline, .progress = download_progress(options->name)};
       if (!options->sha256.empty()) fetch.sha256 = options->sha256;
       fmt::print("{}\n", fetch_encoder(named_encoder(options->name), fetch).file.string());
@@ -74,7 +74,7 @@ void add_encoder(CLI::App& app, Work& work) {
       command->add_subcommand("path", "print where an encoder's file is; status 2 if it is not there");
   paths->add_option("NAME", options->name, "see list")->required();
   paths->callback([options, &work] {
-    work = [options] {
+    work.first = [options] {
       const NamedEncoder& encoder = named_encoder(options->name);
       check_input(is_stored(encoder), "{}: is not on this machine: dinomaly encoder fetch {}", encoder.name,
                   encoder.name);
@@ -85,7 +85,7 @@ void add_encoder(CLI::App& app, Work& work) {
   CLI::App* verifies =
       command->add_subcommand("verify", "read files again: whole, and as they were when fetched");
   verifies->add_option("NAMES", options->names, "see list (default: all that are there)");
-  verifies->callback([options, &work] { work = [options] { return verify(options->names); }; });
+  verifies->callback([options, &work] { work.first = [options] { return verify(options->names); }; });
 }
 
 }  // namespace dinomaly

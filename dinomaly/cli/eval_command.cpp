@@ -16,6 +16,7 @@
 #include "dinomaly/cli/command_files.h"
 #include "dinomaly/cli/commands.h"
 #include "dinomaly/cli/detector_flags.h"
+#include "dinomaly/cli/with_helpers.h"
 #include "dinomaly/evaluation/evaluate.h"
 #include "dinomaly/evaluation/evaluate_official.h"
 #include "dinomaly/image/image_files.h"
@@ -206,7 +207,8 @@ void add_eval(CLI::App& app, Work& work) {
   add_inspection_flags(*command, options->inspection,
                        "crop for the paper's protocol, which knows nothing else, whole for the official one",
                        "none; for the official protocol alone");
-  command->callback([options, &work] { work = [options] { return run_eval(*options); }; });
+  command->callback(
+      [options, &work] { work = with_helpers([options] { return run_eval(*options); }, options->detector); });
 }
 
 }  // namespace dinomaly

@@ -33,7 +33,7 @@ void add_export(CLI::App& app, Work& work) {
       ->add_option("--heads", options->heads, "attention heads, if MODEL does not say (default: width / 64)")
       ->check(CLI::NonNegativeNumber);
   command->callback([options, &work] {
-    work = [options] {
+    work.first = [options] {
       CommandFiles files;
       files.reads_weights(options->model);
       if (options->encoder) files.reads_weights(*options->encoder);

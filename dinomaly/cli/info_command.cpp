@@ -54,7 +54,7 @@ void add_info(CLI::App& app, Work& work) {
   command->add_flag("--tensors", options->what.tensors, "list every tensor with dtype and shape");
   command->add_flag("--json", options->as_json, "print one JSON object");
   command->callback([options, &work] {
-    work = [options] {
+    work.first = [options] {
       const json description = short_numbers(describe_file(options->file, options->what), printed_digits);
       if (options->as_json)
         fmt::print("{}\n", json_text(description, 2));

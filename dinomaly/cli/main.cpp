@@ -29,51 +29,61 @@ static void check_command(const CLI::App& app, int argc, char** argv) {
   fail_input("there is no command '{}'; dinomaly --help lists them{}", argv[1], did_you_mean(argv[1], names));
 }
 
-// Of several processes the first one speaks. What the others have to say in an error they say a little later: if it was
-// the same to all, the first has ended them by then, and there is one line of it.
-static int work_together(const CLI::App& app, const Work& work) {
+static int work_together(const Work& work) {
   const Communicator& processes = communicator();
-  try {
-    check_input(processes.size() == 1 || app.got_subcommand("train"),
-                "{} processes were launched, but only `dinomaly train` is for several", processes.size());
-    if (!processes.is_first())
-      check_input(std::freopen("/dev/null", "w", stdout) != nullptr, "/dev/null: cannot be opened");
-    return work();
-  } catch (...) {
-    if (!processes.is_first()) std::this_thread::sleep_for(std::chrono::seconds(2));
-    throw;
-  }
+  if (processes.size() == 1) return work.first();
+  check_input(
+      work.others != nullptr,
+      "{} processes were launched, but only train, predict, eval, calibrate and report are for several",
+      processes.size());
+  return processes.is_first() ? work.first() : work.others();
 }
 
-static int run(int argc, char** argv) {
+static int parse_and_work(int argc, char** argv) {
+  CLI::App app{"Multi-class unsupervised anomaly detection (Dinomaly, CVPR 2025)", "dinomaly"};
+  app.set_version_flag("--version", DINOMALY_VERSION, "Print the version and exit");
+  app.footer(
+      "Examples, from images to a decision:\n"
+      "  dinomaly train parts --encoder dinov2-small-reg --out out\n"
+      "  dinomaly predict out/model.safetensors new/ --out results\n"
+      "  dinomaly report out/model.safetensors parts --out report.html\n"
+      "dinomaly COMMAND --help explains a command. Exit status: 0 done, 1 judged anomalous (predict "
+      "--fail-on-anomaly), 2 a user's error, 3 ours or a GPU's.");
+  app.require_subcommand(1);
+  Work work;
+  for (const auto add : {add_calibrate, add_convert, add_encoder, add_eval, add_export, add_info,
+                         add_make_dataset, add_predict, add_report, add_serve, add_train}) {
+    add(app, work);
+  }
+  check_command(app, argc, argv);
+  if (!parse_flags(app, argc, argv, fmt::format("{} (CPU kernels: {})", DINOMALY_VERSION, cpu_level())))
+    return 0;
+  return work_together(work);
+}
+
+// Of several processes the first one speaks. What the others have to say in an error they say a little later: if it was
+// the same to all, the first has ended them by then, and there is one line of it. `came_to_end`: no exception ended it.
+static int run(int argc, char** argv, bool& came_to_end) {
   return run_program("dinomaly", [&] {
     StopSignal::start_waiting();
     connect_processes();
-    CLI::App app{"Multi-class unsupervised anomaly detection (Dinomaly, CVPR 2025)", "dinomaly"};
-    app.set_version_flag("--version", DINOMALY_VERSION, "Print the version and exit");
-    app.footer(
-        "Examples, from images to a decision:\n"
-        "  dinomaly train parts --encoder dinov2-small-reg --out out\n"
-        "  dinomaly predict out/model.safetensors new/ --out results\n"
-        "  dinomaly report out/model.safetensors parts --out report.html\n"
-        "dinomaly COMMAND --help explains a command. Exit status: 0 done, 1 judged anomalous (predict "
-        "--fail-on-anomaly), 2 a user's error, 3 ours or a GPU's.");
-    app.require_subcommand(1);
-    Work work;
-    for (const auto add : {add_calibrate, add_convert, add_encoder, add_eval, add_export, add_info,
-                           add_make_dataset, add_predict, add_report, add_serve, add_train}) {
-      add(app, work);
+    try {
+      if (!communicator().is_first())
+        check_input(std::freopen("/dev/null", "w", stdout) != nullptr, "/dev/null: cannot be opened");
+      const int status = parse_and_work(argc, argv);
+      came_to_end = true;
+      return status;
+    } catch (...) {
+      if (!communicator().is_first()) std::this_thread::sleep_for(std::chrono::seconds(2));
+      throw;
     }
-    check_command(app, argc, argv);
-    if (!parse_flags(app, argc, argv, fmt::format("{} (CPU kernels: {})", DINOMALY_VERSION, cpu_level())))
-      return 0;
-    return work_together(app, work);
   });
 }
 
 int main(int argc, char** argv) {
-  const int status = run(argc, argv);
-  // Whoever fails alone ends the others, which would wait for it. After a signal all have come here.
-  if ((status == 2 || status == 3) && communicator().size() > 1) communicator().abort(status);
+  bool came_to_end = false;
+  const int status = run(argc, argv, came_to_end);
+  // Whoever fails alone ends the others, which would wait for it.
+  if (!came_to_end && communicator().size() > 1) communicator().abort(status);
   return status;
 }

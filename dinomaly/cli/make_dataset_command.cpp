@@ -38,7 +38,7 @@ void add_make_dataset(CLI::App& app, Work& work) {
   command->add_option("--per-defect", options->drawn.per_defect, "test images for each of the five defects")
       ->capture_default_str();
   command->callback([options, &work] {
-    work = [options] {
+    work.first = [options] {
       check_input(options->directory != "-", "DIR: standard output is no folder; ./- is one of that name");
       make_dataset(options->directory, options->drawn);
       fmt::print("{}: drawn\n", options->directory);

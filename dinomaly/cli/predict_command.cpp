@@ -20,11 +20,13 @@
 #include "dinomaly/cli/prediction_writer.h"
 #include "dinomaly/cli/stop_signal.h"
 #include "dinomaly/cli/verdict_flags.h"
+#include "dinomaly/cli/with_helpers.h"
 #include "dinomaly/data/masks.h"
 #include "dinomaly/image/image_files.h"
 #include "dinomaly/image/result_mark.h"
 #include "dinomaly/inference/for_each_prediction.h"
 #include "dinomaly/video/video_name.h"
+#include "tensor/communicator.h"
 
 namespace dinomaly {
 
@@ -203,11 +205,23 @@ int run_video(const PredictFlags& options) {
   return options.fail_on_anomaly && outcome.anomalous ? 1 : 0;
 }
 
+// What comes one by one is not shared out.
+void check_alone(const std::string& what) {
+  const int processes = communicator().size();
+  check_input(processes == 1, "{} is judged by one process, but {} were launched", what, processes);
+}
+
 int run_predict(const PredictFlags& options) {
   check_verdict_flags(options.verdict);
   parse_map_format(options.maps);
   check_input(!options.json || !options.csv, "--json and --csv: only one can be meant");
-  if (judges_video(options)) return run_video(options);
+  if (judges_video(options)) {
+    check_alone("a video");
+    return run_video(options);
+  }
+  if (!options.watched.empty()) check_alone("--watch: a folder that is watched");
+  if (std::count(options.inputs.begin(), options.inputs.end(), "-") > 0)
+    check_alone("-: what standard input names");
   ImageSource source(options.inputs, options.watched);
   check_folders(options);
   const std::optional<FolderLock> lock = lock_results(options);
@@ -228,13 +242,9 @@ int run_predict(const PredictFlags& options) {
   const std::unique_ptr<Alarm> alarm = open_alarm(options.alarm);
   PredictionWriter writer(writing_options(options, output, detector, inspection, alarm.get()),
                           OutputNames(options.inputs, options.watched), progress);
-  ReadAhead images(
-      [&](std::stop_token stop) { return source.next(stop); },
-      [&](const Image& rgb) { return predictor.inputs(rgb); },
-      {.most_ahead = most_read_ahead(predictor), .pixels = predictor.pixels(), .tiling = predictor.tiling()});
-  for_each_prediction(predictor, images, {[&](const InputImage& image, const Prediction& prediction) {
-                        writer.write(image, prediction);
-                      }});
+  for_each_prediction(
+      predictor, [&](std::stop_token stop) { return source.next(stop); },
+      {[&](const InputImage& image, const Prediction& prediction) { writer.write(image, prediction); }});
   writer.finish(StopSignal::number() != 0);
   const bool all_told = finish_alarm(alarm.get());
   const bool missed = report_not_judged(source, writer, !options.watched.empty()) || writer.incomplete() > 0;
@@ -328,7 +338,9 @@ void add_predict(CLI::App& app, Work& work) {
       "folders without one, that of images)");
   add_inspection_flags(*command, options->inspection, "as the thresholds were found, whole without any",
                        "as the thresholds were found, none without any");
-  command->callback([options, &work] { work = [options] { return run_predict(*options); }; });
+  command->callback([options, &work] {
+    work = with_helpers([options] { return run_predict(*options); }, options->detector);
+  });
 }
 
 }  // namespace dinomaly

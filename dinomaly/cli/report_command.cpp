@@ -12,6 +12,7 @@
 #include "dinomaly/cli/command_files.h"
 #include "dinomaly/cli/commands.h"
 #include "dinomaly/cli/detector_flags.h"
+#include "dinomaly/cli/with_helpers.h"
 #include "dinomaly/model/quantized_weights.h"
 #include "dinomaly/report/html_report.h"
 #include "tensor/io/printable.h"
@@ -146,7 +147,9 @@ void add_report(CLI::App& app, Work& work) {
   command->add_option("--area", options->area,
                       "what is judged of an image: whole, or crop (the paper's centre crop); default: as the "
                       "thresholds were found, whole without any");
-  command->callback([options, &work] { work = [options] { return run_report(*options); }; });
+  command->callback([options, &work] {
+    work = with_helpers([options] { return run_report(*options); }, options->detector);
+  });
 }
 
 }  // namespace dinomaly

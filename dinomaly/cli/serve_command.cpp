@@ -111,7 +111,7 @@ void add_serve(CLI::App& app, Work& work) {
   add_verdict_flags(*command, flags->verdict);
   add_inspection_flags(*command, flags->inspection, "as the thresholds were found, whole without any",
                        "as the thresholds were found, none without any");
-  command->callback([flags, &work] { work = [flags] { return run_serve(*flags); }; });
+  command->callback([flags, &work] { work.first = [flags] { return run_serve(*flags); }; });
 }
 
 }  // namespace dinomaly

@@ -20,7 +20,8 @@ void add_train(CLI::App& app, Work& work) {
   auto flags = std::make_shared<TrainFlags>(*command);
   command->callback([flags, &work] {
     const TrainOptions options = flags->options();
-    work = [options] { return train_models(options); };
+    const auto train = [options] { return train_models(options); };
+    work = {train, train};
   });
 }
 

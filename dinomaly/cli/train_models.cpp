@@ -117,7 +117,10 @@ int train_models(TrainOptions options, const StepSink& on_step) {
       write_file(options.out / "config.json", json_text(short_numbers(options.to_json()), 2) + "\n");
     const int signal = options.finish ? 0 : run.train(on_step);
     if (signal != 0) return 128 + signal;
-    if (!writes) continue;  // the first process judges
+    if (!writes) {
+      run.help();
+      continue;
+    }
     for (CategoryResult& result : run.finish()) all.push_back(std::move(result));
     total.features += run.seconds().features;
     total.train += run.seconds().train;

@@ -12,8 +12,8 @@
 #include "dinomaly/base/standard_error.h"
 #include "dinomaly/cli/run_identity.h"
 #include "dinomaly/cli/stop_signal.h"
+#include "dinomaly/inference/shared_predictions.h"
 #include "dinomaly/report/table.h"
-#include "dinomaly/training/fit_whitening.h"
 #include "tensor/backend.h"
 #include "tensor/io/safetensors.h"
 
@@ -102,7 +102,7 @@ void TrainRun::start() {
     if (options_.resume) fmt::print("no checkpoint in {}; starting at iteration 0\n", out_.string());
     processes_.barrier();  // nobody looks for one any more
     if (writes_) checkpoints_.clear();
-    fit_whitening(*model_, features_);  // a checkpoint has it
+    trainer_.fit_whitening();  // a checkpoint has it
   }
   earlier_.reset();
 }
@@ -145,8 +145,9 @@ void TrainRun::checkpoint() {
 void TrainRun::validate() {
   log_steps(true);
   trainer_.check_sound();
-  if (!writes_) return;
+  if (!writes_) return help_first([this]() -> const Dinomaly& { return *model_; }, processes_);
   const Metrics mean = mean_metrics(evaluate_all(*model_, evaluable_));
+  dismiss_helpers(processes_);
   backend_for(options_.device).trim();  // the encoder rests again
   std::string row = std::to_string(trainer_.iteration());
   for (const std::string& name : metric_names())

@@ -25,8 +25,8 @@ namespace dinomaly {
 // Gets each step of a training once its numbers are known, on the thread that trains.
 using StepSink = std::function<void(const TrainingStep&)>;
 
-// One model's way: features, training with validations and checkpoints, results. Of several processes all train, and the
-// first one writes, validates and judges.
+// One model's way: features, training with validations and checkpoints, results. Of several processes all train and judge
+// images, and the first one writes and makes numbers of the judgements.
 class TrainRun {
  public:
   static constexpr const char* model_name = "model.safetensors";  // in `out`
@@ -47,8 +47,10 @@ class TrainRun {
 
   // Trains. 0: came to the end; otherwise the signal that stopped it (then a checkpoint says where).
   int train(const StepSink& on_step = {});
-  // Finds the thresholds, saves the model and judges it.
+  // Of the first process: finds the thresholds, saves the model and judges it.
   std::vector<CategoryResult> finish();
+  // Of the others: judges images for it.
+  void help();
   const RunSeconds& seconds() const { return seconds_; }
 
  private:
@@ -63,6 +65,7 @@ class TrainRun {
   void validate();
   void checkpoint();
   void take_best();
+  void make_final();
   // Runs the model once over the test images that the calibrator (may be null) or the metrics need.
   std::vector<PaperEvaluation> judge(Calibrator* calibrator);
   TrainingImages training_images() const;

@@ -9,6 +9,7 @@
 #include "dinomaly/cli/train_run.h"
 #include "dinomaly/inference/calibrate.h"
 #include "dinomaly/inference/for_each_prediction.h"
+#include "dinomaly/inference/shared_predictions.h"
 #include "dinomaly/model/model_file.h"
 #include "dinomaly/model/quantized_weights.h"
 #include "dinomaly/report/table.h"
@@ -124,10 +125,30 @@ std::optional<Calibration> TrainRun::thresholds(const Calibrator& calibrator) co
   }
 }
 
+// As judged by a program that loads the model: weights that no longer change are packed, which orders sums otherwise.
+void TrainRun::make_final() {
+  if (processes_.largest(best_ ? 1 : 0) == 1) {
+    if (writes_) take_best();
+    for (const auto& [name, parameter] : model_->named_trained_parameters()) {
+      const Tensor weights = parameter.value().to(Device::cpu()).contiguous();
+      processes_.broadcast(weights, 0);
+      parameter.value().copy_from(weights);
+    }
+  }
+  model_->set_requires_grad(false);
+}
+
+void TrainRun::help() {
+  make_final();
+  processes_.barrier();  // it could be made int8
+  if (options_.stores_int8()) quantize_trained(*model_, features_.samples());
+  help_first([this]() -> const Dinomaly& { return *model_; }, processes_);
+}
+
 std::vector<CategoryResult> TrainRun::finish() {
   log_->finish();
   if (options_.eval_every > 0) write_file(out_ / "validation.csv", validation_);
-  if (best_) take_best();
+  make_final();
   ModelFileOptions file;
   file.slim = options_.slim;
   file.training_images = training_images();
@@ -136,12 +157,12 @@ std::vector<CategoryResult> TrainRun::finish() {
   std::optional<Calibrator> calibrator;
   const Stopwatch watch;
   std::vector<PaperEvaluation> evaluations;
-  // Judged as by a program that loads it: weights that no longer change are packed, which orders sums otherwise.
-  model_->set_requires_grad(false);
   try {
     if (options_.stores_int8()) quantize_trained(*model_, features_.samples());
+    processes_.barrier();  // now the others can, too
     calibrator = make_calibrator(options_, model_->config(), evaluable_, other_test_);
     evaluations = judge(calibrator ? &*calibrator : nullptr);
+    dismiss_helpers(processes_);
   } catch (...) {  // the trained model outlives an unreadable image, and too little memory for judging
     if (options_.stores_int8() && !is_quantized(*model_))
       print_error("{} has f32 weights, not int8\n", model_name);

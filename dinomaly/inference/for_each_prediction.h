@@ -16,11 +16,12 @@ using PredictionSink = std::function<void(const InputImage&, const Prediction&)>
 // How many images are worth reading ahead of the model.
 size_t most_read_ahead(const Predictor& predictor);
 
-// Calls the sinks one after the other for each image, in order, on a thread of their own, while the model computes the next
+// Calls the sinks one after the other for each picture, in order, on a thread of their own, while the model computes the next
 // ones (Streams). Takes the images that are ready, so that an image that arrives alone does not wait for others.
 // One that could not be read, or whose map is not finite, comes with its error and an
-// empty prediction. An exception of a sink is rethrown.
-void for_each_prediction(const Predictor& predictor, ReadAhead& images,
+// empty prediction. An exception of a sink is rethrown. Of several processes all judge, and the sinks are called in the first
+// (shared_predictions.h).
+void for_each_prediction(const Predictor& predictor, const NextPicture& pictures,
                          const std::vector<PredictionSink>& sinks);
 
 using SampleSink = std::function<void(const Sample&, const InputImage&, const Prediction&)>;

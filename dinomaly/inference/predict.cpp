@@ -68,9 +68,11 @@ Config inspecting_config(const Dinomaly& model, const Inspection& inspection) {
   return config;
 }
 
-Predictor::Predictor(const Dinomaly& model, const Inspection& inspection, int64_t batch)
+Predictor::Predictor(const Dinomaly& model, const Inspection& inspection, int64_t batch,
+                     Communicator& processes)
     : model_(model),
-      tiling_(inspection.tiling),
+      inspection_(inspection),
+      processes_(processes),
       roi_(std::make_shared<RegionOfInterest>(inspection.roi)),
       on_cpu_(model.parameters().front().device().is_cpu()),
       batch_(on_cpu_ ? 1 : batch),
@@ -100,8 +102,8 @@ Tensor Predictor::inputs(const Image& rgb) const {
   const auto inputs_for = [&](size_t count) {
     return Tensor::empty({static_cast<int64_t>(count), rgb.channels, crop.crop_h, crop.crop_w});
   };
-  if (tiling_.on()) {
-    const std::vector<Box> boxes = tile_boxes(rgb.width, rgb.height, tiling_);
+  if (tiling().on()) {
+    const std::vector<Box> boxes = tile_boxes(rgb.width, rgb.height, tiling());
     Tensor result = inputs_for(boxes.size());
     for (size_t i = 0; i < boxes.size(); ++i)
       result.select(0, static_cast<int64_t>(i)).copy_from(preprocess(cut(rgb, boxes[i]), config_.image));
@@ -127,7 +129,7 @@ Predictor::Judged Predictor::judge(const std::vector<Tensor>& inputs) const {
     const Reconstruction reconstruction = model_.reconstruct(model_.encode(batch.contiguous()));
     const AnomalyMaps maps = anomaly_maps(reconstruction, batch.size(2), batch.size(3), config_);
     // What each implementation hands out as its map.
-    const bool blurred = config_.preset != Preset::anomalib || tiling_.on();
+    const bool blurred = config_.preset != Preset::anomalib || tiling().on();
     const Tensor smooth = maps.blurred.to(Device::cpu()).to(Dtype::f32);
     const Tensor chosen = blurred ? smooth : maps.map.to(Device::cpu()).to(Dtype::f32);
     const std::vector<float> scores = maps.score.to_vector<float>();
@@ -163,18 +165,18 @@ double Predictor::score_of(const Judged& judged, size_t part, const MapPlace& pl
 }
 
 std::vector<MapPlace> Predictor::places_of(int64_t width, int64_t height) const {
-  if (!tiling_.on()) return {place_of_crop(config_.image, width, height)};
+  if (!tiling().on()) return {place_of_crop(config_.image, width, height)};
   std::vector<MapPlace> places;
-  for (const Box& box : tile_boxes(width, height, tiling_)) places.push_back(place_of(box));
+  for (const Box& box : tile_boxes(width, height, tiling())) places.push_back(place_of(box));
   return places;
 }
 
 Prediction Predictor::begun(int64_t width, int64_t height) const {
   Prediction prediction;
   prediction.width_ = width, prediction.height_ = height;
-  prediction.tiling_ = tiling_, prediction.config_ = config_.image, prediction.roi_ = roi_;
+  prediction.tiling_ = tiling(), prediction.config_ = config_.image, prediction.roi_ = roi_;
   prediction.inspected =
-      tiling_.on() ? Box{0, 0, width, height} : inspected_box(width, height, config_.image);
+      tiling().on() ? Box{0, 0, width, height} : inspected_box(width, height, config_.image);
   return prediction;
 }
 
@@ -196,7 +198,7 @@ void Predictor::judge_in_memory(const std::vector<InputImage>& images,
       next += crops_.size();
       continue;
     }
-    if (!tiling_.on()) prediction.blurred = judged.blurred[next];
+    if (!tiling().on()) prediction.blurred = judged.blurred[next];
     prediction.score = -INFINITY;
     for (const MapPlace& place : places_of(images[i].width, images[i].height)) {
       prediction.score = worse(prediction.score, score_of(judged, next, place));
@@ -209,7 +211,7 @@ Prediction Predictor::predict(TileReader& tiles) const {
   const std::string why = misfit(tiles.size().width, tiles.size().height);
   check_input(why.empty(), "{}", why);
   Prediction prediction = begun(tiles.size().width, tiles.size().height);
-  TileBlend blend(prediction.width_, prediction.height_, tiling_);
+  TileBlend blend(prediction.width_, prediction.height_, tiling());
   prediction.score = -INFINITY;
   std::vector<Box> boxes;
   std::vector<Tensor> inputs;
@@ -303,6 +305,24 @@ Tensor Prediction::counted_values() const {
 bool Prediction::is_finite() const {
   return std::isfinite(score) && nabla::is_finite(blurred) && nabla::is_finite(map_) &&
          std::all_of(parts_.begin(), parts_.end(), [](const Tensor& part) { return nabla::is_finite(part); });
+}
+
+std::vector<Tensor> Prediction::tensors() const {
+  std::vector<Tensor> result{blurred, map_};
+  if (!parts_.empty()) result[1] = {};  // it can be made of them
+  result.insert(result.end(), parts_.begin(), parts_.end());
+  return result;
+}
+
+Prediction Predictor::restored(int64_t width, int64_t height, double score,
+                               std::vector<Tensor> tensors) const {
+  check(tensors.size() >= 2, "prediction: {} tensors are not all of one", tensors.size());
+  Prediction prediction = begun(width, height);
+  prediction.score = score;
+  prediction.blurred = tensors[0];
+  prediction.map_ = tensors[1];
+  prediction.parts_.assign(tensors.begin() + 2, tensors.end());
+  return prediction;
 }
 
 Tensor Prediction::of_tiles() const {

@@ -11,6 +11,7 @@
 #include "dinomaly/image/inspection.h"
 #include "dinomaly/image/read_ahead.h"
 #include "dinomaly/model/model.h"
+#include "tensor/communicator.h"
 
 namespace dinomaly {
 
@@ -35,6 +36,8 @@ class Prediction {
   Tensor counted_values() const;
   // Whether score and maps are: an overflow inside of the model leaves NaN. NaN is below every threshold.
   bool is_finite() const;
+  // All that the model computed: Predictor::restored() makes the prediction of it again.
+  std::vector<Tensor> tensors() const;
 
  private:
   friend class Predictor;
@@ -59,9 +62,13 @@ class Predictor {
  public:
   // The model must outlive the predictor; it runs without dropout, whatever its mode. At most `batch` images
   // or tiles go through a GPU at a time. Through a CPU one does, since more are no faster there and take more memory.
-  explicit Predictor(const Dinomaly& model, const Inspection& inspection = {}, int64_t batch = 16);
+  // Of several processes the first one's has the others' help in for_each_prediction(): they are in help_first() then.
+  explicit Predictor(const Dinomaly& model, const Inspection& inspection = {}, int64_t batch = 16,
+                     Communicator& processes = communicator());
 
-  const Tiling& tiling() const { return tiling_; }
+  const Tiling& tiling() const { return inspection_.tiling; }
+  const Inspection& inspection() const { return inspection_; }
+  Communicator& processes() const { return processes_; }
   // How many images or tiles go through the model at a time; on a CPU 1.
   int64_t batch() const { return batch_; }
   bool on_cpu() const { return on_cpu_; }
@@ -84,6 +91,8 @@ class Predictor {
   // The score and map of an image that is read tile by tile: of upright images the very numbers that reading it
   // as a whole gives. In memory are one batch of tiles and the map. Throws InputError as TileReader::next().
   Prediction predict(TileReader& tiles) const;
+  // What an equal predictor said of an image of this size: its score and Prediction::tensors().
+  Prediction restored(int64_t width, int64_t height, double score, std::vector<Tensor> tensors) const;
 
  private:
   struct Judged {
@@ -103,7 +112,8 @@ class Predictor {
   void judge_whole(const Judged& judged, size_t first, Prediction& prediction) const;
 
   const Dinomaly& model_;
-  Tiling tiling_;
+  Inspection inspection_;
+  Communicator& processes_;
   std::shared_ptr<const RegionOfInterest> roi_;
   bool on_cpu_;
   int64_t batch_;

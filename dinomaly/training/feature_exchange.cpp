@@ -75,6 +75,50 @@ Features FeatureExchange::gather(const std::vector<int64_t>& batch, const BatchS
   return features_.whitened(result);
 }
 
+void FeatureExchange::send_rows(int64_t image, int64_t iteration, int to) {
+  std::vector<Communicator::Parcel> sent;
+  for (const Tensor& part : rows_of(image, iteration)) sent.push_back({to, part});
+  processes_.exchange(sent, {});
+}
+
+Features FeatureExchange::received_rows(int from) const {
+  const std::vector<Tensor> rows = room_for_rows();
+  std::vector<Communicator::Parcel> received;
+  for (const Tensor& part : rows) received.push_back({from, part});
+  processes_.exchange({}, received);
+  Features one = example_;
+  one.bottleneck_input = rows[0];
+  for (size_t g = 0; g < one.encoded.size(); ++g) one.encoded[g] = rows[1 + g];
+  return one;
+}
+
+void FeatureExchange::for_each(const std::function<void(const Features&)>& each) {
+  const int self = processes_.rank();
+  if (processes_.size() == 1) features_.complete();
+  std::vector<int64_t> own;
+  std::vector<int> encoders;  // of each image
+  for (int64_t image = 0; image < features_.size(); ++image) {
+    const int turn = static_cast<int>(image % processes_.size());
+    // Of a cache the first has all, and varied images are kept by nobody.
+    encoders.push_back(features_.is_cached()      ? 0
+                       : features_.is_augmented() ? turn
+                                                  : first_to_need(image, turn));
+    if (encoders.back() == self) own.push_back(image);
+  }
+  if (processes_.size() > 1) features_.expect_only(own);
+  for (int64_t image = 0; image < features_.size(); ++image) {
+    const int encoder = encoders[static_cast<size_t>(image)];
+    if (encoder == 0 && self == 0) {
+      rows_of(image, image);
+      each(example_);
+    } else if (encoder == self) {
+      send_rows(image, image, 0);
+    } else if (self == 0) {
+      each(received_rows(encoder));
+    }
+  }
+}
+
 void FeatureExchange::complete() {
   if (keeps_its_own()) {
     if (processes_.is_first()) features_.complete();
@@ -82,24 +126,12 @@ void FeatureExchange::complete() {
   }
   for (int64_t image = 0; image < features_.size(); ++image) {
     const int holder = first_to_need(image, 0);
-    if (holder == 0) {
-      if (processes_.is_first()) rows_of(image, 0);
-      continue;
-    }
-    if (processes_.rank() == holder) {
-      std::vector<Communicator::Parcel> sent;
-      for (const Tensor& part : rows_of(image, 0)) sent.push_back({0, part});
-      processes_.exchange(sent, {});
-    } else if (processes_.is_first()) {
-      const std::vector<Tensor> rows = room_for_rows();
-      std::vector<Communicator::Parcel> received;
-      for (const Tensor& part : rows) received.push_back({holder, part});
-      processes_.exchange({}, received);
-      Features one = example_;
-      one.bottleneck_input = rows[0];
-      for (size_t g = 0; g < one.encoded.size(); ++g) one.encoded[g] = rows[1 + g];
-      features_.take(image, one);
-    }
+    if (processes_.is_first() && holder == 0)
+      rows_of(image, 0);
+    else if (processes_.is_first())
+      features_.take(image, received_rows(holder));
+    else if (processes_.rank() == holder)
+      send_rows(image, 0, 0);
   }
 }
 

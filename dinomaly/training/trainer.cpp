@@ -6,6 +6,7 @@
 #include "autograd/grad_mode.h"
 #include "dinomaly/base/framework.h"
 #include "dinomaly/model/loss.h"
+#include "dinomaly/training/fit_whitening.h"
 #include "dinomaly/weights/key_report.h"
 #include "nn/optim/clip_grad_norm.h"
 
@@ -82,10 +83,19 @@ Trainer::Trainer(Dinomaly& model, FeatureStore& features, bool record, Communica
               "--device: {} processes train on CPUs only", processes.size());
   model_.train();
   dropout_.take_part(share_.first, share_.own, share_.all);
-  if (processes.size() == 1)
+  expect_coming();
+}
+
+void Trainer::expect_coming() {
+  if (processes_.size() == 1)
     features_.expect(draws_.images(sampler_.remaining(), 0));
   else
     features_.expect_only(coming());
+}
+
+void Trainer::fit_whitening() {
+  dinomaly::fit_whitening(model_, shared_features_);
+  expect_coming();
 }
 
 std::vector<int64_t> Trainer::coming() const {

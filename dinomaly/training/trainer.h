@@ -49,6 +49,9 @@ class Trainer {
   // asked for (step_numbers.h).
   std::vector<TrainingStep> finished(bool all) { return numbers_.take(all); }
 
+  // Before the first step: finds the model's feature whitening, if it has one, from all images.
+  void fit_whitening();
+
   // Encodes whatever is not yet, for a cache.
   void complete_features() { shared_features_.complete(); }
 
@@ -69,6 +72,7 @@ class Trainer {
 
  private:
   void compute(const StepInputs& inputs);
+  void expect_coming();
   // The images that this process will need for the rest of the epoch, in their order.
   std::vector<int64_t> coming() const;
 

@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "dinomaly/data/mvtec.h"
+#include "dinomaly/model/whitening.h"
 #include "dinomaly/synthetic/procedural.h"
 #include "tests/dinomaly/small_detector.h"
 #include "tests/support.h"
@@ -119,6 +120,34 @@ TEST_CASE("training: a run goes on with what another number of processes has sav
     CAPTURE(whole[i].first);
     CHECK(worst_difference(resumed[i].second.to_vector<double>(), whole[i].second.to_vector<double>()) <
           1e-11);
+  }
+}
+
+TEST_CASE("whitening: of several processes that of one, to the bit, and each image is encoded once") {
+  const DrawnImages images;
+  for (const bool augment : {false, true}) {
+    CAPTURE(augment);
+    std::vector<std::vector<double>> found;
+    for (Communicator* processes : {&single_process(), &communicator()}) {
+      const SmallDetector detector(Preset::paper);
+      Config config = detector.model->config();
+      config.iterations = 4, config.batch = batch, config.feature_whitening = 6;
+      Dinomaly model(detector.encoder.config, config);
+      load_encoder_weights(model.encoder(), detector.encoder, "small encoder");
+      FeatureStore features(model, images.samples, 2, {.augment = augment});
+      Trainer trainer(model, features, true, *processes);
+      trainer.fit_whitening();
+      std::vector<double>& values = found.emplace_back();
+      for (const auto& [name, tensor] : model.whitening()->state_dict()) {
+        for (const double value : tensor.to_vector<double>()) values.push_back(value);
+      }
+      trainer.step();
+      if (augment) continue;
+      const Tensor encoded = Tensor::full({1}, static_cast<double>(features.computed()), Dtype::i64);
+      processes->all_reduce(encoded);
+      CHECK(encoded.item() == static_cast<double>(images.samples.size()));
+    }
+    CHECK(found[0] == found[1]);
   }
 }
 

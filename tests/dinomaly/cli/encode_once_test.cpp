@@ -15,7 +15,7 @@ int64_t attention_calls(void (*add)(CLI::App&, Work&), const std::string& comman
   add(app, work);
   app.parse(command + " --threads 1");
   const Profiler profiler;
-  REQUIRE(work() == 0);
+  REQUIRE(work.first() == 0);
   int64_t calls = 0;
   for (const KernelCost& cost : profiler.costs()) {
     if (cost.name == "attention" || cost.name == "packed_attention") calls += cost.calls;

@@ -59,9 +59,7 @@ struct Got {
 
 std::vector<Got> all_predictions(const Predictor& predictor, const std::vector<fs::path>& paths) {
   std::vector<Got> all;
-  ReadAhead images(in_order({paths.begin(), paths.end()}),
-                   [&](const Image& rgb) { return predictor.inputs(rgb); },
-                   {.most_ahead = most_read_ahead(predictor), .tiling = predictor.tiling()});
+  const NextPicture images = in_order({paths.begin(), paths.end()});
   for_each_prediction(predictor, images, {[&](const InputImage& image, const Prediction& prediction) {
                         all.push_back({image.path, image.error});
                         if (!image.error.empty()) return;
@@ -122,9 +120,7 @@ TEST_CASE("streams: a folder of any size has a few images in memory") {
     ++begun;
     return Picture(paths[0]);
   };
-  ReadAhead images(source, [&](const Image& rgb) { return predictor.inputs(rgb); },
-                   {.most_ahead = most_read_ahead(predictor)});
-  for_each_prediction(predictor, images, {[&](const InputImage&, const Prediction&) {
+  for_each_prediction(predictor, source, {[&](const InputImage&, const Prediction&) {
                         // Slower than the model: what waits is what may wait.
                         std::this_thread::sleep_for(std::chrono::milliseconds(5));
                         most = std::max(most, begun - ended++);
@@ -151,8 +147,7 @@ TEST_CASE("streams: an image that comes alone is handed out before the next one 
     in_time &= changed.wait_for(lock, std::chrono::seconds(60), [&] { return seen == next; });
     return Picture(paths[next++]);
   };
-  ReadAhead images(source, [&](const Image& rgb) { return predictor.inputs(rgb); });
-  for_each_prediction(predictor, images, {[&](const InputImage&, const Prediction&) {
+  for_each_prediction(predictor, source, {[&](const InputImage&, const Prediction&) {
                         const std::lock_guard lock(mutex);
                         ++seen;
                         changed.notify_all();
@@ -166,12 +161,11 @@ TEST_CASE("streams: an error of the sink ends the loop, one of the source comes 
   const std::vector<fs::path> paths = speckled_images(folder, 9);
   const auto model = small_model();
   const Predictor predictor(*model);
-  const auto prepare = [&](const Image& rgb) { return predictor.inputs(rgb); };
   for (const int count : {1, 3}) {
     const Threads threads(count);
     int seen = 0;
     {
-      ReadAhead images(in_order({paths.begin(), paths.end()}), prepare);
+      const NextPicture images = in_order({paths.begin(), paths.end()});
       const std::string error = input_error([&] {
         for_each_prediction(predictor, images, {[&](const InputImage&, const Prediction&) {
                               check_input(seen < 4, "the disk is full");
@@ -183,12 +177,10 @@ TEST_CASE("streams: an error of the sink ends the loop, one of the source comes 
     }
     size_t next = 0;
     seen = 0;
-    ReadAhead images(
-        [&](std::stop_token) -> std::optional<Picture> {
-          check_input(next < 7, "the list ends early");
-          return Picture(paths[next++]);
-        },
-        prepare);
+    const auto images = [&](std::stop_token) -> std::optional<Picture> {
+      check_input(next < 7, "the list ends early");
+      return Picture(paths[next++]);
+    };
     const std::string error = input_error([&] {
       for_each_prediction(predictor, images, {[&](const InputImage&, const Prediction&) { ++seen; }});
     });

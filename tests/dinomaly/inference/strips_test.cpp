@@ -6,6 +6,7 @@
 #include "dinomaly/base/files.h"
 #include "dinomaly/image/tile_reader.h"
 #include "dinomaly/inference/for_each_prediction.h"
+#include "dinomaly/inference/streams.h"
 #include "dinomaly/model/model_file.h"
 #include "tests/dinomaly/cli/program.h"
 #include "tests/dinomaly/image_writers.h"
@@ -32,12 +33,14 @@ Judged judge(const Predictor& predictor, const std::filesystem::path& path, int6
   Judged result;
   ReadAhead images(in_order({path}), [&](const Image& rgb) { return predictor.inputs(rgb); },
                    {.whole = {.pixels = most}, .tiling = predictor.tiling()});
-  for_each_prediction(predictor, images, {[&](const InputImage& image, const Prediction& prediction) {
-                        result.image = image;
-                        if (!image.error.empty()) return;
-                        result.score = prediction.score;
-                        result.map = prediction.map().to_vector<float>();
-                      }});
+  Streams streams(predictor, [&](const InputImage& image, const Prediction& prediction) {
+    result.image = image;
+    if (!image.error.empty()) return;
+    result.score = prediction.score;
+    result.map = prediction.map().to_vector<float>();
+  });
+  streams.add(images.next(1));
+  streams.finish();
   return result;
 }
 
