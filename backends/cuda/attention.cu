@@ -88,7 +88,7 @@ __global__ void attention_forward_kernel(Heads<const T> q, Heads<const T> k, Hea
       result[row * stride + c] = sum;
     }
   }
-  __syncthreads();
+  // Each thread stores the sums that it made itself.
   for (int i = threadIdx.x; i < rows * width; i += threads) {
     const int row = i / width, c = i % width;
     store(out.row(head, first + row)[c], result[row * stride + c] / sums[row]);
@@ -194,7 +194,7 @@ __global__ void attention_key_kernel(BackwardHeads<T> x, int64_t tiles) {
       t.sum_b[column * t.stride + c] = dv;
     }
   }
-  __syncthreads();
+  // Each thread stores the sums that it made itself, here and below.
   for (int i = threadIdx.x; i < columns * width; i += threads) {
     const int column = i / width, c = i % width;
     store(x.dk.row(head, first + column)[c], t.sum_a[column * t.stride + c]);
@@ -228,7 +228,6 @@ __global__ void attention_query_kernel(BackwardHeads<T> x, int64_t tiles) {
       t.sum_a[row * t.stride + c] = dq;
     }
   }
-  __syncthreads();
   for (int i = threadIdx.x; i < rows * width; i += threads) {
     const int row = i / width, c = i % width;
     store(x.dq.row(head, first + row)[c], t.sum_a[row * t.stride + c]);

@@ -73,7 +73,7 @@ __global__ void sums_kernel(Heads<const T> x, Heads<const T> y, const float* div
       vector[row] = sum;
     }
   }
-  __syncthreads();
+  // Each thread stores the sums that it made itself.
   for (int i = threadIdx.x; i < rows * width; i += threads) {
     sums[(head * width + first + i / width) * width + i % width] = total[i / width * stride + i % width];
   }
@@ -113,7 +113,8 @@ __global__ void linear_attention_forward_kernel(Heads<const T> q, const float* s
 }
 
 // Calls take(x_n . s_j, n, j) for the rows of a tile and of a head's sums (d, d), which pass through shared memory, `tile`
-// rows at a time: in global memory each thread of a warp would meet a cache line of its own. Ends with a barrier.
+// rows at a time: in global memory each thread of a warp would meet a cache line of its own. Has a barrier before the first take(), and
+// one at its end.
 template <class Take>
 __device__ void products_with_rows(const float* x, int rows, const float* s, int width, float* staged,
                                    int tile, Take take) {
@@ -148,7 +149,6 @@ __global__ void linear_attention_query_kernel(Heads<const T> dout, Heads<const T
   load_tile(dout, head, first, rows, gradient);
   __syncthreads();
   row_dots(features, z, rows, width, stride, 0, denominators);
-  __syncthreads();
   products_with_rows(gradient, rows, s, width, staged, tile,
                      [=](float sum, int n, int j) {  // R = dout S^T / D
                        r[n * stride + j] = sum / (denominators[n] + eps);
@@ -179,7 +179,6 @@ __global__ void linear_attention_key_kernel(Heads<const T> k, Heads<const T> v, 
   const float *ds = dsums + head * width * width, *dz = dvectors + head * width;
   load_tile(k, head, first, rows, features, Feature{});
   load_tile(v, head, first, rows, values);
-  __syncthreads();
   products_with_rows(values, rows, ds, width, staged, tile, [&](float sum, int n, int j) {
     store(dk.row(head, first + n)[j], (sum + dz[j]) * slope(features[n * stride + j]));
   });

@@ -5,8 +5,10 @@
 #include <unistd.h>
 
 #include <bit>
+#include <cmath>
 #include <csignal>
 #include <functional>
+#include <set>
 #include <vector>
 
 #include "tests/backends/cuda_emulator/block.h"
@@ -72,6 +74,9 @@ __global__ void sum_kernel(float* out) {
   out[threadIdx.x] = value;
 }
 __global__ void write_kernel(float* out, int at, float value) { out[at] = value; }
+__global__ void order_kernel(float* out, float* next) {
+  out[blockIdx.x * blockDim.x + threadIdx.x] = (*next)++;
+}
 __global__ void add_kernel(float* place) { *place += 1; }
 __global__ void write_shared_kernel(int at) { emulator::dynamic_shared()[at] = 1; }
 
@@ -96,6 +101,24 @@ TEST_CASE(
   for (size_t i = 0; i < values.size(); ++i) unset[i / 64] += values[i] != values[i];
   CHECK(unset[0] == 32);
   CHECK(unset[1] == 32);
+}
+
+TEST_CASE("emulated CUDA: threads run in ascending, in descending and in random orders") {
+  MESSAGE("DINOMALY_EMULATED_SEED=", emulator::seed_of_orders());
+  Gpu gpu;
+  constexpr unsigned blocks = 30, threads = 256;
+  Memory out(gpu, blocks * threads), next(gpu, 1);
+  gpu.run(1, 1, write_kernel, next.data, 0, 0.0f);
+  gpu.run(blocks, threads, order_kernel, out.data, next.data);
+  const std::vector<float> values = out.values();
+  std::set<std::vector<float>> orders;
+  for (unsigned block = 0; block < blocks; ++block) {
+    std::vector<float> order(values.begin() + block * threads, values.begin() + (block + 1) * threads);
+    for (float& turn : order) turn -= static_cast<float>(block * threads);
+    for (unsigned i = 0; i < threads; i += 32) CHECK(std::abs(order[i] - order[i + 31]) == 31);
+    orders.insert(order);
+  }
+  CHECK(orders.size() > 8);  // two, and of ten random ones nearly all
 }
 
 TEST_CASE("emulated CUDA: barriers that some threads do not reach are faults") {

@@ -362,6 +362,8 @@ bool is_sound() {
   return false;
 }
 
+bool is_global(const void* address) { return !device().memory.is_foreign(address); }
+
 cudaError_t enqueue(cudaStream_t stream, std::function<void()> run) {
   Work work{std::move(run)};
   const Lock lock(device().mutex);
@@ -384,8 +386,8 @@ cudaError_t launch(const cudaLaunchConfig_t& config, const void* kernel, std::fu
   if (!one_axis || blocks == 0 || threads == 0 || threads > 1024 || shared > std::max(most, always_allowed))
     return answer(cudaErrorInvalidValue);
   device().calls.blocks += blocks;
-  return enqueue(config.stream, [blocks, threads, shared, body = std::move(body)] {
-    run_grid(blocks, threads, shared, body);
+  return enqueue(config.stream, [blocks, threads, shared, kernel, body = std::move(body)] {
+    run_grid(kernel, blocks, threads, shared, body);
   });
 }
 

@@ -27,9 +27,10 @@ using Place = std::source_location;
 
 // The dynamic shared memory of the running block.
 float* dynamic_shared();
-// Wait until all threads of the block, or lanes of the warp, are at `place`.
+// Wait until all threads of the block, or lanes of the warp, are at `place`. A shuffle's lanes wait, too, but what they wrote
+// to memory before is not said to be there after it.
 void sync_block(const Place& place);
-void sync_warp(const Place& place);
+void sync_warp(const Place& place, bool orders_memory);
 // Where lane `lane` of this warp puts what others read in the exchange under way.
 constexpr size_t slot_bytes = 16;
 void* exchange_slot(unsigned lane);
@@ -39,7 +40,7 @@ template <class T>
 T exchange(const T& value, unsigned from, const Place& place) {
   static_assert(sizeof(T) <= slot_bytes);
   std::memcpy(exchange_slot(threadIdx.x % 32), &value, sizeof value);
-  sync_warp(place);
+  sync_warp(place, false);
   T result;
   std::memcpy(&result, exchange_slot(from), sizeof result);
   end_exchange();
@@ -49,7 +50,9 @@ T exchange(const T& value, unsigned from, const Place& place) {
 }  // namespace emulator
 
 inline void __syncthreads(emulator::Place place = emulator::Place::current()) { emulator::sync_block(place); }
-inline void __syncwarp(emulator::Place place = emulator::Place::current()) { emulator::sync_warp(place); }
+inline void __syncwarp(emulator::Place place = emulator::Place::current()) {
+  emulator::sync_warp(place, true);
+}
 template <class T>
 T __shfl_xor_sync(unsigned, T value, int mask, emulator::Place place = emulator::Place::current()) {
   return emulator::exchange(value, threadIdx.x % 32 ^ static_cast<unsigned>(mask), place);

@@ -123,6 +123,9 @@ void repair();
 // Counts a call: whether it is to answer as usual.
 bool is_sound();
 
+// Whether it is an address of the GPU's memory.
+bool is_global(const void* address);
+
 // Puts work in the queue, or into the graph that is being captured.
 cudaError_t enqueue(cudaStream_t stream, std::function<void()> work);
 // The same for a kernel; `body` is what one thread does.
