@@ -30,6 +30,14 @@ Kernels& plain_kernels(Device device) {
 
 }  // namespace
 
+int gpus_of_machine() {
+#ifdef DINOMALY_WITH_CUDA
+  return cuda_device_count();
+#else
+  return 0;
+#endif
+}
+
 Kernels& kernels_for(Device device) {
   Kernels& kernels = plain_kernels(device);
   return Profiler::running() ? profiled(kernels) : kernels;

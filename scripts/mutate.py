@@ -78,7 +78,7 @@ def build(tests):
 def failed_cases(test):
     """Runs `folder` or `folder/file` of tests/; the names of its failed cases."""
     folder, _, file = test.partition("/")
-    launcher = ["mpirun", "-n", "2"] if folder == "mpi" else []
+    launcher = ["mpirun", "-n", "2"] if folder in ("mpi", "nccl_emulated") else []
     command = [*launcher, BUILD / "bin" / f"test_{folder}", "--no-colors=true", *([f"--source-file=*{file}_test.cpp"] if file else [])]
     # A fault must be caught without data that only some have.
     environment = os.environ | {"DINOMALY_SHARED": "/nonexistent", "OMPI_ALLOW_RUN_AS_ROOT": "1",

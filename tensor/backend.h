@@ -41,6 +41,9 @@ class Backend {
 // The backend of a device. Throws where the program was built without it or the device is absent.
 Backend& backend_for(Device device);
 
+// How many GPUs there are on this machine; 0 where the program was built without CUDA.
+int gpus_of_machine();
+
 // What the CPU's kernels in use were compiled for: "avx512_bf16", "avx512", "avx2", "baseline" (any x86-64,
 // or the one level of another processor), or "native", the processor of the machine that compiled this
 // program. The best that runs here, or the one that the environment variable DINOMALY_CPU_LEVEL names; throws

@@ -2,8 +2,8 @@
 // One that is started by `mpirun -n N` (or srun, or an operator for Kubernetes) is one of N, each with a number of its own, its
 // rank; all of them run the same code on other parts of the data (backends/mpi, cmake -DDINOMALY_MPI=ON).
 //
-// Every process makes the same calls in the same order, as each call waits for all the others. Tensors are contiguous and on
-// the CPU. An error of the connection ends all processes.
+// Every process makes the same calls in the same order, as each call waits for all the others. Tensors are contiguous, and on
+// the CPU or the GPU of prepare(). An error of the connection ends all processes.
 #pragma once
 
 #include <cstdint>
@@ -37,6 +37,11 @@ class Communicator {
 
   virtual int rank() const = 0;  // 0 <= rank < size
   virtual int size() const = 0;
+  // The how manieth it is of those on its machine.
+  virtual int rank_on_machine() const { return 0; }
+  // Called by all before tensors on this device are sent, if it is a GPU: each process has one. Throws InputError where there
+  // is no way for them.
+  virtual void prepare(Device device) = 0;
   // The one that writes files and speaks to the user.
   bool is_first() const { return rank() == 0; }
 
@@ -62,7 +67,7 @@ class Communicator {
     int64_t bytes = 0;
     double seconds_waited = 0;
   };
-  const Traffic& traffic() const { return traffic_; }
+  virtual Traffic traffic() const { return traffic_; }
 
  protected:
   Traffic traffic_;

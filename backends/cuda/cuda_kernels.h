@@ -26,6 +26,7 @@ class CudaKernels final : public Kernels {
   void trim() override;
   void synchronize() override;
   std::unique_ptr<Recording> record(const std::function<void()>& work) override;
+  cudaStream_t stream() const { return stream_; }  // of all its work
 
 // The kernels themselves: one declaration for each that Kernels declares.
 #include "backends/kernel_overrides.inc"

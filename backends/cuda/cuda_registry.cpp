@@ -37,6 +37,11 @@ void open_device(int index) {
 
 }  // namespace
 
+int cuda_device_count() {
+  int count = 0;
+  return cudaGetDeviceCount(&count) == cudaSuccess ? count : 0;
+}
+
 Kernels& cuda_kernels(int index) {
   static std::mutex& mutex = *new std::mutex;
   // Never destroyed: tensors in static variables may free their memory after main() has ended.

@@ -9,6 +9,9 @@
 #ifdef DINOMALY_WITH_MPI
 #include "backends/mpi/mpi_communicator.h"
 #endif
+#ifdef DINOMALY_WITH_NCCL
+#include "backends/cuda/nccl/nccl_communicator.h"
+#endif
 
 namespace nabla {
 
@@ -39,7 +42,11 @@ void connect_processes() {
   const Launched how = launched();
   if (how.processes == 1) return;
 #ifdef DINOMALY_WITH_MPI
+#ifdef DINOMALY_WITH_NCCL
+  use_communicator(with_nccl(mpi_communicator()));
+#else
   use_communicator(mpi_communicator());
+#endif
 #else
   fail_input("{} processes were launched ({}), but this program was built without MPI (-DDINOMALY_MPI=ON)",
              how.processes, how.by);

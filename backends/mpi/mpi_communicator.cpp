@@ -97,6 +97,10 @@ class MpiCommunicator : public Communicator {
     if (is_ready == 0) MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &level);
     MPI_Comm_rank(MPI_COMM_WORLD, &rank_);
     MPI_Comm_size(MPI_COMM_WORLD, &size_);
+    MPI_Comm machine;
+    MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &machine);
+    MPI_Comm_rank(machine, &rank_on_machine_);
+    MPI_Comm_free(&machine);
   }
   ~MpiCommunicator() override {
     int is_over = 0;
@@ -106,6 +110,14 @@ class MpiCommunicator : public Communicator {
 
   int rank() const override { return rank_; }
   int size() const override { return size_; }
+  int rank_on_machine() const override { return rank_on_machine_; }
+
+  void prepare(Device device) override {
+    check_input(device.is_cpu(),
+                "--device: {} processes train on GPUs by NCCL, which this program was built without "
+                "(-DDINOMALY_NCCL=ON)",
+                size_);
+  }
 
   std::unique_ptr<Pending> begin_all_reduce(const Tensor& x) override {
     auto requests = std::make_unique<Requests>(x, traffic_.seconds_waited);
@@ -194,7 +206,7 @@ class MpiCommunicator : public Communicator {
       function(data + first, static_cast<int>(std::min(most_elements, bytes - first)));
   }
 
-  int rank_ = 0, size_ = 1;
+  int rank_ = 0, size_ = 1, rank_on_machine_ = 0;
 };
 
 }  // namespace

@@ -201,7 +201,7 @@ void TrainRun::report_features() {
 
 void TrainRun::report_traffic(double seconds) {
   if (processes_.size() == 1) return;
-  const Communicator::Traffic& traffic = processes_.traffic();
+  const Communicator::Traffic traffic = processes_.traffic();
   log_->print_line(
       fmt::format("{} processes: the first sent {:.1f} MB and waited {:.2f} of {:.2f} s for the others, "
                   "{:.2f} of it for gradients",

@@ -77,10 +77,9 @@ Trainer::Trainer(Dinomaly& model, FeatureStore& features, bool record, Communica
       exchange_(parameters_, processes),
       optimizer_(make_optimizer(model)),
       learning_rate_(model.config().schedule()),
-      step_(parameters_.at(0).device(), record),
+      step_(parameters_.at(0).device(), record && processes.size() == 1),
       numbers_(parameters_.at(0).device(), model.config().skip_not_finite) {
-  check_input(processes.size() == 1 || parameters_.at(0).device().is_cpu(),
-              "--device: {} processes train on CPUs only", processes.size());
+  processes_.prepare(parameters_.at(0).device());
   model_.train();
   dropout_.take_part(share_.first, share_.own, share_.all);
   expect_coming();

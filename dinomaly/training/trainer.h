@@ -32,10 +32,11 @@ void check_reconstructs(const Dinomaly& model, const Features& batch, int64_t it
 class Trainer {
  public:
   // Throws InputError where a batch is larger than the data.
-  // record = false: no step is recorded on a GPU either (recorded_step.h). Puts the model into training mode.
+  // record = false, or several processes: no step is recorded on a GPU either (recorded_step.h). Puts the model into training mode.
   // Of several processes each takes its share of every batch (loss.h), and all take the same steps as one process would, up
   // to the rounding of sums: the threshold of the mining and the norm of the clipping are the whole batch's, dropout
-  // draws by an image's place in it. Throws InputError where there are more processes than images in a batch, or a GPU.
+  // draws by an image's place in it. Throws InputError where there are more processes than images in a batch, and as
+  // Communicator::prepare().
   Trainer(Dinomaly& model, FeatureStore& features, bool record = true,
           Communicator& processes = communicator());
 

@@ -30,6 +30,8 @@ Kernels& plain_kernels(Device device) {
 
 }  // namespace
 
+int gpus_of_machine() { return cuda_device_count(); }
+
 Kernels& kernels_for(Device device) {
   Kernels& kernels = plain_kernels(device);
   return Profiler::running() ? profiled(kernels) : kernels;

@@ -2,6 +2,7 @@
 #include <cuda_runtime_api.h>
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
@@ -42,9 +43,12 @@ struct CUgraphExec_st {
 struct CUstream_st {
   std::unique_ptr<CUgraph_st> capture = {};  // not null: work goes here
   bool invalid = false;                      // something was asked for that cannot be captured
+  size_t last = 0, waited = 0;  // how much work stands before the end of its own, and of what it waits for
+  std::vector<Work> late = {};  // in nobody's queue yet
 };
 struct CUevent_st {
   size_t recorded = 0;  // how much work stood before it
+  CUstream_st* stream = nullptr;
 };
 
 namespace {
@@ -97,6 +101,12 @@ void work_until(size_t count) {
   d.memory.check_guards();
 }
 void work_off() { work_until(device().done + device().queue.size()); }
+
+void queue_late_work(CUstream_st* stream) {
+  if (stream == nullptr) return;
+  for (Work& work : std::exchange(stream->late, {})) device().queue.push_back(std::move(work));
+  stream->last = device().done + device().queue.size();
+}
 
 // Calls that wait, or touch memory at once, cannot be part of a graph.
 bool forbidden_in_capture() {
@@ -250,6 +260,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   if (const auto failed = fault()) return *failed;
   const Lock lock(device().mutex);
   if (stream->capture) return forbidden_in_capture(), answer(cudaErrorStreamCaptureUnsupported);
+  queue_late_work(stream);
   work_off();
   return cudaSuccess;
 }
@@ -264,7 +275,24 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   if (const auto failed = fault()) return *failed;
   const Lock lock(device().mutex);
   if (stream->capture) return cudaSuccess;  // it then belongs to the graph, and nothing here waits for those
-  event->recorded = device().done + device().queue.size();
+  event->recorded = device().done + device().queue.size() + stream->late.size();
+  event->stream = stream;
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventDestroy(cudaEvent_t event) { return delete event, cudaSuccess; }
+
+cudaError_t cudaEventQuery(cudaEvent_t event) {
+  const Lock lock(device().mutex);
+  const bool is_late = event->stream != nullptr && !event->stream->late.empty();
+  return is_late || device().done < event->recorded ? cudaErrorNotReady : cudaSuccess;
+}
+
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
+  const Lock lock(device().mutex);
+  if (stream->capture) return forbidden_in_capture(), answer(cudaErrorStreamCaptureUnsupported);
+  queue_late_work(event->stream);
+  stream->waited = std::max(stream->waited, event->recorded);
   return cudaSuccess;
 }
 
@@ -272,6 +300,7 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   if (const auto failed = fault()) return *failed;
   const Lock lock(device().mutex);
   if (forbidden_in_capture()) return answer(cudaErrorStreamCaptureUnsupported);
+  queue_late_work(event->stream);
   work_until(event->recorded);
   return cudaSuccess;
 }
@@ -367,10 +396,19 @@ bool is_global(const void* address) { return !device().memory.is_foreign(address
 cudaError_t enqueue(cudaStream_t stream, std::function<void()> run) {
   Work work{std::move(run)};
   const Lock lock(device().mutex);
-  if (stream->capture)
-    stream->capture->work.push_back(std::move(work));
-  else
-    device().queue.push_back(std::move(work));
+  if (stream->capture) return stream->capture->work.push_back(std::move(work)), cudaSuccess;
+  device().queue.push_back(std::move(work));
+  stream->last = device().done + device().queue.size();
+  return cudaSuccess;
+}
+
+cudaError_t enqueue_late(cudaStream_t stream, Work work) {
+  const Lock lock(device().mutex);
+  for (const CUstream_st* other : device().streams) {
+    if (other != stream && (other->capture || stream->waited < other->last))
+      return answer(cudaErrorInvalidValue);
+  }
+  stream->late.push_back(std::move(work));
   return cudaSuccess;
 }
 
