@@ -103,7 +103,7 @@ void work_until(size_t count) {
 void work_off() { work_until(device().done + device().queue.size()); }
 
 void queue_late_work(CUstream_st* stream) {
-  if (stream == nullptr) return;
+  if (stream == nullptr || stream->late.empty()) return;
   for (Work& work : std::exchange(stream->late, {})) device().queue.push_back(std::move(work));
   stream->last = device().done + device().queue.size();
 }
