@@ -37,7 +37,8 @@ void GradientExchange::send() {
   int64_t count = 0;
   for (const Part& part : open_) count += part.gradient.numel();
   const Dtype dtype = open_.front().gradient.dtype() == Dtype::f64 ? Dtype::f64 : Dtype::f32;
-  Bucket bucket{std::exchange(open_, {}), Tensor::empty({count}, dtype), nullptr};
+  const Device device = open_.front().gradient.device();
+  Bucket bucket{std::exchange(open_, {}), Tensor::empty({count}, dtype, device), nullptr};
   int64_t first = 0;
   for (Part& part : bucket.parts) {
     const int64_t end = first + part.gradient.numel();

@@ -52,7 +52,8 @@ class Event {
 
 class Sums : public Communicator::Pending {
  public:
-  Sums(Tensor kept, cudaStream_t sending, cudaStream_t computing) : kept_(std::move(kept)), computing_(computing) {
+  Sums(Tensor kept, cudaStream_t sending, cudaStream_t computing)
+      : kept_(std::move(kept)), computing_(computing) {
     done_.record(sending);
   }
   ~Sums() override { wait(); }
@@ -111,8 +112,8 @@ class NcclCommunicator : public Communicator {
   std::unique_ptr<Pending> begin_all_reduce(const Tensor& x) override {
     if (x.device().is_cpu()) return processes_.begin_all_reduce(x);
     begin(x);
-    check_nccl(ncclAllReduce(x.raw_data(), x.raw_data(), static_cast<size_t>(x.numel()), type_of(x.dtype()), ncclSum,
-                             links_, sending_),
+    check_nccl(ncclAllReduce(x.raw_data(), x.raw_data(), static_cast<size_t>(x.numel()), type_of(x.dtype()),
+                             ncclSum, links_, sending_),
                "all_reduce");
     traffic_.bytes += 2 * bytes_of(x) * (size() - 1) / size();
     return std::make_unique<Sums>(x, sending_, computing_);
@@ -152,24 +153,32 @@ class NcclCommunicator : public Communicator {
   void exchange(const std::vector<Parcel>& sent, const std::vector<Parcel>& received) override {
     std::vector<Parcel> sent_by_host, received_by_host;
     for (const Parcel& parcel : sent) {
-      if (parcel.tensor.device().is_cpu()) sent_by_host.push_back(parcel);
-      else begin(parcel.tensor);
+      if (parcel.tensor.device().is_cpu())
+        sent_by_host.push_back(parcel);
+      else
+        begin(parcel.tensor);
     }
     for (const Parcel& parcel : received) {
-      if (parcel.tensor.device().is_cpu()) received_by_host.push_back(parcel);
-      else begin(parcel.tensor);
+      if (parcel.tensor.device().is_cpu())
+        received_by_host.push_back(parcel);
+      else
+        begin(parcel.tensor);
     }
     processes_.exchange(sent_by_host, received_by_host);
     if (sent_by_host.size() + received_by_host.size() == sent.size() + received.size()) return;
     check_nccl(ncclGroupStart(), "exchange");
     for (const auto& [to, tensor] : sent) {
       if (tensor.device().is_cpu()) continue;
-      check_nccl(ncclSend(tensor.raw_data(), static_cast<size_t>(bytes_of(tensor)), ncclUint8, to, links_, sending_), "exchange");
+      check_nccl(
+          ncclSend(tensor.raw_data(), static_cast<size_t>(bytes_of(tensor)), ncclUint8, to, links_, sending_),
+          "exchange");
       traffic_.bytes += bytes_of(tensor);
     }
     for (const auto& [from, tensor] : received) {
       if (tensor.device().is_cpu()) continue;
-      check_nccl(ncclRecv(tensor.raw_data(), static_cast<size_t>(bytes_of(tensor)), ncclUint8, from, links_, sending_), "exchange");
+      check_nccl(ncclRecv(tensor.raw_data(), static_cast<size_t>(bytes_of(tensor)), ncclUint8, from, links_,
+                          sending_),
+                 "exchange");
     }
     check_nccl(ncclGroupEnd(), "exchange");
     end();
@@ -181,7 +190,8 @@ class NcclCommunicator : public Communicator {
   // What is sent from now on is what the backend was asked for before.
   void begin(const Tensor& x) {
     check(links_ != nullptr && x.device() == device_ && x.is_contiguous(),
-          "communicator: a tensor {} on {} that is not contiguous on the GPU that was prepared", x.shape(), x.device());
+          "communicator: a tensor {} on {} that is not contiguous on the GPU that was prepared", x.shape(),
+          x.device());
     cuda_kernels(device_.index);  // makes it the calling thread's
     order_->record(computing_);
     order_->hold(sending_);
@@ -192,8 +202,8 @@ class NcclCommunicator : public Communicator {
     order_->hold(computing_);
   }
   void broadcast_bytes(const Tensor& from, const Tensor& to, int root) {
-    check_nccl(ncclBroadcast(from.raw_data(), to.raw_data(), static_cast<size_t>(bytes_of(to)), ncclUint8, root, links_,
-                             sending_),
+    check_nccl(ncclBroadcast(from.raw_data(), to.raw_data(), static_cast<size_t>(bytes_of(to)), ncclUint8,
+                             root, links_, sending_),
                "broadcast");
   }
 
@@ -201,7 +211,8 @@ class NcclCommunicator : public Communicator {
   Device device_ = Device::cpu();
   ncclComm_t links_ = nullptr;
   cudaStream_t computing_ = nullptr, sending_ = nullptr;
-  std::unique_ptr<Event> order_;  // of one stream after the other: who waits for an event waits for what it was recorded for
+  std::unique_ptr<Event>
+      order_;  // of one stream after the other: who waits for an event waits for what it was recorded for
 };
 
 }  // namespace

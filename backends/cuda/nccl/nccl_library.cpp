@@ -41,18 +41,20 @@ ncclResult_t ncclCommInitRank(ncclComm_t* links, int count, ncclUniqueId id, int
 }
 ncclResult_t ncclGroupStart() { return call_nccl(ncclGroupStart, "ncclGroupStart"); }
 ncclResult_t ncclGroupEnd() { return call_nccl(ncclGroupEnd, "ncclGroupEnd"); }
-ncclResult_t ncclAllReduce(const void* from, void* to, size_t count, ncclDataType_t type, ncclRedOp_t op, ncclComm_t links,
-                           cudaStream_t stream) {
+ncclResult_t ncclAllReduce(const void* from, void* to, size_t count, ncclDataType_t type, ncclRedOp_t op,
+                           ncclComm_t links, cudaStream_t stream) {
   return call_nccl(ncclAllReduce, "ncclAllReduce", from, to, count, type, op, links, stream);
 }
-ncclResult_t ncclBroadcast(const void* from, void* to, size_t count, ncclDataType_t type, int root, ncclComm_t links,
-                           cudaStream_t stream) {
+ncclResult_t ncclBroadcast(const void* from, void* to, size_t count, ncclDataType_t type, int root,
+                           ncclComm_t links, cudaStream_t stream) {
   return call_nccl(ncclBroadcast, "ncclBroadcast", from, to, count, type, root, links, stream);
 }
-ncclResult_t ncclSend(const void* from, size_t count, ncclDataType_t type, int to, ncclComm_t links, cudaStream_t stream) {
+ncclResult_t ncclSend(const void* from, size_t count, ncclDataType_t type, int to, ncclComm_t links,
+                      cudaStream_t stream) {
   return call_nccl(ncclSend, "ncclSend", from, count, type, to, links, stream);
 }
-ncclResult_t ncclRecv(void* to, size_t count, ncclDataType_t type, int from, ncclComm_t links, cudaStream_t stream) {
+ncclResult_t ncclRecv(void* to, size_t count, ncclDataType_t type, int from, ncclComm_t links,
+                      cudaStream_t stream) {
   return call_nccl(ncclRecv, "ncclRecv", to, count, type, from, links, stream);
 }
 

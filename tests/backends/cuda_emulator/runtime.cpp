@@ -402,7 +402,8 @@ cudaError_t enqueue(cudaStream_t stream, std::function<void()> run) {
   return cudaSuccess;
 }
 
-cudaError_t enqueue_late(cudaStream_t stream, Work work) {
+cudaError_t enqueue_late(cudaStream_t stream, std::function<void()> run) {
+  Work work{std::move(run)};
   const Lock lock(device().mutex);
   for (const CUstream_st* other : device().streams) {
     if (other != stream && (other->capture || stream->waited < other->last))

@@ -23,7 +23,9 @@ class WithWorkingGpu : public Communicator {
   int rank() const override { return processes_.rank(); }
   int size() const override { return processes_.size(); }
   void prepare(nabla::Device device) override { processes_.prepare(device); }
-  std::unique_ptr<Pending> begin_all_reduce(const Tensor& x) override { return working().begin_all_reduce(x); }
+  std::unique_ptr<Pending> begin_all_reduce(const Tensor& x) override {
+    return working().begin_all_reduce(x);
+  }
   int64_t largest(int64_t value) override { return working().largest(value); }
   Tensor all_gather(const Tensor& x) override { return working().all_gather(x); }
   void broadcast(const Tensor& x, int root) override { working().broadcast(x, root); }

@@ -54,7 +54,8 @@ MPI_Datatype type_of(ncclDataType_t type) {
 }  // namespace
 
 const char* ncclGetErrorString(ncclResult_t result) {
-  return result == ncclUnhandledCudaError ? "a stream does not wait for what it is to send" : "an invalid call";
+  return result == ncclUnhandledCudaError ? "a stream does not wait for what it is to send"
+                                          : "an invalid call";
 }
 
 ncclResult_t ncclGetUniqueId(ncclUniqueId* id) {
@@ -82,18 +83,19 @@ ncclResult_t ncclGroupEnd() {
   return asked == cudaSuccess ? ncclSuccess : ncclUnhandledCudaError;
 }
 
-ncclResult_t ncclAllReduce(const void* from, void* to, size_t count, ncclDataType_t type, ncclRedOp_t, ncclComm_t links,
-                           cudaStream_t stream) {
+ncclResult_t ncclAllReduce(const void* from, void* to, size_t count, ncclDataType_t type, ncclRedOp_t,
+                           ncclComm_t links, cudaStream_t stream) {
   if (from != to || type == ncclUint8) return ncclInvalidUsage;  // the backend adds up in place
   return ask(stream, [=] {
     MPI_Request request;
-    MPI_Iallreduce(MPI_IN_PLACE, to, static_cast<int>(count), type_of(type), MPI_SUM, links->processes, &request);
+    MPI_Iallreduce(MPI_IN_PLACE, to, static_cast<int>(count), type_of(type), MPI_SUM, links->processes,
+                   &request);
     return request;
   });
 }
 
-ncclResult_t ncclBroadcast(const void* from, void* to, size_t count, ncclDataType_t type, int root, ncclComm_t links,
-                           cudaStream_t stream) {
+ncclResult_t ncclBroadcast(const void* from, void* to, size_t count, ncclDataType_t type, int root,
+                           ncclComm_t links, cudaStream_t stream) {
   return ask(stream, [=] {
     int rank = 0;
     MPI_Comm_rank(links->processes, &rank);
@@ -104,7 +106,8 @@ ncclResult_t ncclBroadcast(const void* from, void* to, size_t count, ncclDataTyp
   });
 }
 
-ncclResult_t ncclSend(const void* from, size_t count, ncclDataType_t type, int to, ncclComm_t links, cudaStream_t stream) {
+ncclResult_t ncclSend(const void* from, size_t count, ncclDataType_t type, int to, ncclComm_t links,
+                      cudaStream_t stream) {
   return ask(stream, [=] {
     MPI_Request request;
     MPI_Isend(from, static_cast<int>(count), type_of(type), to, 0, links->processes, &request);
@@ -112,7 +115,8 @@ ncclResult_t ncclSend(const void* from, size_t count, ncclDataType_t type, int t
   });
 }
 
-ncclResult_t ncclRecv(void* to, size_t count, ncclDataType_t type, int from, ncclComm_t links, cudaStream_t stream) {
+ncclResult_t ncclRecv(void* to, size_t count, ncclDataType_t type, int from, ncclComm_t links,
+                      cudaStream_t stream) {
   return ask(stream, [=] {
     MPI_Request request;
     MPI_Irecv(to, static_cast<int>(count), type_of(type), from, 0, links->processes, &request);

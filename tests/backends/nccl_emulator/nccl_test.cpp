@@ -52,20 +52,26 @@ TEST_CASE("NCCL: rows of all processes, of which some have none") {
   for (const Dtype dtype : {Dtype::f32, Dtype::bf16}) {
     const Tensor rows = all.all_gather(filled({all.rank(), 2}, all.rank(), dtype));
     std::vector<double> expected;
-    for (int rank = 0; rank < all.size(); ++rank) expected.insert(expected.end(), static_cast<size_t>(2 * rank), rank);
+    for (int rank = 0; rank < all.size(); ++rank)
+      expected.insert(expected.end(), static_cast<size_t>(2 * rank), rank);
     CHECK(rows.device() == gpu);
     CHECK(rows.to_vector<double>() == expected);
   }
 }
 
-TEST_CASE("NCCL: a tensor of the last process, everywhere; tensors for the next one, on GPU and CPU, in their order") {
+TEST_CASE(
+    "NCCL: a tensor of the last process, everywhere; tensors for the next one, on GPU and CPU, in their "
+    "order") {
   Communicator& all = prepared();
   const Tensor x = filled({5}, all.rank());
   all.broadcast(x, all.size() - 1);
   CHECK(x.to_vector<double>() == std::vector<double>(5, all.size() - 1));
   const int next = (all.rank() + 1) % all.size(), before = (all.rank() + all.size() - 1) % all.size();
-  const std::vector<Tensor> got{Tensor::empty({4}, Dtype::f32, gpu), Tensor::empty({2}), Tensor::empty({3}, Dtype::bf16, gpu)};
-  all.exchange({{next, filled({4}, all.rank())}, {next, Tensor::full({2}, all.rank())}, {next, filled({3}, 100 + all.rank(), Dtype::bf16)}},
+  const std::vector<Tensor> got{Tensor::empty({4}, Dtype::f32, gpu), Tensor::empty({2}),
+                                Tensor::empty({3}, Dtype::bf16, gpu)};
+  all.exchange({{next, filled({4}, all.rank())},
+                {next, Tensor::full({2}, all.rank())},
+                {next, filled({3}, 100 + all.rank(), Dtype::bf16)}},
                {{before, got[0]}, {before, got[1]}, {before, got[2]}});
   CHECK(got[0].to_vector<double>() == std::vector<double>(4, before));
   CHECK(got[1].to_vector<double>() == std::vector<double>(2, before));
@@ -80,7 +86,8 @@ TEST_CASE("NCCL: several processes train on GPUs, whitening and all, as one does
   for (Communicator* processes : {&single_process(), &communicator()}) {
     const SmallDetector detector(Preset::paper);
     Config config = detector.model->config();
-    config.iterations = 5, config.batch = 5, config.seed = 7, config.warmup_steps = 2, config.feature_whitening = 6;
+    config.iterations = 5, config.batch = 5, config.seed = 7, config.warmup_steps = 2,
+    config.feature_whitening = 6;
     Dinomaly model(detector.encoder.config, config);
     load_encoder_weights(model.encoder(), detector.encoder, "small encoder");
     model.to(gpu);
@@ -93,10 +100,12 @@ TEST_CASE("NCCL: several processes train on GPUs, whitening and all, as one does
       for (const double weight : parameter.value().to_vector<double>()) values.push_back(weight);
     }
   }
-  for (size_t i = 0; i < losses[0].size(); ++i) CHECK(losses[1][i] == doctest::Approx(losses[0][i]).epsilon(1e-4));
+  for (size_t i = 0; i < losses[0].size(); ++i)
+    CHECK(losses[1][i] == doctest::Approx(losses[0][i]).epsilon(1e-4));
   REQUIRE(weights[0].size() == weights[1].size());
   double worst = 0;
-  for (size_t i = 0; i < weights[0].size(); ++i) worst = std::max(worst, std::abs(weights[0][i] - weights[1][i]));
+  for (size_t i = 0; i < weights[0].size(); ++i)
+    worst = std::max(worst, std::abs(weights[0][i] - weights[1][i]));
   CHECK(worst < 2e-3);
   const Tensor first = Tensor::from(weights[1], {static_cast<int64_t>(weights[1].size())});
   communicator().broadcast(first, 0);
