@@ -37,9 +37,9 @@ class CublasLt {
   CublasLt(const CublasLt&) = delete;
   CublasLt& operator=(const CublasLt&) = delete;
 
-  // Enqueues the product; false, and nothing done, where cuBLASLt has no algorithm for it: it may refuse
-  // addresses that are no multiples of 16 bytes, and is not asked about such a bias. m, n, k, batch > 0. The algorithm is chosen once for each key by
-  // cuBLASLt's heuristic, among those that keep partial sums in f32. Thread safe.
+  // Enqueues the product; false, and nothing done, where cuBLASLt has no algorithm for it: it may refuse addresses that
+  // are no multiples of 16 bytes, and is not asked about such a bias. m, n, k, batch > 0. The algorithm is chosen once for
+  // each key by cuBLASLt's heuristic, among those that keep partial sums in f32. Thread safe.
   bool run(const MatmulProblem& problem, const MatmulPointers& pointers, Device device);
 
  private:
