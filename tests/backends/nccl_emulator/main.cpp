@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "backends/cuda/nccl/nccl_communicator.h"
+#include "backends/mpi/mpi_communicator.h"
 #include "tensor/backend.h"
 #include "tensor/communicator.h"
 #include "tensor/threads.h"
@@ -50,8 +51,8 @@ class WithWorkingGpu : public Communicator {
 
 int main(int argc, char** argv) {
   nabla::set_num_threads(1);
-  nabla::connect_processes();
-  WithWorkingGpu by_host(nabla::communicator());
+  // Not connect_processes(), which gives NCCL the processes as they are where it is part of the program.
+  WithWorkingGpu by_host(nabla::mpi_communicator());
   nabla::use_communicator(nabla::with_nccl(by_host));
   doctest::Context context(argc, argv);
   if (!nabla::communicator().is_first()) context.setOption("minimal", true);
