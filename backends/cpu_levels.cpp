@@ -52,4 +52,12 @@ ChosenCpuLevel choose_cpu_level() {
 
 std::string cpu_level() { return std::string(choose_cpu_level().level.name); }
 
+Kernels& cpu_kernels() {
+  static Kernels& kernels = []() -> Kernels& {
+    const ChosenCpuLevel chosen = choose_cpu_level();
+    return *chosen.level.make(chosen.forced);
+  }();
+  return kernels;
+}
+
 }  // namespace nabla

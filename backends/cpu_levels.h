@@ -28,4 +28,8 @@ struct ChosenCpuLevel {
 };
 ChosenCpuLevel choose_cpu_level();
 
+// The kernels of that level, and of no other: chosen once. Never destroyed: tensors in static variables may give their
+// memory back after main() has ended.
+Kernels& cpu_kernels();
+
 }  // namespace nabla

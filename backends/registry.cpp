@@ -12,15 +12,7 @@ namespace nabla {
 namespace {
 
 Kernels& plain_kernels(Device device) {
-  if (device.is_cpu()) {
-    // The kernels of the processor's level (backends/cpu_levels.h), and of no other: chosen once. Never
-    // destroyed: tensors in static variables may give their memory back after main() has ended.
-    static Kernels& cpu = [&]() -> Kernels& {
-      const ChosenCpuLevel chosen = choose_cpu_level();
-      return *chosen.level.make(chosen.forced);
-    }();
-    return cpu;
-  }
+  if (device.is_cpu()) return cpu_kernels();
 #ifdef DINOMALY_WITH_CUDA
   return cuda_kernels(device.index);
 #else

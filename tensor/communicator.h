@@ -37,7 +37,7 @@ class Communicator {
 
   virtual int rank() const = 0;  // 0 <= rank < size
   virtual int size() const = 0;
-  // The how manieth it is of those on its machine.
+  // Its number among the processes of its machine, from 0.
   virtual int rank_on_machine() const { return 0; }
   // Called by all before tensors on this device are sent, if it is a GPU: each process has one. Throws InputError where there
   // is no way for them.

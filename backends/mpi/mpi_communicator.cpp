@@ -37,7 +37,7 @@ char* bytes_of(const Tensor& x) {
   return static_cast<char*>(x.raw_data());
 }
 
-int64_t size_in_bytes(const Tensor& x) { return x.numel() * static_cast<int64_t>(size_of(x.dtype())); }
+int64_t size_in_bytes(const Tensor& x) { return static_cast<int64_t>(x.bytes()); }
 
 // Adds the time from its construction to its end.
 class Waiting {

@@ -13,8 +13,8 @@ namespace dinomaly {
 
 struct Work {
   std::function<int()> first = {};  // of the first process, or the only one
-  std::function<int()> others =
-      {};  // what the others of several do meanwhile; none: the command is for one process
+  // What the others of several do meanwhile; none: the command is for one process.
+  std::function<int()> others = {};
 };
 
 void add_calibrate(CLI::App& app, Work& work);     // calibrate_command.cpp

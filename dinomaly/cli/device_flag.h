@@ -12,9 +12,8 @@ class App;
 namespace dinomaly {
 
 inline constexpr const char* device_help =
-    "cpu, cuda, cuda:N, or auto: cuda if it can be used, otherwise cpu. Of several processes of a machine "
-    "each "
-    "takes a GPU of its own for cuda";
+    "cpu, cuda, cuda:N, or auto: cuda if it can be used, otherwise cpu. "
+    "Of several processes of a machine each takes a GPU of its own for cuda";
 inline constexpr const char* deterministic_help =
     "no effect: every run is deterministic (same seed and device: same bits)";
 

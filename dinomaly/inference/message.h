@@ -10,8 +10,8 @@ namespace dinomaly {
 
 struct Message {
   nlohmann::json head = {};  // strings may be any bytes
-  std::vector<nabla::Tensor> tensors =
-      {};  // on the CPU; undefined ones stay undefined, and those that share memory share it
+  // On the CPU. Undefined ones stay undefined, and those that share memory share it.
+  std::vector<nabla::Tensor> tensors = {};
 };
 
 // Between the same two processes messages arrive in their order. Both wait for the other.

@@ -24,7 +24,7 @@ void GradientExchange::add(size_t parameter, const Tensor& gradient) {
   for (Bucket& bucket : sent_) {
     if (!bucket.arrived && bucket.pending->progress()) bucket.arrived = Clock::now();
   }
-  const auto bytes = gradient.numel() * static_cast<int64_t>(size_of(gradient.dtype()));
+  const auto bytes = static_cast<int64_t>(gradient.bytes());
   // A bucket has one dtype.
   if (!open_.empty() &&
       (open_bytes_ + bytes > bucket_bytes_ || open_.front().gradient.dtype() != gradient.dtype()))
@@ -58,7 +58,7 @@ void GradientExchange::finish() {
     const Clock::time_point before = Clock::now();
     bucket.pending->wait();
     seconds_waited_ += std::chrono::duration<double>(Clock::now() - before).count();
-    const int64_t bytes = bucket.sums.numel() * static_cast<int64_t>(size_of(bucket.sums.dtype()));
+    const int64_t bytes = static_cast<int64_t>(bucket.sums.bytes());
     travels_.push_back({bytes, bucket.sent, bucket.arrived.value_or(Clock::now())});
     int64_t first = 0;
     for (const Part& part : bucket.parts) {

@@ -185,7 +185,7 @@ class NcclCommunicator : public Communicator {
   }
 
  private:
-  static int64_t bytes_of(const Tensor& x) { return x.numel() * static_cast<int64_t>(size_of(x.dtype())); }
+  static int64_t bytes_of(const Tensor& x) { return static_cast<int64_t>(x.bytes()); }
 
   // What is sent from now on is what the backend was asked for before.
   void begin(const Tensor& x) {
@@ -211,8 +211,8 @@ class NcclCommunicator : public Communicator {
   Device device_ = Device::cpu();
   ncclComm_t links_ = nullptr;
   cudaStream_t computing_ = nullptr, sending_ = nullptr;
-  std::unique_ptr<Event>
-      order_;  // of one stream after the other: who waits for an event waits for what it was recorded for
+  // Of one stream after the other: who waits for an event waits for what it was recorded for.
+  std::unique_ptr<Event> order_;
 };
 
 }  // namespace

@@ -16,13 +16,7 @@ namespace {
 const bool fresh_memory = std::getenv("DINOMALY_EMULATED_CACHE") == nullptr;
 
 Kernels& plain_kernels(Device device) {
-  if (device.is_cpu()) {
-    static Kernels& cpu = [&]() -> Kernels& {
-      const ChosenCpuLevel chosen = choose_cpu_level();
-      return *chosen.level.make(chosen.forced);
-    }();
-    return cpu;
-  }
+  if (device.is_cpu()) return cpu_kernels();
   Kernels& kernels = cuda_kernels(device.index);
   if (fresh_memory) kernels.allocator().release_cached();
   return kernels;
