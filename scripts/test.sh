@@ -46,6 +46,12 @@ esac
 ./scripts/setup.sh libopenmpi-dev openmpi-bin || ./scripts/setup.sh
 ./scripts/build.sh "$directory" "${flags[@]}" "${targets[@]}"
 
+# Shows what the compiler gave each kernel; not part of every toolkit. Where it cannot be had, one test is skipped.
+tools=$directory/cuda_tools
+if [ -f "$directory/backends/cuda/libdinomaly_cuda.a" ] && ! command -v cuobjdump >/dev/null && [ ! -d "$tools" ]; then
+  python3 -m pip install -q --disable-pip-version-check --no-deps --target "$tools" nvidia-cuda-cuobjdump 2>/dev/null || true
+fi
+
 log=$directory/tests.log
 status=0
 # One test per processor. Those with threads of their own share them.

@@ -27,6 +27,13 @@ class OutOfMemory : public Error {
   using Error::Error;
 };
 
+// What a kernel or a device has done wrong: from then on all of the device's work in this process fails, and only a new process
+// can use it again.
+class DeviceFault : public Error {
+ public:
+  using Error::Error;
+};
+
 // What fail() and fail_input() do with their text. Compiled once: formatting in place costs every unit that
 // checks something half a second, and the machine code of the path not taken.
 [[noreturn]] void throw_error(fmt::string_view format, fmt::format_args args);

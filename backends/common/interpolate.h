@@ -24,14 +24,15 @@ struct InterpolateAxis {
   }
 };
 
+inline constexpr int most_interpolation_taps = 4;
 DINOMALY_HOST_DEVICE inline int interpolation_taps(InterpolateMode mode) {
   return mode == InterpolateMode::nearest ? 1 : mode == InterpolateMode::bilinear ? 2 : 4;
 }
 
 // Output = sum of weight[k] * input[index[k]] over the first interpolation_taps(mode) entries.
 struct InterpolationTaps {
-  int64_t index[4];
-  double weight[4];
+  int64_t index[most_interpolation_taps];
+  double weight[most_interpolation_taps];
 };
 
 // The cubic convolution kernel with a = -0.75 (Keys, "Cubic convolution interpolation for digital image

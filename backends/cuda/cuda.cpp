@@ -37,11 +37,12 @@ bool launches_block() {
 
 void check_cuda(cudaError_t result, const char* op) {
   if (result == cudaSuccess) return;
-  const char* advice = is_fault(result) && !launches_block()
-                           ? "; a GPU reports faults late, so the cause may be an earlier op: "
-                             "CUDA_LAUNCH_BLOCKING=1 names it"
-                           : "";
-  fail("{}: CUDA: {} ({}){}", op, cudaGetErrorString(result), cudaGetErrorName(result), advice);
+  std::string said =
+      fmt::format("{}: CUDA: {} ({})", op, cudaGetErrorString(result), cudaGetErrorName(result));
+  if (!is_fault(result)) throw Error(said);
+  if (!launches_block())
+    said += "; a GPU reports faults late, so the cause may be an earlier op: CUDA_LAUNCH_BLOCKING=1 names it";
+  throw DeviceFault(said);
 }
 
 std::string no_driver_text(Device device) {

@@ -11,7 +11,7 @@
 namespace nabla {
 
 // Throws Error "OP: CUDA: what the runtime says" unless `result` is success. After a fault of a kernel, which ends all work
-// on the GPU, also says how to find that kernel: OP is only where the fault was noticed.
+// on the GPU, it is a DeviceFault, and also says how to find that kernel: OP is only where the fault was noticed.
 void check_cuda(cudaError_t result, const char* op);
 
 // Whether the environment asks the runtime to wait for each kernel (CUDA_LAUNCH_BLOCKING=1).

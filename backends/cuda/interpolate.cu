@@ -9,7 +9,7 @@ namespace nabla {
 
 namespace {
 
-// One thread per output. To tune: the taps of rows and columns from a table, not computed for each output.
+// One thread per output. Unrolled to a known length, a loop leaves its taps in registers. To tune: the taps of rows and columns from a table, not computed for each output.
 template <class T>
 __global__ void interpolate_forward_kernel(InterpolateAxis rows, InterpolateAxis columns, int64_t count,
                                            const T* x, T* y) {
@@ -19,9 +19,13 @@ __global__ void interpolate_forward_kernel(InterpolateAxis rows, InterpolateAxis
     const InterpolationTaps down = interpolation_taps(rows, at / columns.n % rows.n);
     const T* plane = x + at / columns.n / rows.n * rows.m * columns.m;
     float sum = 0;
-    for (int k = 0; k < taps; ++k) {
+#pragma unroll
+    for (int k = 0; k < most_interpolation_taps; ++k) {
+      if (k >= taps) break;
       float column = 0;
-      for (int l = 0; l < taps; ++l) {
+#pragma unroll
+      for (int l = 0; l < most_interpolation_taps; ++l) {
+        if (l >= taps) break;
         column += static_cast<float>(down.weight[l]) *
                   static_cast<float>(plane[down.index[l] * columns.m + across.index[k]]);
       }
@@ -36,7 +40,9 @@ __global__ void interpolate_weight_kernel(InterpolateAxis axis, float* weights) 
   const int taps = interpolation_taps(axis.mode);
   for (int64_t i = first_index(); i < axis.n; i += index_step()) {
     const InterpolationTaps found = interpolation_taps(axis, i);
-    for (int k = 0; k < taps; ++k) {
+#pragma unroll
+    for (int k = 0; k < most_interpolation_taps; ++k) {
+      if (k >= taps) break;
       weights[i * axis.m + found.index[k]] += static_cast<float>(found.weight[k]);
     }
   }

@@ -26,9 +26,20 @@ void send_as_argument(const void* host, void* device, size_t count, cudaStream_t
 
 }  // namespace
 
-void Staging::make(Buffer& buffer) {
-  check_cuda(cudaMallocHost(&buffer.memory, buffer_bytes), "copy");
-  check_cuda(cudaEventCreateWithFlags(&buffer.sent, cudaEventDisableTiming), "copy");
+// The buffer that was sent first, at the end of the line now; a new one where that is still on its way.
+Staging::Buffer& Staging::free_buffer() {
+  Buffer buffer;
+  if (buffers_.size() < most_buffers &&
+      (buffers_.empty() || cudaEventQuery(buffers_.front().sent) != cudaSuccess)) {
+    check_cuda(cudaMallocHost(&buffer.memory, buffer_bytes), "copy");
+    check_cuda(cudaEventCreateWithFlags(&buffer.sent, cudaEventDisableTiming), "copy");
+  } else {
+    buffer = buffers_.front();
+    buffers_.pop_front();
+  }
+  buffers_.push_back(buffer);
+  check_cuda(cudaEventSynchronize(buffer.sent), "copy");  // returns at once if nothing was ever sent
+  return buffers_.back();
 }
 
 void Staging::to_device(const void* host, void* device, size_t bytes) {
@@ -37,10 +48,7 @@ void Staging::to_device(const void* host, void* device, size_t bytes) {
   const std::lock_guard lock(mutex_);
   for (size_t begin = 0; begin < bytes; begin += buffer_bytes) {
     const size_t count = std::min(buffer_bytes, bytes - begin);
-    Buffer& buffer = buffers_[next_];
-    next_ = (next_ + 1) % buffers_.size();
-    if (buffer.sent == nullptr) make(buffer);
-    check_cuda(cudaEventSynchronize(buffer.sent), "copy");  // returns at once if nothing was ever sent
+    const Buffer& buffer = free_buffer();
     std::memcpy(buffer.memory, static_cast<const char*>(host) + begin, count);
     check_cuda(cudaMemcpyAsync(static_cast<char*>(device) + begin, buffer.memory, count,
                                cudaMemcpyHostToDevice, stream_),

@@ -82,6 +82,8 @@ static int guarded(const std::string& name, const std::function<int()>& work) {
     return say(error.what(), 2);
   } catch (const OutOfMemory& error) {
     return say(error.what(), 3);
+  } catch (const DeviceFault& error) {
+    return say(error.what(), 3);
   } catch (const std::bad_alloc&) {
     return say("out of memory", 3);
   } catch (const std::system_error& error) {  // fmt::print's, and of threads, whose stacks are memory

@@ -70,7 +70,9 @@ void add_serve(CLI::App& app, Work& work) {
   ServeOptions& serve = flags->serve;
   CLI::App* command = app.add_subcommand("serve", "judge images over HTTP, with a page for people");
   command->footer(
-      "Exit status: 0 ended by SIGTERM, 130 by Ctrl-C, both after what is in flight; 2 a user's error\n"
+      "Exit status: 0 ended by SIGTERM, 130 by Ctrl-C, both after what is in flight; 2 a user's error; 3 a "
+      "GPU has failed, "
+      "and a new process is needed\n"
       "Examples:\n"
       "  dinomaly serve model.safetensors\n"
       "  curl --data-binary @part.png http://127.0.0.1:8080/predict\n"

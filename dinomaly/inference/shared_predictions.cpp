@@ -91,12 +91,11 @@ void hear(const Predictor& predictor, Message message, const PredictionSink& sin
 
 // By this process alone.
 void judge(const Predictor& predictor, NextPicture next, const Reading& reading, const PredictionSink& sink) {
-  ReadAheadOptions options{
-      .most_ahead = most_read_ahead(predictor), .pixels = predictor.pixels(), .tiling = predictor.tiling()};
-  if (!reading.with_pixels) {
-    options.keep = no_pixels;
-    if (!predictor.on_cpu()) options.readers = readers_for(Device::cuda());
-  }
+  ReadAheadOptions options{.most_ahead = most_read_ahead(predictor),
+                           .readers = readers_for(predictor.on_cpu() ? Device::cpu() : Device::cuda()),
+                           .pixels = predictor.pixels(),
+                           .tiling = predictor.tiling()};
+  if (!reading.with_pixels) options.keep = no_pixels;
   ReadAhead images(
       std::move(next), [&](const Image& rgb) { return predictor.inputs(rgb); }, options);
   const auto wanted = static_cast<int64_t>(Streams::wanted(predictor));

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "dinomaly/base/framework.h"
+#include "tensor/error.h"
 
 namespace dinomaly {
 
@@ -67,6 +68,11 @@ int64_t JudgeQueue::retry_after() const {
 std::pair<int64_t, int64_t> JudgeQueue::batches() const {
   const std::lock_guard lock(mutex_);
   return {batches_, batched_};
+}
+
+std::string JudgeQueue::device_fault() const {
+  const std::lock_guard lock(mutex_);
+  return device_fault_;
 }
 
 ServeClock::duration JudgeQueue::wait_for_others(const ServedModel& model) const {
@@ -147,6 +153,20 @@ void JudgeQueue::take_outcome(const InputImage& image, const Prediction& predict
   job.outcome.set_value({.prediction = prediction, .error = image.error, .is_fault = false});
 }
 
+// Of the exception that is being handled.
+std::string JudgeQueue::text_of_failure() {
+  try {
+    throw;
+  } catch (const std::bad_alloc&) {
+    return "out of memory";
+  } catch (const DeviceFault& fault) {
+    const std::lock_guard lock(mutex_);
+    return device_fault_ = fault.what();
+  } catch (const std::exception& error) {
+    return error.what();
+  }
+}
+
 void JudgeQueue::fail_sent(const std::string& why) {
   std::unique_lock lock(mutex_);
   std::deque<Job> failed = std::exchange(sent_, {});
@@ -171,8 +191,8 @@ void JudgeQueue::end_model() {
   std::string failure;
   try {
     if (streams_) streams_->finish();
-  } catch (const std::exception& error) {
-    failure = error.what();
+  } catch (...) {
+    failure = text_of_failure();
   }
   streams_.reset();
   model_.reset();
@@ -192,10 +212,8 @@ void JudgeQueue::judge_batch(std::vector<Job> batch) {
     }
     streams_->add(std::move(images));
     return;
-  } catch (const std::bad_alloc&) {
-    failure = "out of memory";
-  } catch (const std::exception& error) {
-    failure = error.what();
+  } catch (...) {
+    failure = text_of_failure();
   }
   end_model();
   fail_sent(failure);

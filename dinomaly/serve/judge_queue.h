@@ -45,6 +45,8 @@ class JudgeQueue {
   int64_t retry_after() const;
   // Batches that went to a model, and the images in them.
   std::pair<int64_t, int64_t> batches() const;
+  // What a GPU has said after which all its work fails; empty: none has.
+  std::string device_fault() const;
 
  private:
   struct Job {
@@ -63,6 +65,7 @@ class JudgeQueue {
   void begin_model(const ModelPointer& model);
   void end_model();
   void take_outcome(const InputImage& image, const Prediction& prediction);
+  std::string text_of_failure();
   void fail_sent(const std::string& why);
   void run();
 
@@ -75,6 +78,7 @@ class JudgeQueue {
   int64_t inside_ = 0, batches_ = 0, batched_ = 0;
   double seconds_each_ = 0.1;  // between two outcomes while there is work; smoothed
   Deadline last_outcome_ = {};
+  std::string device_fault_;
   bool stopping_ = false;
   // The model that images go through now; only the thread uses them.
   ModelPointer model_;

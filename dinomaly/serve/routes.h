@@ -24,6 +24,9 @@ class Routes {
   Routes(const Routes&) = delete;
   Routes& operator=(const Routes&) = delete;
 
+  // See JudgeQueue.
+  std::string device_fault() const { return queue_.device_fault(); }
+
  private:
   using Request = httplib::Request;
   using Response = httplib::Response;

@@ -41,7 +41,8 @@ void check_serve_options(const ServeOptions& options);
 
 // Listens, calls `started` with the address ("http://127.0.0.1:8080/") and answers until `stopped` holds, which is asked
 // every few milliseconds; then takes no more connections and returns once what is in flight has been answered. Throws
-// InputError where the address cannot be listened on.
+// InputError where the address cannot be listened on, and, once what is in flight has been answered, the DeviceFault of a GPU
+// that has failed: only a new process can use it again.
 void run_server(ModelShelf& models, const ServeOptions& options, const std::function<bool()>& stopped,
                 const std::function<void(const std::string& address)>& started);
 

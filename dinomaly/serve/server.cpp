@@ -5,6 +5,7 @@
 #include "dinomaly/serve/listener.h"
 #include "dinomaly/serve/routes.h"
 #include "dinomaly/serve/serve.h"
+#include "tensor/error.h"
 
 namespace dinomaly {
 
@@ -40,10 +41,14 @@ void run_server(ModelShelf& models, const ServeOptions& options, const std::func
   Listener listener(options.timeout, std::min(2 * options.queue + idle_connections, most_connections));
   const Routes routes(listener, models, options);
   const int port = listener.bind_address(options.host, options.port);
-  const Answering answering(listener);
-  const bool six = options.host.find(':') != std::string::npos;
-  started(fmt::format("http://{}{}{}:{}/", six ? "[" : "", options.host, six ? "]" : "", port));
-  while (!stopped()) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  {
+    const Answering answering(listener);
+    const bool six = options.host.find(':') != std::string::npos;
+    started(fmt::format("http://{}{}{}:{}/", six ? "[" : "", options.host, six ? "]" : "", port));
+    while (!stopped() && routes.device_fault().empty())
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  if (const std::string fault = routes.device_fault(); !fault.empty()) throw DeviceFault(fault);
 }
 
 }  // namespace dinomaly

@@ -3,6 +3,8 @@
 #include <utility>
 
 #include "dinomaly/base/framework.h"
+#include "dinomaly/base/standard_error.h"
+#include "tensor/error.h"
 #include "tensor/profiler.h"
 
 namespace dinomaly {
@@ -45,12 +47,17 @@ void RecordedStep::place(StepInputs inputs) {
 
 void RecordedStep::record_step(Generator& generator, const std::function<void(const StepInputs&)>& step) {
   const Generator before = generator;
-  recording_ = backend_for(device_).record([&] { step(inputs_); });
+  try {
+    recording_ = backend_for(device_).record([&] { step(inputs_); });
+  } catch (const InputError& lack) {  // what a step that is not recorded does not meet is want of memory
+    print_error("steps are not recorded, and may take longer: {}\n", lack.what());
+  }
   can_record_ = recording_ != nullptr;
-  if (!recording_) return;
-  recorded_at_ = before.offset();
-  blocks_per_step_ = generator.offset() - before.offset();
-  generator = before;  // nothing has been drawn yet: the replay does
+  if (recording_) {
+    recorded_at_ = before.offset();
+    blocks_per_step_ = generator.offset() - before.offset();
+  }
+  generator = before;  // nothing has been drawn yet
 }
 
 void RecordedStep::replay(Generator& generator) {

@@ -20,7 +20,8 @@ struct StepInputs {
 
 // Runs the same step again and again. The first two times it calls the step's function. On a GPU the third
 // call is recorded (tensor/kernels.h), and from then on the recording is replayed: the inputs are copied to
-// where it reads them, and the results stand where it wrote them the first time.
+// where it reads them, and the results stand where it wrote them the first time. A recording keeps all memory of a step to
+// itself: where there is too little, a line says so, and steps are not recorded.
 class RecordedStep {
  public:
   // enabled = false: the function is called every time, on a GPU too.

@@ -28,9 +28,9 @@ TEST_CASE("cuda: a kernel's fault, which is reported late, comes with the way to
                        (what + "; a GPU reports faults late, so the cause may be an earlier op: "
                                "CUDA_LAUNCH_BLOCKING=1 names it")
                            .c_str(),
-                       Error);
+                       DeviceFault);
   setenv("CUDA_LAUNCH_BLOCKING", "1", 1);
-  CHECK_THROWS_WITH_AS(check_cuda(cudaErrorIllegalAddress, "softmax"), what.c_str(), Error);
+  CHECK_THROWS_WITH_AS(check_cuda(cudaErrorIllegalAddress, "softmax"), what.c_str(), DeviceFault);
   if (set != nullptr)
     setenv("CUDA_LAUNCH_BLOCKING", before.c_str(), 1);
   else

@@ -21,7 +21,8 @@ struct Training {
   std::unique_ptr<Dinomaly> model;
   std::unique_ptr<FeatureStore> features;
 
-  Training(Dtype dtype, Device device, std::optional<int64_t> whitening = {}) {
+  Training(Dtype dtype, Device device, std::optional<int64_t> whitening = {},
+           const FeatureOptions& feature_options = {}) {
     const TemporaryFolder folder;
     ProceduralOptions options;
     options.size = 64, options.train = 8, options.good = 1, options.per_defect = 1;
@@ -40,7 +41,7 @@ struct Training {
     model->to(dtype);
     model->to(device);
     const Dataset data = read_mvtec(folder / "data", {});
-    features = std::make_unique<FeatureStore>(*model, training_samples(data), 4);
+    features = std::make_unique<FeatureStore>(*model, training_samples(data), 4, feature_options);
     features->complete();  // the images go with the folder
     fit_whitening(*model, *features);
   }

@@ -124,6 +124,20 @@ TEST_CASE(
   layer.record_and_replay();
 }
 
+TEST_CASE("recorded steps on emulated CUDA: where their memory is lacking they go on without a recording") {
+  Training a(Dtype::f32, Device::cuda()), b(Dtype::f32, Device::cuda());
+  Trainer eager(*a.model, *a.features, false), recorded(*b.model, *b.features);
+  emulator::lack_memory_in_capture(true);
+  const int64_t graphs = emulator::graphs();
+  for (int i = 0; i < 6; ++i) {
+    const TrainingStep expected = eager.step(), step = recorded.step();
+    CHECK(step.loss == expected.loss);
+    CHECK(step.grad_norm == expected.grad_norm);
+  }
+  emulator::lack_memory_in_capture(false);
+  CHECK(emulator::graphs() == graphs);
+}
+
 TEST_CASE("recorded work on emulated CUDA: nothing is recorded where each kernel is waited for") {
   setenv("CUDA_LAUNCH_BLOCKING", "1", 1);
   const auto recording = kernels_for(Device::cuda()).record([] { FAIL("recorded"); });

@@ -21,6 +21,24 @@ TEST_CASE("recorded steps on emulated CUDA copy nothing from the host and wait f
   CHECK(trainer.finished(true).size() == 12);
 }
 
+// Int8 features stay in the host's memory. What follows is on its way before the step that comes first is done.
+TEST_CASE("recorded steps on emulated CUDA wait for none of the steps before to send features of the host") {
+  FeatureOptions in_memory;
+  in_memory.dtype = FeatureDtype::int8;
+  Training training(Dtype::f32, Device::cuda(), {}, in_memory);
+  REQUIRE(training.features->place() == "in memory");
+  Trainer trainer(*training.model, *training.features);
+  for (int i = 0; i < 4; ++i) trainer.step();
+  const emulator::Calls before = emulator::calls();
+  for (int i = 0; i < 2; ++i) trainer.advance();
+  const emulator::Calls after = emulator::calls();
+  CHECK(after.uploads - before.uploads > 4);
+  CHECK(after.waits == before.waits);
+  for (int i = 0; i < 8; ++i) trainer.advance();  // more than there are buffers
+  CHECK(emulator::calls().waits > after.waits);
+  CHECK(trainer.finished(true).size() == 10);
+}
+
 TEST_CASE(
     "emulated CUDA: the loss of sixteen images takes more blocks than a large GPU has multiprocessors") {
   const Tensor a = Tensor::ones({16, 10 * 8192}, Dtype::f32, Device::cuda());

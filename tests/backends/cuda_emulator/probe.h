@@ -34,6 +34,7 @@ class Probe final : public Observer {
   // By kernel, since `counts` was set.
   bool counts = false;
   std::map<std::string, Traffic> traffic() const;
+  void forget_traffic() { sums_.clear(); }
 
   void begin_kernel(const void* kernel) override;
   void begin_block(const void* shared, size_t bytes) override;

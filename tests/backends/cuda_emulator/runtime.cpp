@@ -65,6 +65,7 @@ struct Device {
   emulator::Calls calls;
   int64_t fails_from = INT64_MAX;  // a number of calls.all
   bool failed = false;
+  bool lacks_memory_in_capture = false;
 };
 
 int64_t fault_in_environment() {
@@ -116,6 +117,12 @@ bool forbidden_in_capture() {
     stream->invalid = capturing = true;
   }
   return capturing;
+}
+
+bool is_capturing() {
+  const auto& streams = device().streams;
+  return std::any_of(streams.begin(), streams.end(),
+                     [](const CUstream_st* stream) { return stream->capture != nullptr; });
 }
 
 bool is_pinned(const void* data, size_t bytes) {
@@ -182,6 +189,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
 cudaError_t cudaMalloc(void** block, size_t bytes) {
   if (const auto failed = fault()) return *failed;
   const Lock lock(device().mutex);
+  if (device().lacks_memory_in_capture && is_capturing()) return answer(cudaErrorMemoryAllocation);
   *block = device().memory.allocate(bytes);
   if (*block == nullptr) {
     work_off();  // the queue may hold memory on its way back
@@ -365,6 +373,11 @@ int64_t graphs() { return Counted::count; }
 void fail_from(int64_t number) {
   const Lock lock(device().mutex);
   device().fails_from = device().calls.all + number;
+}
+
+void lack_memory_in_capture(bool lacks) {
+  const Lock lock(device().mutex);
+  device().lacks_memory_in_capture = lacks;
 }
 
 void repair() {

@@ -16,23 +16,25 @@
 
 namespace dinomaly {
 
-// FLAGS are words without quotes.
+// `flags` are words without quotes; `name` is a program of the build, called in the `environment`, "NAME=VALUE".
 class Child {
  public:
-  Child(const TemporaryFolder& folder, const std::string& flags) {
+  Child(const TemporaryFolder& folder, const std::string& flags, const std::string& name = "dinomaly",
+        std::string environment = "") {
     std::istringstream stream("dinomaly " + flags);
     std::vector<std::string> words;
     for (std::string word; stream >> word;) words.push_back(word);
     std::vector<char*> arguments;
     for (std::string& word : words) arguments.push_back(word.data());
     arguments.push_back(nullptr);
-    const std::string program = std::string(DINOMALY_BINARY_DIR) + "/bin/dinomaly";
+    const std::string program = std::string(DINOMALY_BINARY_DIR) + "/bin/" + name;
     out_ = folder / "child.out", error_ = folder / "child.error";
     pid_ = fork();
     if (pid_ != 0) return;
     dup2(open(out_.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600), STDOUT_FILENO);
     dup2(open(error_.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600), STDERR_FILENO);
     setenv("OMP_NUM_THREADS", "1", 1);
+    if (!environment.empty()) putenv(environment.data());
     execv(program.c_str(), arguments.data());
     _exit(9);
   }

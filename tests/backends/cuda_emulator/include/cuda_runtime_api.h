@@ -122,6 +122,8 @@ int64_t graphs();
 // after a fault of a kernel; what waits to be done is not done any more. The environment variable
 // DINOMALY_EMULATED_FAULT does it from the program's start.
 void fail_from(int64_t number);
+// Whether there is no memory to be had while work is being captured.
+void lack_memory_in_capture(bool lacks);
 // The GPU works again; a capture that was under way is none any more.
 void repair();
 // Counts a call: whether it is to answer as usual.
