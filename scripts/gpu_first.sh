@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What a GPU shows in its first ten minutes. Part of the bundle that gpu_bundle.sh makes; needs bash, coreutils, grep, sed, awk
-# and tar, no network and no rights beyond its folders.
+# What a GPU shows in its first ten minutes. Part of the bundle that gpu_bundle.sh makes; needs bash, coreutils, diffutils, grep,
+# sed, awk, tar and gzip, no network and no rights beyond its folders.
 #   gpu_first.sh [OUT]     OUT: a new or empty folder (default: results beside this file)
 # Leaves OUT/table.txt, a line for each step, and OUT/logs.tar.gz. A step that fails or takes longer than its limit does not stop
 # the others. Exit status 1 if a step failed, 2 for a wrong argument.

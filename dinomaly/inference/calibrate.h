@@ -6,7 +6,6 @@
 #include <functional>
 #include <map>
 #include <set>
-#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,6 +13,7 @@
 #include "dinomaly/data/dataset.h"
 #include "dinomaly/inference/object_score.h"
 #include "dinomaly/inference/predict.h"
+#include "dinomaly/inference/threshold.h"
 #include "dinomaly/model/calibration.h"
 
 namespace dinomaly {
@@ -92,17 +92,5 @@ RegionOfInterest region_for(const RegionOfInterest& roi, const std::vector<Sampl
 // Runs the model over those of the samples that the method uses, object after object.
 Calibration calibrate(const Dinomaly& model, const std::vector<Sample>& samples,
                       const CalibrationOptions& options = {});
-
-// The k-th smallest score with k = ceil((n + 1)(1 - rate)), at most n: if the scores are exchangeable with a
-// further one, that one is above it with probability at most (n + 1 - k) / (n + 1) (split conformal
-// prediction). Throws InputError without scores.
-double good_quantile(std::vector<float> scores, double rate);
-double promised_rate(int64_t count, double rate);
-// The fewest good images that can promise `rate`.
-int64_t images_needed(double rate);
-
-// The threshold of "score > threshold" with the largest F1: half way between the last score called anomalous
-// and the next lower one. Throws InputError if a class is absent or a score not finite.
-double best_f1_threshold(std::span<const float> scores, std::span<const uint8_t> labels);
 
 }  // namespace dinomaly
