@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Makes dist/dinomaly-VERSION-...whl with every library that it needs, and tries it in a new environment. For the Python
 # that `python3` is, and systems with this one's glibc or a later one. Needs the network, for scikit-build-core and auditwheel.
+# The wheel is to have less than 25,000,000 bytes, or this ends with status 1.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tools=build-wheel/tools
@@ -30,4 +31,6 @@ detector = dinomaly.train(images, out="out", resize=64, crop=64, batch=2, iterat
 print(detector.predict(images[0]), dinomaly.cpu_level())
 PYTHON
 cd - >/dev/null
-ls -sh dist
+bytes=$(stat -c %s dist/*.whl)
+echo "$(basename dist/*.whl): $bytes bytes"
+[ "$bytes" -lt 25000000 ] || { echo "build_wheel: that is not less than 25,000,000" >&2; exit 1; }
