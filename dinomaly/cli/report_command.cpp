@@ -13,6 +13,7 @@
 #include "dinomaly/cli/commands.h"
 #include "dinomaly/cli/detector_flags.h"
 #include "dinomaly/cli/with_helpers.h"
+#include "dinomaly/data/masks.h"
 #include "dinomaly/model/quantized_weights.h"
 #include "dinomaly/report/html_report.h"
 #include "tensor/io/printable.h"
@@ -69,13 +70,24 @@ Inspection inspection_of(const ReportFlags& options, const std::optional<Calibra
       "{}: its thresholds were found with {}, and the report judges images without tiles; run calibrate "
       "without --tile (--out writes another file)",
       options.detector.model, calibration ? flags_of(calibration->inspection) : "");
-  check_input(!calibration || !calibration->inspection.roi.on(),
-              "{}: its thresholds were found with {}, and the report counts whole images; run calibrate with "
-              "--roi none "
-              "(--out writes another file)",
-              options.detector.model, calibration ? flags_of(calibration->inspection) : "");
+  if (calibration) inspection.roi = calibration->inspection.roi;
   check_thresholds_fit(options.detector.model, calibration, inspection);
   return inspection;
+}
+
+// How many images it has taken away: those whose defects all lie outside of the region are neither good nor anomalous in it.
+int64_t leave_out_beside(Dataset& dataset, const RegionOfInterest& roi, const PixelRules& rules) {
+  if (!roi.on()) return 0;
+  const auto beside = [&](const Sample& sample) {
+    if (!sample.anomalous || !sample.mask) return false;
+    const ImageSize size = picture_size(sample, rules);
+    return roi.misfit(size.width, size.height).empty() &&  // or it is refused later, by its name
+           !roi.meets(load_sample_mask_image(sample, size.width, size.height));
+  };
+  int64_t count = 0;
+  for (Category& category : dataset.categories)
+    count += static_cast<int64_t>(std::erase_if(category.test, beside));
+  return count;
 }
 
 int run_report(const ReportFlags& options) {
@@ -94,6 +106,8 @@ int run_report(const ReportFlags& options) {
   const Inspection inspection = inspection_of(options, detector.calibration);
   input.calibration = detector.calibration;
   input.config = inspecting_config(*detector.model, inspection);
+  input.roi = inspection.roi;
+  input.beside = leave_out_beside(input.dataset, input.roi, input.config.image.pixels);
   input.encoder = describe_encoder(detector);
   input.precision = is_quantized(*detector.model)
                         ? "int8"

@@ -55,7 +55,11 @@ void PaperEvaluation::add(const InputImage& image, const Prediction& prediction)
   const size_t index = result_.scores.size();
   const auto row = static_cast<int64_t>(index);
   result_.scores.push_back(static_cast<float>(prediction.score));
-  result_.maps.select(0, row).copy_from(prediction.blurred);
+  result_.maps.select(0, row).copy_from(prediction.counted_map());
+  if (prediction.roi().on()) {
+    counted_.push_back(prediction.counted_values().reshape({1, 1, -1}));
+    result_.masks = {};
+  }
   if (!result_.masks.defined()) return;
   result_.masks.select(0, row).copy_from(
       load_sample_mask(category_.test.at(index), image.width, image.height, config_, result_.maps.size(1)));
@@ -75,7 +79,8 @@ CategoryResult PaperEvaluation::compute() {
                           ? evaluate_paper(result_.maps, result_.masks, labels, result_.scores)
                           : without_masks(result_.scores, labels);
   }
-  result_.objects = object_scores(category_.test, result_.maps, score_ratio_);
+  result_.objects =
+      object_scores(category_.test, counted_.empty() ? result_.maps : cat(counted_, 0), score_ratio_);
   return std::move(result_);
 }
 

@@ -18,8 +18,8 @@ struct CategoryResult {
   std::optional<Metrics> infrared;  // of pairs, of the infrared images
   std::vector<float> scores;        // an image each
   ObjectScores objects;             // where the images are views of objects
-  Tensor maps;                      // (N, S, S) f32: blurred, at the config's map_size
-  Tensor masks;                     // (N, S, S) u8 of 0 and 1; undefined where an anomalous image has no mask
+  Tensor maps;                      // (N, S, S) f32: Prediction::counted_map()
+  Tensor masks;  // (N, S, S) u8 of 0 and 1; undefined where an anomalous image has no mask, or by region
 };
 
 // All numbers of a category, those of `metrics` first; NaN where there are none.
@@ -30,7 +30,8 @@ struct AllMetrics : Metrics {
 AllMetrics all_metrics(const CategoryResult& result);
 
 // Takes the predictions of one category, made without tiles, in the order of its test images. What it keeps of an
-// image is its map and mask, 5 bytes a pixel of the map: 328 KB at 256 x 256.
+// image is its map and mask, 5 bytes a pixel of the map: 328 KB at 256 x 256. In a region of interest the metrics of
+// pixels are NaN: the paper's count all of a map.
 class PaperEvaluation {
  public:
   // `category` must outlive the evaluation. `config`: of the predictor (inspecting_config()).
@@ -45,6 +46,7 @@ class PaperEvaluation {
   const Category& category_;
   ImageConfig config_;
   double score_ratio_;
+  std::vector<Tensor> counted_;  // in a region of interest: of each image, (1, 1, n)
   CategoryResult result_;
 };
 

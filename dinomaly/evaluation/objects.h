@@ -24,7 +24,7 @@ struct ObjectScores {
 };
 
 // Of the samples that belong to objects, in the order of their first views. maps (N, S, S) f32: blurred, of the
-// samples in their order. Scores are object_score()'s.
+// samples in their order; where not all of a map counts, (N, 1, n). Scores are object_score()'s.
 ObjectScores object_scores(const std::vector<Sample>& samples, const Tensor& maps, double ratio);
 
 // AUROC, AP and F1max of objects; NaN where all are good or all anomalous.

@@ -22,18 +22,6 @@ Image cut(const Image& image, const Box& box) {
 // The higher score; NaN is the highest.
 double worse(double a, double b) { return std::isnan(a) || a > b ? a : b; }
 
-// Where the crop lies in an image of this size.
-MapPlace place_of_crop(const ImageConfig& image, int64_t width, int64_t height) {
-  const auto along = [](int64_t size, int64_t resized, int64_t crop) {
-    const double scale = static_cast<double>(size) / static_cast<double>(resized);
-    return std::pair(static_cast<double>(centre_crop_offset(resized, crop)) * scale,
-                     static_cast<double>(crop) * scale);
-  };
-  const auto [x, crop_width] = along(width, image.resize_w, image.crop_w);
-  const auto [y, crop_height] = along(height, image.resize_h, image.crop_h);
-  return {x, y, crop_width, crop_height};
-}
-
 MapPlace place_of(const Box& box) {
   return {static_cast<double>(box.x), static_cast<double>(box.y), static_cast<double>(box.width),
           static_cast<double>(box.height)};
@@ -51,6 +39,17 @@ Tensor values_at(const Tensor& map, const std::vector<int64_t>& places) {
 Tiling overlapping(int64_t crop) { return {crop, crop / 2}; }
 
 }  // namespace
+
+MapPlace place_of_crop(const ImageConfig& image, int64_t width, int64_t height) {
+  const auto along = [](int64_t size, int64_t resized, int64_t crop) {
+    const double scale = static_cast<double>(size) / static_cast<double>(resized);
+    return std::pair(static_cast<double>(centre_crop_offset(resized, crop)) * scale,
+                     static_cast<double>(crop) * scale);
+  };
+  const auto [x, crop_width] = along(width, image.resize_w, image.crop_w);
+  const auto [y, crop_height] = along(height, image.resize_h, image.crop_h);
+  return {x, y, crop_width, crop_height};
+}
 
 Config inspecting_config(const Dinomaly& model, const Inspection& inspection) {
   Config config = model.config();
@@ -300,6 +299,17 @@ Tensor Prediction::counted_values() const {
     return blurred.defined() ? blurred.contiguous().reshape({-1}) : blurred;
   return values_at(blurred,
                    roi_->on_map(place_of_crop(config_, width_, height_), blurred.size(0), blurred.size(1)));
+}
+
+Tensor Prediction::counted_map() const {
+  if (!blurred.defined() || !roi_->on()) return blurred;
+  const std::vector<int64_t> places =
+      roi_->on_map(place_of_crop(config_, width_, height_), blurred.size(0), blurred.size(1));
+  const Tensor values = values_at(blurred, places);
+  const float* const value = values.data<float>();
+  Tensor map = Tensor::full(blurred.shape(), *std::min_element(value, value + places.size()));
+  for (size_t i = 0; i < places.size(); ++i) map.data<float>()[places[i]] = value[i];
+  return map;
 }
 
 bool Prediction::is_finite() const {

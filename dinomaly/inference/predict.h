@@ -34,6 +34,8 @@ class Prediction {
   std::vector<uint8_t> counted() const;
   // (n) f32: the values of `blurred` that count; undefined with tiles.
   Tensor counted_values() const;
+  // (S, S) f32: `blurred`, where what does not count is as low as the lowest that does; undefined with tiles.
+  Tensor counted_map() const;
   // Whether score and maps are: an overflow inside of the model leaves NaN. NaN is below every threshold.
   bool is_finite() const;
   // All that the model computed: Predictor::restored() makes the prediction of it again.
@@ -51,6 +53,9 @@ class Prediction {
   std::vector<Tensor> parts_;  // (h, w) f32, of the image as a whole or of each tile
   mutable Tensor map_;
 };
+
+// Where the crop, and so a map, lies in an image of this size.
+MapPlace place_of_crop(const ImageConfig& image, int64_t width, int64_t height);
 
 // The model's config for an inspection: `image` tells what of an image is inspected. Of whole images the crop is
 // as large as they are resized to; they are shown to the model as overlapping crops of the size it knows, at

@@ -8,6 +8,7 @@
 #include "dinomaly/base/parallel.h"
 #include "dinomaly/image/image_map.h"
 #include "dinomaly/image/resize.h"
+#include "dinomaly/inference/predict.h"
 #include "dinomaly/report/overlay.h"
 #include "dinomaly/report/shown_sample.h"
 
@@ -43,6 +44,16 @@ struct SampleViews {
   std::string image, overlay, mask;
 };
 
+// The flags that draw_overlay() takes.
+std::vector<uint8_t> counted_of(const HtmlReportInput& input, const Image& crop) {
+  if (!input.roi.on()) return {};
+  const MapPlace place = place_of_crop(input.config.image, input.roi.width(), input.roi.height());
+  std::vector<uint8_t> counted(static_cast<size_t>(crop.width * crop.height));
+  for (const int64_t pixel : input.roi.on_map(place, crop.height, crop.width))
+    counted[static_cast<size_t>(pixel)] = 1;
+  return counted;
+}
+
 SampleViews draw_views(const Entry& entry, const HtmlReportInput& input, const ColourScale& colours,
                        double pixel_threshold) {
   ShownSample shown = load_shown_sample(*entry.sample, input.config.image);
@@ -51,8 +62,8 @@ SampleViews draw_views(const Entry& entry, const HtmlReportInput& input, const C
   SampleViews result;
   result.image = jpeg_uri(shrink(crop));
   const Box all{0, 0, crop.width, crop.height};
-  result.overlay =
-      jpeg_uri(shrink(draw_overlay(crop, map, all, colours, pixel_threshold, smallest_shown(all))));
+  result.overlay = jpeg_uri(shrink(
+      draw_overlay(crop, map, all, colours, pixel_threshold, smallest_shown(all), counted_of(input, crop))));
   if (shown.mask) {
     for (uint8_t& pixel : shown.mask->pixels) pixel = pixel > 0 ? 255 : 0;
     result.mask = "data:image/png;base64," + base64(encode_png(shrink(*shown.mask)));

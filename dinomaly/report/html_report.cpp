@@ -212,7 +212,8 @@ json report_data(const HtmlReportInput& input) {
           {"about", report_about(input)},
           {"verdict", report_verdict(input, threshold, pooled.scores, pooled.labels, used)},
           {"metrics", metrics(input.results, all_labels)},
-          {"inspected", inspected_area(input.config.image)},
+          {"inspected", inspected_area(input.config.image) +
+                            (input.roi.on() ? fmt::format(", of which {} count", input.roi.text()) : "")},
           {"all", curves(pooled.scores, pooled.labels, all_counts)},
           {"scopes", scopes},
           {"samples", samples},

@@ -9,6 +9,7 @@
 #include "dinomaly/data/dataset.h"
 #include "dinomaly/evaluation/curves.h"
 #include "dinomaly/evaluation/evaluate.h"
+#include "dinomaly/image/region_of_interest.h"
 #include "dinomaly/model/calibration.h"
 
 namespace dinomaly {
@@ -19,6 +20,8 @@ struct HtmlReportInput {
   bool trained_here = false;                            // the config says how it was trained
   Config config;  // of the predictor (inspecting_config()): it says what of an image was inspected
   Dataset dataset;
+  RegionOfInterest roi;  // outside of which nothing counted, of the images' size
+  int64_t beside = 0;    // how many images the dataset has lost, because their defects all lie outside
   std::vector<CategoryResult> results;  // of the dataset's categories, in order
   std::optional<Calibration> calibration;
   Curve loss;            // (iteration, loss); may be empty

@@ -123,6 +123,15 @@ json report_about(const HtmlReportInput& input) {
       fmt::format("{}: {} good and {}", input.data, good, counted(anomalous, "anomalous test image")));
   add("images", sizes(config.image));
   add("inspected area", inspected_area(config.image));
+  if (input.roi.on()) {
+    add("region of interest",
+        fmt::format("{}; outside of it nothing counts. Metrics of pixels are not computed of a region{}",
+                    input.roi.text(),
+                    input.beside == 0
+                        ? ""
+                        : fmt::format("; {}, whose defects all lie outside, {} left out",
+                                      counted(input.beside, "image"), input.beside == 1 ? "is" : "are")));
+  }
   if (input.trained_here) {
     add("training", fmt::format("{}, {} each, seed {}", counted(config.iterations, "iteration"),
                                 counted(config.batch, "image"), config.seed));

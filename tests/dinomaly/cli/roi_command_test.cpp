@@ -129,8 +129,9 @@ TEST_CASE("roi: what thresholds were found in is stored, used without a flag, an
   CHECK(own.at("roi").is_null());
   CHECK(own.at("pixel_threshold").is_null());
   check_refused(folder, "predict " + call + "--area crop", "--area crop --roi 10,20,30,25");
-  check_refused(folder, "report " + at.model + " " + at.data + " --out " + (folder / "r.html").string(),
-                "--roi none");
+  check_refused(folder,
+                "report " + at.model + " " + at.data + " --area crop --out " + (folder / "r.html").string(),
+                "its thresholds were found with --area whole --roi 10,20,30,25");
   // Images of another size are none of those that the region was drawn on.
   save_png(folder / "large.png", Image(128, 128, 3));
   const Outcome large = run_dinomaly(folder, "predict " + at.model + " " + (folder / "large.png").string());

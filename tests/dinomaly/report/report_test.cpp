@@ -1,8 +1,10 @@
 // dinomaly report: the data behind the page, and the page in a browser.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "dinomaly/evaluation/curves.h"
 #include "dinomaly/evaluation/evaluate_official.h"
@@ -13,6 +15,7 @@
 #include "dinomaly/report/table.h"
 #include "tensor/io/safetensors.h"
 #include "tests/dinomaly/cli/program.h"
+#include "tests/dinomaly/cli/train_command.h"
 
 using namespace dinomaly;
 using nlohmann::json;
@@ -174,10 +177,10 @@ TEST_CASE("report: names cannot break out of the page") {
 
 namespace {
 
-json report_data_of(const TemporaryFolder& folder) {
+json report_data_of(const TemporaryFolder& folder, int images = 0) {
   const std::string page = (folder / "used.html").string();
-  const Outcome outcome = run_dinomaly(folder, "report " + (folder / "model").string() + " " +
-                                                   (folder / "data").string() + " --images 0 --out " + page);
+  const Outcome outcome = run_dinomaly(folder, fmt::format("report {0}/model {0}/data --images {1} --out {2}",
+                                                           folder.path().string(), images, page));
   REQUIRE_MESSAGE(outcome.status == 0, outcome.error);
   const std::string text = read_file(page, 1 << 26);
   const size_t begin = text.find("id=\"data\">") + 10;
@@ -194,6 +197,27 @@ void store_images(const TemporaryFolder& folder, const std::vector<std::string>&
   NamedTensors tensors;
   for (const std::string& name : file.names()) tensors.emplace_back(name, file.get(name).clone());
   save_safetensors(folder / "model", tensors, metadata);
+}
+
+// Of a data URI in base64.
+Image image_of(const TemporaryFolder& folder, const std::string& uri) {
+  std::string bytes;
+  uint32_t bits = 0;
+  int count = 0;
+  for (size_t i = uri.find(',') + 1; i < uri.size() && uri[i] != '='; ++i) {
+    const std::string_view letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    bits = bits << 6 | static_cast<uint32_t>(letters.find(uri[i]));
+    if ((count += 6) >= 8) bytes += static_cast<char>(bits >> (count -= 8) & 255);
+  }
+  write_file(folder / "decoded", bytes);
+  return load_image_rgb(folder / "decoded");
+}
+
+double mean_of(const Image& image, int64_t x, int64_t y, int64_t width, int64_t height) {
+  double sum = 0;
+  for (int64_t row = y; row < y + height; ++row)
+    sum += std::accumulate(image.at(x, row), image.at(x, row) + width * image.channels, 0.0);
+  return sum / static_cast<double>(width * height * image.channels);
 }
 
 // How many images of the page count as those the threshold was found on: good and anomalous ones.
@@ -289,4 +313,55 @@ TEST_CASE("report: one file without the network, used in a browser") {
   const size_t at = html.find("data-selftest=\"");
   REQUIRE(at != std::string::npos);
   CHECK_MESSAGE(html.compare(at, 22, "data-selftest=\"passed\"") == 0, html.substr(at, 300));
+}
+
+TEST_CASE("report: a region of interest is named, alone counts, and is seen in the overlays") {
+  const TemporaryFolder folder;
+  make_small_project(folder);
+  const std::string model = (folder / "model").string(), data = (folder / "data").string();
+  run_well(folder, "calibrate " + model + " " + data + " --false-alarm-rate 0.2 --roi 2,3,60,58");
+  const json before = report_data_of(folder);
+  CHECK(before.at("inspected") == "the whole image, of which 60 x 58 pixels at (2, 3) count");
+  CHECK(contains(before.at("about").dump(), R"(["region of interest","60 x 58 pixels at (2, 3); outside)"));
+  CHECK_FALSE(contains(before.at("about").dump(), "left out"));
+  const json& values = before.at("metrics").at("rows").at(0).at("values");
+  CHECK(values.at(0).is_number());
+  CHECK(values.back().is_null());  // AUPRO
+
+  // One defect more lies beside it.
+  const auto place_of = [&](const json& sample) {
+    return fmt::format("{}/{{}}/{}/{}",
+                       before.at("scopes").at(sample.at("c").get<size_t>()).at("name").get<std::string>(),
+                       sample.at("defect").get<std::string>(), sample.at("id").get<std::string>());
+  };
+  std::vector<std::string> places;
+  size_t moved = 0;
+  for (const json& sample : before.at("samples")) {
+    if (sample.at("bad") == true) moved = places.size();
+    places.push_back(place_of(sample));
+  }
+  Image mask(64, 64, 1);
+  *mask.at(1, 30) = 255;
+  save_png(folder / ("data/" + fmt::format(fmt::runtime(places[moved]), "ground_truth") + "_mask.png"), mask);
+  places.erase(places.begin() + static_cast<std::ptrdiff_t>(moved));
+  const json after = report_data_of(folder, 1);
+  CHECK(contains(after.at("about").dump(), "; 1 image, whose defects all lie outside, is left out"));
+  REQUIRE(after.at("samples").size() == places.size());
+  bool seen = false;
+  for (size_t i = 0; i < places.size(); ++i) {
+    const json& sample = after.at("samples").at(i);
+    CHECK(place_of(sample) == places[i]);
+    if (!sample.contains("overlay")) continue;
+    const std::string image =
+        (folder / ("data/" + fmt::format(fmt::runtime(places[i]), "test") + ".png")).string();
+    const json verdict = json::parse(run_well(folder, "predict --json " + model + " " + image).out);
+    CHECK(sample.at("score").get<double>() ==
+          doctest::Approx(verdict.at("score").get<double>()).epsilon(1e-5));
+    const Image overlay = image_of(folder, sample.at("overlay")),
+                shown = image_of(folder, sample.at("image"));
+    CHECK(mean_of(overlay, 0, 0, shown.width, 2) < 0.65 * mean_of(shown, 0, 0, shown.width, 2));
+    CHECK(mean_of(overlay, 8, 8, 40, 40) > 0.7 * mean_of(shown, 8, 8, 40, 40));
+    seen = true;
+  }
+  CHECK(seen);
 }
