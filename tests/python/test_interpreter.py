@@ -81,3 +81,8 @@ def test_stubs_and_documentation():
     assert all(function.__doc__ for function in vars(dinomaly.Detector).values() if inspect.isfunction(function) and function.__name__[0] != "_")
     assert "NoneType" not in (package / "_dinomaly.pyi").read_text()
     assert dinomaly.__version__ and dinomaly.cpu_level() and dinomaly.num_threads() >= 1
+
+
+def test_the_package_is_in_the_syntax_of_the_oldest_python_that_it_is_for():
+    for path in sorted(pathlib.Path(dinomaly.__file__).parent.glob("*.py*")):
+        ast.parse(path.read_text(), str(path), feature_version=(3, 9))  # pyproject.toml: requires-python
