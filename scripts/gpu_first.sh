@@ -68,7 +68,7 @@ summed_up() {
   local pattern=$1 printed status=0
   printed=$("${@:2}" 2>&1) || status=$?
   echo "$printed"
-  if grep -q SKIPPED <<<"$printed"; then echo 'the tests did not find a GPU'; return 1; fi
+  if grep -q 'SKIPPED: no CUDA device' <<<"$printed"; then echo 'the tests did not find a GPU'; return 1; fi
   grep -e "$pattern" <<<"$printed" | tail -n 1
   return $status
 }

@@ -70,8 +70,12 @@ TEST_CASE("cosine similarity on CUDA of rows of one piece and of several is the 
       const Evaluation got = evaluate(cosine, converted(rows, dtype, Device::cuda()), {});
       const double tolerance = dtype == Dtype::f32 ? 1e-6 : 1e-2;
       CHECK(relative_error(got.output, expected.output) <= tolerance);
-      for (size_t i = 0; i < 2; ++i)
-        CHECK(relative_error(got.gradients[i], expected.gradients[i]) <= 10 * tolerance);
+      for (size_t i = 0; i < 2; ++i) {
+        if (n == 1)  // 0 but for rounding, which is each device's own
+          CHECK(largest_in(got.gradients[i]) <= 10 * tolerance);
+        else
+          CHECK(relative_error(got.gradients[i], expected.gradients[i]) <= 10 * tolerance);
+      }
     }
   }
 }
