@@ -21,6 +21,7 @@ case $version in
   *) packages=(nanobind==3.1.0 numpy==2.4.6 pillow==13.0.0 pytest==9.2.0) ;;
 esac
 packages_and_python="$version ${packages[*]}"
+forgotten=()  # of what CMake has found
 if [ "$(cat $venv/packages 2>/dev/null)" != "$packages_and_python" ]; then
   python3 -c 'import os, sysconfig, venv; os.stat(sysconfig.get_path("include") + "/Python.h")' 2>/dev/null ||
     skip "python3 has no headers (python3-dev) or no venv (python3-venv)"
@@ -30,9 +31,10 @@ if [ "$(cat $venv/packages 2>/dev/null)" != "$packages_and_python" ]; then
   "$venv/bin/pip" install -q --disable-pip-version-check "${packages[@]}" >build/python-venv.log 2>&1 ||
     skip "pip cannot install ${packages[*]} (build/python-venv.log)"
   echo "$packages_and_python" >"$venv/packages"
+  forgotten=('-U*Python*' '-Unanobind*')  # an earlier Python's headers
 fi
 
-./scripts/build.sh build -DDINOMALY_PYTHON=ON -DPython_EXECUTABLE="$PWD/$venv/bin/python" _dinomaly_stub dinomaly
+./scripts/build.sh build "${forgotten[@]}" -DDINOMALY_PYTHON=ON -DPython_EXECUTABLE="$PWD/$venv/bin/python" _dinomaly_stub dinomaly
 log=build/python-tests.log
 status=0
 OMP_WAIT_POLICY=passive PYTHONPATH=build/python "$venv/bin/python" -m pytest -q -rs -p no:cacheprovider tests/python "$@" \
