@@ -45,6 +45,12 @@ void check_cuda(cudaError_t result, const char* op) {
   throw DeviceFault(said);
 }
 
+bool is_done(cudaEvent_t event) {
+  const cudaError_t said = cudaEventQuery(event);
+  if (said == cudaErrorNotReady) (void)cudaGetLastError();
+  return said == cudaSuccess;
+}
+
 std::string no_driver_text(Device device) {
   return fmt::format(
       "device {}: no NVIDIA driver was found; install one (nvidia-smi then lists the GPU) or use "

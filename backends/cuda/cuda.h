@@ -14,6 +14,10 @@ namespace nabla {
 // on the GPU, it is a DeviceFault, and also says how to find that kernel: OP is only where the fault was noticed.
 void check_cuda(cudaError_t result, const char* op);
 
+// Whether all work that stood before the event when it was recorded is done; also if it never was. A no is an answer: the runtime
+// would keep it as an error, which the next kernel, CUB's above all, took for its own.
+bool is_done(cudaEvent_t event);
+
 // Whether the environment asks the runtime to wait for each kernel (CUDA_LAUNCH_BLOCKING=1).
 bool launches_block();
 

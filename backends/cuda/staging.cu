@@ -26,14 +26,17 @@ void send_as_argument(const void* host, void* device, size_t count, cudaStream_t
 
 }  // namespace
 
-// The buffer that was sent first, at the end of the line now; a new one where that is still on its way.
+// Where the buffer that was sent first is still on its way, another one as long as there is memory for it; else that one. It is the last
+// of all now.
 Staging::Buffer& Staging::free_buffer() {
   Buffer buffer;
-  if (buffers_.size() < most_buffers &&
-      (buffers_.empty() || cudaEventQuery(buffers_.front().sent) != cudaSuccess)) {
-    check_cuda(cudaMallocHost(&buffer.memory, buffer_bytes), "copy");
+  const bool more = buffers_.empty() || (buffers_.size() < most_buffers && !is_done(buffers_.front().sent));
+  const cudaError_t made = more ? cudaMallocHost(&buffer.memory, buffer_bytes) : cudaErrorMemoryAllocation;
+  if (made == cudaSuccess) {
     check_cuda(cudaEventCreateWithFlags(&buffer.sent, cudaEventDisableTiming), "copy");
   } else {
+    if (buffers_.empty()) check_cuda(made, "copy");
+    if (more) (void)cudaGetLastError();
     buffer = buffers_.front();
     buffers_.pop_front();
   }

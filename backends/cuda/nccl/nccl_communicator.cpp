@@ -44,7 +44,7 @@ class Event {
 
   void record(cudaStream_t stream) { check_cuda(cudaEventRecord(event_, stream), "nccl"); }
   void hold(cudaStream_t stream) const { check_cuda(cudaStreamWaitEvent(stream, event_, 0), "nccl"); }
-  bool has_come() const { return cudaEventQuery(event_) == cudaSuccess; }
+  bool has_come() const { return is_done(event_); }
 
  private:
   cudaEvent_t event_ = nullptr;

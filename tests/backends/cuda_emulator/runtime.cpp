@@ -146,6 +146,7 @@ constexpr ErrorText error_texts[] = {
     {cudaErrorInvalidValue, "cudaErrorInvalidValue", "invalid argument"},
     {cudaErrorMemoryAllocation, "cudaErrorMemoryAllocation", "out of memory"},
     {cudaErrorInvalidDevice, "cudaErrorInvalidDevice", "invalid device ordinal"},
+    {cudaErrorNotReady, "cudaErrorNotReady", "device not ready"},
     {cudaErrorIllegalAddress, "cudaErrorIllegalAddress", "an illegal memory access was encountered"},
     {cudaErrorStreamCaptureUnsupported, "cudaErrorStreamCaptureUnsupported",
      "operation not permitted when stream is capturing"},
@@ -293,7 +294,8 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) { return delete event, cudaSucce
 cudaError_t cudaEventQuery(cudaEvent_t event) {
   const Lock lock(device().mutex);
   const bool is_late = event->stream != nullptr && !event->stream->late.empty();
-  return is_late || device().done < event->recorded ? cudaErrorNotReady : cudaSuccess;
+  // Remembered as the last error, as the real one does.
+  return is_late || device().done < event->recorded ? answer(cudaErrorNotReady) : cudaSuccess;
 }
 
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
