@@ -34,7 +34,7 @@ TEST_CASE("recorded steps on emulated CUDA wait for none of the steps before to 
   const emulator::Calls after = emulator::calls();
   CHECK(after.uploads - before.uploads > 4);
   CHECK(after.waits == before.waits);
-  CHECK(cudaGetLastError() == cudaSuccess);  // which CUB's kernels would take for theirs
+  CHECK(cudaGetLastError() == cudaSuccess);       // which CUB's kernels would take for theirs
   for (int i = 0; i < 8; ++i) trainer.advance();  // more than there are buffers
   CHECK(emulator::calls().waits > after.waits);
   CHECK(trainer.finished(true).size() == 10);
