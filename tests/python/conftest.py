@@ -2,12 +2,15 @@
 
 import os
 import pathlib
+import signal
 import subprocess
 
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = ROOT / "build/bin/dinomaly"
+# A shell that runs this in the background has it ignored, here and in children.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # A model of seconds; the second are the same as the program's flags.
 OPTIONS = {"resize": 128, "crop": 128, "batch": 4, "iterations": 8,
            "set": {"target_blocks": [1, 2, 3, 4], "decoder_depth": 4, "warmup_steps": 2}}  # fmt: skip
