@@ -9,7 +9,8 @@ namespace nabla {
 
 namespace {
 
-// One thread per output. Unrolled to a known length, a loop leaves its taps in registers. To tune: the taps of rows and columns from a table, not computed for each output.
+// One thread per output. Unrolled to a known length, a loop leaves its taps in registers. To tune: the taps of rows and
+// columns from a table, not computed for each output.
 template <class T>
 __global__ void interpolate_forward_kernel(InterpolateAxis rows, InterpolateAxis columns, int64_t count,
                                            const T* x, T* y) {

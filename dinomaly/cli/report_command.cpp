@@ -82,7 +82,7 @@ int64_t leave_out_beside(Dataset& dataset, const RegionOfInterest& roi, const Pi
     if (!sample.anomalous || !sample.mask) return false;
     const ImageSize size = picture_size(sample, rules);
     return roi.misfit(size.width, size.height).empty() &&  // or it is refused later, by its name
-           !roi.meets(load_sample_mask_image(sample, size.width, size.height));
+           shows_defect_elsewhere(sample, roi, size.width, size.height);
   };
   int64_t count = 0;
   for (Category& category : dataset.categories)

@@ -76,6 +76,16 @@ Image mask_or_black(const Sample& sample, int64_t width, int64_t height) {
   return sample.mask ? load_sample_mask_image(sample, width, height) : Image(width, height, 1);
 }
 
+bool shows_defect_elsewhere(const Sample& sample, const RegionOfInterest& roi, const Image& mask) {
+  return roi.on() && sample.anomalous && sample.mask && !roi.meets(mask);
+}
+
+bool shows_defect_elsewhere(const Sample& sample, const RegionOfInterest& roi, int64_t width,
+                            int64_t height) {
+  if (!roi.on() || !sample.mask) return false;
+  return shows_defect_elsewhere(sample, roi, load_sample_mask_image(sample, width, height));
+}
+
 ImageSize picture_size(const Sample& sample, const PixelRules& rules) {
   if (sample.strip || sample.depth) return decoded_size(sample, rules, {});
   return size_of(open_picture(sample.image, strip_limits, rules.channels)->layout(), rules);

@@ -9,6 +9,7 @@
 #include "dinomaly/data/dataset.h"
 #include "dinomaly/image/pixel_rows.h"
 #include "dinomaly/image/preprocess.h"
+#include "dinomaly/image/region_of_interest.h"
 #include "tensor/tensor.h"
 
 namespace dinomaly {
@@ -18,6 +19,11 @@ namespace dinomaly {
 Image load_sample_mask_image(const Sample& sample, int64_t width, int64_t height);
 // The same, all black where the sample has no mask.
 Image mask_or_black(const Sample& sample, int64_t width, int64_t height);
+
+// Whether the sample's defects all lie outside of the region of interest, in which it is then neither good nor anomalous; no
+// where there is no region, or no mask to tell. `mask`: mask_or_black() of the sample; without it, it is read if it decides.
+bool shows_defect_elsewhere(const Sample& sample, const RegionOfInterest& roi, const Image& mask);
+bool shows_defect_elsewhere(const Sample& sample, const RegionOfInterest& roi, int64_t width, int64_t height);
 
 // The mask of a test sample as the maps see it, (map_size, map_size) u8 of 0 and 1; all 0 for a good one.
 // `width` and `height` are the image's: a mask of another size throws InputError.

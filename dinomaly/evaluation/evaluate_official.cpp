@@ -18,7 +18,7 @@ void OfficialEvaluation::add(const Sample& sample, const Tensor& map) {
   const std::string why = roi_.misfit(width, height);
   check_input(why.empty(), "{}: {}", sample.image.string(), why);
   const Image mask = mask_or_black(sample, width, height);
-  if (roi_.on() && sample.anomalous && sample.mask && !roi_.meets(mask)) {
+  if (shows_defect_elsewhere(sample, roi_, mask)) {
     ++left_out_;
     return;
   }

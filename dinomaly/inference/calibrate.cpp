@@ -76,12 +76,6 @@ void add_pixels(const Prediction& prediction, const Sample& sample, Statistics& 
   }
 }
 
-// Its defects all lie outside of the region of interest, of which it is then neither a good nor an anomalous image.
-bool shows_defect_elsewhere(const Sample& sample, const Prediction& prediction) {
-  if (!prediction.roi().on() || !sample.anomalous || !sample.mask) return false;
-  return !prediction.roi().meets(mask_or_black(sample, prediction.map().size(1), prediction.map().size(0)));
-}
-
 void add_good_map(const Prediction& prediction, Statistics& statistics) {
   const Box& box = prediction.inspected;
   std::vector<float> values = prediction.map()
@@ -216,7 +210,9 @@ void Calibrator::add(const Sample& sample, const Prediction& prediction) {
   objects_.add(sample, prediction.counted_values());
   const auto fingerprint = fingerprints_.find(place_of(sample));
   check(fingerprint != fingerprints_.end(), "calibration: {} is none of its images", sample.image.string());
-  if (options_.method == CalibrationMethod::f1 && shows_defect_elsewhere(sample, prediction)) return;
+  if (options_.method == CalibrationMethod::f1 &&
+      shows_defect_elsewhere(sample, prediction.roi(), prediction.map().size(1), prediction.map().size(0)))
+    return;
   if (!added_.emplace(fingerprint->second, sample.anomalous).second) return;
   Statistics& statistics = categories_[sample.category];
   statistics.scores.push_back(static_cast<float>(prediction.score));

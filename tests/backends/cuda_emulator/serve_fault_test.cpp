@@ -1,9 +1,7 @@
 // A GPU that fails under the service: what was asked is answered, and the process ends, so that a new one can take its place.
 #include <httplib.h>
 
-#include <algorithm>
 #include <filesystem>
-#include <regex>
 #include <string>
 
 #include "tests/dinomaly/cli/child_program.h"
@@ -20,13 +18,7 @@ TEST_CASE("emulated CUDA: a fault ends the service with status 3 and one line, o
   save_small_model(folder / "a", 1e-6, 28);
   Child child(folder, "serve --port 0 --device cuda " + (folder / "a").string(), program,
               "DINOMALY_EMULATED_FAULT=1500");
-  std::smatch address;
-  std::string out;
-  REQUIRE(wait_until([&] {
-    out = child.has_output() ? child.out() : "";
-    return std::regex_search(out, address, std::regex("http://127.0.0.1:[0-9]+"));
-  }));
-  httplib::Client client(address[0].str());
+  httplib::Client client(address_of(child));
   client.set_read_timeout(60);
   int status = 200;
   for (int i = 0; i < 100 && status == 200; ++i) {

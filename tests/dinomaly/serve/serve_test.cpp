@@ -14,18 +14,6 @@ using nlohmann::json;
 
 namespace {
 
-// The address that `dinomaly serve` prints.
-std::string address_of(const Child& child) {
-  std::string address;
-  REQUIRE(wait_until([&] {
-    std::smatch found;
-    const std::string out = child.has_output() ? child.out() : "";
-    if (std::regex_search(out, found, std::regex("http://127.0.0.1:[0-9]+"))) address = found[0];
-    return !address.empty();
-  }));
-  return address;
-}
-
 json without_place(json verdict) {
   for (const char* name : {"image", "model", "overlay", "map"}) verdict.erase(name);
   return verdict;

@@ -11,6 +11,7 @@
 #include <chrono>
 #include <future>
 #include <nlohmann/json.hpp>
+#include <regex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -20,6 +21,8 @@
 #include "dinomaly/model/model_file.h"
 #include "dinomaly/serve/serve.h"
 #include "tensor/threads.h"
+#include "tests/dinomaly/cli/child_program.h"
+#include "tests/dinomaly/cli/program.h"
 #include "tests/dinomaly/small_model.h"
 #include "tests/support.h"
 
@@ -173,6 +176,18 @@ inline int status_of_post(const Service& service, const std::string& path, const
                 std::to_string(body.size()) + "\r\n\r\n" + body);
   const std::string answer = raw.all();
   return answer.starts_with("HTTP/1.1 ") ? std::stoi(answer.substr(9, 3)) : 0;
+}
+
+// The address that `dinomaly serve` prints.
+inline std::string address_of(const Child& child) {
+  std::string address;
+  REQUIRE(wait_until([&] {
+    std::smatch found;
+    const std::string out = child.has_output() ? child.out() : "";
+    if (std::regex_search(out, found, std::regex("http://127.0.0.1:[0-9]+"))) address = found[0];
+    return !address.empty();
+  }));
+  return address;
 }
 
 // While it lives, models compute with so many threads.
