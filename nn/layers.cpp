@@ -19,9 +19,10 @@ Variable Linear::for_product(const Variable& x) const {
   return is_quantized() ? (*this)(x, {}, Dtype::bf16) : (*this)(x);
 }
 
-Variable Linear::gelu(const Variable& x) const {
+Variable Linear::gelu(const Variable& x, const Linear& next) const {
   if (!is_quantized()) return nabla::gelu((*this)(x));
-  return quantized_linear(x, quantized(), Epilogue::Activation::gelu);
+  return quantized_linear(x, quantized(), Epilogue::Activation::gelu, {},
+                          next.is_quantized() ? Dtype::bf16 : x.dtype());
 }
 
 void Linear::watch_inputs(bool on) {

@@ -17,7 +17,9 @@ class Linear : public Module {
   Variable operator()(const Variable& x, const Residual& then = {}, std::optional<Dtype> result = {}) const;
   // y for an attention that comes next: in bf16 where this layer is quantised, so that the attention multiplies bf16.
   Variable for_product(const Variable& x) const;
-  Variable gelu(const Variable& x) const;  // of y, in the same product where that is quantised
+  // GELU of y, in the same product where this layer is quantised, for `next` alone: in bf16 where that is quantised, too, as it
+  // makes bytes of its input anyway. Half of what goes through memory.
+  Variable gelu(const Variable& x, const Linear& next) const;
 
   // While on, the largest |x| of each input channel is kept in `largest_input` (in), f32.
   void watch_inputs(bool on);

@@ -20,7 +20,7 @@ class Mlp : public FeedForward {
       : fc1(add<Linear>("fc1", width, hidden, with_bias)),
         fc2(add<Linear>("fc2", hidden, width, with_bias)) {}
   Variable operator()(const Variable& x, const Residual& then = {}) const override {
-    if (!fc1.is_plain() || !fc2.is_plain()) return fc2(fc1.gelu(x), then);
+    if (!fc1.is_plain() || !fc2.is_plain()) return fc2(fc1.gelu(x, fc2), then, x.dtype());
     return mlp(x, {fc1.weight, fc1.bias}, {fc2.weight, fc2.bias}, then);
   }
 

@@ -78,6 +78,19 @@ DINOMALY_HOST_DEVICE inline float vexp_negative(float x) {
 }
 DINOMALY_HOST_DEVICE inline double vexp_negative(double x) { return std::exp(x); }
 
+// 2^x for x <= 0, in half the time of e^x: a factor of log2(e) costs nothing where x is multiplied by one anyway. 0 below
+// -125, so that no step is of subnormal numbers, which take a hundred times as long.
+DINOMALY_HOST_DEVICE inline float vexp2_negative(float x) {
+  constexpr float c[] = {1.0f,           0.693147206f,   0.240226469f,   0.0555032878f,
+                         0.00961848896f, 0.00133999312f, 0.000153458119f};
+  constexpr float magic =
+      12582912.0f + 127;  // adding it rounds, and leaves n + 127 in the low bits: 2^n's exponent
+  const float shifted = x + magic;
+  const float mantissa = vector_math::polynomial(c, x - (shifted - magic));
+  return x < -125.0f ? 0.0f : mantissa * vector_math::from_bits(vector_math::to_bits(shifted) << 23);
+}
+DINOMALY_HOST_DEVICE inline double vexp2_negative(double x) { return std::exp2(x); }
+
 // e^x - 1, exact near 0, too.
 DINOMALY_HOST_DEVICE inline float vexpm1(float x) {
   constexpr float c[] = {0.50000003854f, 0.16666663985f, 0.04166535857f,

@@ -80,12 +80,12 @@ Bottleneck::Bottleneck(int64_t width, const Config& config)
 
 Variable Bottleneck::operator()(const Variable& x, Generator& generator) const {
   const Variable first = dropout_(narrow_ ? (*narrow_)(x) : x, generator);
-  const Variable hidden = dropout_(fc1_.gelu(first), generator);
-  return dropout_(fc2_(hidden), generator);
+  const Variable hidden = dropout_(fc1_.gelu(first, fc2_), generator);
+  return dropout_(fc2_(hidden, {}, x.dtype()), generator);
 }
 
 Variable Bottleneck::operator()(const Variable& x) const {
-  return fc2_(fc1_.gelu(narrow_ ? (*narrow_)(x) : x));
+  return fc2_(fc1_.gelu(narrow_ ? (*narrow_)(x) : x, fc2_), {}, x.dtype());
 }
 
 DecoderBlock::DecoderBlock(int64_t width, int64_t heads, const Config& config)

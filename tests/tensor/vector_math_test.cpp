@@ -37,6 +37,9 @@ TEST_CASE("vector_math: relative errors") {
   CHECK(worst(
             -87, 88.7, [](float x) { return vexp(x); }, [](double x) { return std::exp(x); }) < 1.2e-7);
   CHECK(worst(
+            -125, 0, [](float x) { return vexp2_negative(x); }, [](double x) { return std::exp2(x); }) <
+        1.2e-7);
+  CHECK(worst(
             -20, 20, [](float x) { return vexpm1(x); }, [](double x) { return std::expm1(x); }) < 1.8e-7);
   CHECK(worst(
             -1e-3, 1e-3, [](float x) { return vexpm1(x); }, [](double x) { return std::expm1(x); }) < 1.8e-7);
@@ -63,6 +66,9 @@ TEST_CASE("vector_math: where float ends") {
   CHECK(vexp(-1e30f) == 0.0f);
   CHECK(vexp(-100.0f) == doctest::Approx(std::exp(-100.0)).epsilon(0.02));  // subnormal
   CHECK(vexp(0.0f) == 1.0f);
+  CHECK(vexp2_negative(0.0f) == 1.0f);
+  CHECK(vexp2_negative(-130.0f) == 0.0f);
+  CHECK(vexp2_negative(-infinity) == 0.0f);
   CHECK(vexpm1(-infinity) == -1.0f);
   CHECK(verf(infinity) == 1.0f);
   CHECK(verf(-infinity) == -1.0f);
@@ -72,7 +78,8 @@ TEST_CASE("vector_math: where float ends") {
   CHECK(vnormal(infinity).cdf == 1.0f);
   CHECK(vnormal(-infinity).cdf == 0.0f);
   const float x = not_a_number;
-  for (float value : {vexp(x), vexpm1(x), verf(x), vtanh(x), vsigmoid(x), vnormal(x).cdf}) {
+  for (float value :
+       {vexp(x), vexp2_negative(x), vexpm1(x), verf(x), vtanh(x), vsigmoid(x), vnormal(x).cdf}) {
     CHECK_UNARY(std::isnan(value));
   }
 }
