@@ -68,8 +68,8 @@ class AmxAttentionBlock {
 
   // As exponentiate(), but for a row's probabilities in bf16 and tile order.
   float exponentiate_row(const float* scores, float scale, char* to, float* logsumexp) const {
-    const Exponents<float> of(scale, largest_score<lanes>(scores, scores_stride_));
-    const __m512 factor = _mm512_set1_ps(of.factor), shift = _mm512_set1_ps(of.shift);
+    const Exponents<float> of{scale, largest_score<lanes>(scores, scores_stride_)};
+    const __m512 factor = _mm512_set1_ps(of.factor), shift = _mm512_set1_ps(of.factor * of.largest);
     __m512 sums[2] = {};
     for (int64_t step = 0; step < key_steps_; ++step, scores += amx_depth<BFloat16>, to += amx_step_bytes) {
 #pragma GCC unroll 2
