@@ -19,9 +19,16 @@ CPU_ROWS = list(ROWS)
 ROWS["folder-small"] = ("folder", "small", 1, 1.0)
 ROWS.update({"infer-base-32": ("infer", "base", 32, 0.4), "train-base-16": ("train", "base", 16, 0.6)})
 GPU_ROWS = ["infer-base-32", "train-base-16"]
-# What holds programs to less than the processor has: here, oneDNN (PyTorch, OpenVINO), PyTorch's own kernels. ONNX Runtime
-# has no switch.
-ISAS = {"avx2": {"DINOMALY_CPU_LEVEL": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}}
+# What holds programs to less than the processor has: here, oneDNN (PyTorch, OpenVINO), PyTorch's own kernels, and MKL (PyTorch).
+# ONNX Runtime has no switch.
+ISAS = {
+    "avx2": {
+        "DINOMALY_CPU_LEVEL": "avx2",
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+        "ATEN_CPU_CAPABILITY": "avx2",
+        "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+    }
+}
 
 
 class Failed(Exception):
