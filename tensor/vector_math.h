@@ -83,8 +83,8 @@ DINOMALY_HOST_DEVICE inline double vexp_negative(double x) { return std::exp(x);
 DINOMALY_HOST_DEVICE inline float vexp2_negative(float x) {
   constexpr float c[] = {1.0f,           0.693147206f,   0.240226469f,   0.0555032878f,
                          0.00961848896f, 0.00133999312f, 0.000153458119f};
-  constexpr float magic =
-      12582912.0f + 127;  // adding it rounds, and leaves n + 127 in the low bits: 2^n's exponent
+  // Adding it rounds to the integer n, and leaves n + 127 in the low bits: 2^n's exponent.
+  constexpr float magic = 12582912.0f + 127;
   const float shifted = x + magic;
   const float mantissa = vector_math::polynomial(c, x - (shifted - magic));
   return x < -125.0f ? 0.0f : mantissa * vector_math::from_bits(vector_math::to_bits(shifted) << 23);

@@ -91,8 +91,8 @@ class AmxAttentionBlock {
 
   // 2^x = 2^n 2^r, n <= x an integer: a minimax fit of 2^r, off by 8e-5 of it, where bf16 rounds by up to 2e-3.
   static __m512 exp2_short(__m512 x) {
-    constexpr __mmask16 all =
-        0xffff;  // the plain forms of these two look to GCC 12 as if they read what nobody wrote
+    // Without a mask, GCC 12 takes these two for reading what nobody wrote.
+    constexpr __mmask16 all = 0xffff;
     const __m512 r = _mm512_maskz_reduce_ps(all, x, _MM_FROUND_TO_NEG_INF);
     __m512 sum = _mm512_set1_ps(0.0780245212f);
     sum = _mm512_fmadd_ps(sum, r, _mm512_set1_ps(0.226067158f));

@@ -13,17 +13,16 @@
 #include "backends/common/convert.h"
 #include "backends/cpu/fast_gelu.h"
 #include "backends/cpu/integer_product.h"
+#include "backends/cpu/product.h"
 #include "backends/cpu/register_product.h"
 #include "tensor/kernel_args.h"
 #include "tensor/tensor.h"
 
 namespace nabla {
 
-inline int64_t tiles_in(int64_t size, int64_t of_a_tile) { return (size + of_a_tile - 1) / of_a_tile; }
-
 // x (n) in f32, zeros for nothing, filled up with zeros to whole tiles: loops over a tile are of a fixed length.
 inline std::vector<float> whole_tiles(const Tensor& x, int64_t n, int64_t of_a_tile) {
-  std::vector<float> filled(static_cast<size_t>(tiles_in(n, of_a_tile) * of_a_tile));
+  std::vector<float> filled(static_cast<size_t>(pieces_of(n, of_a_tile) * of_a_tile));
   if (!x.defined()) return filled;
   const Tensor wide = x.to(Dtype::f32);
   std::copy_n(wide.data<float>(), n, filled.data());
@@ -39,7 +38,7 @@ struct IntegerEpilogue {
   int64_t m, n;
 
   IntegerEpilogue(const Tensor& out, const Tensor& b_scale, const Epilogue& epilogue)
-      : row_scale(static_cast<size_t>(tiles_in(out.size(0), tile_rows) * tile_rows)),
+      : row_scale(static_cast<size_t>(pieces_of(out.size(0), tile_rows) * tile_rows)),
         scale(whole_tiles(b_scale, out.size(1), tile_columns)),
         bias(whole_tiles(epilogue.bias, out.size(1), tile_columns)),
         gelu(epilogue.activation == Epilogue::Activation::gelu),

@@ -22,11 +22,8 @@ void run_packed(const Product& p, const Tensor& a, const Tensor& b, const Tensor
                 const Epilogue& epilogue, bool frozen_b) {
   const size_t bytes = packed_bytes(a.dtype(), p.k, p.n);
   const auto fill = [&](void* room) { pack(b.to(a.dtype()), p.b_transposed, p.k, p.n, room); };
-  const onednn::Layout plain = layout_of_b(p, b.dtype());
-  const void* kept = frozen_b ? packed_weights().get(b, plain, {}, bytes, fill) : nullptr;
-  const Storage room(kept ? 0 : bytes, Device::cpu());  // of a copy for this product alone
-  if (kept == nullptr) fill(room.data());
-  packed_product(a, p.m, p.k, p.n, kept ? kept : room.data(), out, epilogue);
+  const PackedOperand packed(b, layout_of_b(p, b.dtype()), frozen_b, bytes, fill);
+  packed_product(a, p.m, p.k, p.n, packed.data(), out, epilogue);
 }
 
 void run_eigen(const Product& p, const Tensor& a, const Tensor& b, const Tensor& out,

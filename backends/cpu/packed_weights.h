@@ -86,4 +86,21 @@ class PackedWeights {
 // Those of the program.
 PackedWeights& packed_weights();
 
+// b in the layout of our own products, `bytes` large, which fill(room) makes: the kept copy where b is `frozen` and there is
+// one, or a copy for one product alone. `plain`: as PackedWeights::get().
+class PackedOperand {
+ public:
+  template <class Fill>
+  PackedOperand(const Tensor& b, const onednn::Layout& plain, bool frozen, size_t bytes, const Fill& fill)
+      : kept_(frozen ? packed_weights().get(b, plain, {}, bytes, fill) : nullptr),
+        room_(kept_ ? 0 : bytes, Device::cpu()) {
+    if (kept_ == nullptr) fill(room_.data());
+  }
+  const void* data() const { return kept_ ? kept_ : room_.data(); }
+
+ private:
+  void* kept_;
+  Storage room_;
+};
+
 }  // namespace nabla

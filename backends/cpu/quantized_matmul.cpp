@@ -12,6 +12,7 @@
 #include "backends/cpu/integer_epilogue.h"
 #include "backends/cpu/integer_product.h"
 #include "backends/cpu/packed_weights.h"
+#include "backends/cpu/product.h"
 #include "backends/cpu/quantize_row.h"
 #include "tensor/kernel_args.h"
 #include "tensor/tensor.h"
@@ -43,8 +44,8 @@ void plain_product(const T* a, const float* factors, int64_t k, const int8_t* b,
   const Tensor rows_of_a = Tensor::empty({then.m, k}, Dtype::i8);
   const int8_t* const q = rows_of_a.data<int8_t>();
   quantize_all(a, factors, then.m, k, rows_of_a.data<int8_t>(), then.row_scale.data());
-  const int64_t row_tiles = tiles_in(then.m, tile_rows);
-  parallel_tasks(row_tiles * tiles_in(then.n, tile_columns), [&](int64_t task) {
+  const int64_t row_tiles = pieces_of(then.m, tile_rows);
+  parallel_tasks(row_tiles * pieces_of(then.n, tile_columns), [&](int64_t task) {
     const int64_t row = task % row_tiles * tile_rows, column = task / row_tiles * tile_columns;
     const int64_t rows = std::min(tile_rows, then.m - row), columns = std::min(tile_columns, then.n - column);
     IntegerTile sums = {};
@@ -55,22 +56,6 @@ void plain_product(const T* a, const float* factors, int64_t k, const int8_t* b,
     then.store_tile(sums, tile_rows, row, column, out);
   });
 }
-
-// b in another order, `bytes` large, which fill(room) makes: kept, or for one product alone.
-class PackedColumns {
- public:
-  template <class Fill>
-  PackedColumns(const Tensor& b, int64_t bytes, const Fill& fill)
-      : kept_(packed_weights().get(b, {}, {}, static_cast<size_t>(bytes), fill)),
-        room_(kept_ ? 0 : static_cast<size_t>(bytes), Device::cpu()) {
-    if (kept_ == nullptr) fill(room_.data());
-  }
-  void* data() const { return kept_ ? kept_ : room_.data(); }
-
- private:
-  void* kept_;
-  Storage room_;
-};
 
 #if defined(__SSE2__) || defined(__aarch64__)
 // The same by integer_product.h.
@@ -83,22 +68,22 @@ class TiledProduct {
         factors_(factors),
         k_(k),
         words_(words_for<Words>(k)),
-        row_tiles_(tiles_in(then.m, tile_rows)),
-        panels_(tiles_in(then.n, tile_columns)),
+        row_tiles_(pieces_of(then.m, tile_rows)),
+        panels_(pieces_of(then.n, tile_columns)),
         then_(then),
         out_(out),
         rows_(sizeof(int32_t) * static_cast<size_t>(row_tiles_ * tile_rows * words_), Device::cpu()),
-        columns_(b, panels_ * panel_words() * int64_t{sizeof(int32_t)},
+        columns_(b, {}, true, static_cast<size_t>(panels_ * panel_words()) * sizeof(int32_t),
                  [&](void* room) { pack_columns(b.data<int8_t>(), static_cast<int32_t*>(room)); }) {}
 
   void run() {
     constexpr int64_t few = 8;  // tiles of rows, which are a task
-    parallel_tasks(tiles_in(row_tiles_, few),
+    parallel_tasks(pieces_of(row_tiles_, few),
                    [&](int64_t task) { quantize_tiles(task * few, std::min((task + 1) * few, row_tiles_)); });
     // Each panel in equal parts, some 16 tasks for each thread in all, but none of less than some 10 us.
     const int64_t wanted = panels_ * row_tiles_ / (16 * num_threads());
-    const int64_t parts = tiles_in(row_tiles_, std::max(wanted, int64_t{16})),
-                  part = tiles_in(row_tiles_, parts);
+    const int64_t parts = pieces_of(row_tiles_, std::max(wanted, int64_t{16})),
+                  part = pieces_of(row_tiles_, parts);
     parallel_tasks(panels_ * parts, [&](int64_t task) {
       const int64_t begin = task % parts * part;
       multiply(task / parts, begin, std::min(begin + part, row_tiles_));
@@ -148,7 +133,7 @@ class TiledProduct {
   IntegerEpilogue<Out>& then_;
   Out* out_;
   Storage rows_;
-  PackedColumns columns_;
+  PackedOperand columns_;
 };
 #endif
 
@@ -158,9 +143,9 @@ template <class T, class Out>
 void product_of_tiles(const T* a, const float* factors, int64_t k, const Tensor& b,
                       IntegerEpilogue<Out>& then, Out* out) {
   static_assert(tile_columns == amx_columns && piece == amx_depth<int8_t>);
-  const int64_t half_bytes = amx_steps<int8_t>(k) * amx_step_bytes, row_tiles = tiles_in(then.m, amx_rows),
-                halves = 2 * tiles_in(then.n, tile_columns);
-  const PackedColumns columns(b, halves * half_bytes, [&](void* room) {
+  const int64_t half_bytes = amx_steps<int8_t>(k) * amx_step_bytes, row_tiles = pieces_of(then.m, amx_rows),
+                halves = 2 * pieces_of(then.n, tile_columns);
+  const PackedOperand columns(b, {}, true, static_cast<size_t>(halves * half_bytes), [&](void* room) {
     parallel_tasks(halves, [&](int64_t half) {
       const int64_t first = half * amx_rows;
       amx_pack_columns(b.data<int8_t>() + first * k, k, std::clamp(then.n - first, int64_t{0}, amx_rows), k,
