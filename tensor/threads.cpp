@@ -73,15 +73,18 @@ class Team {
     task_ = task;
     body_ = body;
     count_ = count;
+    shares_ = std::min(helpers + 1, most_shares);
     finished_.store(0, std::memory_order_relaxed);
     helpers_.store(helpers, std::memory_order_relaxed);
-    const uint64_t loop = (tickets_.load(std::memory_order_relaxed) >> ticket_bits) + 1;
-    tickets_.store(loop << ticket_bits | static_cast<uint64_t>(count));
+    const uint64_t loop = loop_.load(std::memory_order_relaxed) + 1;
+    for (int i = 0; i < shares_; ++i)
+      tickets_[i].store(loop << ticket_bits | static_cast<uint64_t>(first_of(i + 1) - first_of(i)));
+    loop_.store(loop);
     if (sleeping_.load() > 0) {
       const std::lock_guard lock(mutex_);
       wake_.notify_all();
     }
-    take_pieces();
+    take_pieces(0);
     const auto done = [&] { return finished_.load() == count_; };
     if (Spinner::wait(done)) return;
     std::unique_lock lock(mutex_);
@@ -93,21 +96,33 @@ class Team {
   std::mutex& turn() { return turn_; }
 
  private:
-  // tickets_ is the number of the loop, and how many of its pieces nobody has taken. Whoever lowers that by one has a piece,
-  // and the loop cannot end before he is done with it: until then task_, body_ and count_ are those of his loop.
-  static constexpr int ticket_bits = 40;
+  // Each thread has a share of a loop's pieces, as many as any other, and takes those of others when it has none left. So the
+  // next loop over the same rows finds most of them in the cache of the processor that wrote them.
+  //
+  // A share's tickets are the number of the loop, and how many of the share's pieces nobody has taken. Whoever lowers that by
+  // one has a piece, and the loop cannot end before he is done with it: until then task_, body_, count_ and shares_ are those
+  // of his loop.
+  struct alignas(64) Tickets : std::atomic<uint64_t> {};
+  static constexpr int ticket_bits = 40, most_shares = 256;
   static int64_t left(uint64_t tickets) {
     return static_cast<int64_t>(tickets & ((uint64_t{1} << ticket_bits) - 1));
   }
+  int64_t first_of(int share) const { return count_ * share / shares_; }
 
-  void take_pieces() noexcept {
-    uint64_t tickets = tickets_.load();
+  // First of the thread's own share, then of the next ones.
+  void take_pieces(int thread) noexcept {
+    const int shares = std::min(helpers_.load() + 1, most_shares);
+    for (int i = 0; i < shares; ++i) take_share((thread + i) % shares);
+  }
+
+  void take_share(int share) noexcept {
+    uint64_t tickets = tickets_[share].load();
     while (left(tickets) > 0) {
-      if (!tickets_.compare_exchange_weak(tickets, tickets - 1)) continue;
+      if (!tickets_[share].compare_exchange_weak(tickets, tickets - 1)) continue;
       const int64_t count = count_;
-      task_(body_, count - left(tickets));
+      task_(body_, first_of(share + 1) - left(tickets));
       if (finished_.fetch_add(1) + 1 == count) wake_caller();
-      tickets = tickets_.load();
+      tickets = tickets_[share].load();
     }
   }
 
@@ -121,7 +136,8 @@ class Team {
     const int number = started_;
     std::thread([this, number] {
       inside_loop = true;  // a loop in a piece is run by who has the piece
-      const auto called = [&] { return left(tickets_.load()) > 0 && number < helpers_.load(); };
+      uint64_t seen = 0;
+      const auto called = [&] { return loop_.load() != seen && number < helpers_.load(); };
       for (;;) {
         if (!Spinner::wait(called)) {
           std::unique_lock lock(mutex_);
@@ -129,19 +145,21 @@ class Team {
           wake_.wait(lock, called);
           --sleeping_;
         }
-        take_pieces();
+        seen = loop_.load();
+        take_pieces(number + 1);
       }
     }).detach();
     ++started_;
   }
 
   std::mutex turn_;  // one loop at a time
-  std::atomic<uint64_t> tickets_ = 0;
+  Tickets tickets_[most_shares] = {};
+  std::atomic<uint64_t> loop_ = 0;
   std::atomic<int64_t> finished_ = 0;
   void (*task_)(const void*, int64_t) = nullptr;
   const void* body_ = nullptr;
   int64_t count_ = 0;
-  int started_ = 0;
+  int shares_ = 1, started_ = 0;
   std::atomic<int> helpers_ = 0, sleeping_ = 0;
   std::atomic<bool> caller_sleeps_ = false;
   std::mutex mutex_;

@@ -82,9 +82,11 @@ struct AmxProduct<int8_t> {
 };
 #undef NABLA_AMX_STEP
 
-// c (32, 32) = a b, or, if `add`, c + a b: a and b in tile order, c has rows of c_stride elements. AmxTiles must live.
-template <class E, class Sum = typename AmxProduct<E>::Sum>
-void amx_product(const void* a, const void* b, int64_t steps, bool add, Sum* c, int64_t c_stride) {
+// c (32, 32) = a b, or, if `add`, c + a b: a and b in tile order, c has rows of c_stride elements. AmxTiles must live. The
+// processor multiplies tiles beside its other work: meanwhile() is called after each step, for a little of it.
+template <class E, class Meanwhile, class Sum = typename AmxProduct<E>::Sum>
+void amx_product(const void* a, const void* b, int64_t steps, bool add, Sum* c, int64_t c_stride,
+                 const Meanwhile& meanwhile) {
   const int64_t row = c_stride * static_cast<int64_t>(sizeof(Sum));
   Sum* const lower = c + amx_tile_rows * c_stride;
   if (add) {
@@ -97,13 +99,20 @@ void amx_product(const void* a, const void* b, int64_t steps, bool add, Sum* c, 
     asm volatile("tilezero %%tmm0\n\ttilezero %%tmm1\n\ttilezero %%tmm2\n\ttilezero %%tmm3" ::);
   }
   const auto *left = static_cast<const char*>(a), *right = static_cast<const char*>(b);
-  for (int64_t step = 0; step < steps; ++step, left += amx_step_bytes, right += amx_step_bytes)
+  for (int64_t step = 0; step < steps; ++step, left += amx_step_bytes, right += amx_step_bytes) {
     AmxProduct<E>::step(left, right);
+    meanwhile();
+  }
   asm volatile(
       "tilestored %%tmm0, (%0, %2)\n\ttilestored %%tmm1, 64(%0, %2)\n\t"
       "tilestored %%tmm2, (%1, %2)\n\ttilestored %%tmm3, 64(%1, %2)" ::"r"(c),
       "r"(lower), "r"(row)
       : "memory");
+}
+
+template <class E, class Sum = typename AmxProduct<E>::Sum>
+void amx_product(const void* a, const void* b, int64_t steps, bool add, Sum* c, int64_t c_stride) {
+  amx_product<E>(a, b, steps, add, c, c_stride, [] {});
 }
 
 // Brings up to 32 rows of a, `depth` elements each and `stride` apart, into tile order. What is missing is 0.

@@ -38,9 +38,33 @@ struct AmxCut {
   static int64_t even_part(int64_t count, int64_t most) { return pieces_of(count, pieces_of(count, most)); }
 };
 
-// For each 32 rows (tile) and 64 columns (panel) of a product, finish(sums (32, 64), tile, panel). left(tile, first, steps,
-// room) is where the steps [first, first + steps) of a tile's rows are in tile order; it may use `room` for them. packed: the
-// panels of b (k, n), one after the other.
+// The sums of 32 rows by 64 columns that finish() is still to be called for, a few lines at a time.
+template <class Sum, class Finish>
+class AmxPending {
+ public:
+  explicit AmxPending(const Finish& finish) : finish_(finish) {}
+
+  void begin(const Sum* sums, int64_t tile, int64_t panel) {
+    sums_ = sums;
+    tile_ = tile;
+    panel_ = panel;
+    line_ = 0;
+  }
+  void finish_lines(int64_t most) {
+    const int64_t end = std::min(line_ + most, amx_rows);
+    if (line_ < end) finish_(sums_, tile_, panel_, line_, end);
+    line_ = end;
+  }
+
+ private:
+  const Finish& finish_;
+  const Sum* sums_ = nullptr;
+  int64_t tile_ = 0, panel_ = 0, line_ = amx_rows;
+};
+
+// For each 32 rows (tile) and 64 columns (panel) of a product, finish(sums (32, 64), tile, panel, begin, end) for all of its
+// lines [begin, end), while the next sums are made. left(tile, first, steps, room) is where the steps [first, first + steps)
+// of a tile's rows are in tile order; it may use `room` for them. packed: the panels of b (k, n), one after the other.
 template <class E, class Left, class Finish>
 void amx_matmul(int64_t m, int64_t n, int64_t k, const void* packed, const Left& left, const Finish& finish) {
   using Sum = typename AmxProduct<E>::Sum;
@@ -51,26 +75,31 @@ void amx_matmul(int64_t m, int64_t n, int64_t k, const void* packed, const Left&
   parallel_tasks(cut.tasks(), [&](int64_t task) {
     const AmxTiles tiles;
     const int64_t panel = task / row_parts * cut.panels_together,
-                  last_panel = std::min(panel + cut.panels_together, cut.panels);
+                  last_panel = std::min(panel + cut.panels_together, cut.panels), panels = last_panel - panel;
     const int64_t tile = task % row_parts * cut.tiles_together,
                   last_tile = std::min(tile + cut.tiles_together, cut.row_tiles);
-    const Storage room(static_cast<size_t>(most_steps * amx_step_bytes +
-                                           (last_panel - panel) * panel_sums * int64_t{sizeof(Sum)}),
-                       Device::cpu());
+    // Sums of all panels where the depth is taken in parts, and always those that are finished and those that are made.
+    const int64_t places = steps > most_steps ? std::max(panels, int64_t{2}) : 2;
+    const Storage room(
+        static_cast<size_t>(most_steps * amx_step_bytes + places * panel_sums * int64_t{sizeof(Sum)}),
+        Device::cpu());
     auto* const sums = reinterpret_cast<Sum*>(static_cast<char*>(room.data()) + most_steps * amx_step_bytes);
+    AmxPending<Sum, Finish> pending(finish);
     for (int64_t t = tile; t < last_tile; ++t) {
       for (int64_t step = 0; step < steps; step += most_steps) {
-        const int64_t part = std::min(most_steps, steps - step);
+        const int64_t part = std::min(most_steps, steps - step), lines = pieces_of(amx_rows, 2 * part);
         const void* const a = left(t, step, part, room.data());
         for (int64_t p = panel; p < last_panel; ++p) {
-          Sum* const c = sums + (steps > most_steps ? (p - panel) * panel_sums : 0);
+          Sum* const c = sums + ((t - tile) * panels + p - panel) % places * panel_sums;
           const char* const b = static_cast<const char*>(packed) + p * panel_bytes + step * amx_step_bytes;
-          amx_product<E>(a, b, part, step > 0, c, amx_columns);
-          amx_product<E>(a, b + panel_bytes / 2, part, step > 0, c + amx_columns / 2, amx_columns);
-          if (step + part == steps) finish(c, t, p);
+          for (const int64_t half : {0, 1})
+            amx_product<E>(a, b + half * panel_bytes / 2, part, step > 0, c + half * amx_columns / 2,
+                           amx_columns, [&] { pending.finish_lines(lines); });
+          if (step + part == steps) pending.begin(c, t, p);
         }
       }
     }
+    pending.finish_lines(amx_rows);
   });
 }
 

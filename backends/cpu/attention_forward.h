@@ -112,7 +112,7 @@ class AttentionBlock {
     }
   }
 
-  // Attention of queries [first, first + count) of a head, count <= rows.
+  // Attention of queries [first, first + count) of a head, count <= rows: stored when finish() has been called.
   template <class T>
   void attend(const Heads<T>& q, const Heads<T>& out, int64_t head, int64_t first, int64_t count, W scale,
               W* logsumexp) {
@@ -139,6 +139,7 @@ class AttentionBlock {
       for (int64_t j = 0; j < width_; ++j) store(row[j], out_[i * values_stride_ + j] * inverse[i]);
     }
   }
+  void finish() {}
 
  private:
   // Scores are exponentiated many at a time, so rows of them are longer than one call's columns may be.
@@ -188,6 +189,7 @@ void attention_forward(const Heads<T>& q, const Heads<T>& k, const Heads<T>& v, 
       block.attend(q, out, head, first, std::min(Block::rows, n - first), static_cast<Wide<T>>(scale),
                    logsumexp + head * n + first);
     }
+    block.finish();
   });
 }
 

@@ -5,39 +5,51 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "backends/common/convert.h"
 #include "backends/common/quantize.h"
+#include "tensor/vector_math.h"
 
 namespace nabla {
 
 // What is quantised at once.
 inline constexpr int64_t piece = 64;
 
-// x (n) as q, each plus `offset`; returns its scale. q is in pieces of 64 elements, `step` from one to the next.
-template <int32_t offset, class Q>
-float quantize_values(const float* x, int64_t n, Q* __restrict q, int64_t step) {
+// The largest magnitude_bits() of x (n). Those of bf16 are the upper half of f32's: twice as many fit a register.
+inline int32_t largest_magnitude(const float* x, int64_t n) {
   int32_t largest = 0;
   for (int64_t i = 0; i < n; ++i) largest = std::max(largest, magnitude_bits(x[i]));
-  const auto [scale, inverse] = row_scale(largest);
-  const auto put = [&](int64_t count) {
-    for (int64_t i = 0; i < count; ++i) q[i] = static_cast<Q>(quantized(x[i], inverse) + offset);
+  return largest;
+}
+inline int32_t largest_magnitude(const BFloat16* x, int64_t n) {
+  uint16_t largest = 0;
+  for (int64_t i = 0; i < n; ++i) largest = std::max<uint16_t>(largest, x[i].bits & 0x7fffu);
+  return int32_t{largest} << 16;
+}
+
+// x (n) of T as q, each plus `offset`; returns its scale. q is in pieces of 64 elements, `step` from one to the next.
+template <int32_t offset, class T, class Q>
+float quantize_values(const T* x, int64_t n, Q* __restrict q, int64_t step) {
+  const auto [scale, inverse] = row_scale(largest_magnitude(x, n));
+  const auto put = [&, factor = inverse](int64_t count) {
+    // Beside so large a number f32 has no fractions: the sum is rounded to an integer as rint() does it, and its last bits
+    // are those of the integer.
+    constexpr float large = 12582912.0f;  // 1.5 * 2^23
+    for (int64_t i = 0; i < count; ++i) {
+      const uint32_t word = vector_math::to_bits(static_cast<float>(x[i]) * factor + large);
+      q[i] = static_cast<Q>(factor == 0.0f ? offset : static_cast<int32_t>(word) + offset);
+    }
   };
   for (; n >= piece; n -= piece, x += piece, q += step) put(piece);
   put(n);
   return scale;
 }
 
-// The same of a row of T, multiplied by `factors` (n) where there are any. room (n) is for what is made of it.
+// The same of a row multiplied by `factors` (n) where there are any. room (n) is for what is made of it.
 template <int32_t offset, class T, class Q>
 float quantize_row(const T* x, const float* factors, int64_t n, float* __restrict room, Q* q,
                    int64_t step = piece) {
-  if constexpr (std::is_same_v<T, float>) {
-    if (factors == nullptr) return quantize_values<offset>(x, n, q, step);
-  }
-  if (factors == nullptr) {
-    for (int64_t i = 0; i < n; ++i) room[i] = static_cast<float>(x[i]);
-  } else {
-    for (int64_t i = 0; i < n; ++i) room[i] = static_cast<float>(x[i]) * factors[i];
-  }
+  if (factors == nullptr) return quantize_values<offset>(x, n, q, step);
+  for (int64_t i = 0; i < n; ++i) room[i] = static_cast<float>(x[i]) * factors[i];
   return quantize_values<offset>(room, n, q, step);
 }
 

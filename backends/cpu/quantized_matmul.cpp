@@ -39,8 +39,7 @@ int32_t integer_dot(const int8_t* a, const int8_t* b, int64_t n) {
 
 // The product in plain code: b (n, k) is read as it is.
 template <class T, class Out>
-void plain_product(const T* a, const float* factors, int64_t k, const int8_t* b, IntegerEpilogue<Out>& then,
-                   Out* out) {
+void plain_product(const T* a, const float* factors, int64_t k, const int8_t* b, IntegerEpilogue<Out>& then) {
   const Tensor rows_of_a = Tensor::empty({then.m, k}, Dtype::i8);
   const int8_t* const q = rows_of_a.data<int8_t>();
   quantize_all(a, factors, then.m, k, rows_of_a.data<int8_t>(), then.row_scale.data());
@@ -53,7 +52,7 @@ void plain_product(const T* a, const float* factors, int64_t k, const int8_t* b,
       for (int64_t r = 0; r < rows; ++r)
         sums[r * tile_columns + c] = integer_dot(q + (row + r) * k, b + (column + c) * k, k);
     }
-    then.store_tile(sums, tile_rows, row, column, out);
+    then.store_lines(sums, tile_rows, row, column);
   });
 }
 
@@ -62,8 +61,7 @@ void plain_product(const T* a, const float* factors, int64_t k, const int8_t* b,
 template <class Words, class T, class Out>
 class TiledProduct {
  public:
-  TiledProduct(const T* a, const float* factors, int64_t k, const Tensor& b, IntegerEpilogue<Out>& then,
-               Out* out)
+  TiledProduct(const T* a, const float* factors, int64_t k, const Tensor& b, IntegerEpilogue<Out>& then)
       : a_(a),
         factors_(factors),
         k_(k),
@@ -71,7 +69,6 @@ class TiledProduct {
         row_tiles_(pieces_of(then.m, tile_rows)),
         panels_(pieces_of(then.n, tile_columns)),
         then_(then),
-        out_(out),
         rows_(sizeof(int32_t) * static_cast<size_t>(row_tiles_ * tile_rows * words_), Device::cpu()),
         columns_(b, {}, true, static_cast<size_t>(panels_ * panel_words()) * sizeof(int32_t),
                  [&](void* room) { pack_columns(b.data<int8_t>(), static_cast<int32_t*>(room)); }) {}
@@ -85,8 +82,8 @@ class TiledProduct {
     const int64_t parts = pieces_of(row_tiles_, std::max(wanted, int64_t{16})),
                   part = pieces_of(row_tiles_, parts);
     parallel_tasks(panels_ * parts, [&](int64_t task) {
-      const int64_t begin = task % parts * part;
-      multiply(task / parts, begin, std::min(begin + part, row_tiles_));
+      const int64_t begin = task / panels_ * part;
+      multiply(task % panels_, begin, std::min(begin + part, row_tiles_));
     });
   }
 
@@ -123,7 +120,7 @@ class TiledProduct {
       IntegerTile sums;
       integer_tile<Words>(row_words(tile * tile_rows), panel(panel_number), words_,
                           panel(panel_number) + tile_columns * words_, sums);
-      then_.store_tile(sums, tile_rows, tile * tile_rows, panel_number * tile_columns, out_);
+      then_.store_lines(sums, tile_rows, tile * tile_rows, panel_number * tile_columns);
     }
   }
 
@@ -131,7 +128,6 @@ class TiledProduct {
   const float* factors_;
   int64_t k_, words_, row_tiles_, panels_;
   IntegerEpilogue<Out>& then_;
-  Out* out_;
   Storage rows_;
   PackedOperand columns_;
 };
@@ -141,7 +137,7 @@ class TiledProduct {
 // The same by AMX.
 template <class T, class Out>
 void product_of_tiles(const T* a, const float* factors, int64_t k, const Tensor& b,
-                      IntegerEpilogue<Out>& then, Out* out) {
+                      IntegerEpilogue<Out>& then) {
   static_assert(tile_columns == amx_columns && piece == amx_depth<int8_t>);
   const int64_t half_bytes = amx_steps<int8_t>(k) * amx_step_bytes, row_tiles = pieces_of(then.m, amx_rows),
                 halves = 2 * pieces_of(then.n, tile_columns);
@@ -169,32 +165,33 @@ void product_of_tiles(const T* a, const float* factors, int64_t k, const Tensor&
       [=](int64_t tile, int64_t step, int64_t, void*) -> const void* {
         return left + tile * half_bytes + step * amx_step_bytes;
       },
-      [&](const int32_t* sums, int64_t tile, int64_t panel) {
-        then.store_tile(sums, amx_rows, tile * amx_rows, panel * tile_columns, out);
+      [&](const int32_t* sums, int64_t tile, int64_t panel, int64_t begin, int64_t end) {
+        then.store_lines(sums + begin * tile_columns, end - begin, tile * amx_rows + begin,
+                         panel * tile_columns);
       });
 }
 #endif
 
 template <class T, class Out>
 void multiply_integers(const T* a, const float* factors, int64_t k, const Tensor& b,
-                       IntegerEpilogue<Out>& then, Out* out) {
+                       IntegerEpilogue<Out>& then) {
 #ifdef __aarch64__
   if (then.m >= tile_rows && multiplies_blocks())
-    return TiledProduct<ByteBlocks, T, Out>(a, factors, k, b, then, out).run();
+    return TiledProduct<ByteBlocks, T, Out>(a, factors, k, b, then).run();
   if (then.m >= tile_rows && multiplies_bytes())
-    return TiledProduct<SignedBytes, T, Out>(a, factors, k, b, then, out).run();
+    return TiledProduct<SignedBytes, T, Out>(a, factors, k, b, then).run();
 #endif
 #ifdef __AVX512BF16__
-  if (then.m >= tile_rows && has_amx()) return product_of_tiles(a, factors, k, b, then, out);
+  if (then.m >= tile_rows && has_amx()) return product_of_tiles(a, factors, k, b, then);
 #endif
 #ifdef __AVX2__
   if (then.m >= tile_rows && multiplies_bytes())
-    return TiledProduct<BytesInWords, T, Out>(a, factors, k, b, then, out).run();
+    return TiledProduct<BytesInWords, T, Out>(a, factors, k, b, then).run();
 #endif
 #ifdef __SSE2__
-  if (then.m >= tile_rows) return TiledProduct<PairsInWords, T, Out>(a, factors, k, b, then, out).run();
+  if (then.m >= tile_rows) return TiledProduct<PairsInWords, T, Out>(a, factors, k, b, then).run();
 #endif
-  plain_product(a, factors, k, b.data<int8_t>(), then, out);
+  plain_product(a, factors, k, b.data<int8_t>(), then);
 }
 
 // Calls function(T{}) for the dtypes of x.
@@ -219,7 +216,7 @@ void quantized_matmul(const Tensor& a, const Tensor& input_scale, const Tensor& 
     IntegerEpilogue<Out> then(out, scale, epilogue);
     const float* factors = input_scale.defined() ? input_scale.data<float>() : nullptr;
     visit_quantizable(a.dtype(), [&]<class T>(T) {
-      multiply_integers(a.data<T>(), factors, a.size(1), quantized_b, then, out.data<Out>());
+      multiply_integers(a.data<T>(), factors, a.size(1), quantized_b, then);
     });
   });
 }

@@ -1,0 +1,127 @@
+// What becomes of a product's sums, some columns of a row at a time and in registers all the way:
+//   out = residual + column_scale * act(x)
+// A line that goes to memory between these steps is in the way of the loads that the next sums are waiting for.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <type_traits>
+#include <vector>
+
+#include "backends/common/convert.h"
+#include "backends/cpu/fast_gelu.h"
+#include "backends/cpu/product.h"
+#include "tensor/kernel_args.h"
+#include "tensor/tensor.h"
+
+namespace nabla {
+
+// The columns of a product that are stored together: vectors that the bias, say, of any product is filled up for.
+inline constexpr int64_t output_columns = 64, line_columns = gelu_vectors * float_lanes;
+static_assert(output_columns % line_columns == 0);
+using Line = FloatVector[gelu_vectors];
+
+// x (n) in f32, filled up with zeros to whole panels; nothing for nothing.
+inline std::vector<float> whole_panels(const Tensor& x, int64_t n) {
+  if (!x.defined()) return {};
+  std::vector<float> filled(static_cast<size_t>(pieces_of(n, output_columns) * output_columns));
+  const Tensor wide = x.to(Dtype::f32);
+  std::copy_n(wide.data<float>(), n, filled.data());
+  return filled;
+}
+
+inline void load_line(const float* from, Line& line) { memcpy(&line, from, sizeof line); }
+inline void load_line(const BFloat16* from, Line& line) {
+  using Halves [[gnu::vector_size(2 * float_lanes)]] = uint16_t;
+  using Words [[gnu::vector_size(4 * float_lanes)]] = uint32_t;
+#pragma GCC unroll 4
+  for (int64_t i = 0; i < gelu_vectors; ++i) {
+    Halves halves;
+    memcpy(&halves, from + i * float_lanes, sizeof halves);
+    line[i] = reinterpret_cast<FloatVector>(__builtin_convertvector(halves, Words) << 16);
+  }
+}
+
+// Where the result is bf16, what is less than its normal numbers is 0: the instruction that rounds them has it so.
+inline void store_rounded(float x, float* to) { *to = x; }
+inline void store_rounded(float x, BFloat16* to) {
+  store(*to, std::fabs(x) < std::numeric_limits<float>::min() ? std::copysign(0.0f, x) : x);
+}
+
+template <class Out>
+inline void store_columns(const Line& line, int64_t columns, Out* to) {
+  float numbers[line_columns];
+  memcpy(numbers, &line, sizeof numbers);
+  for (int64_t j = 0; j < columns; ++j) store_rounded(numbers[j], to + j);
+}
+
+inline void store_line(const Line& line, float* to) { memcpy(to, &line, sizeof line); }
+inline void store_line(const Line& line, BFloat16* to) {
+#ifdef __AVX512BF16__
+#pragma GCC unroll 4
+  for (int64_t i = 0; i < gelu_vectors; ++i) {
+    const __m256bh narrow = _mm512_cvtneps_pbh(line[i]);
+    memcpy(static_cast<void*>(to + i * float_lanes), &narrow, sizeof narrow);
+  }
+#else
+  store_columns(line, line_columns, to);
+#endif
+}
+
+// The epilogue of a product (m, n) but for the bias, which the sums have already. Always inlined: int8's may not fuse the
+// operations written here, others may.
+template <class Out, class Fit>
+struct OutputLine {
+  std::vector<float> column_scale;  // empty for none
+  Tensor kept;                      // what residual points into
+  const Out* residual = nullptr;    // (m, n), or null
+  bool gelu = false;
+  int64_t n = 0;
+  Out* out = nullptr;
+
+  OutputLine(const Epilogue& epilogue, int64_t n, const Tensor& out)
+      : column_scale(whole_panels(epilogue.column_scale, n)),
+        kept(epilogue.residual.defined() ? epilogue.residual.to(out.dtype()) : Tensor()),
+        residual(kept.defined() ? kept.data<Out>() : nullptr),
+        gelu(epilogue.activation == Epilogue::Activation::gelu),
+        n(n),
+        out(out.data<Out>()) {}
+
+  // Stores x at (row, column): as much of it as there are columns.
+  [[gnu::always_inline]] void put(Line& x, int64_t row, int64_t column) const {
+    if (gelu) fast_gelu<Fit>(x);
+    if (!column_scale.empty()) {
+#pragma GCC unroll 4
+      for (int64_t i = 0; i < gelu_vectors; ++i) {
+        FloatVector factor;
+        memcpy(&factor, &column_scale[static_cast<size_t>(column + i * float_lanes)], sizeof factor);
+        x[i] *= factor;
+      }
+    }
+    const int64_t start = row * n + column, columns = n - column;
+    if (columns < line_columns) return put_columns(x, start, std::max(columns, int64_t{0}));
+    if (residual != nullptr) {
+      Line more;
+      load_line(residual + start, more);
+#pragma GCC unroll 4
+      for (int64_t i = 0; i < gelu_vectors; ++i) x[i] += more[i];
+    }
+    store_line(x, out + start);
+  }
+
+ private:
+  [[gnu::noinline]] void put_columns(Line& x, int64_t start, int64_t columns) const {
+    if (residual != nullptr) {
+      float numbers[line_columns];
+      memcpy(numbers, &x, sizeof numbers);
+      for (int64_t j = 0; j < columns; ++j) numbers[j] += static_cast<float>(residual[start + j]);
+      memcpy(&x, numbers, sizeof numbers);
+    }
+    store_columns(x, columns, out + start);
+  }
+};
+
+}  // namespace nabla
