@@ -65,7 +65,7 @@ void save_model(const std::filesystem::path& path, const Dinomaly& model, const 
     metadata["calibration_of"] = judging_hash(metadata);
   }
   if (options.training_images) metadata["training_images"] = json_text(options.training_images->to_json());
-  NamedTensors tensors = model.state_dict();
+  NamedTensors tensors = is_quantized(model) ? state_of_quantized(model) : model.state_dict();
   if (options.slim) {
     check_input(!is_quantized(model), "{}: a model of int8 weights is not saved without its encoder",
                 path.string());

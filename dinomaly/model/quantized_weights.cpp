@@ -48,6 +48,17 @@ bool is_quantized(const Dinomaly& model) {
                      [](const auto& entry) { return entry.second.dtype() == Dtype::i8; });
 }
 
+NamedTensors state_of_quantized(const Dinomaly& model) {
+  const std::vector<int64_t>& targets = model.config().target_blocks;
+  const int64_t needed = *std::max_element(targets.begin(), targets.end()) + 1;
+  NamedTensors state = model.state_dict();
+  for (int64_t block = needed; block < model.encoder().config().depth; ++block) {
+    const std::string name = "encoder.blocks." + std::to_string(block) + ".";
+    std::erase_if(state, [&](const auto& entry) { return entry.first.starts_with(name); });
+  }
+  return state;
+}
+
 QuantizedLayers take_quantized(WeightsFile& file) {
   QuantizedLayers layers;
   for (auto& [name, tensor] : file.tensors) {

@@ -17,6 +17,10 @@ namespace dinomaly {
 void quantize(Dinomaly& model, const std::vector<Tensor>& batches);
 bool is_quantized(const Dinomaly& model);
 
+// What the file of such a detector holds: its state_dict() without the encoder's blocks after the last target block, which
+// no image passes through. (Files with f32 weights keep them: their encoder can be taken out again.)
+NamedTensors state_of_quantized(const Dinomaly& model);
+
 using QuantizedLayers = std::map<std::string, QuantizedWeights>;  // by the layer's name, without biases
 
 // Takes int8 layers out of a file; what reads the rest finds tensors of the same shapes, all 0, in their places. Throws

@@ -57,6 +57,10 @@ TEST_CASE("int8: a detector is near the one it was made of, and the same again f
     const Tensor found = map_of(*model, images);
     CHECK(relative_distance(found, expected) < 0.05);
     save_model(folder / "model", *model, model->encoder().config());
+    const int64_t last = model->config().target_blocks.back();
+    const SafeTensors file = SafeTensors::load(folder / "model");
+    CHECK(file.contains(fmt::format("encoder.blocks.{}.norm1.weight", last)));
+    CHECK_FALSE(file.contains(fmt::format("encoder.blocks.{}.norm1.weight", last + 1)));
     const Detector loaded = load_detector(folder / "model");
     CHECK(is_quantized(*loaded.model));
     CHECK(map_of(*loaded.model, images).to_vector<float>() == found.to_vector<float>());
