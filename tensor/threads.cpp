@@ -96,9 +96,6 @@ class Team {
   std::mutex& turn() { return turn_; }
 
  private:
-  // Each thread has a share of a loop's pieces, as many as any other, and takes those of others when it has none left. So the
-  // next loop over the same rows finds most of them in the cache of the processor that wrote them.
-  //
   // A share's tickets are the number of the loop, and how many of the share's pieces nobody has taken. Whoever lowers that by
   // one has a piece, and the loop cannot end before he is done with it: until then task_, body_, count_ and shares_ are those
   // of his loop.

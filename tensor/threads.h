@@ -1,8 +1,9 @@
 // Threads: how many a program computes with, and loops over them. For the host only.
 //
-// A loop is cut into more pieces than there are threads, and each thread takes the next one when it is free. So a thread
-// that comes late, because another program has its processor, delays the piece that it has taken and nothing else: the
-// others, the caller among them, do the rest. OpenMP, whose loops end with all threads or not at all, would wait for it.
+// A loop is cut into more pieces than there are threads. Each thread begins with its share of them, the same part of every
+// loop, so that it finds in its cache what the loop before left there, and goes on with those of others. So a thread that
+// comes late, because another program has its processor, delays the piece that it has taken and nothing else: the others,
+// the caller among them, do the rest. OpenMP, whose loops end with all threads or not at all, would wait for it.
 #pragma once
 
 #include <algorithm>

@@ -1,6 +1,6 @@
 // What becomes of a product's sums, some columns of a row at a time and in registers all the way:
 //   out = residual + column_scale * act(x)
-// A line that goes to memory between these steps is in the way of the loads that the next sums are waiting for.
+// Stored in between, a line would be in the way of the loads that the next sums wait for.
 #pragma once
 
 #include <algorithm>
@@ -19,7 +19,7 @@
 
 namespace nabla {
 
-// The columns of a product that are stored together: vectors that the bias, say, of any product is filled up for.
+// A product's columns are stored a panel at a time, and in each row a Line at a time.
 inline constexpr int64_t output_columns = 64, line_columns = gelu_vectors * float_lanes;
 static_assert(output_columns % line_columns == 0);
 using Line = FloatVector[gelu_vectors];
