@@ -40,7 +40,7 @@ void pack_as(const E* b, bool transposed, int64_t k, int64_t n, E* packed) {
 
 using Tile = float[register_rows * panel_columns];  // sums
 
-// What follows the sums: more than the bias only takes an exact GELU where the result is not rounded to bf16 anyway.
+// What follows the sums. A result that is rounded to bf16 anyway takes the shorter polynomial for GELU.
 template <class Out>
 using Finish = OutputLine<Out, std::conditional_t<std::is_same_v<Out, float>, GeluFit, ShortGeluFit>>;
 
