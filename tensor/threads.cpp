@@ -73,11 +73,10 @@ class Team {
     task_ = task;
     body_ = body;
     count_ = count;
-    shares_ = std::min(helpers + 1, most_shares);
     finished_.store(0, std::memory_order_relaxed);
     helpers_.store(helpers, std::memory_order_relaxed);
     const uint64_t loop = loop_.load(std::memory_order_relaxed) + 1;
-    for (int i = 0; i < shares_; ++i)
+    for (int i = 0; i < shares(); ++i)
       tickets_[i].store(loop << ticket_bits | static_cast<uint64_t>(first_of(i + 1) - first_of(i)));
     loop_.store(loop);
     if (sleeping_.load() > 0) {
@@ -97,19 +96,20 @@ class Team {
 
  private:
   // A share's tickets are the number of the loop, and how many of the share's pieces nobody has taken. Whoever lowers that by
-  // one has a piece, and the loop cannot end before he is done with it: until then task_, body_, count_ and shares_ are those
+  // one has a piece, and the loop cannot end before he is done with it: until then task_, body_, count_ and helpers_ are those
   // of his loop.
   struct alignas(64) Tickets : std::atomic<uint64_t> {};
   static constexpr int ticket_bits = 40, most_shares = 256;
   static int64_t left(uint64_t tickets) {
     return static_cast<int64_t>(tickets & ((uint64_t{1} << ticket_bits) - 1));
   }
-  int64_t first_of(int share) const { return count_ * share / shares_; }
+  int shares() const { return std::min(helpers_.load() + 1, most_shares); }
+  int64_t first_of(int share) const { return count_ * share / shares(); }
 
   // First of the thread's own share, then of the next ones.
   void take_pieces(int thread) noexcept {
-    const int shares = std::min(helpers_.load() + 1, most_shares);
-    for (int i = 0; i < shares; ++i) take_share((thread + i) % shares);
+    const int all = shares();
+    for (int i = 0; i < all; ++i) take_share((thread + i) % all);
   }
 
   void take_share(int share) noexcept {
@@ -156,7 +156,7 @@ class Team {
   void (*task_)(const void*, int64_t) = nullptr;
   const void* body_ = nullptr;
   int64_t count_ = 0;
-  int shares_ = 1, started_ = 0;
+  int started_ = 0;
   std::atomic<int> helpers_ = 0, sleeping_ = 0;
   std::atomic<bool> caller_sleeps_ = false;
   std::mutex mutex_;

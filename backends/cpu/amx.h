@@ -110,11 +110,6 @@ void amx_product(const void* a, const void* b, int64_t steps, bool add, Sum* c, 
       : "memory");
 }
 
-template <class E, class Sum = typename AmxProduct<E>::Sum>
-void amx_product(const void* a, const void* b, int64_t steps, bool add, Sum* c, int64_t c_stride) {
-  amx_product<E>(a, b, steps, add, c, c_stride, [] {});
-}
-
 // Brings up to 32 rows of a, `depth` elements each and `stride` apart, into tile order. What is missing is 0.
 template <class E>
 void amx_pack_rows(const E* a, int64_t stride, int64_t rows, int64_t depth, void* to) {

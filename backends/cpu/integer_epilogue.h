@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <vector>
 
-#include "backends/cpu/fast_gelu.h"
 #include "backends/cpu/integer_product.h"
 #include "backends/cpu/output_line.h"
 #include "backends/cpu/product.h"
