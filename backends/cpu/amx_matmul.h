@@ -50,7 +50,7 @@ class AmxPending {
     panel_ = panel;
     line_ = 0;
   }
-  void finish_lines(int64_t most) {
+  [[gnu::noinline]] void finish_lines(int64_t most) {
     const int64_t end = std::min(line_ + most, amx_rows);
     if (line_ < end) finish_(sums_, tile_, panel_, line_, end);
     line_ = end;
@@ -85,21 +85,27 @@ void amx_matmul(int64_t m, int64_t n, int64_t k, const void* packed, const Left&
         Device::cpu());
     auto* const sums = reinterpret_cast<Sum*>(static_cast<char*>(room.data()) + most_steps * amx_step_bytes);
     AmxPending<Sum, Finish> pending(finish);
+    // The lines of a panel are finished beside the two products of the next one, or of the first part of their depth. A
+    // few at once, as each time constants are brought into registers.
+    constexpr int64_t lines = 4;
+    const int64_t every = 2 * amx_pauses(std::min(steps, most_steps)) * lines / amx_rows;
     for (int64_t t = tile; t < last_tile; ++t) {
       for (int64_t step = 0; step < steps; step += most_steps) {
-        const int64_t part = std::min(most_steps, steps - step), lines = pieces_of(amx_rows, 2 * part);
+        const int64_t part = std::min(most_steps, steps - step);
         const void* const a = left(t, step, part, room.data());
         for (int64_t p = panel; p < last_panel; ++p) {
           Sum* const c = sums + ((t - tile) * panels + p - panel) % places * panel_sums;
           const char* const b = static_cast<const char*>(packed) + p * panel_bytes + step * amx_step_bytes;
           for (const int64_t half : {0, 1})
             amx_product<E>(a, b + half * panel_bytes / 2, part, step > 0, c + half * amx_columns / 2,
-                           amx_columns, [&] { pending.finish_lines(lines); });
-          if (step + part == steps) pending.begin(c, t, p);
+                           amx_columns, every, [&] { pending.finish_lines(lines); });
+          if (step + part < steps) continue;
+          pending.finish_lines(amx_rows);  // what is left of the panel before
+          pending.begin(c, t, p);
         }
       }
     }
-    pending.finish_lines(amx_rows);
+    pending.finish_lines(amx_rows);  // the last panel
   });
 }
 

@@ -71,9 +71,10 @@ class AttentionBlock {
  public:
   static constexpr int64_t rows = register_rows;
 
-  AttentionBlock(int64_t keys, int64_t width)
+  AttentionBlock(int64_t keys, int64_t width, W scale)
       : keys_(keys),
         width_(width),
+        scale_(scale),
         depth_(rounded_up(width, pair)),
         scores_stride_(rounded_up(keys, lanes)),
         values_stride_(rounded_up(width, columns)),
@@ -114,7 +115,7 @@ class AttentionBlock {
 
   // Attention of queries [first, first + count) of a head, count <= rows: stored when finish() has been called.
   template <class T>
-  void attend(const Heads<T>& q, const Heads<T>& out, int64_t head, int64_t first, int64_t count, W scale,
+  void attend(const Heads<T>& q, const Heads<T>& out, int64_t head, int64_t first, int64_t count,
               W* logsumexp) {
     for (int64_t i = 0; i < count; ++i) {
       const T* query = q.row(head, first + i);
@@ -127,7 +128,7 @@ class AttentionBlock {
     for (int64_t i = 0; i < count; ++i) {
       W* row = scores_ + i * scores_stride_;
       std::fill(row + keys_, row + scores_stride_, -std::numeric_limits<W>::infinity());
-      inverse[i] = exponentiate<lanes>(row, scores_stride_, scale, logsumexp + i);
+      inverse[i] = exponentiate<lanes>(row, scores_stride_, scale_, logsumexp + i);
     }
     const E* probabilities = narrowed(count);
     for (int64_t j = 0; j < width_; j += columns) {
@@ -167,8 +168,9 @@ class AttentionBlock {
     }
   }
 
-  int64_t keys_, width_, depth_, scores_stride_, values_stride_;
-  int64_t narrow_count_;
+  int64_t keys_, width_;
+  W scale_;
+  int64_t depth_, scores_stride_, values_stride_, narrow_count_;
   Scratch<W> wide_;
   Scratch<E> narrow_;
   W *scores_, *out_;
@@ -181,13 +183,12 @@ void attention_forward(const Heads<T>& q, const Heads<T>& k, const Heads<T>& v, 
                        const Heads<T>& out, Wide<T>* logsumexp, int64_t heads) {
   const int64_t n = q.length(), blocks = (n + Block::rows - 1) / Block::rows;
   parallel_for(heads * blocks, 1, [&](int64_t begin, int64_t end) {
-    Block block(k.length(), q.width());
+    Block block(k.length(), q.width(), static_cast<Wide<T>>(scale));
     int64_t taken = -1;
     for (int64_t task = begin; task < end; ++task) {
       const int64_t head = task / blocks, first = task % blocks * Block::rows;
       if (head != taken) block.take_head(k, v, taken = head);
-      block.attend(q, out, head, first, std::min(Block::rows, n - first), static_cast<Wide<T>>(scale),
-                   logsumexp + head * n + first);
+      block.attend(q, out, head, first, std::min(Block::rows, n - first), logsumexp + head * n + first);
     }
     block.finish();
   });

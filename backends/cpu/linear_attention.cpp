@@ -10,6 +10,7 @@
 
 #include "backends/cpu/gemm.h"
 #include "backends/cpu/heads.h"
+#include "backends/cpu/linear_attention_amx.h"
 #include "tensor/tensor.h"
 #include "tensor/threads.h"
 #include "tensor/vector_math.h"
@@ -97,6 +98,17 @@ void forward(const Heads<T>& q, const Heads<T>& k, const Heads<T>& v, double eps
   });
 }
 
+#ifdef __AVX512BF16__
+void forward_by_tiles(const Heads<BFloat16>& q, const Heads<BFloat16>& k, const Heads<BFloat16>& v,
+                      double eps, const Heads<BFloat16>& out, int64_t heads) {
+  parallel_for(heads, 1, [&](int64_t begin, int64_t end) {
+    AmxLinearAttention attention(q.length(), q.width());
+    for (int64_t head = begin; head < end; ++head)
+      attention.attend(q, k, v, head, static_cast<float>(eps), out);
+  });
+}
+#endif
+
 template <class T>
 struct BackwardHeads {
   Heads<T> dout, q, k, v, dq, dk, dv;
@@ -166,7 +178,14 @@ void backward_head(const BackwardHeads<T>& x, double eps, int64_t head, Workspac
 void linear_attention(const Tensor& q, const Tensor& k, const Tensor& v, double eps, const Tensor& out) {
   if (out.numel() == 0) return;
   visit_floating(q.dtype(), [&]<class T>(T) {
-    forward(Heads<T>(q), Heads<T>(k), Heads<T>(v), eps, Heads<T>(out), q.size(0) * q.size(1));
+    const Heads<T> queries(q), keys(k), values(v), result(out);
+    const int64_t heads = q.size(0) * q.size(1);
+#ifdef __AVX512BF16__
+    if constexpr (std::is_same_v<T, BFloat16>) {
+      if (has_amx()) return forward_by_tiles(queries, keys, values, eps, result, heads);
+    }
+#endif
+    forward(queries, keys, values, eps, result, heads);
   });
 }
 

@@ -42,8 +42,8 @@ bool product_is_right(int64_t rows, int64_t columns, int64_t depth) {
   std::vector<Sum> sums(static_cast<size_t>(amx_rows * stride), Sum(99));
   {
     const AmxTiles tiles;
-    amx_product<E>(left.data(), right.data(), steps, false, sums.data(), stride, [] {});
-    amx_product<E>(left.data(), right.data(), steps, true, sums.data(), stride, [] {});
+    amx_product<E>(left.data(), right.data(), steps, false, sums.data(), stride, 1, [] {});
+    amx_product<E>(left.data(), right.data(), steps, true, sums.data(), stride, 1, [] {});
   }
   for (int64_t i = 0; i < amx_rows; ++i) {
     for (int64_t j = 0; j < stride; ++j) {

@@ -75,4 +75,26 @@ TEST_CASE("attention does not change with a constant added to a row's scores") {
   }
 }
 
+// e^score of some keys is infinite beside that of the keys before them.
+TEST_CASE("attention: the key that a query fits best may come late") {
+  Generator generator(7);
+  std::vector<float> keys(70, 0.0f);
+  keys[40] = -200, keys[67] = keys[69] = 300;
+  const std::vector<Tensor> inputs{Tensor::from<float>({1, -1, 0}, {1, 1, 3, 1}),
+                                   Tensor::from<float>(keys, {1, 1, 70, 1}),
+                                   Tensor::normal({1, 1, 70, 1}, 0, 1, generator).to(Dtype::bf16)};
+  const auto attend = [](Inputs in) { return attention(in[0], in[1], in[2], 1.0); };
+  const Evaluation expected = evaluate(attend, converted(inputs, Dtype::f64), {});
+  const Tensor v = inputs[2].to(Dtype::f64);
+  CHECK(relative_error(expected.output.slice(2, 0, 1), (v.slice(2, 67, 68) + v.slice(2, 69, 70)) * 0.5) <=
+        1e-12);
+  CHECK(relative_error(expected.output.slice(2, 1, 2), v.slice(2, 40, 41)) <= 1e-12);
+  for (const auto& [dtype, most] : {std::pair{Dtype::f32, 1e-5}, std::pair{Dtype::bf16, 1e-2}}) {
+    CAPTURE(name_of(dtype));
+    const Evaluation got = evaluate(attend, converted(inputs, dtype), {});
+    CHECK(relative_error(got.output, expected.output) <= most);
+    CHECK(relative_error(got.gradients[2], expected.gradients[2]) <= most);
+  }
+}
+
 }  // namespace nabla
