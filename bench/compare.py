@@ -22,7 +22,7 @@ import time
 
 import folder_row
 import results
-from worker import CPU_ROWS, GPU_ROWS, ISAS, ROWS, Failed, Worker, environment, here_command, weights_of
+from worker import CPU_ROWS, GPU_ROWS, HIDING, ISAS, ROWS, Failed, Worker, environment, here_command, weights_of
 
 HERE = pathlib.Path(__file__).resolve().parent
 PACKAGES = ["torch", "timm", "anomalib", "onnx", "onnxscript", "onnxruntime", "openvino", "nncf", "safetensors", "numpy"]
@@ -236,7 +236,7 @@ def parse():
     parser.add_argument("--rows", type=comma, help=", ".join(ROWS))
     parser.add_argument("--peers", type=comma, help=", ".join(dict.fromkeys(INFER_PEERS + TRAIN_PEERS)))
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
-    parser.add_argument("--isa", choices=ISAS, help="hold all programs to it, but ONNX Runtime, which has no switch; "
+    parser.add_argument("--isa", choices=ISAS, help="hide from all programs what the processor has beyond it; "
                         "--bench of a build with -DDINOMALY_NATIVE=OFF")  # fmt: skip
     parser.add_argument("--repeat", type=int, default=15, help="most turns to measure (15)")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
@@ -266,6 +266,8 @@ def parse():
         parser.error(f"--bench: {args.bench} is absent; build it first (scripts/build.sh)")
     if args.device == "cuda" and (fault := fault_of_device(args)):
         parser.error(f"--device cuda: {fault}")
+    if args.isa and not (args.bench.parent / HIDING).exists():
+        parser.error(f"--isa {args.isa}: {args.bench.parent / HIDING} is absent; build it first (target hide_instructions)")
     if args.isa and (fault := fault_of_device(args)):
         parser.error(f"--isa {args.isa}: {fault}")
     args.python = args.venv.absolute() / "bin/python"

@@ -189,7 +189,7 @@ def markdown(doc):
         "",
         f"{m['cpu']}, {m['cores']} cores ({', '.join(m['instructions'])}), {m['memory_gib']} GiB, {m['system']}; "
         f"{doc['threads']} threads, {doc['size']} x {doc['size']} pixels."
-        + (f" All but ONNX Runtime are held to {doc['isa'].upper()}." if doc.get("isa") else ""),
+        + (f" What the processor has beyond {doc['isa'].upper().replace('_', '-')} is hidden from all programs." if doc.get("isa") else ""),
         "",
         "All programs load the same random weights and images and run alternately, one repetition at a time. `error` is "
         "the distance of the first result from our f32: of the map, relative to the map's own spread; in training, of the "
