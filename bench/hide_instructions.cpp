@@ -50,7 +50,8 @@ void hide(uint32_t subleaf, Answer& answer) {
 }
 
 void answer_cpuid(greg_t* registers) {
-  const auto leaf = static_cast<uint32_t>(registers[REG_RAX]), subleaf = static_cast<uint32_t>(registers[REG_RCX]);
+  const auto leaf = static_cast<uint32_t>(registers[REG_RAX]),
+             subleaf = static_cast<uint32_t>(registers[REG_RCX]);
   Answer answer;
   let_cpuid_work(true);
   __cpuid_count(leaf, subleaf, answer[0], answer[1], answer[2], answer[3]);

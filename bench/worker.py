@@ -32,8 +32,9 @@ def environment(args):
     names = ["OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TORCHINDUCTOR_COMPILE_THREADS"]
     caches = {"TORCHINDUCTOR_CACHE_DIR": str(args.work / "inductor"), "TORCHINDUCTOR_FX_GRAPH_CACHE": "1"}
     offline = {"HF_HUB_OFFLINE": "1", "PYTHONWARNINGS": "ignore", "OPENVINO_TELEMETRY_DISABLE": "1"}
+    # A program that is compiled for this processor alone has no level avx2, and says so.
     hiding = {"LD_PRELOAD": str(args.bench.parent / HIDING), "HELD_TO": args.isa, "DINOMALY_CPU_LEVEL": "avx2"}
-    held = hiding if args.isa else {}  # the last keeps a program that is compiled for this processor alone from its part
+    held = hiding if args.isa else {}
     return {**os.environ, **dict.fromkeys(names, threads), **caches, **offline, **held}
 
 

@@ -74,13 +74,12 @@ class AmxLinearAttention {
   }
 
  private:
-  // Rows [row, row + count) of Q or K.
+  // Those of rows [row, row + count) of q or k.
   void make_features(const Heads<BFloat16>& x, int64_t head, int64_t row, int64_t count) {
     for (int64_t i = 0; i < count; ++i) store_features(x.row(head, row + i), d_, features_ + i * d_);
   }
 
-  // A tile of K^T has a row for each column of K. What brings K itself into order is a step away from it: pairs of K's rows,
-  // transposed.
+  // A tile of b's order has pairs of K's rows side by side, a pair for each column. Transposed, it is a tile of K^T in a's order.
   void take_keys(const Heads<BFloat16>& k, int64_t head, int64_t tile) {
     const int64_t row = tile * amx_rows, count = std::min(amx_rows, n_ - row);
     make_features(k, head, row, count);
