@@ -49,6 +49,12 @@ def fault_of_device(args):
     return "" if done.returncode == 0 else (done.stderr.strip().splitlines() or ["it ended early"])[-1]
 
 
+def hides(args):
+    """Whether bench/hide_instructions.cpp is loaded: without a level it ends the program with 2."""
+    unset = {**environment(args), "HELD_TO": ""}
+    return subprocess.run([sys.executable, "-c", ""], env=unset, capture_output=True).returncode == 2
+
+
 def available_mb():
     for line in pathlib.Path("/proc/meminfo").read_text().splitlines():
         if line.startswith("MemAvailable:"):
@@ -268,6 +274,9 @@ def parse():
         parser.error(f"--device cuda: {fault}")
     if args.isa and not (args.bench.parent / HIDING).exists():
         parser.error(f"--isa {args.isa}: {args.bench.parent / HIDING} is absent; build it first (target hide_instructions)")
+    if args.isa and not hides(args):
+        parser.error(f"--isa {args.isa}: {args.bench.parent / HIDING} is not loaded before a program; its path may have no "
+                     "space and no colon")  # fmt: skip
     if args.isa and (fault := fault_of_device(args)):
         parser.error(f"--isa {args.isa}: {fault}")
     args.python = args.venv.absolute() / "bin/python"

@@ -8,6 +8,8 @@ import shlex
 import subprocess
 import sys
 
+from worker import ISAS
+
 TITLES = {
     "infer-base-32": "Inference, ViT-B, batch 32",
     "train-base-16": "Training step, ViT-B, batch 16",
@@ -90,7 +92,7 @@ def document(args, rows, started, seconds, load):
         "machine": machine(),
         "threads": args.threads,
         "size": args.size,
-        "isa": args.isa,
+        "isa": ISAS[args.isa] if args.isa else None,
         "runs": {row: run for row in rows},
         "rows": rows,
     }
@@ -189,7 +191,7 @@ def markdown(doc):
         "",
         f"{m['cpu']}, {m['cores']} cores ({', '.join(m['instructions'])}), {m['memory_gib']} GiB, {m['system']}; "
         f"{doc['threads']} threads, {doc['size']} x {doc['size']} pixels."
-        + (f" What the processor has beyond {doc['isa'].upper().replace('_', '-')} is hidden from all programs." if doc.get("isa") else ""),
+        + (f" What the processor has beyond {doc['isa']} is hidden from all programs." if doc.get("isa") else ""),
         "",
         "All programs load the same random weights and images and run alternately, one repetition at a time. `error` is "
         "the distance of the first result from our f32: of the map, relative to the map's own spread; in training, of the "

@@ -19,7 +19,7 @@ CPU_ROWS = list(ROWS)
 ROWS["folder-small"] = ("folder", "small", 1, 1.0)
 ROWS.update({"infer-base-32": ("infer", "base", 32, 0.4), "train-base-16": ("train", "base", 16, 0.6)})
 GPU_ROWS = ["infer-base-32", "train-base-16"]
-ISAS = ["avx2", "avx2_vnni"]
+ISAS = {"avx2": "AVX2", "avx2_vnni": "AVX2 and AVX-VNNI"}
 HIDING = "hide_instructions.so"  # what holds every program to one of them: it stands beside bench_dinomaly
 
 
@@ -30,7 +30,9 @@ class Failed(Exception):
 def environment(args):
     threads = str(args.threads)
     names = ["OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TORCHINDUCTOR_COMPILE_THREADS"]
-    caches = {"TORCHINDUCTOR_CACHE_DIR": str(args.work / "inductor"), "TORCHINDUCTOR_FX_GRAPH_CACHE": "1"}
+    # PyTorch's key for what it has compiled does not have the width of vectors.
+    compiled = args.work / (f"inductor-{args.isa}" if args.isa else "inductor")
+    caches = {"TORCHINDUCTOR_CACHE_DIR": str(compiled), "TORCHINDUCTOR_FX_GRAPH_CACHE": "1"}
     offline = {"HF_HUB_OFFLINE": "1", "PYTHONWARNINGS": "ignore", "OPENVINO_TELEMETRY_DISABLE": "1"}
     # A program that is compiled for this processor alone has no level avx2, and says so.
     hiding = {"LD_PRELOAD": str(args.bench.parent / HIDING), "HELD_TO": args.isa, "DINOMALY_CPU_LEVEL": "avx2"}

@@ -7,6 +7,8 @@
 // The packed form works on views of qkv (B, N, 3 H d) and writes y (B, N, H d) in place, so nothing is copied
 // to split the heads or to join them. With rotary embedding (rope.cpp) copies of q and k are turned and saved, v
 // stays where it is; dq and dk are turned back in place.
+#include <cmath>
+
 #include "autograd/ops/common.h"
 #include "autograd/ops/ops.h"
 #include "autograd/ops/packed_heads.h"
@@ -27,10 +29,16 @@ Tensor turned_copy(const Tensor& x, const RopeTables& tables) {
   return y;
 }
 
+// Places without a key have a score of -infinity, which a scale of 0 or less would turn around.
+void check_scale(const char* op, double scale) {
+  check(scale > 0 && std::isfinite(scale), "{}: scale {} is not positive and finite", op, scale);
+}
+
 }  // namespace
 
 Variable attention(const Variable& q_in, const Variable& k_in, const Variable& v_in, double scale) {
   check_alike("attention", q_in, k_in, v_in);
+  check_scale("attention", scale);
   const Shape &qs = q_in.shape(), &ks = k_in.shape(), &vs = v_in.shape();
   check(qs.rank() == 4 && ks.rank() == 4 && ks == vs && qs[0] == ks[0] && qs[1] == ks[1] && qs[3] == ks[3],
         "attention: q {}, k {} and v {} are not (B, H, N, d), (B, H, M, d) and (B, H, M, d)", qs, ks, vs);
@@ -52,6 +60,7 @@ Variable attention(const Variable& q_in, const Variable& k_in, const Variable& v
 
 Variable packed_attention(const Variable& qkv_in, int64_t heads, double scale, const RopeTables& rope) {
   check_alike("packed_attention", qkv_in);
+  check_scale("packed_attention", scale);
   check_packed("packed_attention", qkv_in.shape(), heads);
   const Tensor qkv = qkv_in.value().contiguous();
   const bool turned = rope.cosines.defined() || rope.sines.defined();

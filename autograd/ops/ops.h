@@ -100,7 +100,7 @@ struct RopeTables {
 };
 Variable rope(const Variable& x, const RopeTables& tables);
 
-// attention.cpp: softmax(scale q k^T) v per head; q (B, H, N, d), k and v (B, H, M, d).
+// attention.cpp: softmax(scale q k^T) v per head; q (B, H, N, d), k and v (B, H, M, d), scale > 0.
 Variable attention(const Variable& q, const Variable& k, const Variable& v, double scale);
 // The same on a packed projection qkv (B, N, 3 H d), ordered [q | k | v], each [head][d]: -> (B, N, H
 // d). No copies. Given tables, q and k are turned by rope() first.

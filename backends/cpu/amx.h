@@ -85,11 +85,15 @@ struct AmxProduct<int8_t> {
   }
 };
 
-// c (32, 32) = a b, or, if `add`, c + a b: a and b in tile order, c has rows of c_stride elements. AmxTiles must live.
-// meanwhile() is called after every so many of the amx_pauses() instructions, for a little other work: mixed so finely, tiles and
-// vectors wait for each other least. Four loads, four multiplications and then 16 vectors of a softmax take 174 cycles, two
-// of the vectors after each instruction 128; where a second thread shares the processor, 370 and 220.
+// The instructions of amx_product() after which it may pause.
 constexpr int64_t amx_pauses(int64_t steps) { return 8 * steps + 4; }
+
+// c (32, 32) = a b, or, if `add`, c + a b: a and b in tile order, c has rows of c_stride elements. AmxTiles must live.
+// meanwhile() is called at every `every`-th pause, for a little other work.
+//
+// The finer the mixture, the less tiles and vectors wait for each other. A step, which is four loads and four
+// multiplications, and then 16 vectors of a softmax take 174 cycles; with two of the vectors after each instruction it is 128.
+// Where a second thread shares the processor, it is 370 and 220.
 template <class E, class Meanwhile, class Sum = typename AmxProduct<E>::Sum>
 void amx_product(const void* a, const void* b, int64_t steps, bool add, Sum* c, int64_t c_stride,
                  int64_t every, const Meanwhile& meanwhile) {
@@ -138,7 +142,7 @@ void amx_product(const void* a, const void* b, int64_t steps, bool add, Sum* c, 
   pause();
 }
 
-// `count` elements, of which a whole row of a tile has amx_depth.
+// `count` elements. A whole row of a tile, amx_depth of them, is one vector.
 template <class E>
 inline void copy_row(const E* from, int64_t count, void* to) {
   if (count == amx_depth<E>)

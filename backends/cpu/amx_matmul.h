@@ -85,8 +85,8 @@ void amx_matmul(int64_t m, int64_t n, int64_t k, const void* packed, const Left&
         Device::cpu());
     auto* const sums = reinterpret_cast<Sum*>(static_cast<char*>(room.data()) + most_steps * amx_step_bytes);
     AmxPending<Sum, Finish> pending(finish);
-    // The lines of a panel are finished beside the two products of the next one, or of the first part of their depth. A
-    // few at once, as each time constants are brought into registers.
+    // The lines of a panel are finished at pauses of the next panel's two products, or of the first part of their depth: a few
+    // at once, as each time constants are brought into registers.
     constexpr int64_t lines = 4;
     const int64_t every = 2 * amx_pauses(std::min(steps, most_steps)) * lines / amx_rows;
     for (int64_t t = tile; t < last_tile; ++t) {

@@ -23,7 +23,7 @@ inline float combined_lanes(__m512 x, const Combine& combine) {
     using Lanes __attribute__((vector_size(64))) = int32_t;
     const Lanes other =
         Lanes{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15} ^ static_cast<int32_t>(half);
-    x = combine(x, __builtin_shuffle(x, other));
+    x = combine(x, _mm512_maskz_permutexvar_ps(0xffff, reinterpret_cast<__m512i>(other), x));
   }
   return x[0];
 }
@@ -31,18 +31,18 @@ inline __m512 larger(__m512 a, __m512 b) { return a > b ? a : b; }
 
 // 32 queries of a head on their way through attention.
 struct AmxQueries {
-  float* scores;        // (tiles of keys, 32, 32)
-  char* probabilities;  // in bf16 and tile order; 1 / inverse times as large
-  float inverse[amx_rows];
+  float* scores;            // (tiles of keys, 32, 32)
+  char* probabilities;      // in bf16 and tile order, not yet multiplied by inverse[]
+  float inverse[amx_rows];  // 1 / the sum of a query's probabilities
   const char* v = nullptr;  // the head's values; null where there are no queries
   const Heads<BFloat16>* out = nullptr;
   int64_t head = 0, first = 0, count = 0;
   float* logsumexp = nullptr;
 };
 
-// The softmax of some queries, in steps of 32 scores of one of them. Which score is subtracted from all those of a query
-// changes nothing, as long as no power becomes infinite. Here it is the largest of the first 32: it is known early, and a query
-// that has far larger ones later is computed again.
+// The softmax of some queries, in steps of 32 scores of one of them. Which number is subtracted from all scores of a query
+// changes nothing, as long as the powers stay far from infinity. Here it is the largest of the first 32 scores, which is known
+// early; a query that has far larger ones later is computed again.
 class AmxSoftmax {
  public:
   AmxSoftmax(int64_t tiles, float scale) : scale_(scale), steps_(tiles * amx_rows), step_(steps_) {}
@@ -87,9 +87,9 @@ class AmxSoftmax {
   }
 
   void finish_row(int64_t row) {
-    constexpr float most = 1e18F;
+    constexpr float largest_sum = 1e12F;  // times a large value, a product still fits f32
     float sum = sum_of(row);
-    if (!(sum <= most)) {
+    if (!(sum <= largest_sum)) {
       __m512 largest = larger(score(row, 0), score(row, 1));
       for (int64_t step = row; step < steps_; step += amx_rows)
         largest = larger(largest, larger(score(step, 0), score(step, 1)));
@@ -208,8 +208,8 @@ class AmxAttentionBlock {
   char *queries_, *k_;
   char* v_[2];
   AmxSoftmax softmax_;
-  int64_t
-      beside_;  // steps of the softmax after each instruction: all are done when these queries' products are
+  // Steps of the softmax after each instruction: all are done when these queries' products are.
+  int64_t beside_;
   AmxQueries in_hand_[2];  // of the last two calls
   int turn_ = 0;           // of which the next call takes the older
 };

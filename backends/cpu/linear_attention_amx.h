@@ -1,6 +1,7 @@
 // The forward pass of linear attention in bf16 by AMX (amx.h). The sums of K are one more column of its product with v, which
 // has a column of ones for them, and the denominators one more column of the product of Q and that:
 //   [S z] = K^T [v 1],  [Q S, Q z] = Q [S z].
+// Operands are rounded to bf16, so S and z are, too, and the sums are f32.
 #pragma once
 
 #include <algorithm>
@@ -19,13 +20,13 @@ namespace nabla {
 inline void store_features(const BFloat16* x, int64_t n, BFloat16* to) {
   using Words = int32_t __attribute__((vector_size(64)));
   for (int64_t j = 0; j < n; j += 16) {
-    const auto some = static_cast<__mmask16>(j + 16 <= n ? 0xffff : (1 << (n - j)) - 1);
+    const auto lanes = static_cast<__mmask16>(j + 16 <= n ? 0xffff : (1 << (n - j)) - 1);
     const __m512 value = reinterpret_cast<__m512>(
-        reinterpret_cast<Words>(_mm512_maskz_cvtepu16_epi32(some, _mm256_maskz_loadu_epi16(some, x + j)))
+        reinterpret_cast<Words>(_mm512_maskz_cvtepu16_epi32(lanes, _mm256_maskz_loadu_epi16(lanes, x + j)))
         << 16);
     const __m512 power = fast_exp2(value * std::numbers::log2e_v<float>);
     const __m256bh narrow = _mm512_cvtneps_pbh(value > 0 ? value + 1.0f : power);
-    _mm256_mask_storeu_epi16(to + j, some, reinterpret_cast<__m256i>(narrow));
+    _mm256_mask_storeu_epi16(to + j, lanes, reinterpret_cast<__m256i>(narrow));
   }
 }
 
@@ -74,7 +75,7 @@ class AmxLinearAttention {
   }
 
  private:
-  // Those of rows [row, row + count) of q or k.
+  // The features of rows [row, row + count) of q or k.
   void make_features(const Heads<BFloat16>& x, int64_t head, int64_t row, int64_t count) {
     for (int64_t i = 0; i < count; ++i) store_features(x.row(head, row + i), d_, features_ + i * d_);
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "tests/ops/op_case.h"
 
@@ -17,6 +18,8 @@ OpCase attention_case{
               {{1, 2, 19, 8}, {1, 2, 19, 8}, {1, 2, 19, 8}},
               {{1, 1, 3, 5}, {1, 1, 67, 5}, {1, 1, 67, 5}},
               {{1, 1, 203, 2}, {1, 1, 3, 2}, {1, 1, 3, 2}},  // more queries than one tile holds
+              {{1, 1, 35, 45}, {1, 1, 70, 45}, {1, 1, 70, 45}},
+              {{1, 2, 33, 70}, {1, 2, 37, 70}, {1, 2, 37, 70}},
               {{1, 2, 0, 3}, {1, 2, 4, 3}, {1, 2, 4, 3}},
               {{0, 2, 3, 3}, {0, 2, 4, 3}, {0, 2, 4, 3}}},
      .wrong = {{{{2, 2, 5, 7}, {2, 2, 4, 6}, {2, 2, 4, 6}},
@@ -75,25 +78,37 @@ TEST_CASE("attention does not change with a constant added to a row's scores") {
   }
 }
 
-// e^score of some keys is infinite beside that of the keys before them.
+// e^score of some keys is many times, or infinitely, larger than that of the keys before them.
 TEST_CASE("attention: the key that a query fits best may come late") {
-  Generator generator(7);
-  std::vector<float> keys(70, 0.0f);
-  keys[40] = -200, keys[67] = keys[69] = 300;
-  const std::vector<Tensor> inputs{Tensor::from<float>({1, -1, 0}, {1, 1, 3, 1}),
-                                   Tensor::from<float>(keys, {1, 1, 70, 1}),
-                                   Tensor::normal({1, 1, 70, 1}, 0, 1, generator).to(Dtype::bf16)};
   const auto attend = [](Inputs in) { return attention(in[0], in[1], in[2], 1.0); };
-  const Evaluation expected = evaluate(attend, converted(inputs, Dtype::f64), {});
-  const Tensor v = inputs[2].to(Dtype::f64);
-  CHECK(relative_error(expected.output.slice(2, 0, 1), (v.slice(2, 67, 68) + v.slice(2, 69, 70)) * 0.5) <=
-        1e-12);
-  CHECK(relative_error(expected.output.slice(2, 1, 2), v.slice(2, 40, 41)) <= 1e-12);
-  for (const auto& [dtype, most] : {std::pair{Dtype::f32, 1e-5}, std::pair{Dtype::bf16, 1e-2}}) {
-    CAPTURE(name_of(dtype));
-    const Evaluation got = evaluate(attend, converted(inputs, dtype), {});
-    CHECK(relative_error(got.output, expected.output) <= most);
-    CHECK(relative_error(got.gradients[2], expected.gradients[2]) <= most);
+  for (const float best : {20.0F, 30.0F, 300.0F}) {
+    CAPTURE(best);
+    Generator generator(7);
+    std::vector<float> keys(70, 0.0f);
+    keys[40] = -200, keys[67] = keys[69] = best;
+    const std::vector<Tensor> inputs{Tensor::from<float>({1, -1, 0}, {1, 1, 3, 1}),
+                                     Tensor::from<float>(keys, {1, 1, 70, 1}),
+                                     Tensor::normal({1, 1, 70, 1}, 0, 1, generator).to(Dtype::bf16)};
+    const Evaluation expected = evaluate(attend, converted(inputs, Dtype::f64), {});
+    const Tensor v = inputs[2].to(Dtype::f64);
+    CHECK(relative_error(expected.output.slice(2, 0, 1), (v.slice(2, 67, 68) + v.slice(2, 69, 70)) * 0.5) <=
+          1e-6);
+    CHECK(relative_error(expected.output.slice(2, 1, 2), v.slice(2, 40, 41)) <= 1e-12);
+    for (const auto& [dtype, most] : {std::pair{Dtype::f32, 1e-5}, std::pair{Dtype::bf16, 1e-2}}) {
+      CAPTURE(name_of(dtype));
+      const Evaluation got = evaluate(attend, converted(inputs, dtype), {});
+      CHECK(relative_error(got.output, expected.output) <= most);
+      CHECK(relative_error(got.gradients[2], expected.gradients[2]) <= most);
+    }
+  }
+}
+
+TEST_CASE("attention: a scale that is not positive is an error") {
+  const Tensor x = Tensor::ones({1, 1, 2, 3}), packed = Tensor::ones({1, 2, 9});
+  for (const double scale : {0.0, -0.5, std::nan(""), std::numeric_limits<double>::infinity()}) {
+    CHECK_THROWS_WITH_AS(attention(x, x, x, scale), doctest::Contains("attention: scale"), Error);
+    CHECK_THROWS_WITH_AS(packed_attention(packed, 1, scale), doctest::Contains("packed_attention: scale"),
+                         Error);
   }
 }
 
