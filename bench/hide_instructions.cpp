@@ -1,6 +1,6 @@
 // Loaded before a program (LD_PRELOAD), it makes the processor look older: the program's CPUID instructions answer that there
 // is no more than HELD_TO, avx2 or avx2_vnni. Libraries' own switches reach only a part of them: with ONEDNN_MAX_CPU_ISA=AVX2
-// OpenVINO's products of f32, which are not oneDNN's, still used AVX-512 and took two thirds of the time.
+// OpenVINO's products of f32, which are not oneDNN's, still used AVX-512, and an image took up to a quarter less time.
 //
 // The system can let CPUID fail (arch_prctl, "CPUID faulting"), in each thread and those it starts. Then the handler of
 // the signal asks the processor itself, takes away what is to be hidden, and goes on behind the instruction. A program's own
