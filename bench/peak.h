@@ -9,8 +9,8 @@ namespace dinomaly {
 // for each multiply-add.
 double peak_gflops(int threads);
 
-// The same for products of int8, two operations for each product and its addition, by AMX's tiles or by vpdpbusd; 0 where the
-// compiler does not target AVX512-VNNI.
+// The same for products of int8, two operations for each product and its addition, by what the kernels multiply with: AMX's
+// tiles, vpdpbusd or pmaddwd. 0 where there is none of them.
 double peak_int8_gops(int threads);
 
 // memcpy of `bytes` per thread group, split over `threads`: 10^9 bytes read and written per second. Small

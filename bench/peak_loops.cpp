@@ -2,11 +2,10 @@
 // the program shares: whoever gets another level's copy of an inline function may not be able to run it.
 #include "bench/peak_loops.h"
 
-#ifdef __AVX512VNNI__
-#include <immintrin.h>
+#ifdef __AVX2__
+#include <cpuid.h>
 #endif
 #ifdef __AVX512BF16__
-#include <cpuid.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #endif
@@ -35,27 +34,61 @@ float multiply_add(int64_t rounds) {
   return total;
 }
 
-#ifdef __AVX512VNNI__
-constexpr int64_t bytes = 64;
-int64_t multiply_add_bytes(int64_t rounds) {
-  using Words [[gnu::vector_size(64)]] = int32_t;
+#ifdef __SSE2__
+// Of int8, by the instruction that the kernels take (backends/cpu/integer_product.h). As such, as the compiler is not told of every
+// one that is here.
+using Words [[gnu::vector_size(__BIGGEST_ALIGNMENT__)]] = int32_t;
+
+#ifdef __AVX2__
+struct BytesInWords {
+  static constexpr int64_t elements = 4;
+  static Words add_products(Words sum, Words a, Words b) {
+#ifdef __AVX512BW__
+    asm volatile("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
+#else
+    asm volatile("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sum) : "x"(a), "x"(b));
+#endif
+    return sum;
+  }
+};
+
+bool has_bytes_in_words() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+#ifdef __AVX512BW__
+  return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (c >> 11 & 1) != 0;  // AVX512-VNNI
+#else
+  return __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a >> 4 & 1) != 0;  // AVX-VNNI
+#endif
+}
+#endif
+
+struct PairsInWords {
+  static constexpr int64_t elements = 2;
+  static Words add_products(Words sum, Words a, Words b) {
+#ifdef __AVX512BW__
+    asm volatile("vpmaddwd %1, %0, %0" : "+v"(a) : "v"(b));
+#elif defined(__AVX2__)
+    asm volatile("vpmaddwd %1, %0, %0" : "+x"(a) : "x"(b));
+#else
+    asm volatile("pmaddwd %1, %0" : "+x"(a) : "x"(b));
+#endif
+    return sum + a;
+  }
+};
+
+template <class Products>
+int64_t multiply_add_integers(int64_t rounds) {
   Words sum[sums];
   const Words a = Words{} + 0x01020304, b = Words{} + 0x04010203;
   for (int i = 0; i < sums; ++i) sum[i] = Words{} + i;
   for (int64_t round = 0; round < rounds; ++round) {
 #pragma GCC unroll 12
-    for (int i = 0; i < sums; ++i) {
-      sum[i] = reinterpret_cast<Words>(_mm512_dpbusd_epi32(
-          reinterpret_cast<__m512i>(sum[i]), reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
-    }
+    for (int i = 0; i < sums; ++i) sum[i] = Products::add_products(sum[i], a, b);
   }
   int64_t total = 0;
-  for (int i = 0; i < sums; ++i) total += sum[i][i];
+  for (int i = 0; i < sums; ++i) total += sum[i][i % lanes];
   return total;
 }
-#else
-constexpr int64_t bytes = 0;
-constexpr PeakLoops::OfBytes multiply_add_bytes = nullptr;
 #endif
 
 #ifdef __AVX512BF16__
@@ -78,12 +111,27 @@ int64_t multiply_tiles(int64_t rounds) {
   asm volatile("tilerelease");
   return 0;
 }
-PeakLoops loops = has_tiles()
-                      ? PeakLoops{PEAK_LEVEL, multiply_add, sums* lanes, multiply_tiles, tiles * 16 * 16 * 64}
-                      : PeakLoops{PEAK_LEVEL, multiply_add, sums* lanes, multiply_add_bytes, sums* bytes};
-#else
-PeakLoops loops{PEAK_LEVEL, multiply_add, sums* lanes, multiply_add_bytes, sums* bytes};
 #endif
+
+struct LoopOfBytes {
+  PeakLoops::OfBytes run;
+  int64_t products;
+};
+LoopOfBytes loop_of_bytes() {
+#ifdef __AVX512BF16__
+  if (has_tiles()) return {multiply_tiles, tiles * 16 * 16 * 64};
+#endif
+#ifdef __AVX2__
+  if (has_bytes_in_words())
+    return {multiply_add_integers<BytesInWords>, sums * lanes * BytesInWords::elements};
+#endif
+#ifdef __SSE2__
+  return {multiply_add_integers<PairsInWords>, sums * lanes * PairsInWords::elements};
+#else
+  return {nullptr, 0};
+#endif
+}
+PeakLoops loops{PEAK_LEVEL, multiply_add, sums* lanes, loop_of_bytes().run, loop_of_bytes().products};
 
 }  // namespace
 

@@ -48,4 +48,22 @@ inline float fused_multiply_add(float a, float b, float c) {
 #endif
 }
 
+// As bits of bf16, where the processor has no instruction for it, and as that has it: to nearest, ties to even, what is less
+// than the normal numbers to 0 of its sign.
+[[gnu::always_inline]] inline auto rounded_to_bf16(FloatVector x) {
+  using Words [[gnu::vector_size(4 * float_lanes)]] = uint32_t;
+  using SignedWords [[gnu::vector_size(4 * float_lanes)]] = int32_t;  // AVX2 compares no others
+  using Halves [[gnu::vector_size(2 * float_lanes)]] = uint16_t;
+  constexpr uint32_t sign = 0x80000000, quiet = 0x00400000;
+  constexpr int32_t infinity = 0x7f800000, least_normal = 0x00800000;
+  const Words word = reinterpret_cast<Words>(x);
+  const SignedWords magnitude = reinterpret_cast<SignedWords>(word & ~sign);
+  // Masks, as a choice between two vectors takes longer.
+  const Words is_nan = reinterpret_cast<Words>(magnitude > infinity),
+              is_normal = reinterpret_cast<Words>(magnitude >= least_normal);
+  const Words step = (0x7fff + (word >> 16 & 1)) & ~is_nan;
+  const Words rounded = ((word + step) | (is_nan & quiet)) & (is_normal | sign);
+  return __builtin_convertvector(rounded >> 16, Halves);
+}
+
 }  // namespace nabla

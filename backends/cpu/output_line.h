@@ -33,7 +33,12 @@ inline std::vector<float> whole_panels(const Tensor& x, int64_t n) {
   return filled;
 }
 
-inline void load_line(const float* from, Line& line) { memcpy(&line, from, sizeof line); }
+// A vector at a time: as one copy, a compiler moves a line in smaller pieces, and what reads a vector of them waits until they
+// are in the cache.
+inline void load_line(const float* from, Line& line) {
+#pragma GCC unroll 4
+  for (int64_t i = 0; i < gelu_vectors; ++i) memcpy(&line[i], from + i * float_lanes, sizeof line[i]);
+}
 inline void load_line(const BFloat16* from, Line& line) {
   using Halves [[gnu::vector_size(2 * float_lanes)]] = uint16_t;
   using Words [[gnu::vector_size(4 * float_lanes)]] = uint32_t;
@@ -58,17 +63,20 @@ inline void store_columns(const Line& line, int64_t columns, Out* to) {
   for (int64_t j = 0; j < columns; ++j) store_rounded(numbers[j], to + j);
 }
 
-inline void store_line(const Line& line, float* to) { memcpy(to, &line, sizeof line); }
+inline void store_line(const Line& line, float* to) {
+#pragma GCC unroll 4
+  for (int64_t i = 0; i < gelu_vectors; ++i) memcpy(to + i * float_lanes, &line[i], sizeof line[i]);
+}
 inline void store_line(const Line& line, BFloat16* to) {
-#ifdef __AVX512BF16__
 #pragma GCC unroll 4
   for (int64_t i = 0; i < gelu_vectors; ++i) {
+#ifdef __AVX512BF16__
     const __m256bh narrow = _mm512_cvtneps_pbh(line[i]);
+#else
+    const auto narrow = rounded_to_bf16(line[i]);
+#endif
     memcpy(static_cast<void*>(to + i * float_lanes), &narrow, sizeof narrow);
   }
-#else
-  store_columns(line, line_columns, to);
-#endif
 }
 
 // The epilogue of a product (m, n) but for the bias, which the sums have already. Always inlined: int8's may not fuse the

@@ -8,6 +8,7 @@
 #include <limits>
 #include <vector>
 
+#include "backends/cpu/output_line.h"
 #include "tensor/random.h"
 
 using namespace nabla;
@@ -82,4 +83,30 @@ TEST_CASE("fast_gelu: a sum of a product is rounded once, without the instructio
   CHECK(std::isnan(emulated_multiply_add(std::nanf(""), 1, 1)));
   CHECK(std::isnan(emulated_multiply_add(1, 1, std::nanf(""))));
   CHECK(emulated_multiply_add(1, infinity, 1) == infinity);
+}
+
+TEST_CASE("output_line: a number is rounded to bf16 as by the instruction, with and without it") {
+  const auto check_line = [](const float(&numbers)[line_columns]) {
+    Line line;
+    load_line(numbers, line);
+    BFloat16 stored[line_columns];
+    store_line(line, stored);
+    for (int64_t i = 0; i < line_columns; ++i) {
+      BFloat16 expected;
+      store_rounded(numbers[i], &expected);
+      const auto lanes = rounded_to_bf16(line[i / float_lanes]);
+      CAPTURE(numbers[i]);
+      REQUIRE(stored[i].bits == expected.bits);
+      REQUIRE(lanes[i % float_lanes] == expected.bits);
+    }
+  };
+  // Every upper half, with lower halves around those where the rounding changes.
+  for (const uint32_t lower : {0x0000u, 0x0001u, 0x7fffu, 0x8000u, 0x8001u, 0xffffu}) {
+    for (uint32_t upper = 0; upper < 0x10000; upper += line_columns) {
+      float numbers[line_columns];
+      for (uint32_t i = 0; i < line_columns; ++i)
+        numbers[i] = std::bit_cast<float>((upper + i) << 16 | lower);
+      check_line(numbers);
+    }
+  }
 }
