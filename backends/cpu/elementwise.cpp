@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "backends/common/convert.h"
+#include "backends/cpu/gelu.h"
 #include "backends/cpu/strided.h"
 #include "tensor/tensor.h"
 
@@ -66,6 +67,7 @@ void map_elements(const Function& function, const Tensor& out, const Inputs&... 
 }  // namespace
 
 void unary(Unary op, const Tensor& x, UnaryArgs args, const Tensor& y) {
+  if (op == Unary::gelu && has_fast_gelu(x)) return fast_gelu_forward(x, y);
   visit_floating(x.dtype(), [&](auto type) {
     using T = decltype(type);
     visit_unary<Compute<T>>(op, args, [&](auto functor) {
@@ -76,6 +78,7 @@ void unary(Unary op, const Tensor& x, UnaryArgs args, const Tensor& y) {
 
 void unary_backward(Unary op, const Tensor& dy, const Tensor& x, const Tensor& y, UnaryArgs args,
                     const Tensor& dx) {
+  if (op == Unary::gelu && has_fast_gelu(x) && dy.is_contiguous()) return fast_gelu_backward(dy, x, dx);
   visit_floating(x.dtype(), [&](auto type) {
     using T = decltype(type);
     visit_unary<Compute<T>>(op, args, [&](auto functor) {

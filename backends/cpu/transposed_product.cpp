@@ -6,12 +6,14 @@
 
 #include <algorithm>
 
+#include "backends/common/convert.h"
 #include "backends/cpu/amx.h"
 #include "backends/cpu/epilogue.h"
 #include "backends/cpu/onednn.h"
 #include "backends/cpu/pack_strip.h"
 #include "backends/cpu/packed_product.h"
 #include "backends/cpu/product.h"
+#include "backends/cpu/transposed_amx.h"
 #include "tensor/threads.h"
 
 namespace nabla {
@@ -29,8 +31,10 @@ constexpr int64_t least_rows = 16 * register_rows, least_terms = 512;
 struct Cut {
   int64_t rows, row_blocks, column_blocks, terms, parts;
 
-  Cut(int64_t m, int64_t n, int64_t k) : rows(block_rows), column_blocks(pieces_of(n, block_columns)) {
-    constexpr int64_t enough = 8, for_each_thread = 4;
+  // Blocks of at most `most_rows`, and some tasks for each thread, if they have that many rows.
+  Cut(int64_t m, int64_t n, int64_t k, int64_t most_rows, int64_t for_each_thread)
+      : rows(most_rows), column_blocks(pieces_of(n, block_columns)) {
+    constexpr int64_t enough = 8;
     const int64_t wanted = pieces_of(enough, pieces_of(m, least_rows) * column_blocks);
     terms = pieces_of(k, std::clamp(k / least_terms, int64_t{1}, wanted));
     terms += terms % 2;  // whole pairs
@@ -151,36 +155,74 @@ void multiply(const Operands<E>& from, const Cut& cut, Out* out) {
   });
 }
 
-template <class E>
-void run(const Operands<E>& from, const Tensor& out) {
-  const Cut cut(from.m, from.n, from.k);
+#ifdef __AVX512BF16__
+// The same by AMX.
+template <class Out>
+void multiply_by_tiles(const Operands<BFloat16>& from, const Cut& cut, Out* out) {
+  static_assert(AmxTransposedBlock::most_columns == block_columns);
+  const int64_t blocks = cut.row_blocks * cut.column_blocks;
+  parallel_tasks(blocks * cut.parts, [&](int64_t task) {
+    const int64_t part = task / blocks, block = task % blocks;
+    const int64_t row = block / cut.column_blocks * cut.rows,
+                  column = block % cut.column_blocks * block_columns, first = part * cut.terms;
+    const int64_t lines = std::min(cut.terms, from.k - first), rows = std::min(cut.rows, from.m - row),
+                  columns = std::min(block_columns, from.n - column);
+    const AmxTiles tiles;
+    AmxTransposedBlock it;
+    it.multiply({from.a + first * from.m + row, from.m, lines, rows},
+                {from.b + first * from.n + column, from.n, lines, columns});
+    for (int64_t r = 0; r < rows; ++r) {
+      const float* const sums = it.row(r);
+      Out* const to = out + (part * from.m + row + r) * from.n + column;
+      for (int64_t j = 0; j < columns; ++j) store(to[j], sums[j]);
+    }
+  });
+}
+#endif
+
+// multiply(cut, the place of its sums) for the parts of a product, and what adds them up.
+template <class E, class Multiply>
+void run(const Operands<E>& from, const Cut& cut, const Tensor& out, const Multiply& multiply_parts) {
   if (cut.parts > 1) {
     const Tensor sums = Tensor::empty({cut.parts, from.m, from.n}, Dtype::f32);
-    multiply(from, cut, sums.data<float>());
+    multiply_parts(sums.data<float>());
     add_parts(sums, {}, out);
   } else if (out.dtype() == Dtype::f32) {
-    multiply(from, cut, out.data<float>());
+    multiply_parts(out.data<float>());
   } else {
-    multiply(from, cut, out.data<E>());
+    multiply_parts(out.data<E>());
   }
+}
+
+template <class E>
+void run_blocks(const Tensor& a, const Tensor& b, int64_t m, int64_t n, int64_t k, const Tensor& out) {
+  const Operands<E> from{a.data<E>(), b.data<E>(), m, n, k};
+#ifdef __AVX512BF16__
+  if constexpr (std::is_same_v<E, BFloat16>) {
+    // Fewer, larger blocks than below: the less there are, the less is brought into order twice.
+    const Cut cut(m, n, k, AmxTransposedBlock::most_rows, 2);
+    if (has_amx()) return run(from, cut, out, [&](auto* sums) { multiply_by_tiles(from, cut, sums); });
+  }
+#endif
+  const Cut cut(m, n, k, block_rows, 4);
+  run(from, cut, out, [&](auto* sums) { multiply(from, cut, sums); });
 }
 
 }  // namespace
 
 bool has_transposed_product(Dtype dtype, int64_t m, int64_t n, int64_t k) {
   constexpr int64_t few_terms = 256, few_columns = 64;
-  if (dtype == Dtype::bf16 && (has_amx() || onednn::multiplies_tiles())) return false;
+  if (dtype == Dtype::bf16 && !has_amx() && onednn::multiplies_tiles()) return false;
   return k >= few_terms && n >= few_columns && has_packed_product(dtype, m, 2);
 }
 
 void transposed_product(const Tensor& a, const Tensor& b, int64_t m, int64_t n, int64_t k,
                         const Tensor& out) {
   if constexpr (has_register_product<float>) {
-    if (a.dtype() == Dtype::f32) return run(Operands<float>{a.data<float>(), b.data<float>(), m, n, k}, out);
+    if (a.dtype() == Dtype::f32) return run_blocks<float>(a, b, m, n, k, out);
   }
   if constexpr (has_register_product<BFloat16>) {
-    if (a.dtype() == Dtype::bf16)
-      return run(Operands<BFloat16>{a.data<BFloat16>(), b.data<BFloat16>(), m, n, k}, out);
+    if (a.dtype() == Dtype::bf16) return run_blocks<BFloat16>(a, b, m, n, k, out);
   }
   fail("transposed_product: this processor has none for {}", a.dtype());
 }
