@@ -70,19 +70,23 @@ TEST_CASE("transposed product: any number of rows, columns and terms") {
 }
 
 TEST_CASE("transposed product: the same bits with any number of threads") {
-  if (!has_transposed_product(Dtype::f32, 64, 64, 4096))
-    return skip("this processor has no transposed product");
   const int before = num_threads();
-  for (const ProductSizes& size : {ProductSizes{400, 400, 700}, ProductSizes{60, 64, 4097}}) {
-    const auto [a, b] = draw_matrices(size, Dtype::f32);
-    std::vector<float> first;
-    for (const int threads : {1, 2, 5, 32}) {
-      set_num_threads(threads);
-      const std::vector<float> values = matmul(a, true, b, false).to_vector<float>();
-      if (first.empty()) first = values;
-      CHECK(std::memcmp(values.data(), first.data(), values.size() * sizeof(float)) == 0);
+  for (const Dtype dtype : {Dtype::f32, Dtype::bf16}) {
+    if (!has_transposed_product(dtype, 64, 64, 4096)) {
+      skip("this processor has no transposed product of " + std::string(name_of(dtype)));
+      continue;
     }
-    set_num_threads(before);
+    for (const ProductSizes& size : {ProductSizes{400, 400, 700}, ProductSizes{60, 64, 4097}}) {
+      const auto [a, b] = draw_matrices(size, dtype);
+      std::vector<float> first;
+      for (const int threads : {1, 2, 5, 32}) {
+        set_num_threads(threads);
+        const std::vector<float> values = matmul(a, true, b, false).to_vector<float>();
+        if (first.empty()) first = values;
+        CHECK(std::memcmp(values.data(), first.data(), values.size() * sizeof(float)) == 0);
+      }
+      set_num_threads(before);
+    }
   }
 }
 
