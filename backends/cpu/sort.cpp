@@ -35,6 +35,28 @@ void with_order(bool descending, const Function& function) {
   }
 }
 
+// Items of x (width), the first `count` among them. Where few of many are wanted, a sample shows how far down they reach: what
+// is behind its item at twice the expected place is left out. Should too few be left, all items are taken.
+template <class T, class Before>
+void find_candidates(const T* x, int64_t width, int64_t count, const Before& before,
+                     std::vector<Item<T>>& items) {
+  constexpr int64_t step = 64, some = 16;
+  const auto item = [&](int64_t i) { return Item<T>{static_cast<Compute<T>>(x[i]), i}; };
+  items.clear();
+  const int64_t place = 2 * count / step + some;
+  if (place * 8 < width / step) {
+    for (int64_t i = 0; i < width; i += step) items.push_back(item(i));
+    std::nth_element(items.begin(), items.begin() + place, items.end(), before);
+    const Item<T> last = items[static_cast<size_t>(place)];
+    items.clear();
+    for (int64_t i = 0; i < width; ++i)
+      if (!before(last, item(i))) items.push_back(item(i));
+    if (static_cast<int64_t>(items.size()) >= count) return;
+    items.clear();
+  }
+  for (int64_t i = 0; i < width; ++i) items.push_back(item(i));
+}
+
 // The first `count` items of each row in the order asked for.
 template <class T>
 void sort_rows(const Tensor& x, int64_t count, bool descending, const Tensor& values, const Tensor& indices) {
@@ -44,13 +66,11 @@ void sort_rows(const Tensor& x, int64_t count, bool descending, const Tensor& va
   int64_t* places = indices.data<int64_t>();
   with_order<T>(descending, [&](auto before) {
     parallel_for(rows, row_grain(width * 8), [&](int64_t begin, int64_t end) {
-      std::vector<Item<T>> items(static_cast<size_t>(width));
+      std::vector<Item<T>> items;
       for (int64_t row = begin; row < end; ++row) {
-        for (int64_t i = 0; i < width; ++i) {
-          items[static_cast<size_t>(i)] = {static_cast<Compute<T>>(source[row * width + i]), i};
-        }
+        find_candidates(source + row * width, width, count, before, items);
         const auto middle = items.begin() + count;
-        if (count < width) std::nth_element(items.begin(), middle, items.end(), before);
+        if (middle != items.end()) std::nth_element(items.begin(), middle, items.end(), before);
         std::sort(items.begin(), middle, before);
         for (int64_t i = 0; i < count; ++i) {
           sorted[row * count + i] = static_cast<T>(items[static_cast<size_t>(i)].value);

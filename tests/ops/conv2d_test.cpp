@@ -1,5 +1,8 @@
 #include <doctest/doctest.h>
 
+#include <cmath>
+#include <utility>
+
 #include "tests/ops/op_case.h"
 
 namespace nabla {
@@ -48,6 +51,26 @@ TEST_CASE("conv2d refuses strides and paddings that mean nothing") {
   CHECK_THROWS_WITH_AS(
       conv2d(x, weight, {}, {.groups = 0}),
       "conv2d: 0 groups do not divide the channels of x (1, 1, 3, 3) and weight (1, 1, 2, 2)", Error);
+}
+
+// f32 goes row by row, f64 by the columns of patches.
+TEST_CASE("conv2d: each channel by itself, with any padding") {
+  Generator generator(3);
+  for (const int64_t width : {1, 3, 37}) {
+    for (const auto& [padding_y, padding_x] : {std::pair<int64_t, int64_t>{0, 2}, {2, 2}, {1, 4}, {7, 9}}) {
+      CAPTURE(width);
+      CAPTURE(padding_x);
+      const Conv2dArgs args{.padding_y = padding_y, .padding_x = padding_x, .groups = 3};
+      const Variable x(Tensor::normal({2, 3, 6, width}, 0, 1, generator, Dtype::f64)),
+          weight(Tensor::normal({3, 1, 3, 5}, 0, 1, generator, Dtype::f64)),
+          bias(Tensor::normal({3}, 0, 1, generator, Dtype::f64));
+      const auto narrow = [](const Variable& of) { return Variable(of.value().to(Dtype::f32)); };
+      const auto expected = conv2d(x, weight, bias, args).value().to_vector<double>();
+      const auto y = conv2d(narrow(x), narrow(weight), narrow(bias), args).value().to_vector<double>();
+      REQUIRE(y.size() == expected.size());
+      for (size_t i = 0; i < y.size(); ++i) CHECK(std::abs(y[i] - expected[i]) < 1e-5);
+    }
+  }
 }
 
 }  // namespace nabla

@@ -1,6 +1,11 @@
 // What has no gradient: sort, topk, argmax and comparisons agree with PyTorch.
 #include <doctest/doctest.h>
 
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <vector>
+
 #include "tensor/elementwise.h"
 #include "tests/ops/op_case.h"
 
@@ -41,6 +46,32 @@ TEST_CASE("topk's indices point at its values") {
     const auto [values, indices] = topk(x, 3, -1, largest);
     check_same(values, fmt::format("distinct.{}.values", largest ? "largest" : "smallest"));
     check_same(indices, fmt::format("distinct.{}.indices", largest ? "largest" : "smallest"));
+  }
+}
+
+// A sample of every 64th element decides on what is looked at: also when it is the largest, the smallest, all equal or NaN.
+TEST_CASE("topk of a long row is the beginning of the sorted row, whatever a sample of it says") {
+  constexpr int64_t width = 30'000, count = 200;
+  Generator generator(5);
+  const std::vector<float> noise = Tensor::normal({width}, 0, 1, generator).to_vector<float>();
+  const std::vector<std::function<float(int64_t, float)>> rows = {
+      [](int64_t, float x) { return x; },
+      [](int64_t, float x) { return std::round(x); },
+      [](int64_t, float) { return 1.0f; },
+      [](int64_t i, float x) { return i % 64 == 0 ? x + 100 : x; },
+      [](int64_t i, float x) { return i % 64 == 0 ? x - 100 : x; },
+      [](int64_t i, float x) { return i % 64 == 0 ? std::nanf("") : x; },
+      [](int64_t i, float x) { return i % 64 == 0 ? x : std::nanf(""); },
+      [](int64_t i, float x) { return i % 3 == 0 ? std::numeric_limits<float>::infinity() : -x; }};
+  for (size_t row = 0; row < rows.size(); ++row) {
+    CAPTURE(row);
+    std::vector<float> numbers;
+    for (int64_t i = 0; i < width; ++i) numbers.push_back(rows[row](i, noise[static_cast<size_t>(i)]));
+    const Tensor x = Tensor::from(numbers, {width});
+    for (const bool largest : {true, false}) {
+      const Tensor all = sort(x, 0, largest).second, some = topk(x, count, 0, largest).second;
+      CHECK(some.to_vector<int64_t>() == all.slice(0, 0, count).to_vector<int64_t>());
+    }
   }
 }
 
