@@ -1,7 +1,8 @@
 // y[b, o, i, j] = bias[o] + sum over c, u, v of weight[o, c, u, v] * x[b, c, i * stride + u - padding, ...],
 // x being 0 outside; with groups, the outputs of a group see that group's inputs only.
 //   x (B, C, H, W), weight (O, C / groups, kh, kw), bias (O) -> y (B, O, H', W')
-// Smoothing (f32, each channel by itself): row by row as it stands. Otherwise f32 and bf16: oneDNN, in layouts of its own choice, with copies from and to ours; a few images, or some
+// Smoothing (f32, each channel by itself): row by row as it stands. Patches that do not overlap: patch_product.h. Otherwise f32 and
+// bf16: oneDNN, in layouts of its own choice, with copies from and to ours; a few images, or some
 // output channels of one, are one thread's work, so that no sum depends on the number of threads. f64: the patches under
 // the kernel are written out as the columns of a matrix (im2col), the rest are products of matrices; per
 // image and group  y = weight columns,  dcolumns = weight^T dy,  dweight += dy columns^T.
@@ -10,6 +11,7 @@
 
 #include "backends/cpu/gemm.h"
 #include "backends/cpu/onednn.h"
+#include "backends/cpu/patch_product.h"
 #include "tensor/kernel_args.h"
 #include "tensor/tensor.h"
 #include "tensor/threads.h"
@@ -277,6 +279,8 @@ void run(Direction direction, const Convolution& c) {
     run_im2col(direction, c);
   } else if (is_smoothing(direction, c)) {
     run_smoothing(c);
+  } else if (direction == Direction::forward && has_patch_product(c.x, c.weight, c.args)) {
+    patch_product(c.x, c.weight, c.bias, c.y);
   } else if (!run_onednn(direction, c)) {
     // A processor without bf16 convolutions: they are taken in f32.
     const auto wide = [](const Tensor& tensor) { return tensor.defined() ? tensor.to(Dtype::f32) : tensor; };

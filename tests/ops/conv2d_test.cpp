@@ -1,5 +1,7 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <utility>
 
@@ -69,6 +71,33 @@ TEST_CASE("conv2d: each channel by itself, with any padding") {
       const auto y = conv2d(narrow(x), narrow(weight), narrow(bias), args).value().to_vector<double>();
       REQUIRE(y.size() == expected.size());
       for (size_t i = 0; i < y.size(); ++i) CHECK(std::abs(y[i] - expected[i]) < 1e-5);
+    }
+  }
+}
+
+// Images that the patches do not fill, and fewer outputs than a tile of the product has rows.
+TEST_CASE("conv2d: patches that do not overlap, as a product") {
+  Generator generator(4);
+  for (const Dtype dtype : {Dtype::f32, Dtype::bf16}) {
+    for (const auto& [outputs, kernel_y, kernel_x] :
+         {std::array<int64_t, 3>{40, 14, 14}, {70, 16, 16}, {6, 3, 5}, {2, 4, 4}}) {
+      CAPTURE(kernel_x);
+      const Conv2dArgs args{.stride_y = kernel_y, .stride_x = kernel_x};
+      const double spread = 1 / std::sqrt(static_cast<double>(3 * kernel_y * kernel_x));
+      const Variable x(Tensor::normal({2, 3, 5 * kernel_y + 1, 3 * kernel_x + 2}, 0, 1, generator).to(dtype)),
+          weight(Tensor::normal({outputs, 3, kernel_y, kernel_x}, 0, spread, generator).to(dtype)),
+          bias(Tensor::normal({outputs}, 0, 1, generator).to(dtype));
+      const auto wide = [](const Variable& of) { return Variable(of.value().to(Dtype::f64)); };
+      for (const bool with_bias : {false, true}) {
+        const Variable with = with_bias ? bias : Variable();
+        const auto expected =
+            conv2d(wide(x), wide(weight), with_bias ? wide(bias) : with, args).value().to_vector<double>();
+        const auto y = conv2d(x, weight, with, args).value().to_vector<double>();
+        REQUIRE(y.size() == expected.size());
+        double worst = 0;
+        for (size_t i = 0; i < y.size(); ++i) worst = std::max(worst, std::abs(y[i] - expected[i]));
+        CHECK(worst < (dtype == Dtype::f32 ? 1e-5 : 0.04));
+      }
     }
   }
 }
