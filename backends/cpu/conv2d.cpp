@@ -1,10 +1,10 @@
 // y[b, o, i, j] = bias[o] + sum over c, u, v of weight[o, c, u, v] * x[b, c, i * stride + u - padding, ...],
 // x being 0 outside; with groups, the outputs of a group see that group's inputs only.
 //   x (B, C, H, W), weight (O, C / groups, kh, kw), bias (O) -> y (B, O, H', W')
-// Smoothing (f32, each channel by itself): row by row as it stands. Patches that do not overlap: patch_product.h. Otherwise f32 and
-// bf16: oneDNN, in layouts of its own choice, with copies from and to ours; a few images, or some
-// output channels of one, are one thread's work, so that no sum depends on the number of threads. f64: the patches under
-// the kernel are written out as the columns of a matrix (im2col), the rest are products of matrices; per
+// Smoothing (f32, each channel by itself): row by row as it stands. Patches that do not overlap, in bf16 by AMX:
+// patch_product.h. Other convolutions of f32 and bf16: oneDNN, in layouts of its own choice, with copies from and to ours; a
+// few images, or some output channels of one, are one thread's work, so that no sum depends on the number of threads. f64: the
+// patches under the kernel are written out as the columns of a matrix (im2col), the rest are products of matrices; per
 // image and group  y = weight columns,  dcolumns = weight^T dy,  dweight += dy columns^T.
 #include <algorithm>
 #include <vector>

@@ -7,11 +7,11 @@
 
 namespace nabla {
 
-// Whether patch_product() can compute the convolution: stride and kernel are the same, no padding, one group, and a dtype
-// and a processor for which packed_product.h is the best choice.
+// Whether patch_product() can compute the convolution, and is the best choice: stride and kernel are the same, no padding, one
+// group, and bf16 by AMX. In f32 oneDNN's convolution takes a sixth less time.
 bool has_patch_product(const Tensor& x, const Tensor& weight, const Conv2dArgs& args);
 
-// x (B, C, H, W), weight (O, C, kh, kw), bias (O) or undefined -> y; all contiguous, of one dtype.
+// x (B, C, H, W), weight (O, C, kh, kw), bias (O) or undefined -> y; all bf16 and contiguous.
 void patch_product(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& y);
 
 }  // namespace nabla
