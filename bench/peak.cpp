@@ -63,13 +63,11 @@ const PeakLoops*& list() {
 
 }  // namespace
 
-PeakLoops::PeakLoops(const char* level, OfFloats multiply_add, int64_t products, OfBytes multiply_add_bytes,
-                     int64_t products_of_bytes)
+PeakLoops::PeakLoops(const char* level, OfFloats multiply_add, int64_t products, OfBytes (*of_bytes)())
     : level(level),
       multiply_add(multiply_add),
       products(products),
-      multiply_add_bytes(multiply_add_bytes),
-      products_of_bytes(products_of_bytes),
+      of_bytes(of_bytes),
       next(std::exchange(list(), this)) {}
 
 const PeakLoops* PeakLoops::first() { return list(); }
@@ -88,17 +86,16 @@ double peak_gflops(int threads) {
 }
 
 double peak_int8_gops(int threads) {
-  const PeakLoops& loops = loops_in_use();
-  if (loops.multiply_add_bytes == nullptr) return 0;
+  const PeakLoops::OfBytes loop = loops_in_use().of_bytes();
+  if (loop.run == nullptr) return 0;
   static std::map<int, double> known;
   double& result = known[threads];
   if (result > 0) return result;
-  const int64_t rounds = 150'000'000 / loops.products_of_bytes;
+  const int64_t rounds = 150'000'000 / loop.products;
   std::vector<int64_t> results(static_cast<size_t>(threads) * 64);
-  const double seconds = best_seconds(100, threads, [&](int thread, int) {
-    results[static_cast<size_t>(thread) * 64] = loops.multiply_add_bytes(rounds);
-  });
-  return result = 2.0 * static_cast<double>(loops.products_of_bytes * rounds * threads) / seconds / 1e9;
+  const double seconds = best_seconds(
+      100, threads, [&](int thread, int) { results[static_cast<size_t>(thread) * 64] = loop.run(rounds); });
+  return result = 2.0 * static_cast<double>(loop.products * rounds * threads) / seconds / 1e9;
 }
 
 double peak_copy_gb(size_t bytes, int threads) {

@@ -35,9 +35,16 @@ float multiply_add(int64_t rounds) {
 }
 
 #ifdef __SSE2__
-// Of int8, by the instruction that the kernels take (backends/cpu/integer_product.h). As such, as the compiler is not told of every
-// one that is here.
-using Words [[gnu::vector_size(__BIGGEST_ALIGNMENT__)]] = int32_t;
+// Of int8, by the instruction that the kernels take (backends/cpu/integer_product.h). As such, as the compiler is not told of
+// every one that is here.
+#if defined(__AVX512BW__)
+constexpr int words = 16;
+#elif defined(__AVX2__)
+constexpr int words = 8;
+#else
+constexpr int words = 4;
+#endif
+using Words [[gnu::vector_size(4 * words)]] = int32_t;
 
 #ifdef __AVX2__
 struct BytesInWords {
@@ -65,14 +72,18 @@ bool has_bytes_in_words() {
 struct PairsInWords {
   static constexpr int64_t elements = 2;
   static Words add_products(Words sum, Words a, Words b) {
-#ifdef __AVX512BW__
-    asm volatile("vpmaddwd %1, %0, %0" : "+v"(a) : "v"(b));
+#if defined(__AVX512BW__)
+    Words products;
+    asm volatile("vpmaddwd %2, %1, %0" : "=v"(products) : "v"(a), "v"(b));
+    return sum + products;
 #elif defined(__AVX2__)
-    asm volatile("vpmaddwd %1, %0, %0" : "+x"(a) : "x"(b));
+    Words products;
+    asm volatile("vpmaddwd %2, %1, %0" : "=x"(products) : "x"(a), "x"(b));
+    return sum + products;
 #else
     asm volatile("pmaddwd %1, %0" : "+x"(a) : "x"(b));
-#endif
     return sum + a;
+#endif
   }
 };
 
@@ -86,7 +97,7 @@ int64_t multiply_add_integers(int64_t rounds) {
     for (int i = 0; i < sums; ++i) sum[i] = Products::add_products(sum[i], a, b);
   }
   int64_t total = 0;
-  for (int i = 0; i < sums; ++i) total += sum[i][i % lanes];
+  for (int i = 0; i < sums; ++i) total += sum[i][i % words];
   return total;
 }
 #endif
@@ -113,25 +124,22 @@ int64_t multiply_tiles(int64_t rounds) {
 }
 #endif
 
-struct LoopOfBytes {
-  PeakLoops::OfBytes run;
-  int64_t products;
-};
-LoopOfBytes loop_of_bytes() {
+PeakLoops::OfBytes loop_of_bytes() {
 #ifdef __AVX512BF16__
   if (has_tiles()) return {multiply_tiles, tiles * 16 * 16 * 64};
 #endif
 #ifdef __AVX2__
   if (has_bytes_in_words())
-    return {multiply_add_integers<BytesInWords>, sums * lanes * BytesInWords::elements};
+    return {multiply_add_integers<BytesInWords>, sums * words * BytesInWords::elements};
 #endif
 #ifdef __SSE2__
-  return {multiply_add_integers<PairsInWords>, sums * lanes * PairsInWords::elements};
+  return {multiply_add_integers<PairsInWords>, sums * words * PairsInWords::elements};
 #else
   return {nullptr, 0};
 #endif
 }
-PeakLoops loops{PEAK_LEVEL, multiply_add, sums* lanes, loop_of_bytes().run, loop_of_bytes().products};
+
+PeakLoops loops{PEAK_LEVEL, multiply_add, sums* lanes, loop_of_bytes};
 
 }  // namespace
 

@@ -1,14 +1,14 @@
 // y[b, o, i, j] = bias[o] + sum over c, u, v of weight[o, c, u, v] * x[b, c, i * stride + u - padding, ...],
 // x being 0 outside; with groups, the outputs of a group see that group's inputs only.
 //   x (B, C, H, W), weight (O, C / groups, kh, kw), bias (O) -> y (B, O, H', W')
-// Smoothing (f32, each channel by itself): row by row as it stands. Patches that do not overlap, in bf16 by AMX:
-// patch_product.h. Other convolutions of f32 and bf16: oneDNN, in layouts of its own choice, with copies from and to ours; a
+// Each channel by itself, as a blur is (f32): depthwise.h. Patches that do not overlap (bf16, by AMX): patch_product.h. Other convolutions of f32 and bf16: oneDNN, in layouts of its own choice, with copies from and to ours; a
 // few images, or some output channels of one, are one thread's work, so that no sum depends on the number of threads. f64: the
 // patches under the kernel are written out as the columns of a matrix (im2col), the rest are products of matrices; per
 // image and group  y = weight columns,  dcolumns = weight^T dy,  dweight += dy columns^T.
 #include <algorithm>
 #include <vector>
 
+#include "backends/cpu/depthwise.h"
 #include "backends/cpu/gemm.h"
 #include "backends/cpu/onednn.h"
 #include "backends/cpu/patch_product.h"
@@ -157,45 +157,6 @@ bool run_onednn(Direction direction, const Convolution& c) {
   return true;
 }
 
-// --- each channel by itself: few products for each element, so that any other layout takes longer to make than to use
-
-bool is_smoothing(Direction direction, const Convolution& c) {
-  constexpr int64_t most_taps = 64;
-  return direction == Direction::forward && c.x.dtype() == Dtype::f32 && c.weight.size(1) == 1 &&
-         c.args.groups == c.weight.size(0) && c.args.groups == c.x.size(1) && c.args.stride_y == 1 &&
-         c.args.stride_x == 1 && c.weight.size(2) * c.weight.size(3) <= most_taps;
-}
-
-// Row i of the sums of one plane x (height, width) with a kernel (kernel_y, kernel_x).
-void smooth_row(const Convolution& c, const float* x, const float* weight, float bias, int64_t i, float* y) {
-  const int64_t height = c.x.size(2), width = c.x.size(3), out_width = c.y.size(3);
-  std::fill_n(y, out_width, bias);
-  for (int64_t u = 0; u < c.weight.size(2); ++u) {
-    const int64_t row = i + u - c.args.padding_y;
-    if (row < 0 || row >= height) continue;
-    for (int64_t v = 0; v < c.weight.size(3); ++v) {
-      const int64_t shift = v - c.args.padding_x, end = std::min(out_width, width - shift);
-      const float factor = weight[u * c.weight.size(3) + v];
-      const float* const from = x + row * width;
-#pragma omp simd
-      for (int64_t j = std::max(int64_t{0}, -shift); j < end; ++j) y[j] += factor * from[j + shift];
-    }
-  }
-}
-
-void run_smoothing(const Convolution& c) {
-  const int64_t channels = c.x.size(1), taps = c.weight.size(2) * c.weight.size(3);
-  const int64_t rows = c.y.size(2), width = c.y.size(3), plane = c.x.size(2) * c.x.size(3);
-  parallel_for(c.x.size(0) * channels * rows, row_grain(width * taps), [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) {
-      const int64_t image = row / rows, channel = image % channels;
-      smooth_row(c, c.x.data<float>() + image * plane, c.weight.data<float>() + channel * taps,
-                 c.bias.defined() ? c.bias.data<float>()[channel] : 0.0f, row % rows,
-                 c.y.data<float>() + row * width);
-    }
-  });
-}
-
 // --- f64
 
 // One image's group: its planes of x and the matrix (C / groups * kh * kw, H' * W') of the patches.
@@ -277,8 +238,8 @@ void run(Direction direction, const Convolution& c) {
   }
   if (out.dtype() == Dtype::f64) {
     run_im2col(direction, c);
-  } else if (is_smoothing(direction, c)) {
-    run_smoothing(c);
+  } else if (direction == Direction::forward && has_depthwise(c.x, c.weight, c.args)) {
+    depthwise(c.x, c.weight, c.bias, c.args, c.y);
   } else if (direction == Direction::forward && has_patch_product(c.x, c.weight, c.args)) {
     patch_product(c.x, c.weight, c.bias, c.y);
   } else if (!run_onednn(direction, c)) {

@@ -67,7 +67,7 @@ void map_elements(const Function& function, const Tensor& out, const Inputs&... 
 }  // namespace
 
 void unary(Unary op, const Tensor& x, UnaryArgs args, const Tensor& y) {
-  if (op == Unary::gelu && has_fast_gelu(x)) return fast_gelu_forward(x, y);
+  if (op == Unary::gelu && has_fast_gelu(x.dtype())) return fast_gelu_forward(x.contiguous(), y);
   visit_floating(x.dtype(), [&](auto type) {
     using T = decltype(type);
     visit_unary<Compute<T>>(op, args, [&](auto functor) {
@@ -78,7 +78,8 @@ void unary(Unary op, const Tensor& x, UnaryArgs args, const Tensor& y) {
 
 void unary_backward(Unary op, const Tensor& dy, const Tensor& x, const Tensor& y, UnaryArgs args,
                     const Tensor& dx) {
-  if (op == Unary::gelu && has_fast_gelu(x) && dy.is_contiguous()) return fast_gelu_backward(dy, x, dx);
+  if (op == Unary::gelu && has_fast_gelu(x.dtype()))
+    return fast_gelu_backward(dy.contiguous(), x.contiguous(), dx);
   visit_floating(x.dtype(), [&](auto type) {
     using T = decltype(type);
     visit_unary<Compute<T>>(op, args, [&](auto functor) {

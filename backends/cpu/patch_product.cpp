@@ -43,8 +43,9 @@ void collect(const BFloat16* image, const Sizes& s, BFloat16* patches) {
 
 bool has_patch_product(const Tensor& x, const Tensor& weight, const Conv2dArgs& args) {
   return args.groups == 1 && args.padding_y == 0 && args.padding_x == 0 && args.stride_y == weight.size(2) &&
-         args.stride_x == weight.size(3) && x.dtype() == Dtype::bf16 && weight.dtype() == Dtype::bf16 &&
-         has_amx() && has_packed_product(Dtype::bf16, weight.size(0), weight.numel() / weight.size(0));
+         args.stride_x == weight.size(3) && args.stride_x > 1 && x.dtype() == Dtype::bf16 &&
+         weight.dtype() == Dtype::bf16 && has_amx() &&
+         has_packed_product(Dtype::bf16, weight.size(0), weight.numel() / weight.size(0));
 }
 
 void patch_product(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& y) {

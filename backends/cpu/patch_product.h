@@ -7,8 +7,8 @@
 
 namespace nabla {
 
-// Whether patch_product() can compute the convolution, and is the best choice: stride and kernel are the same, no padding, one
-// group, and bf16 by AMX. In f32 oneDNN's convolution takes a sixth less time.
+// Whether patch_product() can compute the convolution, and is the best choice: stride and kernel are the same and more than a
+// pixel, no padding, one group, and bf16 by AMX. In f32 oneDNN's convolution takes a sixth less time.
 bool has_patch_product(const Tensor& x, const Tensor& weight, const Conv2dArgs& args);
 
 // x (B, C, H, W), weight (O, C, kh, kw), bias (O) or undefined -> y; all bf16 and contiguous.

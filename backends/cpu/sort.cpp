@@ -36,7 +36,7 @@ void with_order(bool descending, const Function& function) {
 }
 
 // Items of x (width), the first `count` among them. Where few of many are wanted, a sample shows how far down they reach: what
-// is behind its item at twice the expected place is left out. Should too few be left, all items are taken.
+// is behind its item at twice the expected place, and some more, is left out. Should too few be left, all items are taken.
 template <class T, class Before>
 void find_candidates(const T* x, int64_t width, int64_t count, const Before& before,
                      std::vector<Item<T>>& items) {
@@ -54,6 +54,7 @@ void find_candidates(const T* x, int64_t width, int64_t count, const Before& bef
     if (static_cast<int64_t>(items.size()) >= count) return;
     items.clear();
   }
+  items.reserve(static_cast<size_t>(width));
   for (int64_t i = 0; i < width; ++i) items.push_back(item(i));
 }
 

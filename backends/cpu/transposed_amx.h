@@ -1,9 +1,10 @@
 // A block of transposed_product.cpp in bf16 by AMX (amx.h). k is taken in parts. Both operands lie across the tiles, so that
-// bringing a part into their order takes about as long as its products: that of the next part is done a little at a time
-// between the instructions of this one's.
+// bringing a part into their order takes half as long as its products: that of the next part is done a little at a time
+// between the instructions of this one's. Two packed parts, 592 kB, and the sums, 295 kB, stay in a second-level cache of 2 MB.
 #pragma once
 
 #include <algorithm>
+#include <cstring>
 
 #include "backends/cpu/amx.h"
 #include "backends/cpu/product.h"
@@ -23,13 +24,13 @@ struct AmxColumns {
 // Brings columns of a and b into tile order, a's transposed, a little at each next(): 32 lines of a, those of b, the next 32.
 class AmxPacking {
  public:
-  // From where 32 columns begin to the next: beyond the steps a cache line more, as strip_gap.
+  // Bytes from a group of 32 columns to the next: their steps and, for the reason of strip_gap, a cache line.
   static constexpr int64_t most_steps = 8, operand_bytes = most_steps * amx_step_bytes + amx_row_bytes;
 
   AmxPacking(const AmxColumns& a, char* to_a, const AmxColumns& b, char* to_b)
       : operands_{{a, to_a}, {b, to_b}}, lines_(a.lines) {
     for (const auto& [x, to] : operands_) {
-      if (lines_ % step_lines == 0 && x.columns % amx_rows == 0) continue;
+      if (lines_ == 0 || (lines_ % step_lines == 0 && x.columns % amx_rows == 0)) continue;
       memset(to, 0, static_cast<size_t>(pieces_of(x.columns, amx_rows) * operand_bytes));
     }
   }

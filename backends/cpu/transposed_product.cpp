@@ -31,7 +31,7 @@ constexpr int64_t least_rows = 16 * register_rows, least_terms = 512;
 struct Cut {
   int64_t rows, row_blocks, column_blocks, terms, parts;
 
-  // Blocks of at most `most_rows`, and some tasks for each thread, if they have that many rows.
+  // Blocks of `most_rows` rows, halved while there are fewer than `for_each_thread` tasks for each thread.
   Cut(int64_t m, int64_t n, int64_t k, int64_t most_rows, int64_t for_each_thread)
       : rows(most_rows), column_blocks(pieces_of(n, block_columns)) {
     constexpr int64_t enough = 8;
@@ -180,7 +180,7 @@ void multiply_by_tiles(const Operands<BFloat16>& from, const Cut& cut, Out* out)
 }
 #endif
 
-// multiply(cut, the place of its sums) for the parts of a product, and what adds them up.
+// Calls multiply_parts(where the sums go), and adds up the parts if k is cut.
 template <class E, class Multiply>
 void run(const Operands<E>& from, const Cut& cut, const Tensor& out, const Multiply& multiply_parts) {
   if (cut.parts > 1) {

@@ -88,6 +88,9 @@ TEST_CASE("fast_gelu: tensors of bf16 of any size, forwards and backwards") {
       y[i] = gelu(y[i]);
     }
     CHECK(worst_of_bf16(unary(Unary::gelu, x), y) < 0.006);
+    const Tensor every_second = Tensor::zeros({count, 2}, Dtype::bf16).select(1, 0);
+    every_second.copy_from(x);
+    CHECK(unary(Unary::gelu, every_second).to_vector<float>() == unary(Unary::gelu, x).to_vector<float>());
     kernels_for(x).unary_backward(Unary::gelu, dy, x, x, {}, dy);  // in place
     CHECK(worst_of_bf16(dy, dx) < 0.01);
   }
@@ -102,6 +105,12 @@ TEST_CASE("fast_gelu: zero, large numbers and NaN") {
   CHECK(x[3] == infinity);
   CHECK(std::abs(x[4]) < 9e-7f);
   CHECK(std::isnan(x[5]));
+  float slopes[64] = {0.0f, 100.0f, -100.0f, infinity, -infinity, std::nanf("")};
+  apply_to_lines(slopes, [](Line& line) { fast_gelu_slope(line); });
+  CHECK(std::abs(slopes[0] - 0.5f) < 2e-5f);
+  for (const int high : {1, 3}) CHECK(std::abs(slopes[high] - 1.0f) < 2e-5f);
+  for (const int low : {2, 4}) CHECK(std::abs(slopes[low]) < 2e-5f);
+  CHECK(std::isnan(slopes[5]));
 }
 
 TEST_CASE("fast_gelu: a sum of a product is rounded once, without the instruction, too") {
