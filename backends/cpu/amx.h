@@ -151,6 +151,16 @@ inline void copy_row(const E* from, int64_t count, void* to) {
     memcpy(to, from, static_cast<size_t>(count) * sizeof(E));
 }
 
+// to = from transposed, one tile each, in units of 32 bits. Both may be the same.
+inline void amx_transpose_tile(const char* from, char* to) {
+  PackUnits square[pack_lanes];
+#pragma GCC unroll 16
+  for (int64_t i = 0; i < pack_lanes; ++i) memcpy(&square[i], from + i * amx_row_bytes, sizeof square[i]);
+  transpose_square(square);
+#pragma GCC unroll 16
+  for (int64_t i = 0; i < pack_lanes; ++i) memcpy(to + i * amx_row_bytes, &square[i], sizeof square[i]);
+}
+
 // Brings up to 32 rows of a, `depth` elements each and `stride` apart, into tile order. What is missing is 0.
 template <class E>
 void amx_pack_rows(const E* a, int64_t stride, int64_t rows, int64_t depth, void* to) {

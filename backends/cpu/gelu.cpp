@@ -10,23 +10,29 @@ namespace nabla {
 
 namespace {
 
-// Calls on_line(line, the index of its first element) for each line of x (n), and stores what becomes of it in y.
+// As many columns of a line as there are; the others are 0.
+void load_columns(const BFloat16* from, int64_t columns, Line& line) {
+  if (columns == line_columns) return load_line(from, line);
+  BFloat16 filled[line_columns] = {};
+  std::copy_n(from, columns, filled);
+  load_line(filled, line);
+}
+
+// Calls on_line(line, the index of its first element, how many there are) for each line of x (n), and stores what becomes of it
+// in y.
 template <class OnLine>
 void map_lines(const BFloat16* x, int64_t n, BFloat16* y, const OnLine& on_line) {
   const auto map = [&](int64_t begin, int64_t end) {
-    Line line;
-    int64_t i = begin;
-    for (; i + line_columns <= end; i += line_columns) {
-      load_line(x + i, line);
-      on_line(line, i, line_columns);
-      store_line(line, y + i);
+    for (int64_t i = begin; i < end; i += line_columns) {
+      const int64_t count = std::min(line_columns, end - i);
+      Line line;
+      load_columns(x + i, count, line);
+      on_line(line, i, count);
+      if (count == line_columns)
+        store_line(line, y + i);
+      else
+        store_columns(line, count, y + i);
     }
-    if (i == end) return;
-    BFloat16 rest[line_columns] = {};
-    std::copy(x + i, x + end, rest);
-    load_line(rest, line);
-    on_line(line, i, end - i);
-    store_columns(line, end - i, y + i);
   };
   parallel_for(n, parallel_grain, map, line_columns);
 }
@@ -45,13 +51,7 @@ void fast_gelu_backward(const Tensor& dy, const Tensor& x, const Tensor& dx) {
   map_lines(x.data<BFloat16>(), x.numel(), dx.data<BFloat16>(),
             [=](Line& line, int64_t first, int64_t count) {
               Line outer;
-              if (count == line_columns) {
-                load_line(gradient + first, outer);
-              } else {
-                BFloat16 rest[line_columns] = {};
-                std::copy_n(gradient + first, count, rest);
-                load_line(rest, outer);
-              }
+              load_columns(gradient + first, count, outer);
               fast_gelu_slope(line);
 #pragma GCC unroll 4
               for (int64_t i = 0; i < gelu_vectors; ++i) line[i] *= outer[i];

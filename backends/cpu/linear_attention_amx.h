@@ -88,12 +88,7 @@ class AmxLinearAttention {
       const int64_t first = step * amx_rows;
       amx_pack_lines(features_ + first, d_, std::min(amx_rows, d_ - first), count, lines_);
       char* const to = k_ + (step * row_tiles_ + tile) * amx_step_bytes;
-      for (const int64_t half : {int64_t{0}, amx_tile_bytes}) {
-        PackUnits square[pack_lanes];
-        memcpy(square, lines_ + half, sizeof square);
-        transpose_square(square);
-        memcpy(to + half, square, sizeof square);
-      }
+      for (const int64_t half : {int64_t{0}, amx_tile_bytes}) amx_transpose_tile(lines_ + half, to + half);
     }
   }
 

@@ -49,7 +49,7 @@ class AmxPacking {
     if (packs)
       pack_pair(operand);
     else
-      transpose(operand);
+      amx_transpose_tile(tiles(operand), tiles(operand));
     column_ += packs ? width : amx_tile_rows;
     if (column_ < operand.x.columns) return;
     column_ = 0;
@@ -106,16 +106,6 @@ class AmxPacking {
       pack_line(from + c, stride, lines, std::min(amx_tile_rows, columns - c),
                 reinterpret_cast<PackUnit*>(to + c / amx_rows * operand_bytes +
                                             c % amx_rows / amx_tile_rows * amx_tile_bytes));
-  }
-
-  void transpose(const Operand& operand) const {
-    char* const tile = tiles(operand);
-    PackUnits square[pack_lanes];
-#pragma GCC unroll 16
-    for (int64_t i = 0; i < pack_lanes; ++i) memcpy(&square[i], tile + i * amx_row_bytes, sizeof square[i]);
-    transpose_square(square);
-#pragma GCC unroll 16
-    for (int64_t i = 0; i < pack_lanes; ++i) memcpy(tile + i * amx_row_bytes, &square[i], sizeof square[i]);
   }
 
   Operand operands_[2];
