@@ -62,12 +62,15 @@ void quantize(Module& module, const std::function<void()>& run, double alpha) {
   }
   watch(false);
   for (const auto& [name, layer] : layers) {
-    const Device device = layer->weight.device();
+    const Tensor before = layer->weight.value();
+    const Device device = before.device();
     const auto here = [](const Tensor& x) { return x.defined() ? x.to(Device::cpu()).to(Dtype::f32) : x; };
-    const QuantizedWeights made = quantized(here(layer->weight.value()), here(layer->largest_input), alpha);
+    const QuantizedWeights made = quantized(here(before), here(layer->largest_input), alpha);
     const auto there = [&](const Tensor& x) { return x.defined() ? x.to(device) : x; };
     layer->quantize({made.weight.to(device), made.scale.to(device), {}, there(made.input_scale)});
     layer->largest_input = Tensor();
+    // A mapped checkpoint is not read again.
+    if (before.storage()->version() == 0) before.storage()->evict();
   }
 }
 

@@ -78,16 +78,25 @@ DINOMALY_HOST_DEVICE inline float vexp_negative(float x) {
 }
 DINOMALY_HOST_DEVICE inline double vexp_negative(double x) { return std::exp(x); }
 
-// 2^x for x <= 0, in half the time of e^x: a factor of log2(e) costs nothing where x is multiplied by one anyway. 0 below
-// -125, so that no step is of subnormal numbers, which take a hundred times as long.
+// How 2^x for x <= 0 is computed.
+struct Exp2Fit {
+  float terms[7];  // of 2^r with |r| <= 1/2
+  float magic;     // adding it rounds to the integer n, and leaves n + 127 in the low bits: 2^n's exponent
+  float
+      least;  // below, 2^x is taken for 0: no step is of subnormal numbers, which take a hundred times as long
+};
+DINOMALY_HOST_DEVICE constexpr Exp2Fit exp2_fit() {
+  return {{1.0f, 0.693147206f, 0.240226469f, 0.0555032878f, 0.00961848896f, 0.00133999312f, 0.000153458119f},
+          12582912.0f + 127,
+          -125.0f};
+}
+
+// 2^x for x <= 0, in half the time of e^x: a factor of log2(e) costs nothing where x is multiplied by one anyway.
 DINOMALY_HOST_DEVICE inline float vexp2_negative(float x) {
-  constexpr float c[] = {1.0f,           0.693147206f,   0.240226469f,   0.0555032878f,
-                         0.00961848896f, 0.00133999312f, 0.000153458119f};
-  // Adding it rounds to the integer n, and leaves n + 127 in the low bits: 2^n's exponent.
-  constexpr float magic = 12582912.0f + 127;
-  const float shifted = x + magic;
-  const float mantissa = vector_math::polynomial(c, x - (shifted - magic));
-  return x < -125.0f ? 0.0f : mantissa * vector_math::from_bits(vector_math::to_bits(shifted) << 23);
+  constexpr Exp2Fit fit = exp2_fit();
+  const float shifted = x + fit.magic;
+  const float mantissa = vector_math::polynomial(fit.terms, x - (shifted - fit.magic));
+  return x < fit.least ? 0.0f : mantissa * vector_math::from_bits(vector_math::to_bits(shifted) << 23);
 }
 DINOMALY_HOST_DEVICE inline double vexp2_negative(double x) { return std::exp2(x); }
 

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
+#include <iterator>
 #include <limits>
 #include <numbers>
 #include <type_traits>
@@ -44,6 +46,53 @@ struct Exponents {
   W logsumexp(W sum) const { return scale * largest + std::log(sum); }
 };
 
+// vexp2_negative() of some vectors, each step of all before the next: one vector alone would wait for its own results.
+using ScoreVector [[gnu::vector_size(register_bytes)]] = float;
+inline void exp2_negative(ScoreVector (&x)[4]) {
+  using Words [[gnu::vector_size(register_bytes)]] = int32_t;
+  constexpr Exp2Fit fit = exp2_fit();
+  constexpr int count = static_cast<int>(std::size(fit.terms));
+  ScoreVector shifted[4], rest[4], sum[4];
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    shifted[i] = x[i] + fit.magic;
+    rest[i] = x[i] - (shifted[i] - fit.magic);
+    sum[i] = ScoreVector{} + fit.terms[count - 1];
+  }
+#pragma GCC unroll 8
+  for (int power = count - 2; power >= 0; --power) {
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) sum[i] = sum[i] * rest[i] + fit.terms[power];
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    const auto scale = reinterpret_cast<ScoreVector>(reinterpret_cast<Words>(shifted[i]) << 23);
+    x[i] = x[i] < fit.least ? ScoreVector{} : sum[i] * scale;
+  }
+}
+
+// scores (lanes) <- 2^power(scores).
+template <int64_t lanes>
+void raise(const Exponents<float>& of, float* scores) {
+  constexpr int64_t width = register_bytes / static_cast<int64_t>(sizeof(float));
+  static_assert(lanes % (4 * width) == 0);
+  for (int64_t j = 0; j < lanes; j += 4 * width) {
+    ScoreVector x[4];
+#pragma GCC unroll 4
+    for (int64_t i = 0; i < 4; ++i) {
+      memcpy(&x[i], scores + j + i * width, sizeof x[i]);
+      x[i] = of.factor * (x[i] - of.largest);
+    }
+    exp2_negative(x);
+#pragma GCC unroll 4
+    for (int64_t i = 0; i < 4; ++i) memcpy(scores + j + i * width, &x[i], sizeof x[i]);
+  }
+}
+template <int64_t lanes>
+void raise(const Exponents<double>& of, double* scores) {
+  for (int64_t j = 0; j < lanes; ++j) scores[j] = vexp2_negative(of.power(scores[j]));
+}
+
 // scores <- exp(scale (scores - max)) for one row; returns 1 / their sum and writes the row's logsumexp. n
 // is a multiple of `lanes`, which many sums are formed side by side.
 template <int64_t lanes, class W>
@@ -51,12 +100,9 @@ W exponentiate(W* scores, int64_t n, W scale, W* logsumexp) {
   const Exponents<W> of{scale, largest_score<lanes>(scores, n)};
   W sums[lanes] = {};
   for (int64_t i = 0; i < n; i += lanes) {
+    raise<lanes>(of, scores + i);
 #pragma omp simd
-    for (int64_t j = 0; j < lanes; ++j) {
-      const W value = vexp2_negative(of.power(scores[i + j]));
-      scores[i + j] = value;
-      sums[j] += value;
-    }
+    for (int64_t j = 0; j < lanes; ++j) sums[j] += scores[i + j];
   }
   W sum = 0;
 #pragma omp simd reduction(+ : sum)
@@ -99,6 +145,10 @@ class AttentionBlock {
   template <class T>
   void take_head(const Heads<T>& k, const Heads<T>& v, int64_t head) {
     for (int64_t key = 0; key < keys_; ++key) {
+      if (key + rows_ahead < keys_) {
+        prefetch_row(k.row(head, key + rows_ahead));
+        prefetch_row(v.row(head, key + rows_ahead));
+      }
       const T *k_row = k.row(head, key), *v_row = v.row(head, key);
       E* k_column = k_ + key / columns * columns * depth_ + key % columns * pair;
       for (int64_t j = 0; j < width_; j += pair) {
@@ -118,6 +168,8 @@ class AttentionBlock {
   void attend(const Heads<T>& q, const Heads<T>& out, int64_t head, int64_t first, int64_t count,
               W* logsumexp) {
     for (int64_t i = 0; i < count; ++i) {
+      if (first + i + rows < q.length()) prefetch_row(q.row(head, first + i + rows));
+      prefetch_row(out.row(head, first + i));
       const T* query = q.row(head, first + i);
       for (int64_t j = 0; j < width_; ++j) queries_[i * depth_ + j] = as<E>(query[j]);
     }
@@ -147,6 +199,13 @@ class AttentionBlock {
   static constexpr int64_t pair = register_pair<E>, columns = register_columns<W>,
                            lanes = 256 / static_cast<int64_t>(sizeof(W));
   static_assert(lanes % columns == 0);
+
+  // A head's rows lie far apart, one in each token's row of all heads: without being asked for, each would be waited for.
+  static constexpr int64_t rows_ahead = 4;
+  template <class T>
+  void prefetch_row(const T* row) const {
+    for (int64_t j = 0; j < width_; j += 64 / static_cast<int64_t>(sizeof(T))) __builtin_prefetch(row + j);
+  }
 
   template <class To, class From>
   static To as(From x) {

@@ -1,6 +1,7 @@
 #include "backends/cpu/gelu.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "backends/cpu/output_line.h"
 #include "backends/cpu/register_product.h"
@@ -16,6 +17,12 @@ void load_columns(const BFloat16* from, int64_t columns, Line& line) {
   BFloat16 filled[line_columns] = {};
   std::copy_n(from, columns, filled);
   load_line(filled, line);
+}
+
+void store_columns(const Line& line, int64_t columns, BFloat16* to) {
+  float numbers[line_columns];
+  memcpy(numbers, &line, sizeof numbers);
+  for (int64_t j = 0; j < columns; ++j) store_rounded(numbers[j], to + j);
 }
 
 // Calls on_line(line, the index of its first element, how many there are) for each line of x (n), and stores what becomes of it

@@ -33,19 +33,29 @@ inline std::vector<float> whole_panels(const Tensor& x, int64_t n) {
   return filled;
 }
 
+// Where vector i of a line begins that lies in `rows` rows of a matrix, one below the other and `stride` apart.
+template <int64_t rows>
+constexpr int64_t place_in_line(int64_t i, int64_t stride) {
+  constexpr int64_t across = gelu_vectors / rows;
+  return i / across * stride + i % across * float_lanes;
+}
+
 // A vector at a time: as one copy, a compiler moves a line in smaller pieces, and what reads a vector of them waits until they
 // are in the cache.
-inline void load_line(const float* from, Line& line) {
+template <int64_t rows = 1>
+inline void load_line(const float* from, Line& line, int64_t stride = 0) {
 #pragma GCC unroll 4
-  for (int64_t i = 0; i < gelu_vectors; ++i) memcpy(&line[i], from + i * float_lanes, sizeof line[i]);
+  for (int64_t i = 0; i < gelu_vectors; ++i)
+    memcpy(&line[i], from + place_in_line<rows>(i, stride), sizeof line[i]);
 }
-inline void load_line(const BFloat16* from, Line& line) {
+template <int64_t rows = 1>
+inline void load_line(const BFloat16* from, Line& line, int64_t stride = 0) {
   using Halves [[gnu::vector_size(2 * float_lanes)]] = uint16_t;
   using Words [[gnu::vector_size(4 * float_lanes)]] = uint32_t;
 #pragma GCC unroll 4
   for (int64_t i = 0; i < gelu_vectors; ++i) {
     Halves halves;
-    memcpy(&halves, from + i * float_lanes, sizeof halves);
+    memcpy(&halves, from + place_in_line<rows>(i, stride), sizeof halves);
     line[i] = reinterpret_cast<FloatVector>(__builtin_convertvector(halves, Words) << 16);
   }
 }
@@ -56,18 +66,14 @@ inline void store_rounded(float x, BFloat16* to) {
   store(*to, std::fabs(x) < std::numeric_limits<float>::min() ? std::copysign(0.0f, x) : x);
 }
 
-template <class Out>
-inline void store_columns(const Line& line, int64_t columns, Out* to) {
-  float numbers[line_columns];
-  memcpy(numbers, &line, sizeof numbers);
-  for (int64_t j = 0; j < columns; ++j) store_rounded(numbers[j], to + j);
-}
-
-inline void store_line(const Line& line, float* to) {
+template <int64_t rows = 1>
+inline void store_line(const Line& line, float* to, int64_t stride = 0) {
 #pragma GCC unroll 4
-  for (int64_t i = 0; i < gelu_vectors; ++i) memcpy(to + i * float_lanes, &line[i], sizeof line[i]);
+  for (int64_t i = 0; i < gelu_vectors; ++i)
+    memcpy(to + place_in_line<rows>(i, stride), &line[i], sizeof line[i]);
 }
-inline void store_line(const Line& line, BFloat16* to) {
+template <int64_t rows = 1>
+inline void store_line(const Line& line, BFloat16* to, int64_t stride = 0) {
 #pragma GCC unroll 4
   for (int64_t i = 0; i < gelu_vectors; ++i) {
 #ifdef __AVX512BF16__
@@ -75,7 +81,7 @@ inline void store_line(const Line& line, BFloat16* to) {
 #else
     const auto narrow = rounded_to_bf16(line[i]);
 #endif
-    memcpy(static_cast<void*>(to + i * float_lanes), &narrow, sizeof narrow);
+    memcpy(static_cast<void*>(to + place_in_line<rows>(i, stride)), &narrow, sizeof narrow);
   }
 }
 
@@ -98,37 +104,42 @@ struct OutputLine {
         n(n),
         out(out.data<Out>()) {}
 
-  // Stores x at (row, column): as much of it as there are columns.
-  [[gnu::always_inline]] void put(Line& x, int64_t row, int64_t column) const {
+  // Stores x at (row, column): as much of it as there are columns. Its parts are of `rows` rows, `stride` elements apart: n, or
+  // 0 for one row, which each part is.
+  template <int64_t rows = 1>
+  [[gnu::always_inline]] void put(Line& x, int64_t row, int64_t column, int64_t stride = 0) const {
     if (gelu) fast_gelu<Fit>(x);
     if (!column_scale.empty()) {
+      Line factors;
+      load_line<rows>(&column_scale[static_cast<size_t>(column)], factors);
 #pragma GCC unroll 4
-      for (int64_t i = 0; i < gelu_vectors; ++i) {
-        FloatVector factor;
-        memcpy(&factor, &column_scale[static_cast<size_t>(column + i * float_lanes)], sizeof factor);
-        x[i] *= factor;
-      }
+      for (int64_t i = 0; i < gelu_vectors; ++i) x[i] *= factors[i];
     }
     const int64_t start = row * n + column, columns = n - column;
-    if (columns < line_columns) return put_columns(x, start, std::max(columns, int64_t{0}));
+    if (columns < line_columns / rows)
+      return put_columns<rows>(x, start, std::max(columns, int64_t{0}), stride);
     if (residual != nullptr) {
       Line more;
-      load_line(residual + start, more);
+      load_line<rows>(residual + start, more, stride);
 #pragma GCC unroll 4
       for (int64_t i = 0; i < gelu_vectors; ++i) x[i] += more[i];
     }
-    store_line(x, out + start);
+    store_line<rows>(x, out + start, stride);
   }
 
  private:
-  [[gnu::noinline]] void put_columns(Line& x, int64_t start, int64_t columns) const {
-    if (residual != nullptr) {
-      float numbers[line_columns];
-      memcpy(numbers, &x, sizeof numbers);
-      for (int64_t j = 0; j < columns; ++j) numbers[j] += static_cast<float>(residual[start + j]);
-      memcpy(&x, numbers, sizeof numbers);
+  template <int64_t rows>
+  [[gnu::noinline]] void put_columns(Line& x, int64_t start, int64_t columns, int64_t stride) const {
+    float numbers[rows][line_columns / rows];
+    memcpy(numbers, &x, sizeof numbers);
+    // All is read before any is stored: out may be the residual, and the rows may be one.
+    for (int64_t r = 0; r < rows && residual != nullptr; ++r) {
+      for (int64_t j = 0; j < columns; ++j)
+        numbers[r][j] += static_cast<float>(residual[start + r * stride + j]);
     }
-    store_columns(x, columns, out + start);
+    for (int64_t r = 0; r < rows; ++r) {
+      for (int64_t j = 0; j < columns; ++j) store_rounded(numbers[r][j], out + start + r * stride + j);
+    }
   }
 };
 

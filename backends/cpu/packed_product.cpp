@@ -38,27 +38,30 @@ void pack_as(const E* b, bool transposed, int64_t k, int64_t n, E* packed) {
   });
 }
 
-using Tile = float[register_rows * panel_columns];  // sums
+using Tile = float[register_rows * pack_columns];  // sums of one call
 
 // What follows the sums. A result that is rounded to bf16 anyway takes the shorter polynomial for GELU.
 template <class Out>
 using Finish = OutputLine<Out, std::conditional_t<std::is_same_v<Out, float>, GeluFit, ShortGeluFit>>;
 
-// Stores a line of sums that begins at (row, first). bias (64), or null: of sums that did not begin with it.
+// Where a strip is narrower than a line, a line has parts of so many rows.
+constexpr int64_t rows_of_line = std::max(line_columns / pack_columns, int64_t{1}),
+                  columns_of_line = line_columns / rows_of_line;
+static_assert(register_rows % rows_of_line == 0 && pack_columns % columns_of_line == 0);
+
+// Stores a tile of sums that begins at (row, first), but for its first `skipped` rows.
 template <class Out>
-void finish_line(const float* sums, const float* bias, int64_t row, int64_t first,
-                 const Finish<Out>& finish) {
-  for (int64_t c = 0; c < std::min(panel_columns, finish.n - first); c += line_columns) {
-    Line x;
-    load_line(sums + c, x);
-    if (bias != nullptr) {
-      Line more;
-      load_line(bias + c, more);
-#pragma GCC unroll 4
-      for (int64_t i = 0; i < gelu_vectors; ++i) x[i] += more[i];
+void finish_tile(const Tile& sums, int64_t skipped, int64_t row, int64_t first, const Finish<Out>& finish) {
+  const auto finish_rows = [&](int64_t r, bool alone) {
+    for (int64_t c = 0; c < std::min(pack_columns, finish.n - first); c += columns_of_line) {
+      Line x;
+      load_line<rows_of_line>(sums + r * pack_columns + c, x, alone ? 0 : pack_columns);
+      finish.template put<rows_of_line>(x, row + r, first + c, alone ? 0 : finish.n);
     }
-    finish.put(x, row, first + c);
-  }
+  };
+  int64_t r = skipped;
+  for (; r % rows_of_line != 0; ++r) finish_rows(r, true);
+  for (; r < register_rows; r += rows_of_line) finish_rows(r, false);
 }
 
 // Asks for the tile of a matrix with rows of n that begins at `first`: it is there when the product is done, to be read or,
@@ -67,36 +70,39 @@ template <class Out>
 void prefetch_tile(const Out* first, int64_t n) {
   constexpr int64_t line = 64 / sizeof(Out);
   for (int64_t i = 0; i < register_rows; ++i) {
-    for (int64_t j = 0; j < panel_columns; j += line) __builtin_prefetch(first + i * n + j);
+    for (int64_t j = 0; j < pack_columns; j += line) __builtin_prefetch(first + i * n + j);
   }
 }
 
 // Tiles [begin, end) of one panel, at most `most_tiles`, strip after strip, so that a strip (of 16 columns and a depth of 384:
 // 24 KB) is read again and again from the first-level cache. A depth of more than `most_depth` is taken in parts, for all
 // these tiles one part after the other, so that a part of a panel, 0.26 MB, and the tiles' sums, 0.2 MB, stay in the
-// second-level cache: (3156, 3072) x (3072, 768) gains 10 percent over whole depths.
+// second-level cache: (3156, 3072) x (3072, 768) gains 10 percent over whole depths. Between the parts `sums` (tiles, rows, 64)
+// keeps the sums.
 constexpr int64_t most_tiles = 128, most_depth = 1024;
+constexpr int64_t sums_of_tile = register_rows * panel_columns;
 
 template <class E, class Out>
 void tiles_of_panel(const E* a, int64_t m, int64_t k, int64_t n, const E* packed, int64_t panel,
-                    int64_t begin, int64_t end, const float* bias, const Finish<Out>& finish, Tile* sums) {
-  const int64_t first = panel * panel_columns;
+                    int64_t begin, int64_t end, const float* bias, const Finish<Out>& finish, float* sums) {
   for (int64_t depth = 0; depth < k; depth += most_depth) {
     const int64_t part = std::min(most_depth, k - depth);
-    for (int64_t c = 0; c < panel_columns; c += pack_columns) {
-      const bool last = depth + part == k && c + pack_columns == panel_columns;
-      const float* const start = bias == nullptr ? nullptr : bias + first + c;
+    const bool last = depth + part == k;
+    for (int64_t c = 0; c < std::min(panel_columns, n - panel * panel_columns); c += pack_columns) {
+      const int64_t first = panel * panel_columns + c;
+      const E* const strip = packed + first * k + depth * pack_columns;
+      const float* const start = bias == nullptr ? nullptr : bias + first;
       for (int64_t tile = begin; tile < end; ++tile) {
-        auto& sum = sums[tile - begin];
+        float* const sum = k > most_depth ? sums + (tile - begin) * sums_of_tile + c : nullptr;
         const int64_t row = tile * register_rows;
         const int64_t top = std::min(row, m - register_rows);  // the last tile begins among rows done before
         if (last) prefetch_tile(finish.out + top * n + first, n);
         if (last && finish.residual != nullptr) prefetch_tile(finish.residual + top * n + first, n);
-        register_product(a + top * k + depth, k, packed + (first + c) * k + depth * pack_columns, part,
-                         sum + c, panel_columns, depth > 0 ? sum + c : start, depth > 0 ? panel_columns : 0);
-        if (!last) continue;
-        for (int64_t r = row - top; r < register_rows; ++r)
-          finish_line(sum + r * panel_columns, nullptr, top + r, first, finish);
+        Tile whole;
+        register_product(a + top * k + depth, k, strip, part, last ? whole : sum,
+                         last ? pack_columns : panel_columns, depth > 0 ? sum : start,
+                         depth > 0 ? panel_columns : 0);
+        if (last) finish_tile(whole, row - top, top, first, finish);
       }
     }
   }
@@ -115,10 +121,11 @@ void product_of(const E* a, int64_t m, int64_t k, int64_t n, const E* packed, co
   const bool by_panel = n * k * int64_t{sizeof(E)} > (int64_t{4} << 20);
   parallel_tasks(panels_of(n) * parts, [&](int64_t task) {
     const int64_t panel = by_panel ? task / parts : task % panels_of(n);
-    const Storage room(sizeof(Tile) * static_cast<size_t>(part), Device::cpu());
+    const int64_t kept = k > most_depth ? part * sums_of_tile : 0;
+    const Storage room(sizeof(float) * static_cast<size_t>(kept), Device::cpu());
     const int64_t begin = (by_panel ? task % parts : task / panels_of(n)) * part,
                   end = std::min(begin + part, tiles);
-    tiles_of_panel(a, m, k, n, packed, panel, begin, end, bias, finish, static_cast<Tile*>(room.data()));
+    tiles_of_panel(a, m, k, n, packed, panel, begin, end, bias, finish, static_cast<float*>(room.data()));
   });
 }
 
@@ -135,6 +142,23 @@ void pack_tiles(const BFloat16* b, bool transposed, int64_t k, int64_t n, char* 
         amx_pack_lines(b + first, n, columns, k, to);
     }
   });
+}
+
+// Stores a line of sums that begins at (row, first). bias (64), or null.
+template <class Out>
+void finish_line(const float* sums, const float* bias, int64_t row, int64_t first,
+                 const Finish<Out>& finish) {
+  for (int64_t c = 0; c < std::min(panel_columns, finish.n - first); c += line_columns) {
+    Line x;
+    load_line(sums + c, x);
+    if (bias != nullptr) {
+      Line more;
+      load_line(bias + c, more);
+#pragma GCC unroll 4
+      for (int64_t i = 0; i < gelu_vectors; ++i) x[i] += more[i];
+    }
+    finish.put(x, row, first + c);
+  }
 }
 
 template <class Out>

@@ -147,6 +147,7 @@ template <bool is_bundled, class E, class W>
                     lanes = columns / register_vectors;
   typename Lanes::Vector sums[register_rows][register_vectors] = {};
   begin_sums(sums, start, start_stride);
+  if (depth <= 0) __builtin_unreachable();  // or else sums move to memory and back after the loop
   for (int64_t k = 0; k < depth; k += pair, b += columns * pair) {
     decltype(Lanes::load(b)) right[register_vectors];
 #pragma GCC unroll 4

@@ -9,6 +9,7 @@
 #include "autograd/ops/ops.h"
 #include "autograd/tape.h"
 #include "backends/cpu/amx.h"
+#include "backends/cpu/output_line.h"
 #include "backends/cpu/register_product.h"
 #include "tensor/ops.h"
 #include "tests/docs/facts.h"
@@ -114,20 +115,29 @@ void attention(std::vector<Fact>& facts) {
   if (tokens / 64 != 12) facts.push_back({"07_linear_attention", "(785 / 64 is not 12)"});
   facts.push_back({"07_linear_attention",
                    fmt::format("larger by 5 weighs $e^5 \\approx {:.0f}$ times", std::exp(5.0) / 10 * 10)});
+  // Of AVX-512, whatever this is compiled for.
+  const char* const header = "backends/cpu/register_product.h";
+  const std::string avx512 =
+      "#if defined(__AVX512F__)\ninline constexpr bool has_multiply_add = true;\n"
+      "inline constexpr int64_t register_bytes = ";
+  const auto bytes = static_cast<int64_t>(number_after(header, avx512)),
+             vectors = static_cast<int64_t>(
+                 number_after(header, fmt::format("{}{}, register_vectors = ", avx512, bytes))),
+             columns = vectors * bytes / static_cast<int64_t>(sizeof(float));
   facts.push_back(
       {"13_speed",
        fmt::format(
            "Take {} rows of $a$ and {} columns of $b$. Their {} vectors of sums fit into the 32 registers",
-           register_rows, register_columns<float>, register_rows * 4)});
+           register_rows, columns, register_rows * vectors)});
   facts.push_back(
-      {"13_speed", fmt::format("loads 4 vectors of $b$ and {} numbers of $a$ and does {} multiply-adds",
-                               register_rows, register_rows * 4)});
+      {"13_speed", fmt::format("loads {} vectors of $b$ and {} numbers of $a$ and does {} multiply-adds",
+                               vectors, register_rows, register_rows * vectors)});
   facts.push_back(
       {"13_speed",
        fmt::format("two tiles of {} KB, {} rows of {} bytes each, and adds to {} sums", amx_tile_bytes / 1024,
                    amx_tile_rows, amx_row_bytes, amx_tile_rows * amx_tile_rows)});
   facts.push_back({"13_speed", fmt::format("{} rows of $a$ stay in the first-level cache", amx_rows)});
-  facts.push_back({"13_speed", fmt::format("about caches: {} columns of $b$ stay", register_columns<float>)});
+  facts.push_back({"13_speed", fmt::format("about caches: {} columns of $b$ stay", output_columns)});
 }
 
 void testing(std::vector<Fact>& facts) {

@@ -3,7 +3,11 @@
 
 #include <doctest/doctest.h>
 
+#include <fstream>
+#include <string>
+
 #include "nn/transformer.h"
+#include "tensor/io/safetensors.h"
 #include "tensor/ops.h"
 #include "tests/module_case.h"
 #include "tests/support.h"
@@ -36,6 +40,16 @@ Tensor with_outliers(const Tensor& x, const Linear& layer) {
   return x * scale;
 }
 
+// What stands in memory of mapped files.
+int64_t resident_file_kb() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("RssFile:")) return std::stoll(line.substr(8));
+  }
+  FAIL("/proc/self/status has no RssFile");
+  return 0;
+}
+
 }  // namespace
 
 TEST_CASE("quantize: channels of outliers destroy plain int8, and smoothed they cost nothing") {
@@ -51,6 +65,19 @@ TEST_CASE("quantize: channels of outliers destroy plain int8, and smoothed they 
   }
   CHECK(errors[false] > 0.5);
   CHECK(errors[true] < 0.02);
+}
+
+TEST_CASE("quantize: weights of a mapped checkpoint leave the memory") {
+  const TemporaryFolder folder;
+  const auto file = folder / "weight.safetensors";
+  constexpr int64_t wide = 2048;
+  save_safetensors(file, {{"weight", Tensor::ones({wide, wide})}});
+  Linear layer(wide, wide);
+  const int64_t before = resident_file_kb();
+  const SafeTensors checkpoint = SafeTensors::load(file);  // stays, as one whose other tensors are in use
+  layer.weight.set_value(checkpoint.get("weight"));
+  quantize(layer, nullptr);
+  CHECK(resident_file_kb() - before < 4096);  // of 16384
 }
 
 TEST_CASE("quantize: s = (max |x|)^alpha / (max |W|)^(1 - alpha), 1 where either is 0") {
