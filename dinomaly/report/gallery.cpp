@@ -8,7 +8,7 @@
 #include "dinomaly/base/parallel.h"
 #include "dinomaly/image/image_map.h"
 #include "dinomaly/image/resize.h"
-#include "dinomaly/inference/predict.h"
+#include "dinomaly/inference/prediction.h"
 #include "dinomaly/report/overlay.h"
 #include "dinomaly/report/shown_sample.h"
 

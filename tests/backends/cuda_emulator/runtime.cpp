@@ -1,140 +1,30 @@
-// The runtime's host side: one queue of work for all streams, done in order when the host waits.
+// The runtime's host side but for streams: errors, memory, copies and launches, and what tests ask of the emulator.
 #include <cuda_runtime_api.h>
-#include <fmt/core.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cstdlib>
 #include <cstring>
-#include <deque>
-#include <map>
 #include <memory>
-#include <mutex>
-#include <optional>
 #include <utility>
 #include <vector>
 
-#include "tests/backends/cuda_emulator/block.h"
-#include "tests/backends/cuda_emulator/memory.h"
+#include "tests/backends/cuda_emulator/device.h"
 
-// What the GPU does; `keeps_books`: of the emulator's own, done even after a fault.
-struct Work {
-  std::function<void()> run;
-  bool keeps_books = false;
-};
-
-// Counts those that are there.
-struct Counted {
-  static inline std::atomic<int64_t> count = 0;
-  Counted() { ++count; }
-  ~Counted() { --count; }
-  Counted(const Counted&) = delete;
-  Counted& operator=(const Counted&) = delete;
-};
-
-struct CUgraph_st {
-  std::vector<Work> work;
-  Counted counted = {};
-};
-struct CUgraphExec_st {
-  std::vector<Work> work;
-  Counted counted = {};
-};
-struct CUstream_st {
-  std::unique_ptr<CUgraph_st> capture = {};  // not null: work goes here
-  bool invalid = false;                      // something was asked for that cannot be captured
-  size_t last = 0, waited = 0;  // how much work stands before the end of its own, and of what it waits for
-  std::vector<Work> late = {};  // in nobody's queue yet
-};
-struct CUevent_st {
-  size_t recorded = 0;  // how much work stood before it
-  CUstream_st* stream = nullptr;
-};
+using emulator::answer;
+using emulator::device;
+using emulator::fault;
+using emulator::forbidden_in_capture;
+using emulator::is_capturing;
+using emulator::Lock;
+using emulator::work_off;
 
 namespace {
-
-struct Device {
-  std::recursive_mutex mutex;
-  emulator::DeviceMemory memory;
-  std::deque<Work> queue;
-  size_t done = 0;  // work, since the beginning
-  std::vector<CUstream_st*> streams;
-  std::map<const char*, size_t> pinned;
-  std::map<const void*, size_t> dynamic_shared;  // what kernels were allowed
-  cudaError_t last_error = cudaSuccess;
-  emulator::Calls calls;
-  int64_t fails_from = INT64_MAX;  // a number of calls.all
-  bool failed = false;
-  bool lacks_memory_in_capture = false;
-};
-
-int64_t fault_in_environment() {
-  const char* value = std::getenv("DINOMALY_EMULATED_FAULT");
-  return value == nullptr ? INT64_MAX : std::atoll(value);
-}
-
-Device& device() {
-  static Device& device = [&]() -> Device& {
-    Device& made = *new Device;
-    made.fails_from = fault_in_environment();
-    return made;
-  }();
-  return device;
-}
-
-cudaError_t answer(cudaError_t error) {
-  if (error != cudaSuccess) device().last_error = error;
-  return error;
-}
-
-// Does the first `count` pieces of work ever asked for.
-void work_until(size_t count) {
-  Device& d = device();
-  if (d.done >= count) return;
-  ++d.calls.waits;
-  const emulator::DeviceMemory::Access access(d.memory);
-  while (d.done < count) {
-    const Work work = std::move(d.queue.front());
-    d.queue.pop_front();
-    ++d.done;
-    if (work.run) work.run();
-  }
-  d.memory.check_guards();
-}
-void work_off() { work_until(device().done + device().queue.size()); }
-
-void queue_late_work(CUstream_st* stream) {
-  if (stream == nullptr || stream->late.empty()) return;
-  for (Work& work : std::exchange(stream->late, {})) device().queue.push_back(std::move(work));
-  stream->last = device().done + device().queue.size();
-}
-
-// Calls that wait, or touch memory at once, cannot be part of a graph.
-bool forbidden_in_capture() {
-  bool capturing = false;
-  for (CUstream_st* stream : device().streams) {
-    if (!stream->capture) continue;
-    stream->invalid = capturing = true;
-  }
-  return capturing;
-}
-
-bool is_capturing() {
-  const auto& streams = device().streams;
-  return std::any_of(streams.begin(), streams.end(),
-                     [](const CUstream_st* stream) { return stream->capture != nullptr; });
-}
 
 bool is_pinned(const void* data, size_t bytes) {
   const char* begin = static_cast<const char*>(data);
   const auto after = device().pinned.upper_bound(begin);
   return after != device().pinned.begin() &&
          begin + bytes <= std::prev(after)->first + std::prev(after)->second;
-}
-
-// The answer to a call that comes after a fault.
-std::optional<cudaError_t> fault() {
-  return emulator::is_sound() ? std::nullopt : std::optional(answer(cudaErrorIllegalAddress));
 }
 
 struct ErrorText {
@@ -159,8 +49,6 @@ const ErrorText& text_of(cudaError_t error) {
   }
   return error_texts[1];
 }
-
-using Lock = std::lock_guard<std::recursive_mutex>;
 
 }  // namespace
 
@@ -256,102 +144,6 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
     return emulator::enqueue(stream, [to, copy] { std::memcpy(to, copy->data(), copy->size()); });
   }
   return emulator::enqueue(stream, [to, from, bytes] { std::memcpy(to, from, bytes); });
-}
-
-cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
-  if (const auto failed = fault()) return *failed;
-  const Lock lock(device().mutex);
-  device().streams.push_back(*stream = new CUstream_st);
-  return cudaSuccess;
-}
-
-cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
-  if (const auto failed = fault()) return *failed;
-  const Lock lock(device().mutex);
-  if (stream->capture) return forbidden_in_capture(), answer(cudaErrorStreamCaptureUnsupported);
-  queue_late_work(stream);
-  work_off();
-  return cudaSuccess;
-}
-
-cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
-  if (const auto failed = fault()) return *failed;
-  *event = new CUevent_st;
-  return cudaSuccess;
-}
-
-cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
-  if (const auto failed = fault()) return *failed;
-  const Lock lock(device().mutex);
-  if (stream->capture) return cudaSuccess;  // it then belongs to the graph, and nothing here waits for those
-  event->recorded = device().done + device().queue.size() + stream->late.size();
-  event->stream = stream;
-  return cudaSuccess;
-}
-
-cudaError_t cudaEventDestroy(cudaEvent_t event) { return delete event, cudaSuccess; }
-
-cudaError_t cudaEventQuery(cudaEvent_t event) {
-  const Lock lock(device().mutex);
-  const bool is_late = event->stream != nullptr && !event->stream->late.empty();
-  // Remembered as the last error, as the real one does.
-  return is_late || device().done < event->recorded ? answer(cudaErrorNotReady) : cudaSuccess;
-}
-
-cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
-  const Lock lock(device().mutex);
-  if (stream->capture) return forbidden_in_capture(), answer(cudaErrorStreamCaptureUnsupported);
-  queue_late_work(event->stream);
-  stream->waited = std::max(stream->waited, event->recorded);
-  return cudaSuccess;
-}
-
-cudaError_t cudaEventSynchronize(cudaEvent_t event) {
-  if (const auto failed = fault()) return *failed;
-  const Lock lock(device().mutex);
-  if (forbidden_in_capture()) return answer(cudaErrorStreamCaptureUnsupported);
-  queue_late_work(event->stream);
-  work_until(event->recorded);
-  return cudaSuccess;
-}
-
-cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
-  if (const auto failed = fault()) return *failed;
-  const Lock lock(device().mutex);
-  if (stream->capture) return answer(cudaErrorInvalidValue);
-  stream->capture = std::make_unique<CUgraph_st>();
-  stream->invalid = false;
-  return cudaSuccess;
-}
-
-cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
-  if (const auto failed = fault()) return *failed;
-  const Lock lock(device().mutex);
-  if (!stream->capture) return answer(cudaErrorInvalidValue);
-  *graph = stream->capture.release();
-  if (!stream->invalid) return cudaSuccess;
-  delete std::exchange(*graph, nullptr);
-  return answer(cudaErrorStreamCaptureInvalidated);
-}
-
-cudaError_t cudaGraphInstantiate(cudaGraphExec_t* program, cudaGraph_t graph, unsigned long long) {
-  if (const auto failed = fault()) return *failed;
-  *program = new CUgraphExec_st{.work = graph->work};
-  return cudaSuccess;
-}
-
-cudaError_t cudaGraphLaunch(cudaGraphExec_t program, cudaStream_t stream) {
-  if (const auto failed = fault()) return *failed;
-  const Lock lock(device().mutex);
-  if (stream->capture) return forbidden_in_capture(), answer(cudaErrorStreamCaptureUnsupported);
-  for (const Work& work : program->work) device().queue.push_back(work);
-  return cudaSuccess;
-}
-
-cudaError_t cudaGraphDestroy(cudaGraph_t graph) { return delete graph, cudaSuccess; }
-cudaError_t cudaGraphExecDestroy(cudaGraphExec_t program) {
-  delete program;
-  return fault().value_or(cudaSuccess);
 }
 
 cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute, int value) {
