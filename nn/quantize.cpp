@@ -69,8 +69,7 @@ void quantize(Module& module, const std::function<void()>& run, double alpha) {
     const auto there = [&](const Tensor& x) { return x.defined() ? x.to(device) : x; };
     layer->quantize({made.weight.to(device), made.scale.to(device), {}, there(made.input_scale)});
     layer->largest_input = Tensor();
-    // A mapped checkpoint is not read again.
-    if (before.storage()->version() == 0) before.storage()->evict();
+    before.storage()->evict_unwritten();  // a mapped checkpoint is not read again
   }
 }
 

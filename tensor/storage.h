@@ -39,6 +39,10 @@ class Storage {
   // nothing to other memory. What was written into a private mapping would be lost, so this is only for data
   // that is never written, or that is written into the file (MAP_SHARED).
   void evict() const;
+  // The same for data that may have been written: only where it was not.
+  void evict_unwritten() const {
+    if (version() == 0) evict();
+  }
 
  private:
   void* data_;

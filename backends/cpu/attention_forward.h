@@ -5,13 +5,14 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <iterator>
 #include <limits>
 #include <numbers>
 #include <type_traits>
 
 #include "backends/cpu/heads.h"
+#include "backends/cpu/output_line.h"
+#include "backends/cpu/pack_strip.h"
 #include "backends/cpu/register_product.h"
 #include "tensor/threads.h"
 #include "tensor/vector_math.h"
@@ -41,55 +42,54 @@ template <class W>
 struct Exponents {
   W scale, largest, factor = scale * std::numbers::log2e_v<W>;
 
-  W power(W score) const { return factor * (score - largest); }
+  // Of one score or of a vector of them.
+  template <class Scores>
+  Scores power(Scores scores) const {
+    return factor * (scores - largest);
+  }
   // log(sum of exp(scale score)), given the sum of 2^power.
   W logsumexp(W sum) const { return scale * largest + std::log(sum); }
 };
 
-// vexp2_negative() of some vectors, each step of all before the next: one vector alone would wait for its own results.
-using ScoreVector [[gnu::vector_size(register_bytes)]] = float;
-inline void exp2_negative(ScoreVector (&x)[4]) {
-  using Words [[gnu::vector_size(register_bytes)]] = int32_t;
+// vexp2_negative() of a line, each step of all its vectors before the next: one vector alone would wait for its own results.
+inline void exp2_negative(Line& x) {
+  using Words [[gnu::vector_size(sizeof(FloatVector))]] = int32_t;
   constexpr Exp2Fit fit = exp2_fit();
   constexpr int count = static_cast<int>(std::size(fit.terms));
-  ScoreVector shifted[4], rest[4], sum[4];
+  Line shifted, rest, sum;
 #pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {
+  for (int64_t i = 0; i < gelu_vectors; ++i) {
     shifted[i] = x[i] + fit.magic;
     rest[i] = x[i] - (shifted[i] - fit.magic);
-    sum[i] = ScoreVector{} + fit.terms[count - 1];
+    sum[i] = FloatVector{} + fit.terms[count - 1];
   }
 #pragma GCC unroll 8
   for (int power = count - 2; power >= 0; --power) {
 #pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i) sum[i] = sum[i] * rest[i] + fit.terms[power];
+    for (int64_t i = 0; i < gelu_vectors; ++i) sum[i] = sum[i] * rest[i] + fit.terms[power];
   }
 #pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {
-    const auto scale = reinterpret_cast<ScoreVector>(reinterpret_cast<Words>(shifted[i]) << 23);
-    x[i] = x[i] < fit.least ? ScoreVector{} : sum[i] * scale;
+  for (int64_t i = 0; i < gelu_vectors; ++i) {
+    const auto scale = reinterpret_cast<FloatVector>(reinterpret_cast<Words>(shifted[i]) << 23);
+    x[i] = x[i] < fit.least ? FloatVector{} : sum[i] * scale;
   }
 }
 
 // scores (lanes) <- 2^power(scores).
 template <int64_t lanes>
-void raise(const Exponents<float>& of, float* scores) {
-  constexpr int64_t width = register_bytes / static_cast<int64_t>(sizeof(float));
-  static_assert(lanes % (4 * width) == 0);
-  for (int64_t j = 0; j < lanes; j += 4 * width) {
-    ScoreVector x[4];
+void powers_of_two(const Exponents<float>& of, float* scores) {
+  static_assert(lanes % line_columns == 0);
+  for (int64_t j = 0; j < lanes; j += line_columns) {
+    Line x;
+    load_line(scores + j, x);
 #pragma GCC unroll 4
-    for (int64_t i = 0; i < 4; ++i) {
-      memcpy(&x[i], scores + j + i * width, sizeof x[i]);
-      x[i] = of.factor * (x[i] - of.largest);
-    }
+    for (int64_t i = 0; i < gelu_vectors; ++i) x[i] = of.power(x[i]);
     exp2_negative(x);
-#pragma GCC unroll 4
-    for (int64_t i = 0; i < 4; ++i) memcpy(scores + j + i * width, &x[i], sizeof x[i]);
+    store_line(x, scores + j);
   }
 }
 template <int64_t lanes>
-void raise(const Exponents<double>& of, double* scores) {
+void powers_of_two(const Exponents<double>& of, double* scores) {
   for (int64_t j = 0; j < lanes; ++j) scores[j] = vexp2_negative(of.power(scores[j]));
 }
 
@@ -100,7 +100,7 @@ W exponentiate(W* scores, int64_t n, W scale, W* logsumexp) {
   const Exponents<W> of{scale, largest_score<lanes>(scores, n)};
   W sums[lanes] = {};
   for (int64_t i = 0; i < n; i += lanes) {
-    raise<lanes>(of, scores + i);
+    powers_of_two<lanes>(of, scores + i);
 #pragma omp simd
     for (int64_t j = 0; j < lanes; ++j) sums[j] += scores[i + j];
   }
@@ -146,8 +146,8 @@ class AttentionBlock {
   void take_head(const Heads<T>& k, const Heads<T>& v, int64_t head) {
     for (int64_t key = 0; key < keys_; ++key) {
       if (key + rows_ahead < keys_) {
-        prefetch_row(k.row(head, key + rows_ahead));
-        prefetch_row(v.row(head, key + rows_ahead));
+        prefetch_line(k.row(head, key + rows_ahead), width_);
+        prefetch_line(v.row(head, key + rows_ahead), width_);
       }
       const T *k_row = k.row(head, key), *v_row = v.row(head, key);
       E* k_column = k_ + key / columns * columns * depth_ + key % columns * pair;
@@ -168,8 +168,8 @@ class AttentionBlock {
   void attend(const Heads<T>& q, const Heads<T>& out, int64_t head, int64_t first, int64_t count,
               W* logsumexp) {
     for (int64_t i = 0; i < count; ++i) {
-      if (first + i + rows < q.length()) prefetch_row(q.row(head, first + i + rows));
-      prefetch_row(out.row(head, first + i));
+      if (first + i + rows < q.length()) prefetch_line(q.row(head, first + i + rows), width_);
+      prefetch_line(out.row(head, first + i), width_);
       const T* query = q.row(head, first + i);
       for (int64_t j = 0; j < width_; ++j) queries_[i * depth_ + j] = as<E>(query[j]);
     }
@@ -202,10 +202,6 @@ class AttentionBlock {
 
   // A head's rows lie far apart, one in each token's row of all heads: without being asked for, each would be waited for.
   static constexpr int64_t rows_ahead = 4;
-  template <class T>
-  void prefetch_row(const T* row) const {
-    for (int64_t j = 0; j < width_; j += 64 / static_cast<int64_t>(sizeof(T))) __builtin_prefetch(row + j);
-  }
 
   template <class To, class From>
   static To as(From x) {

@@ -32,7 +32,7 @@ class PackedWeights {
     if (copy->room == nullptr) {
       copy->room = std::make_unique<Storage>(bytes, Device::cpu());
       fill(copy->room->data());
-      evict(*b.storage());  // a mapped checkpoint need not stand in memory twice
+      b.storage()->evict_unwritten();  // a mapped checkpoint need not stand in memory twice
     }
     return copy->room->data();
   }
@@ -42,18 +42,13 @@ class PackedWeights {
     const std::lock_guard lock(mutex_);
     for (const auto& [data, copies] : copies_) {
       for (const Copy& copy : copies) {
-        if (const auto source = copy.source.lock()) evict(*source);
+        if (const auto source = copy.source.lock()) source->evict_unwritten();
       }
     }
     copies_.clear();
   }
 
  private:
-  // What was written into a mapped file's memory would be lost.
-  static void evict(const Storage& storage) {
-    if (storage.version() == 0) storage.evict();
-  }
-
   struct Copy {
     std::weak_ptr<Storage> source;
     uint64_t version;  // of the source
