@@ -31,13 +31,14 @@ struct IntegerEpilogue {
     bias.resize(scale.size());  // zeros for none
   }
 
-  // Up to `most_rows` lines of `sums`, which begin at (row, column).
+  // Up to `most_rows` lines of `sums`, rows of `width`, which begin at (row, column).
+  template <int64_t width = tile_columns>
   void store_lines(const int32_t* sums, int64_t most_rows, int64_t row, int64_t column) const {
-    static_assert(tile_columns == output_columns);
-    const int64_t rows = std::min(most_rows, m - row), columns = std::min(tile_columns, n - column);
+    static_assert(width % line_columns == 0);
+    const int64_t rows = std::min(most_rows, m - row), columns = std::min(width, n - column);
     for (int64_t r = 0; r < rows; ++r) {
       for (int64_t c = 0; c < columns; c += line_columns)
-        store_line(sums + r * tile_columns + c, row + r, column + c);
+        store_line(sums + r * width + c, row + r, column + c);
     }
   }
 

@@ -3,9 +3,9 @@
 //
 //   BytesInWords  four: u8 of a times i8 of b, by vpdpbusd (AVX512-VNNI, AVX-VNNI). a is stored with 128 added, and the
 //                 sums begin with what that is too much, -128 sum(b). Four products and a sum are one instruction.
-//   PairsInWords  two: i16 times i16, by pmaddwd, then an addition, for all other processors with SSE2, AVX2 or AVX512BW.
-//                 pmaddubsw, which multiplies bytes, holds sums of two in 16 bits, and 255 * 127 twice does not fit: it
-//                 would saturate. Split into 7 bits and a rest, it takes as long as pmaddwd for all.
+//   PairsInWords  two: i16 times i16, by pmaddwd, then an addition, for all other processors with SSE2, AVX2 or AVX512BW
+//                 (strassen_product.h). pmaddubsw, which multiplies bytes, holds sums of two in 16 bits, and 255 * 127 twice
+//                 does not fit: it would saturate. Split into 7 bits and a rest, it takes as long as pmaddwd for all.
 //   SignedBytes   four: i8 of a times i8 of b, by sdot (NEON with dot products).
 //   ByteBlocks    the same words, multiplied as matrices of 2 rows by 8 bytes, by smmla (NEON with int8 matrix products):
 //                 twice as many products for each instruction.
@@ -44,6 +44,7 @@ inline constexpr int64_t word_lanes = 4, strip_vectors = 2;
 #endif
 inline constexpr int64_t strip_columns = word_lanes * strip_vectors;
 using WordVector __attribute__((vector_size(4 * word_lanes))) = int32_t;
+using WrappingVector __attribute__((vector_size(4 * word_lanes))) = uint32_t;
 
 #ifdef __aarch64__
 
@@ -77,22 +78,18 @@ inline bool multiplies_blocks() { return (getauxval(AT_HWCAP2) >> 13 & 1) != 0; 
 #else
 
 struct PairsInWords {
-  using A = int16_t;
-  using B = int16_t;
-  static constexpr int64_t elements = 2, side_by_side = 1, step = 1;
-  static constexpr int32_t offset = 0;  // added to each element of a
+  static constexpr int64_t elements = 2;
   static WordVector add_products(WordVector sum, int32_t word, WordVector b) {
     const WordVector a = word - WordVector{};
 #ifdef __AVX512BW__
-    return sum + reinterpret_cast<WordVector>(
-                     _mm512_madd_epi16(reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
+    const auto products = _mm512_madd_epi16(reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b));
 #elif defined(__AVX2__)
-    return sum + reinterpret_cast<WordVector>(
-                     _mm256_madd_epi16(reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(b)));
+    const auto products = _mm256_madd_epi16(reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(b));
 #else
-    return sum + reinterpret_cast<WordVector>(
-                     _mm_madd_epi16(reinterpret_cast<__m128i>(a), reinterpret_cast<__m128i>(b)));
+    const auto products = _mm_madd_epi16(reinterpret_cast<__m128i>(a), reinterpret_cast<__m128i>(b));
 #endif
+    return reinterpret_cast<WordVector>(reinterpret_cast<WrappingVector>(sum) +
+                                        reinterpret_cast<WrappingVector>(products));
   }
 };
 
@@ -103,7 +100,7 @@ struct BytesInWords {
   using A = uint8_t;
   using B = int8_t;
   static constexpr int64_t elements = 4, side_by_side = 1, step = 1;
-  static constexpr int32_t offset = 128;
+  static constexpr int32_t offset = 128;  // added to each element of a
   static WordVector add_products(WordVector sum, int32_t word, WordVector b) {
     const WordVector a = word - WordVector{};
 #ifdef __AVX512BW__
@@ -138,12 +135,31 @@ int64_t words_for(int64_t k) {
   return (k + elements - 1) / elements * Words::step;
 }
 
+// sum += a b for 6 rows of a, `words` long and `words` apart, and one strip of b.
+template <class Words>
+[[gnu::always_inline]] inline void add_words(const int32_t* a, const int32_t* b, int64_t words,
+                                             WordVector (&sum)[tile_rows][strip_vectors]) {
+  if (words <= 0) __builtin_unreachable();  // or else sums may move to memory and back after the loop
+  for (int64_t word = 0; word < words; ++word, b += strip_columns) {
+    WordVector right[strip_vectors];
+#pragma GCC unroll 4
+    for (int64_t j = 0; j < strip_vectors; ++j) memcpy(&right[j], b + j * word_lanes, sizeof right[j]);
+#pragma GCC unroll 6
+    for (int64_t i = 0; i < tile_rows; ++i) {
+      int32_t one;  // of other types' elements
+      memcpy(&one, a + i * words + word, sizeof one);
+#pragma GCC unroll 4
+      for (int64_t j = 0; j < strip_vectors; ++j) sum[i][j] = Words::add_products(sum[i][j], one, right[j]);
+    }
+  }
+}
+
 // sums = start + a b for 6 rows of a, `words` long and `words` apart, and a panel of 64 columns of b, in the order of
 // pack_panel(). start (64). Not inlined, so that the sums stay in registers.
 template <class Words>
 [[gnu::noinline]] void integer_tile(const int32_t* a, const int32_t* b, int64_t words, const int32_t* start,
                                     IntegerTile& sums) {
-  for (int64_t first = 0; first < tile_columns; first += strip_columns) {
+  for (int64_t first = 0; first < tile_columns; first += strip_columns, b += words * strip_columns) {
     WordVector sum[tile_rows][strip_vectors];
 #pragma GCC unroll 6
     for (int64_t i = 0; i < tile_rows; ++i) {
@@ -151,18 +167,7 @@ template <class Words>
       for (int64_t j = 0; j < strip_vectors; ++j)
         memcpy(&sum[i][j], start + first + j * word_lanes, sizeof sum[i][j]);
     }
-    for (int64_t word = 0; word < words; ++word, b += strip_columns) {
-      WordVector right[strip_vectors];
-#pragma GCC unroll 4
-      for (int64_t j = 0; j < strip_vectors; ++j) memcpy(&right[j], b + j * word_lanes, sizeof right[j]);
-#pragma GCC unroll 6
-      for (int64_t i = 0; i < tile_rows; ++i) {
-        int32_t one;  // of other types' elements
-        memcpy(&one, a + i * words + word, sizeof one);
-#pragma GCC unroll 4
-        for (int64_t j = 0; j < strip_vectors; ++j) sum[i][j] = Words::add_products(sum[i][j], one, right[j]);
-      }
-    }
+    add_words<Words>(a, b, words, sum);
 #pragma GCC unroll 6
     for (int64_t i = 0; i < tile_rows; ++i) {
 #pragma GCC unroll 4

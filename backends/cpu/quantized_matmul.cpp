@@ -3,8 +3,9 @@
 // Sums are of integers and exact, and what follows them is the same everywhere (integer_epilogue.h): every processor level
 // and every number of threads gives the same bits.
 //
-// integer_product.h multiplies tiles, or AMX does (amx_matmul.h). The order in which they read b is kept from the second
-// product on (packed_weights.h); with few rows, b is read as it is.
+// integer_product.h multiplies tiles, strassen_product.h where an instruction takes words of 16 bits, or AMX does
+// (amx_matmul.h). The order in which they read b is kept from the second product on (packed_weights.h); with few rows, b is read
+// as it is.
 #include <algorithm>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include "backends/cpu/packed_weights.h"
 #include "backends/cpu/product.h"
 #include "backends/cpu/quantize_row.h"
+#include "backends/cpu/strassen_product.h"
 #include "tensor/kernel_args.h"
 #include "tensor/tensor.h"
 #include "tensor/threads.h"
@@ -56,7 +58,7 @@ void plain_product(const T* a, const float* factors, int64_t k, const int8_t* b,
   });
 }
 
-#if defined(__SSE2__) || defined(__aarch64__)
+#if defined(__AVX2__) || defined(__aarch64__)
 // The same by integer_product.h.
 template <class Words, class T, class Out>
 class TiledProduct {
@@ -175,23 +177,22 @@ void product_of_tiles(const T* a, const float* factors, int64_t k, const Tensor&
 template <class T, class Out>
 void multiply_integers(const T* a, const float* factors, int64_t k, const Tensor& b,
                        IntegerEpilogue<Out>& then) {
+  if (then.m < tile_rows || k == 0) return plain_product(a, factors, k, b.data<int8_t>(), then);
 #ifdef __aarch64__
-  if (then.m >= tile_rows && multiplies_blocks())
-    return TiledProduct<ByteBlocks, T, Out>(a, factors, k, b, then).run();
-  if (then.m >= tile_rows && multiplies_bytes())
-    return TiledProduct<SignedBytes, T, Out>(a, factors, k, b, then).run();
+  if (multiplies_blocks()) return TiledProduct<ByteBlocks, T, Out>(a, factors, k, b, then).run();
+  if (multiplies_bytes()) return TiledProduct<SignedBytes, T, Out>(a, factors, k, b, then).run();
 #endif
 #ifdef __AVX512BF16__
-  if (then.m >= tile_rows && has_amx()) return product_of_tiles(a, factors, k, b, then);
+  if (has_amx()) return product_of_tiles(a, factors, k, b, then);
 #endif
 #ifdef __AVX2__
-  if (then.m >= tile_rows && multiplies_bytes())
-    return TiledProduct<BytesInWords, T, Out>(a, factors, k, b, then).run();
+  if (multiplies_bytes()) return TiledProduct<BytesInWords, T, Out>(a, factors, k, b, then).run();
 #endif
 #ifdef __SSE2__
-  if (then.m >= tile_rows) return TiledProduct<PairsInWords, T, Out>(a, factors, k, b, then).run();
-#endif
+  StrassenProduct<T, Out>(a, factors, k, b, then).run();
+#else
   plain_product(a, factors, k, b.data<int8_t>(), then);
+#endif
 }
 
 // Calls function(T{}) for the dtypes of x.

@@ -7,24 +7,14 @@
 #include <type_traits>
 #include <vector>
 
+#include "tests/backends/int8_numbers.h"
 #include "tests/support.h"
 
 namespace nabla {
 
-#if defined(__SSE2__) || defined(__aarch64__)
+#if defined(__AVX2__) || defined(__aarch64__)
 
 namespace {
-
-// Numbers from -127 to 127, which are the first two.
-std::vector<int8_t> int8_numbers(int64_t count, uint32_t seed) {
-  std::vector<int8_t> numbers{-127, 127};
-  for (uint32_t state = seed; static_cast<int64_t>(numbers.size()) < count;) {
-    state = state * 1664525u + 1013904223u;
-    numbers.push_back(static_cast<int8_t>(static_cast<int>((state >> 16) % 255) - 127));
-  }
-  numbers.resize(static_cast<size_t>(count));
-  return numbers;
-}
 
 // Whether a tile of a (6, k) and b (columns, k) is right, its missing columns included.
 template <class Words>
@@ -82,8 +72,6 @@ TEST_CASE("integer product: tiles of blocks of bytes are exact") {
   skip("no smmla: products of blocks of bytes");
 }
 #else
-TEST_CASE("integer product: tiles of pairs are exact") { check_tiles<PairsInWords>(); }
-
 TEST_CASE("integer product: tiles of bytes are exact") {
 #ifdef __AVX2__
   if (multiplies_bytes()) return check_tiles<BytesInWords>();

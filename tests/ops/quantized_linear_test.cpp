@@ -33,7 +33,7 @@ struct Problem {
 // Depths that are no multiple of 4 or 64, one row, tiles of rows and columns that are full and that are not.
 const std::vector<Problem> problems = {{1, 1, 1},       {1, 384, 192}, {5, 7, 3},      {6, 64, 64},
                                        {7, 65, 66},     {12, 63, 128}, {789, 384, 96}, {100, 1538, 65},
-                                       {31, 130, 1000}, {4, 0, 5}};
+                                       {31, 130, 1000}, {4, 0, 5},     {12, 0, 5}};
 
 struct Layer {
   Variable x;
