@@ -9,6 +9,12 @@
 //                                                M6 = (A21 - A11) (B11 + B12)
 //                                                M7 = (A12 - A22) (B21 + B22)
 //
+// [snippet: example]
+//   | 1 2 | | 5 6 |     M1 = 5 * 13 = 65    M4 = 4 *  2 =   8    C11 = 65 + 8 - 24 - 30 = 19
+//   | 3 4 | | 7 8 |     M2 = 7 *  5 = 35    M5 = 3 *  8 =  24    C12 = -2 + 24          = 22
+//                       M3 = 1 * -2 = -2    M6 = 2 * 11 =  22    C21 = 35 + 8           = 43
+//                                           M7 = -2 * 15 = -30   C22 = 65 - 35 - 2 + 22 = 50
+// [end]
 // In f32 the differences would cost accuracy. Sums of integers are exact, even if one on the way leaves 32 bits, as unsigned
 // words wrap around: the result is the rule's to the last bit, as long as the operands, of up to 254, fit the instruction. They
 // do where it multiplies words of 16 bits (PairsInWords).
@@ -32,6 +38,7 @@ namespace nabla {
 
 inline constexpr int64_t block_rows = 2 * tile_rows, block_columns = 2 * strip_columns, strassen_products = 7;
 using IntegerBlock = int32_t[block_rows * block_columns];
+
 // Words of one half of k, filled up to whole vectors.
 inline int64_t half_words(int64_t k) {
   return pieces_of(k, 2 * PairsInWords::elements * word_lanes) * word_lanes;
@@ -93,7 +100,7 @@ inline void pack_quadrants(const int8_t* b, int64_t columns, int64_t k, int64_t 
   constexpr int64_t few = 64;  // elements at a time, so that reads use whole cache lines
   const int64_t half = words * PairsInWords::elements;
   std::fill_n(to, words * 4 * strip_elements, int8_t{0});
-  for (int64_t below = 0; below < 2 && below * half < k; ++below) {  // A word of B1 or of B2
+  for (int64_t below = 0; below < 2 && below * half < k; ++below) {  // B11 and B12, then B21 and B22
     const int64_t depth = std::min(half, k - below * half);
     for (int64_t first = 0; first < depth; first += few) {
       const int64_t end = std::min(first + few, depth);

@@ -77,6 +77,28 @@ TEST_CASE("strassen product: equals the plain sums, whatever the depth and the c
   }
 }
 
+TEST_CASE("strassen product: chapter 17's example") {
+  // One number in each quadrant, the others 0: halves of k are a vector of words long.
+  const int64_t k = 4 * word_lanes, n = block_columns;
+  Blocks blocks{std::vector<int8_t>(static_cast<size_t>(block_rows * k)),
+                std::vector<int8_t>(static_cast<size_t>(n * k)), k, n};
+  const auto put = [&](std::vector<int8_t>& matrix, int64_t below, int64_t numbers) {
+    matrix[0] = static_cast<int8_t>(numbers / 1000);
+    matrix[static_cast<size_t>(k / 2)] = static_cast<int8_t>(numbers / 100 % 10);
+    matrix[static_cast<size_t>(below * k)] = static_cast<int8_t>(numbers / 10 % 10);
+    matrix[static_cast<size_t>(below * k + k / 2)] = static_cast<int8_t>(numbers % 10);
+  };
+  put(blocks.a, tile_rows, 1234);
+  put(blocks.b, strip_columns, 5768);  // columns of B are rows here
+  const std::vector<IntegerBlock> product = blocks.product();
+  const IntegerBlock& c = product[0];
+  constexpr int64_t below = tile_rows * block_columns;
+  CHECK(c[0] == 19);
+  CHECK(c[strip_columns] == 22);
+  CHECK(c[below] == 43);
+  CHECK(c[below + strip_columns] == 50);
+}
+
 TEST_CASE("strassen product: sums that leave 32 bits on the way come back") {
   constexpr int64_t k = 80'000;  // M1 is 2^31 and a quarter, the result half of that
   for (const int8_t sign : {-127, 127})
