@@ -213,7 +213,7 @@ std::vector<Fact> given_numbers() {
         "norms 0.9, the patch embedding and the blur 1.0, everything else together less than 2.",
         "By itself a product reaches 84 to 91 percent of the peak",
         "and attention 78: the difference",
-        "0.307 s (62.7 GFLOP at the peak, 204 GFLOP/s); it takes 0.382 s",
+        "0.307 s (62.7 GFLOP at the peak, 204 GFLOP/s); it takes 0.375 s",
         "40 images with a ViT-S at 392 x 392 take 13.6 seconds on two cores instead of 15.7, of which 12.9 "
         "are",
         "16 images need 1.3 GB where two streams need 440 MB",
