@@ -181,8 +181,9 @@ class StrassenProduct {
 
   void run() {
     constexpr int64_t few = 4;  // blocks of rows, which are a task
-    parallel_tasks(pieces_of(row_blocks_, few),
-                   [&](int64_t task) { quantize_rows(task * few, std::min((task + 1) * few, row_blocks_)); });
+    parallel_tasks(pieces_of(row_blocks_, few), [&](int64_t task) {
+      quantize_blocks(task * few, std::min((task + 1) * few, row_blocks_));
+    });
     // A task has 16 blocks of rows or more, as it makes its right operands anew: with 16 that takes a 50th of its time. And it
     // has up to 4 blocks of columns, so that left operands are not read from memory for each. There are at least some 8 tasks
     // for each thread.
@@ -212,8 +213,9 @@ class StrassenProduct {
     });
   }
 
-  // What a row lacks of two halves is zeros. Rows that a lacks are those of the block before: others' sums do not depend on them.
-  void quantize_rows(int64_t begin, int64_t end) {
+  // The left operands of the blocks [begin, end). What a row lacks of two halves is zeros. Rows that a lacks are whatever the block
+  // before had there: others' sums do not depend on them.
+  void quantize_blocks(int64_t begin, int64_t end) {
     const int64_t half = PairsInWords::elements * words_;
     std::vector<float> room(static_cast<size_t>(k_));
     std::vector<int16_t> rows(static_cast<size_t>(block_rows * 2 * half));
