@@ -130,10 +130,11 @@ Heads heads_of(const Shapes& s) {
           Tensor::empty({1, s.heads, tokens})};
 }
 
-Case attention_case(const Shapes& s) {
+Case attention_case(const Shapes& s, bool as_integers) {
   const Heads h = heads_of(s);
-  return {[=] { kernels().attention(h.q, h.k, h.v, 0.125, h.out, h.logsumexp); },
-          4.0 * static_cast<double>(tokens * tokens * s.width)};
+  const double ops = 4.0 * static_cast<double>(tokens * tokens * s.width);
+  return {[=] { kernels().attention(h.q, h.k, h.v, 0.125, as_integers, h.out, h.logsumexp); },
+          as_integers ? 0 : ops, 0, as_integers ? ops : 0};
 }
 
 Case linear_attention_case(const Shapes& s, bool backward) {
@@ -285,7 +286,8 @@ void register_all(const std::string& arch, Dtype dtype, int threads) {
       {"fc1_dweight", [=] { return weight_gradient_case(s, width, 4 * width); }},
       {"fc2_dweight", [=] { return weight_gradient_case(s, 4 * width, width); }},
       {"proj_dweight", [=] { return weight_gradient_case(s, width, width); }},
-      {"attention", [=] { return attention_case(s); }},
+      {"attention", [=] { return attention_case(s, false); }},
+      {"attention_int8", [=] { return attention_case(s, true); }},
       {"linear_attention", [=] { return linear_attention_case(s, false); }},
       {"linear_attention_backward", [=] { return linear_attention_case(s, true); }},
       {"layer_norm", [=] { return layer_norm_case(s, false); }},

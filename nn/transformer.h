@@ -51,7 +51,7 @@ class Attention : public Module {
   Variable operator()(const Variable& x, const Residual& then = {}, const RopeTables& tables = {}) const {
     // Tables turn what has their own dtype.
     const Variable parts = tables.cosines.defined() ? qkv(x) : qkv.for_product(x);
-    return proj(packed_attention(parts, heads_, scale_, tables), then, x.dtype());
+    return proj(packed_attention(parts, heads_, scale_, tables, qkv.is_quantized()), then, x.dtype());
   }
 
   Linear& qkv;

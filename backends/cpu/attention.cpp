@@ -11,6 +11,7 @@
 #include "backends/cpu/attention_forward.h"
 #include "backends/cpu/gemm.h"
 #include "backends/cpu/heads.h"
+#include "backends/cpu/integer_attention.h"
 #include "tensor/tensor.h"
 #include "tensor/threads.h"
 #include "tensor/vector_math.h"
@@ -137,8 +138,8 @@ void backward(const BackwardHeads<T>& x, const Wide<T>* logsumexp, double scale,
 
 }  // namespace
 
-void attention(const Tensor& q, const Tensor& k, const Tensor& v, double scale, const Tensor& out,
-               const Tensor& logsumexp) {
+void attention(const Tensor& q, const Tensor& k, const Tensor& v, double scale, bool as_integers,
+               const Tensor& out, const Tensor& logsumexp) {
   if (q.numel() == 0 || k.numel() == 0) {  // nothing to attend to
     out.fill(0);
     logsumexp.fill(-std::numeric_limits<double>::infinity());
@@ -154,6 +155,15 @@ void attention(const Tensor& q, const Tensor& k, const Tensor& v, double scale, 
       if (has_amx())
         return attention_forward<AmxAttentionBlock>(queries, keys, values, scale, result, normalisers, heads);
     }
+#endif
+#if defined(__SSE2__) && !defined(__AVX512F__)  // whose vectors multiply floats as fast
+    if constexpr (std::is_same_v<W, float>) {
+      if (as_integers && k.size(2) <= IntegerAttentionBlock::most_keys)
+        return attention_forward<IntegerAttentionBlock>(queries, keys, values, scale, result, normalisers,
+                                                        heads);
+    }
+#else
+    static_cast<void>(as_integers);
 #endif
     if constexpr (has_register_product<T>) {
       attention_forward<AttentionBlock<T, W>>(queries, keys, values, scale, result, normalisers, heads);

@@ -189,6 +189,7 @@ class AttentionBlock {
     }
     for (int64_t i = 0; i < count; ++i) {
       T* row = out.row(head, first + i);
+#pragma omp simd
       for (int64_t j = 0; j < width_; ++j) store(row[j], out_[i * values_stride_ + j] * inverse[i]);
     }
   }

@@ -236,7 +236,7 @@ __global__ void attention_query_kernel(BackwardHeads<T> x, int64_t tiles) {
 
 }  // namespace
 
-void CudaKernels::attention(const Tensor& q, const Tensor& k, const Tensor& v, double scale,
+void CudaKernels::attention(const Tensor& q, const Tensor& k, const Tensor& v, double scale, bool,
                             const Tensor& out, const Tensor& logsumexp) {
   if (q.numel() == 0 || k.numel() == 0) {  // nothing to attend to
     fill(out, 0);

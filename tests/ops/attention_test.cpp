@@ -112,4 +112,22 @@ TEST_CASE("attention: a scale that is not positive is an error") {
   }
 }
 
+// Where floats are as fast, both are the same.
+TEST_CASE("packed_attention with integers: near that with floats, and with its gradient") {
+  Generator generator(8);
+  const auto floats = [](Inputs in) { return packed_attention(in[0], 2, 0.4); };
+  const auto integers = [](Inputs in) { return packed_attention(in[0], 2, 0.4, {}, true); };
+  for (const Shape& shape : {Shape{2, 5, 18}, Shape{1, 150, 48}, Shape{2, 0, 12}}) {
+    const Tensor qkv = Tensor::normal(shape, 0, 1, generator);
+    const Evaluation expected = evaluate(floats, {qkv.to(Dtype::f64)}, {});
+    CHECK(relative_error(evaluate(integers, {qkv.to(Dtype::f64)}, {}).output, expected.output) == 0);
+    for (const auto& [dtype, most] : {std::pair{Dtype::f32, 2e-3}, std::pair{Dtype::bf16, 2e-2}}) {
+      CAPTURE(name_of(dtype));
+      const Evaluation got = evaluate(integers, converted({qkv}, dtype), {});
+      CHECK(relative_error(got.output, expected.output) <= most);
+      CHECK(relative_error(got.gradients[0], expected.gradients[0]) <= most);
+    }
+  }
+}
+
 }  // namespace nabla

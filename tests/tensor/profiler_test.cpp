@@ -52,7 +52,7 @@ TEST_CASE("operations of convolution and attention, forward and backward") {
                rows = Tensor::empty({2, 3, 5});
   const Tensor out = Tensor::empty_like(q);
   const auto like = [](const Tensor& tensor) { return Tensor::empty_like(tensor); };
-  kernels.attention(q, k, k, 1.0, out, rows);
+  kernels.attention(q, k, k, 1.0, false, out, rows);
   kernels.attention_backward(q, q, k, k, out, rows, 1.0, like(q), like(k), like(k));
   kernels.linear_attention(q, q, q, 1e-6, out);
   kernels.linear_attention_backward(q, q, q, q, 1e-6, like(q), like(q), like(q));

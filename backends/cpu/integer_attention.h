@@ -1,0 +1,237 @@
+// The forward pass of softmax attention by integers of 16 bits: as AttentionBlock (attention_forward.h), but each row is
+// multiplied as integers with a scale of its own. pmaddwd (PairsInWords) does in one step and an addition what takes floats two
+// multiply-adds, and both are done by more units.
+//
+//   scores  q . k = s_q s_k (integers of q . integers of k)
+//   output  sum of p v = s_w (sum of integers of w * integers of v),  w = p s_v
+//
+// A value's scale s_v becomes part of its weight w, so that weights are rounded by what they add to the output. A head often has
+// a key to which nearly all of a query's probability goes, just because its value is next to nothing: with p itself rounded, all
+// other keys, which are the answer, would round to 0.
+//
+// [snippet: weights]
+//   p = (0.999985, 0.00001, 0.000005)     largest |v| = (0.001, 1000, 1000)
+//   of 32766 steps, p:  (32766, 0, 0)     w:  (3277, 32766, 16383)
+// [end]
+//
+// All sums fit 32 bits, as the integers are kept so small: of q and k some 5800 for 64 elements of a row, of v 2047, and those of
+// the weights as large as their sum leaves room for, at least 100 on average.
+#pragma once
+
+#include "backends/cpu/integer_product.h"
+
+#ifdef __SSE2__
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <vector>
+
+#include "backends/cpu/attention_forward.h"
+#include "backends/cpu/heads.h"
+#include "backends/cpu/output_line.h"
+#include "backends/cpu/pack_strip.h"
+#include "backends/cpu/product.h"
+#include "backends/cpu/quantize_row.h"
+
+namespace nabla {
+
+// c (6, strip_columns) = row_scale[i] column_scale[j] (a b), a (6, words) and b (words, strip_columns) of PairsInWords, c in rows
+// of c_stride. Not inlined, so that the sums stay in registers.
+[[gnu::noinline]] inline void scaled_product(const int32_t* a, const float* row_scale, const int32_t* b,
+                                             const float* column_scale, int64_t words, float* c,
+                                             int64_t c_stride) {
+  using Floats [[gnu::vector_size(4 * word_lanes)]] = float;
+  WordVector sum[tile_rows][strip_vectors] = {};
+  add_words<PairsInWords>(a, b, words, sum);
+  Floats columns[strip_vectors];
+#pragma GCC unroll 4
+  for (int64_t j = 0; j < strip_vectors; ++j)
+    memcpy(&columns[j], column_scale + j * word_lanes, sizeof columns[j]);
+#pragma GCC unroll 6
+  for (int64_t i = 0; i < tile_rows; ++i) {
+#pragma GCC unroll 4
+    for (int64_t j = 0; j < strip_vectors; ++j) {
+      const Floats scaled = __builtin_convertvector(sum[i][j], Floats) * (row_scale[i] * columns[j]);
+      memcpy(c + i * c_stride + j * word_lanes, &scaled, sizeof scaled);
+    }
+  }
+}
+
+// q (n) = x factor, rounded as in quantize_values(); NaN becomes 0.
+template <class T>
+void round_to_pairs(const T* x, int64_t n, float factor, int16_t* __restrict q) {
+  constexpr float large = 12582912.0f;  // 1.5 * 2^23
+  for (int64_t i = 0; i < n; ++i)
+    q[i] = static_cast<int16_t>(
+        static_cast<uint16_t>(vector_math::to_bits(static_cast<float>(x[i]) * factor + large)));
+}
+
+// x (n) as integers of up to `most`; returns their scale, NaN for a row that is not finite.
+template <class T>
+float quantize_to_pairs(const T* x, int64_t n, float most, int16_t* q) {
+  const auto [scale, inverse] = row_scale(largest_magnitude(x, n));
+  if (inverse == 0.0f)
+    std::fill_n(q, n, int16_t{0});
+  else
+    round_to_pairs(x, n, inverse * (most / 127.0f), q);
+  return scale * (127.0f / most);
+}
+
+// One thread's memory, as AttentionBlock's.
+class IntegerAttentionBlock {
+ public:
+  static constexpr int64_t rows = tile_rows;
+  static constexpr int64_t most_keys = 8192;  // more would leave too few steps for each weight
+
+  IntegerAttentionBlock(int64_t keys, int64_t width, float scale)
+      : keys_(keys),
+        width_(width),
+        scale_(scale),
+        most_(std::min(32767.0f, std::floor(std::sqrt(0x1p31f / static_cast<float>(width))) - 1)),
+        depth_(pieces_of(width, elements)),
+        pairs_(pieces_of(keys, elements)),
+        scores_stride_(rounded_up(keys, lanes)),
+        out_stride_(rounded_up(width, strip_columns)),
+        floats_(scores_stride_ * (rows + 2) + rows * out_stride_ + strip_columns),
+        words_(scores_stride_ * depth_ + out_stride_ * pairs_ + rows * (depth_ + pairs_)),
+        scores_(floats_.take(scores_stride_ * rows)),
+        key_scales_(floats_.take(scores_stride_)),
+        value_scales_(floats_.take(scores_stride_)),
+        out_(floats_.take(rows * out_stride_)),
+        ones_(floats_.take(strip_columns)),
+        k_(words_.take(scores_stride_ * depth_)),
+        v_(words_.take(out_stride_ * pairs_)),
+        queries_(words_.take(rows * depth_)),
+        weights_(words_.take(rows * pairs_)),
+        first_(static_cast<size_t>(depth_ * elements)),
+        second_(first_) {
+    // What no key, value or query fills is multiplied all the same: it must be 0.
+    std::fill_n(key_scales_, scores_stride_, 0.0f);
+    std::fill_n(value_scales_, scores_stride_, 0.0f);
+    std::fill_n(ones_, strip_columns, 1.0f);
+    std::fill_n(k_, scores_stride_ * depth_, 0);
+    std::fill_n(v_, out_stride_ * pairs_, 0);
+    std::fill_n(queries_, rows * depth_, 0);
+    std::fill_n(weights_, rows * pairs_, 0);
+  }
+
+  // Makes integers of a head's keys, in strips of columns, and of its values, two of which are in a word.
+  template <class T>
+  void take_head(const Heads<T>& k, const Heads<T>& v, int64_t head) {
+    for (int64_t key = 0; key < keys_; ++key) {
+      prefetch(k, head, key + rows_ahead);
+      prefetch(v, head, key + rows_ahead);
+      key_scales_[key] = quantize_to_pairs(k.row(head, key), width_, most_, first_.data());
+      int32_t* const column = k_ + key / strip_columns * strip_columns * depth_ + key % strip_columns;
+      for (int64_t word = 0; word < depth_; ++word)
+        memcpy(column + word * strip_columns, first_.data() + word * elements, sizeof *column);
+    }
+    for (int64_t pair = 0; pair < pairs_; ++pair) {
+      for (int64_t i = 0; i < elements; ++i) {
+        const int64_t key = pair * elements + i;
+        if (key < keys_)
+          value_scales_[key] = quantize_to_pairs(v.row(head, key), width_, most_value, of_pair(i));
+        else
+          std::fill_n(of_pair(i), width_, int16_t{0});
+      }
+      for (int64_t j = 0; j < width_; j += strip_columns)
+        join(j, std::min(strip_columns, width_ - j), v_ + j * pairs_ + pair * strip_columns);
+    }
+    std::fill_n(first_.data() + width_, depth_ * elements - width_, int16_t{0});
+  }
+
+  // Attention of queries [first, first + count) of a head, count <= rows.
+  template <class T>
+  void attend(const Heads<T>& q, const Heads<T>& out, int64_t head, int64_t first, int64_t count,
+              float* logsumexp) {
+    float query_scales[rows] = {}, weight_scales[rows] = {};
+    for (int64_t i = 0; i < count; ++i) {
+      prefetch(q, head, first + i + rows);
+      prefetch(out, head, first + i);
+      query_scales[i] = quantize_to_pairs(q.row(head, first + i), width_, most_,
+                                          reinterpret_cast<int16_t*>(queries_ + i * depth_));
+    }
+    for (int64_t key = 0; key < keys_; key += strip_columns)
+      scaled_product(queries_, query_scales, k_ + key * depth_, key_scales_ + key, depth_, scores_ + key,
+                     scores_stride_);
+    for (int64_t i = 0; i < count; ++i) weight_scales[i] = take_weights(i, logsumexp + i);
+    for (int64_t j = 0; j < width_; j += strip_columns)
+      scaled_product(weights_, weight_scales, v_ + j * pairs_, ones_, pairs_, out_ + j, out_stride_);
+    for (int64_t i = 0; i < count; ++i) {
+      T* const row = out.row(head, first + i);
+#pragma omp simd
+      for (int64_t j = 0; j < width_; ++j) store(row[j], out_[i * out_stride_ + j]);
+    }
+  }
+  void finish() {}
+
+ private:
+  static constexpr int64_t elements = PairsInWords::elements, lanes = 64, rows_ahead = 6;
+  static_assert(lanes % strip_columns == 0 && lanes % line_columns == 0);
+  static constexpr float most_value = 2047, most_weight = 32766;
+
+  // Always inlined: GCC drops calls of a function that does nothing but ask for memory.
+  template <class T>
+  [[gnu::always_inline]] static void prefetch(const Heads<T>& x, int64_t head, int64_t row) {
+    if (row < x.length()) prefetch_line(x.row(head, row), x.width());
+  }
+
+  int16_t* of_pair(int64_t i) { return i == 0 ? first_.data() : second_.data(); }
+
+  // words (count): the integers [begin, begin + count) of two rows side by side.
+  void join(int64_t begin, int64_t count, int32_t* words) const {
+    const int16_t *const low = first_.data() + begin, *const high = second_.data() + begin;
+#pragma omp simd
+    for (int64_t j = 0; j < count; ++j)
+      words[j] = static_cast<int32_t>((low[j] & 0xffffu) | static_cast<uint32_t>(high[j]) << 16);
+  }
+
+  // The weights of a query whose scores are there, as integers; returns what the output is to be multiplied by.
+  float take_weights(int64_t query, float* logsumexp) {
+    float* const row = scores_ + query * scores_stride_;
+    std::fill(row + keys_, row + scores_stride_, -std::numeric_limits<float>::infinity());
+    const float inverse = exponentiate<lanes>(row, scores_stride_, scale_, logsumexp);
+    Line sums = {}, largest = {};
+    for (int64_t key = 0; key < scores_stride_; key += line_columns) {
+      Line weights, scales;
+      load_line(row + key, weights);
+      load_line(value_scales_ + key, scales);
+#pragma GCC unroll 4
+      for (int64_t j = 0; j < gelu_vectors; ++j) {
+        weights[j] *= scales[j];
+        sums[j] += weights[j];
+        largest[j] = weights[j] > largest[j] ? weights[j] : largest[j];
+      }
+      store_line(weights, row + key);
+    }
+    float sum = 0, most = 0;
+    for (int64_t j = 0; j < gelu_vectors; ++j) {
+      for (int64_t lane = 0; lane < float_lanes; ++lane) {
+        sum += sums[j][lane];
+        most = std::max(most, largest[j][lane]);
+      }
+    }
+    // Each sum of products is up to most_value times the sum of the weights, each of which may be rounded up. Where there is a
+    // NaN the sum is one, and so is its factor.
+    const float steps = 0x1p31f / most_value * 0.99f - static_cast<float>(keys_);
+    const float factor = sum == 0 ? 1.0f : std::min(steps / sum, most_weight / most);
+    round_to_pairs(row, keys_, factor, reinterpret_cast<int16_t*>(weights_ + query * pairs_));
+    return inverse / factor;
+  }
+
+  int64_t keys_, width_;
+  float scale_, most_;
+  int64_t depth_, pairs_, scores_stride_, out_stride_;  // depth_ and pairs_ in words
+  Scratch<float> floats_;
+  Scratch<int32_t> words_;
+  float *scores_, *key_scales_, *value_scales_, *out_, *ones_;
+  int32_t *k_, *v_, *queries_, *weights_;
+  std::vector<int16_t> first_, second_;  // rows on their way into k_ or v_
+};
+
+}  // namespace nabla
+
+#endif
