@@ -113,27 +113,35 @@ inline void pack_quadrants(const int8_t* b, int64_t columns, int64_t k, int64_t 
   }
 }
 
-// c1 += first_sign * M and c2 += second_sign * M, for tiles with rows of block_columns: M (6, strip_columns) is the product of
+// What becomes of a product in a tile of the output.
+enum class Into { nothing, store, add, subtract };
+
+template <Into into>
+[[gnu::always_inline]] inline void put_sums(const WordVector& sums, int32_t* to) {
+  if constexpr (into == Into::nothing) return;
+  auto c = reinterpret_cast<WrappingVector>(sums);
+  if constexpr (into == Into::add || into == Into::subtract) {
+    WrappingVector before;
+    memcpy(&before, to, sizeof before);
+    c = into == Into::add ? before + c : before - c;
+  }
+  memcpy(to, &c, sizeof c);
+}
+
+// Brings M into the tiles c1 and c2, which have rows of block_columns. M (6, strip_columns) is the product of
 // rows `words` long and apart, and of columns as right_operands() has them. Not inlined, so that the sums stay in registers.
-template <int first_sign, int second_sign>
-[[gnu::noinline]] void add_strassen_product(const int32_t* a, const int32_t* b, int64_t words, int32_t* c1,
-                                            int32_t* c2) {
+template <Into first, Into second>
+[[gnu::noinline]] void strassen_product(const int32_t* a, const int32_t* b, int64_t words, int32_t* c1,
+                                        int32_t* c2) {
   WordVector sum[tile_rows][strip_vectors] = {};
   add_words<PairsInWords>(a, b, words, sum);
-  const auto add = [](int sign, const WordVector& sums, int32_t* to) {
-    const auto x = reinterpret_cast<WrappingVector>(sums);
-    WrappingVector c;
-    memcpy(&c, to, sizeof c);
-    c = sign > 0 ? c + x : c - x;
-    memcpy(to, &c, sizeof c);
-  };
 #pragma GCC unroll 6
   for (int64_t i = 0; i < tile_rows; ++i) {
 #pragma GCC unroll 4
     for (int64_t j = 0; j < strip_vectors; ++j) {
       const int64_t at = i * block_columns + j * word_lanes;
-      add(first_sign, sum[i][j], c1 + at);
-      if constexpr (second_sign != 0) add(second_sign, sum[i][j], c2 + at);
+      put_sums<first>(sum[i][j], c1 + at);
+      put_sums<second>(sum[i][j], c2 + at);
     }
   }
 }
@@ -144,21 +152,23 @@ inline void multiply_blocks(const int32_t* left, const int32_t* right, int64_t w
                             int64_t count) {
   constexpr int64_t below = tile_rows * block_columns, beside = strip_columns;
   struct Product {
-    void (*add)(const int32_t*, const int32_t*, int64_t, int32_t*, int32_t*);
-    int64_t first, second;  // tiles that it is added to
+    void (*multiply)(const int32_t*, const int32_t*, int64_t, int32_t*, int32_t*);
+    int64_t first, second;  // tiles that it is brought into
   };
-  static constexpr Product all[strassen_products] = {{add_strassen_product<1, 1>, 0, below + beside},
-                                                     {add_strassen_product<1, -1>, below, below + beside},
-                                                     {add_strassen_product<1, 1>, beside, below + beside},
-                                                     {add_strassen_product<1, 1>, 0, below},
-                                                     {add_strassen_product<1, -1>, beside, 0},
-                                                     {add_strassen_product<1, 0>, below + beside, 0},
-                                                     {add_strassen_product<1, 0>, 0, 0}};
-  memset(blocks, 0, static_cast<size_t>(count) * sizeof *blocks);
+  using enum Into;
+  static constexpr Product all[strassen_products] = {
+      {strassen_product<store, store>, 0, below + beside},
+      {strassen_product<store, subtract>, below, below + beside},
+      {strassen_product<store, add>, beside, below + beside},
+      {strassen_product<add, add>, 0, below},
+      {strassen_product<add, subtract>, beside, 0},
+      {strassen_product<add, nothing>, below + beside, 0},
+      {strassen_product<add, nothing>, 0, 0}};
   for (int64_t p = 0; p < strassen_products; ++p) {
     for (int64_t i = 0; i < count; ++i)
-      all[p].add(left + p * tile_rows * words, right + (i * strassen_products + p) * words * strip_columns,
-                 words, blocks[i] + all[p].first, blocks[i] + all[p].second);
+      all[p].multiply(left + p * tile_rows * words,
+                      right + (i * strassen_products + p) * words * strip_columns, words,
+                      blocks[i] + all[p].first, blocks[i] + all[p].second);
   }
 }
 
