@@ -130,11 +130,11 @@ Heads heads_of(const Shapes& s) {
           Tensor::empty({1, s.heads, tokens})};
 }
 
-Case attention_case(const Shapes& s, bool as_integers) {
+Case attention_case(const Shapes& s, bool allow_integers) {
   const Heads h = heads_of(s);
   const double ops = 4.0 * static_cast<double>(tokens * tokens * s.width);
-  return {[=] { kernels().attention(h.q, h.k, h.v, 0.125, as_integers, h.out, h.logsumexp); },
-          as_integers ? 0 : ops, 0, as_integers ? ops : 0};
+  return {[=] { kernels().attention(h.q, h.k, h.v, 0.125, allow_integers, h.out, h.logsumexp); },
+          allow_integers ? 0 : ops, 0, allow_integers ? ops : 0};
 }
 
 Case linear_attention_case(const Shapes& s, bool backward) {

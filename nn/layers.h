@@ -15,7 +15,8 @@ class Linear : public Module {
   Linear(int64_t in, int64_t out, bool with_bias = true);
   // Where it is quantised, y can have another dtype than x.
   Variable operator()(const Variable& x, const Residual& then = {}, std::optional<Dtype> result = {}) const;
-  // y for an attention that comes next: in bf16 where this layer is quantised, so that the attention multiplies bf16.
+  // y for an attention that comes next: in bf16 where this layer is quantised, so that less passes through memory and the attention
+  // multiplies bf16, where the processor can.
   Variable for_product(const Variable& x) const;
   // GELU of y, in the same product where this layer is quantised, for `next` alone: in bf16 where that is quantised, too, as it
   // makes bytes of its input anyway. Half of what goes through memory.

@@ -81,9 +81,9 @@ class Kernels : public Backend {
   // --- attention: q (B, H, N, d), k (B, H, M, d), v (B, H, M, d), out (B, H, N, d), all with last stride 1
   // and any other strides (so they may be views of one packed qkv). out = softmax(scale q k^T) v; the N
   // x M matrix is never stored whole. logsumexp (B, H, N) in Wide<dtype>: the rows' normalisers, for
-  // the backward pass. With as_integers, rows of f32 and bf16 may be multiplied as integers of 16 bits, each with a scale of
-  // its own, where that is faster.
-  virtual void attention(const Tensor& q, const Tensor& k, const Tensor& v, double scale, bool as_integers,
+  // the backward pass. With allow_integers, rows of f32 and bf16 may be multiplied as integers of 16 bits, each with a scale
+  // of its own, where that is faster; a row that is not finite then makes all NaN that it is multiplied into.
+  virtual void attention(const Tensor& q, const Tensor& k, const Tensor& v, double scale, bool allow_integers,
                          const Tensor& out, const Tensor& logsumexp) = 0;
   virtual void attention_backward(const Tensor& dout, const Tensor& q, const Tensor& k, const Tensor& v,
                                   const Tensor& out, const Tensor& logsumexp, double scale, const Tensor& dq,

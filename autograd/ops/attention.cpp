@@ -59,7 +59,7 @@ Variable attention(const Variable& q_in, const Variable& k_in, const Variable& v
 }
 
 Variable packed_attention(const Variable& qkv_in, int64_t heads, double scale, const RopeTables& rope,
-                          bool as_integers) {
+                          bool allow_integers) {
   check_alike("packed_attention", qkv_in);
   check_scale("packed_attention", scale);
   check_packed("packed_attention", qkv_in.shape(), heads);
@@ -75,7 +75,7 @@ Variable packed_attention(const Variable& qkv_in, int64_t heads, double scale, c
   }
   const Tensor y = Tensor::empty({qkv.size(0), qkv.size(1), qkv.size(2) / 3}, qkv.dtype(), qkv.device());
   const Tensor logsumexp = normalisers_for(q);
-  kernels_for(qkv).attention(q, k, v, scale, as_integers, heads_view(y, heads), logsumexp);
+  kernels_for(qkv).attention(q, k, v, scale, allow_integers, heads_view(y, heads), logsumexp);
 
   return record("packed_attention", y, {qkv_in}, [=, q = q, k = k, v = v](const Tensor& dy) -> Gradients {
     const Tensor dqkv = Tensor::empty_like(qkv);

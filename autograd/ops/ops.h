@@ -103,10 +103,10 @@ Variable rope(const Variable& x, const RopeTables& tables);
 // attention.cpp: softmax(scale q k^T) v per head; q (B, H, N, d), k and v (B, H, M, d), scale > 0.
 Variable attention(const Variable& q, const Variable& k, const Variable& v, double scale);
 // The same on a packed projection qkv (B, N, 3 H d), ordered [q | k | v], each [head][d]: -> (B, N, H
-// d). No copies. Given tables, q and k are turned by rope() first. as_integers allows products of integers of 16 bits, where
-// they are faster: for a model that is quantised anyway. The gradient is that of exact products.
+// d). No copies. Given tables, q and k are turned by rope() first. allow_integers allows products of integers of 16 bits, where
+// they are faster: for a model that is quantised anyway. The gradient multiplies floats.
 Variable packed_attention(const Variable& qkv, int64_t heads, double scale, const RopeTables& tables = {},
-                          bool as_integers = false);
+                          bool allow_integers = false);
 // linear_attention.cpp: f(q) (f(k)^T v) / (f(q) . sum f(k) + eps), f = elu + 1; q, k, v (B, H, N, d).
 Variable linear_attention(const Variable& q, const Variable& k, const Variable& v, double eps);
 Variable packed_linear_attention(const Variable& qkv, int64_t heads, double eps);

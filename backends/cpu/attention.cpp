@@ -138,7 +138,7 @@ void backward(const BackwardHeads<T>& x, const Wide<T>* logsumexp, double scale,
 
 }  // namespace
 
-void attention(const Tensor& q, const Tensor& k, const Tensor& v, double scale, bool as_integers,
+void attention(const Tensor& q, const Tensor& k, const Tensor& v, double scale, bool allow_integers,
                const Tensor& out, const Tensor& logsumexp) {
   if (q.numel() == 0 || k.numel() == 0) {  // nothing to attend to
     out.fill(0);
@@ -158,12 +158,12 @@ void attention(const Tensor& q, const Tensor& k, const Tensor& v, double scale, 
 #endif
 #if defined(__SSE2__) && !defined(__AVX512F__)  // whose vectors multiply floats as fast
     if constexpr (std::is_same_v<W, float>) {
-      if (as_integers && k.size(2) <= IntegerAttentionBlock::most_keys)
+      if (allow_integers && k.size(2) <= IntegerAttentionBlock::most_keys)
         return attention_forward<IntegerAttentionBlock>(queries, keys, values, scale, result, normalisers,
                                                         heads);
     }
 #else
-    static_cast<void>(as_integers);
+    static_cast<void>(allow_integers);
 #endif
     if constexpr (has_register_product<T>) {
       attention_forward<AttentionBlock<T, W>>(queries, keys, values, scale, result, normalisers, heads);

@@ -5,17 +5,21 @@
 //   scores  q . k = s_q s_k (integers of q . integers of k)
 //   output  sum of p v = s_w (sum of integers of w * integers of v),  w = p s_v
 //
-// A value's scale s_v becomes part of its weight w, so that weights are rounded by what they add to the output. A head often has
-// a key to which nearly all of a query's probability goes, just because its value is next to nothing: with p itself rounded, all
-// other keys, which are the answer, would round to 0.
+// The weights need care, as many heads give nearly all of a query's probability to one key, a sink. Two rules keep the others:
+//
+// 1. A value's scale s_v becomes part of its weight w, so that weights are rounded by what they add to the output. Where the sink's
+//    value is next to nothing, the others are the answer, and with p itself rounded they would all be 0:
 //
 // [snippet: weights]
 //   p = (0.999985, 0.00001, 0.000005)     largest |v| = (0.001, 1000, 1000)
 //   of 32766 steps, p:  (32766, 0, 0)     w:  (3277, 32766, 16383)
 // [end]
+// 2. What a weight loses or gains when it is rounded is given to the key `line_columns` further (error diffusion, as in pictures of
+//    few colours), so that hundreds of weights of a third of a step keep their sum.
 //
-// All sums fit 32 bits, as the integers are kept so small: of q and k some 5800 for 64 elements of a row, of v 2047, and those of
-// the weights as large as their sum leaves room for, at least 100 on average.
+// Channels of v may differ in size by far. Each is divided by a power of 2 near its largest magnitude first, so that no channel
+// takes the steps of the others. All sums fit 32 bits: integers of q and k are up to some 5800 for rows of 64 elements, those of v up to
+// 2047, and the weights as large as their sum then allows.
 #pragma once
 
 #include "backends/cpu/integer_product.h"
@@ -60,86 +64,96 @@ namespace nabla {
   }
 }
 
-// q (n) = x factor, rounded as in quantize_values(); NaN becomes 0.
+// Beside so large a number f32 has no fractions: a sum with it is rounded to an integer, which its last bits are.
+inline constexpr float rounding_shift = 12582912.0f;  // 1.5 * 2^23
+
+// x (n) as integers from -steps to steps; returns their scale: NaN for a row that is not finite, 0 for one of next to nothing.
 template <class T>
-void round_to_pairs(const T* x, int64_t n, float factor, int16_t* __restrict q) {
-  constexpr float large = 12582912.0f;  // 1.5 * 2^23
+float quantize_to_steps(const T* x, int64_t n, float steps, int16_t* __restrict q) {
+  const auto [scale, inverse] = row_scale(largest_magnitude(x, n));
+  if (inverse == 0.0f) {
+    std::fill_n(q, n, int16_t{0});
+    return scale;
+  }
+  const float factor = inverse * (steps / 127.0f);
   for (int64_t i = 0; i < n; ++i)
     q[i] = static_cast<int16_t>(
-        static_cast<uint16_t>(vector_math::to_bits(static_cast<float>(x[i]) * factor + large)));
+        static_cast<uint16_t>(vector_math::to_bits(static_cast<float>(x[i]) * factor + rounding_shift)));
+  return scale * (127.0f / steps);
 }
 
-// x (n) as integers of up to `most`; returns their scale, NaN for a row that is not finite.
-template <class T>
-float quantize_to_pairs(const T* x, int64_t n, float most, int16_t* q) {
-  const auto [scale, inverse] = row_scale(largest_magnitude(x, n));
-  if (inverse == 0.0f)
-    std::fill_n(q, n, int16_t{0});
-  else
-    round_to_pairs(x, n, inverse * (most / 127.0f), q);
-  return scale * (127.0f / most);
+// weights (n), none negative, times `factor` as integers; the error of each goes to the one line_columns further. weights are read
+// to the end of a line.
+inline void round_weights(const float* weights, int64_t n, float factor, int16_t* q) {
+  using Words [[gnu::vector_size(sizeof(FloatVector))]] = int32_t;
+  using Halves [[gnu::vector_size(sizeof(FloatVector) / 2)]] = int16_t;
+  Line error = {};
+  for (int64_t i = 0; i < n; i += line_columns) {
+    Line exact;
+    int16_t rounded[line_columns];
+    load_line(weights + i, exact);
+#pragma GCC unroll 4
+    for (int64_t j = 0; j < gelu_vectors; ++j) {
+      exact[j] = exact[j] * factor + error[j];
+      const FloatVector shifted = exact[j] + rounding_shift;
+      error[j] = exact[j] - (shifted - rounding_shift);
+      const Halves integers = __builtin_convertvector(reinterpret_cast<Words>(shifted), Halves);
+      memcpy(rounded + j * float_lanes, &integers, sizeof integers);
+    }
+    if (i + line_columns <= n)
+      memcpy(q + i, rounded, sizeof rounded);
+    else
+      std::copy_n(rounded, n - i, q + i);
+  }
 }
 
 // One thread's memory, as AttentionBlock's.
 class IntegerAttentionBlock {
  public:
   static constexpr int64_t rows = tile_rows;
-  static constexpr int64_t most_keys = 8192;  // more would leave too few steps for each weight
+  static constexpr int64_t most_keys =
+      8192;  // more would leave less than 100 steps for each of equal weights
 
   IntegerAttentionBlock(int64_t keys, int64_t width, float scale)
       : keys_(keys),
         width_(width),
         scale_(scale),
-        most_(std::min(32767.0f, std::floor(std::sqrt(0x1p31f / static_cast<float>(width))) - 1)),
+        row_steps_(std::min(32767.0f, std::floor(std::sqrt(0x1p31f / static_cast<float>(width))) - 1)),
         depth_(pieces_of(width, elements)),
         pairs_(pieces_of(keys, elements)),
         scores_stride_(rounded_up(keys, lanes)),
         out_stride_(rounded_up(width, strip_columns)),
-        floats_(scores_stride_ * (rows + 2) + rows * out_stride_ + strip_columns),
+        floats_(scores_stride_ * (rows + 2) + (rows + 1) * out_stride_ + 2 * width),
         words_(scores_stride_ * depth_ + out_stride_ * pairs_ + rows * (depth_ + pairs_)),
         scores_(floats_.take(scores_stride_ * rows)),
         key_scales_(floats_.take(scores_stride_)),
         value_scales_(floats_.take(scores_stride_)),
         out_(floats_.take(rows * out_stride_)),
-        ones_(floats_.take(strip_columns)),
+        column_scales_(floats_.take(out_stride_)),
+        column_factors_(floats_.take(width)),
+        row_(floats_.take(width)),
         k_(words_.take(scores_stride_ * depth_)),
         v_(words_.take(out_stride_ * pairs_)),
         queries_(words_.take(rows * depth_)),
         weights_(words_.take(rows * pairs_)),
-        first_(static_cast<size_t>(depth_ * elements)),
-        second_(first_) {
+        even_(static_cast<size_t>(depth_ * elements)),
+        odd_(even_) {
+    std::fill_n(column_scales_, out_stride_, 1.0f);
     // What no key, value or query fills is multiplied all the same: it must be 0.
     std::fill_n(key_scales_, scores_stride_, 0.0f);
     std::fill_n(value_scales_, scores_stride_, 0.0f);
-    std::fill_n(ones_, strip_columns, 1.0f);
     std::fill_n(k_, scores_stride_ * depth_, 0);
     std::fill_n(v_, out_stride_ * pairs_, 0);
     std::fill_n(queries_, rows * depth_, 0);
     std::fill_n(weights_, rows * pairs_, 0);
   }
 
-  // Makes integers of a head's keys, in strips of columns, and of its values, two of which are in a word.
+  // Makes integers of a head's keys and values.
   template <class T>
   void take_head(const Heads<T>& k, const Heads<T>& v, int64_t head) {
-    for (int64_t key = 0; key < keys_; ++key) {
-      prefetch(k, head, key + rows_ahead);
-      prefetch(v, head, key + rows_ahead);
-      key_scales_[key] = quantize_to_pairs(k.row(head, key), width_, most_, first_.data());
-      int32_t* const column = k_ + key / strip_columns * strip_columns * depth_ + key % strip_columns;
-      for (int64_t word = 0; word < depth_; ++word)
-        memcpy(column + word * strip_columns, first_.data() + word * elements, sizeof *column);
-    }
-    for (int64_t pair = 0; pair < pairs_; ++pair) {
-      for (int64_t i = 0; i < elements; ++i) {
-        const int64_t key = pair * elements + i;
-        if (key < keys_)
-          value_scales_[key] = quantize_to_pairs(v.row(head, key), width_, most_value, of_pair(i));
-        else
-          std::fill_n(of_pair(i), width_, int16_t{0});
-      }
-      for (int64_t j = 0; j < width_; j += strip_columns)
-        join(j, std::min(strip_columns, width_ - j), v_ + j * pairs_ + pair * strip_columns);
-    }
+    take_keys(k, v, head);
+    scale_columns(v, head);
+    take_values(v, head);
   }
 
   // Attention of queries [first, first + count) of a head, count <= rows.
@@ -150,7 +164,7 @@ class IntegerAttentionBlock {
     for (int64_t i = 0; i < count; ++i) {
       prefetch(q, head, first + i + rows);
       prefetch(out, head, first + i);
-      query_scales[i] = quantize_to_pairs(q.row(head, first + i), width_, most_,
+      query_scales[i] = quantize_to_steps(q.row(head, first + i), width_, row_steps_,
                                           reinterpret_cast<int16_t*>(queries_ + i * depth_));
     }
     for (int64_t key = 0; key < keys_; key += strip_columns)
@@ -158,7 +172,8 @@ class IntegerAttentionBlock {
                      scores_stride_);
     for (int64_t i = 0; i < count; ++i) weight_scales[i] = take_weights(i, logsumexp + i);
     for (int64_t j = 0; j < width_; j += strip_columns)
-      scaled_product(weights_, weight_scales, v_ + j * pairs_, ones_, pairs_, out_ + j, out_stride_);
+      scaled_product(weights_, weight_scales, v_ + j * pairs_, column_scales_ + j, pairs_, out_ + j,
+                     out_stride_);
     for (int64_t i = 0; i < count; ++i) {
       T* const row = out.row(head, first + i);
 #pragma omp simd
@@ -170,7 +185,7 @@ class IntegerAttentionBlock {
  private:
   static constexpr int64_t elements = PairsInWords::elements, lanes = 64, rows_ahead = 6;
   static_assert(lanes % strip_columns == 0 && lanes % line_columns == 0);
-  static constexpr float most_value = 2047, most_weight = 32766;
+  static constexpr float value_steps = 2047, weight_steps = 32766;  // one less, as an error is added
 
   // Always inlined: GCC drops calls of a function that does nothing but ask for memory.
   template <class T>
@@ -178,11 +193,59 @@ class IntegerAttentionBlock {
     if (row < x.length()) prefetch_line(x.row(head, row), x.width());
   }
 
-  int16_t* of_pair(int64_t i) { return i == 0 ? first_.data() : second_.data(); }
+  // The keys in strips of columns. Asks for the values, too.
+  template <class T>
+  void take_keys(const Heads<T>& k, const Heads<T>& v, int64_t head) {
+    for (int64_t key = 0; key < keys_; ++key) {
+      prefetch(k, head, key + rows_ahead);
+      prefetch(v, head, key + rows_ahead);
+      key_scales_[key] = quantize_to_steps(k.row(head, key), width_, row_steps_, even_.data());
+      int32_t* const column = k_ + key / strip_columns * strip_columns * depth_ + key % strip_columns;
+      for (int64_t word = 0; word < depth_; ++word)
+        memcpy(column + word * strip_columns, even_.data() + word * elements, sizeof *column);
+    }
+  }
+
+  // The powers of 2 near the largest magnitudes of the values' columns, and 1 / them.
+  template <class T>
+  void scale_columns(const Heads<T>& v, int64_t head) {
+    std::fill_n(row_, width_, 0.0f);
+    for (int64_t key = 0; key < keys_; ++key) {
+      const T* const value = v.row(head, key);
+#pragma omp simd
+      for (int64_t j = 0; j < width_; ++j) {
+        const float magnitude = std::fabs(static_cast<float>(value[j]));
+        row_[j] = magnitude > row_[j] ? magnitude : row_[j];
+      }
+    }
+    for (int64_t j = 0; j < width_; ++j) {
+      const bool usual = row_[j] > 0x1p-60f && row_[j] < 0x1p60f;
+      column_scales_[j] = usual ? std::exp2(std::round(std::log2(row_[j]))) : 1.0f;
+      column_factors_[j] = 1.0f / column_scales_[j];
+    }
+  }
+
+  // The values in strips of columns, two keys in a word.
+  template <class T>
+  void take_values(const Heads<T>& v, int64_t head) {
+    const auto take = [&](int64_t key, int16_t* q) {
+      if (key >= keys_) return static_cast<void>(std::fill_n(q, width_, int16_t{0}));
+      const T* const value = v.row(head, key);
+#pragma omp simd
+      for (int64_t j = 0; j < width_; ++j) row_[j] = static_cast<float>(value[j]) * column_factors_[j];
+      value_scales_[key] = quantize_to_steps(row_, width_, value_steps, q);
+    };
+    for (int64_t pair = 0; pair < pairs_; ++pair) {
+      take(pair * elements, even_.data());
+      take(pair * elements + 1, odd_.data());
+      for (int64_t j = 0; j < width_; j += strip_columns)
+        join(j, std::min(strip_columns, width_ - j), v_ + j * pairs_ + pair * strip_columns);
+    }
+  }
 
   // words (count): the integers [begin, begin + count) of two rows side by side.
   void join(int64_t begin, int64_t count, int32_t* words) const {
-    const int16_t *const low = first_.data() + begin, *const high = second_.data() + begin;
+    const int16_t *const low = even_.data() + begin, *const high = odd_.data() + begin;
 #pragma omp simd
     for (int64_t j = 0; j < count; ++j)
       words[j] = static_cast<int32_t>((low[j] & 0xffffu) | static_cast<uint32_t>(high[j]) << 16);
@@ -206,29 +269,29 @@ class IntegerAttentionBlock {
       }
       store_line(weights, row + key);
     }
-    float sum = 0, most = 0;
+    float sum = 0, largest_weight = 0;
     for (int64_t j = 0; j < gelu_vectors; ++j) {
       for (int64_t lane = 0; lane < float_lanes; ++lane) {
         sum += sums[j][lane];
-        most = std::max(most, largest[j][lane]);
+        largest_weight = std::max(largest_weight, largest[j][lane]);
       }
     }
-    // Each sum of products is up to most_value times the sum of the weights, each of which may be rounded up. Where there is a
-    // NaN the sum is one, and so is its factor.
-    const float steps = 0x1p31f / most_value * 0.99f - static_cast<float>(keys_);
-    const float factor = sum == 0 ? 1.0f : std::min(steps / sum, most_weight / most);
-    round_to_pairs(row, keys_, factor, reinterpret_cast<int16_t*>(weights_ + query * pairs_));
+    // A sum of products is up to value_steps times that of the weights; a hundredth is left for their errors. Where there is a NaN
+    // the sum is one, and so is its factor.
+    const float all_steps = 0x1p31f / value_steps * 0.99f;
+    const float factor = sum == 0 ? 1.0f : std::min(all_steps / sum, weight_steps / largest_weight);
+    round_weights(row, keys_, factor, reinterpret_cast<int16_t*>(weights_ + query * pairs_));
     return inverse / factor;
   }
 
   int64_t keys_, width_;
-  float scale_, most_;
+  float scale_, row_steps_;
   int64_t depth_, pairs_, scores_stride_, out_stride_;  // depth_ and pairs_ in words
   Scratch<float> floats_;
   Scratch<int32_t> words_;
-  float *scores_, *key_scales_, *value_scales_, *out_, *ones_;
+  float *scores_, *key_scales_, *value_scales_, *out_, *column_scales_, *column_factors_, *row_;
   int32_t *k_, *v_, *queries_, *weights_;
-  std::vector<int16_t> first_, second_;  // rows on their way into k_ or v_
+  std::vector<int16_t> even_, odd_;  // rows on their way into k_ or v_
 };
 
 }  // namespace nabla

@@ -289,9 +289,27 @@ std::optional<std::filesystem::path> TrainOptions::encoder_file() const {
 
 int64_t fast_side(int64_t patch, bool own_encoder) { return (own_encoder ? 10 : 20) * patch; }
 
+// --fast is int8 and a size: whoever names another says what cannot be.
+void TrainOptions::take_fast_size(int64_t side) {
+  ImageConfig& image = config.image;
+  const std::pair<const char*, int64_t*> sizes[] = {{"resize_h", &image.resize_h},
+                                                    {"resize_w", &image.resize_w},
+                                                    {"crop_h", &image.crop_h},
+                                                    {"crop_w", &image.crop_w}};
+  for (const auto& [name, size] : sizes) {
+    const auto named = given.find(name);
+    if (named != given.end() && *size != side) {
+      const std::string option(name);
+      fail_input("--fast: it takes images of {} x {} pixels; {} is {}", side, side,
+                 named->second == GivenBy::flag ? "--" + option.substr(0, option.find('_')) : option, *size);
+    }
+    *size = side;
+  }
+}
+
 void TrainOptions::complete_config(int64_t encoder_depth, int64_t patch, int64_t channels) {
   ImageConfig& image = config.image;
-  if (fast) image.resize_h = image.resize_w = image.crop_h = image.crop_w = fast_side(patch, !encoder);
+  if (fast) take_fast_size(fast_side(patch, !encoder));
   if (!encoder && image.resize_h == 0 && image.resize_w == 0 && image.crop_h == 0 && image.crop_w == 0) {
     image.resize_h = image.resize_w = bundled_resize;
     image.crop_h = image.crop_w = bundled_crop;
@@ -310,16 +328,10 @@ void TrainOptions::complete_config(int64_t encoder_depth, int64_t patch, int64_t
   }
 }
 
-// --fast is int8 and a size: whoever names another says what cannot be.
 static void check_fast(const TrainOptions& options) {
   check_input(!options.resume, "--fast: --resume goes on with the sizes and the precision of its run");
   check_input(options.stores_int8(), "--fast: it stores int8, not {} as --precision has it",
               options.precision);
-  for (const std::string size : {"resize_h", "resize_w", "crop_h", "crop_w"}) {
-    const auto given = options.given.find(size);
-    check_input(given == options.given.end(), "--fast: it chooses the size; {} was named, too",
-                given->second == GivenBy::flag ? "--" + size.substr(0, size.find('_')) : size);
-  }
 }
 
 void TrainOptions::prepare() {

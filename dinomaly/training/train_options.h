@@ -84,6 +84,9 @@ struct TrainOptions {
   // All but `resume`, `finish`, `force` and `device`, the config's options under their names. Reading it back gives
   // the same options.
   nlohmann::json to_json() const;
+
+ private:
+  void take_fast_size(int64_t side);
 };
 
 }  // namespace dinomaly

@@ -89,16 +89,50 @@ TEST_CASE("attention by integers: a key of next to nothing does not hide the oth
   CHECK(expected == doctest::Approx(0.006).epsilon(1e-3));
   CHECK(by_integers<float>(q, k, v, 1).out.data<float>()[0] == doctest::Approx(expected).epsilon(2e-3));
 
-  std::vector<float> weights;
+  std::vector<float> weights(line_columns);
   const float values[] = {0.001f, 1000, 1000};
-  for (size_t i = 0; i < p.size(); ++i) weights.push_back(p[i] * values[i]);
+  for (size_t i = 0; i < p.size(); ++i) weights[i] = p[i] * values[i];
   int16_t steps[3];
-  round_to_pairs(weights.data(), 3, 32766 / weights[1], steps);
+  round_weights(weights.data(), 3, 32766 / weights[1], steps);
   CHECK(std::vector<int16_t>(steps, steps + 3) == std::vector<int16_t>{3277, 32766, 16383});
 }
 
-// A channel or a token of a thousand times the others' size costs the others of its own row their digits, but no other row.
-TEST_CASE("attention by integers: one large token leaves the others their digits") {
+// The sink has the first channel, all others the second: each of them is less than half a step.
+TEST_CASE("attention by integers: many small weights beside a large one keep their sum") {
+  for (const int64_t keys : {int64_t{789}, int64_t{8192}}) {
+    for (const double others : {0.01, 0.05, 0.1}) {
+      CAPTURE(keys);
+      CAPTURE(others);
+      const Tensor q = Tensor::ones({1, 1, 1, 2}), k = Tensor::zeros({1, 1, keys, 2}),
+                   v = Tensor::zeros({1, 1, keys, 2});
+      k.data<float>()[14] =
+          static_cast<float>(std::log((1 - others) / others * static_cast<double>(keys - 1)));
+      for (int64_t key = 0; key < keys; ++key) v.data<float>()[2 * key + (key == 7 ? 0 : 1)] = 1;
+      const Tensor out = by_integers<float>(q, k, v, 1).out;
+      CHECK(out.data<float>()[0] == doctest::Approx(1 - others).epsilon(2e-3));
+      CHECK(out.data<float>()[1] == doctest::Approx(others).epsilon(1e-2));
+    }
+  }
+}
+
+TEST_CASE(
+    "attention by integers: a channel of a thousand times the others' size takes none of their digits") {
+  Generator generator(9);
+  constexpr int64_t keys = 789, width = 64;
+  const auto random = [&](int64_t rows) { return Tensor::normal({1, 1, rows, width}, 0, 1, generator); };
+  const Tensor q = random(30), k = random(keys), v = random(keys);
+  for (int64_t key = 0; key < keys; ++key) {
+    v.data<float>()[key * width + 3] *= 1000;
+    v.data<float>()[key * width + 5] *= 1e-3f;
+    v.data<float>()[key * width + 7] += 1000;
+  }
+  const Tensor got = by_integers<float>(q, k, v, 0.125).out, expected = exact(q, k, v, 0.125).out;
+  for (int64_t j = 0; j < width; ++j)
+    CHECK(relative_error(got.slice(3, j, j + 1), expected.slice(3, j, j + 1)) <= 5e-3);
+}
+
+TEST_CASE(
+    "attention by integers: one token of a thousand times the others' size leaves the others their digits") {
   Generator generator(5);
   constexpr int64_t width = 64, keys = 100;
   const Tensor q = Tensor::normal({1, 1, 12, width}, 0, 1, generator),
@@ -120,8 +154,8 @@ TEST_CASE("attention by integers: one large token leaves the others their digits
 
 // All sums as large as they can be: they would leave 32 bits, with twice the steps.
 TEST_CASE("attention by integers: no sum leaves 32 bits") {
-  for (const auto& [keys, width] :
-       std::vector<std::array<int64_t, 2>>{{1, 1}, {2, 1}, {789, 64}, {8192, 3}, {40, 1000}}) {
+  for (const auto& [keys, width] : std::vector<std::array<int64_t, 2>>{
+           {1, 1}, {2, 1}, {2, 8}, {40, 32}, {789, 64}, {8192, 3}, {40, 1000}}) {
     CAPTURE(keys);
     CAPTURE(width);
     const Tensor ones = Tensor::ones({1, 1, keys, width}), q = Tensor::ones({1, 1, 2, width});

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <fstream>
 #include <string>
 
@@ -102,6 +103,17 @@ TEST_CASE("quantize: a watched layer keeps the largest |x| of each channel, and 
   CHECK(layer.largest_input.to_vector<float>() == std::vector<float>{3, 6});
   layer.watch_inputs(false);
   CHECK(layer.is_plain());
+}
+
+TEST_CASE("quantize: an attention may multiply integers, too") {
+  Attention attention(width, 3);
+  randomise(attention);
+  const Variable x = inputs();
+  quantize(attention, [&] { attention(x); });
+  const Variable parts = attention.qkv.for_product(x);
+  const Variable made = packed_attention(parts, 3, 1 / std::sqrt(32.0), {}, true);
+  CHECK(attention(x).value().to_vector<float>() ==
+        attention.proj(made, {}, Dtype::f32).value().to_vector<float>());
 }
 
 TEST_CASE("quantize: every product of a block is int8, near what it was, under torch's names with two more") {

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "tests/ops/op_case.h"
+#include "tests/support.h"
 
 namespace nabla {
 
@@ -111,6 +112,21 @@ TEST_CASE("attention: a scale that is not positive is an error") {
                          Error);
   }
 }
+
+#ifdef __x86_64__
+TEST_CASE(
+    "packed_attention with integers: uses them where floats are slower, and not for more keys than they "
+    "suit") {
+  if (__builtin_cpu_supports("avx512f")) return skip("AVX-512 multiplies floats as fast");
+  Generator generator(10);
+  for (const int64_t keys : {int64_t{8192}, int64_t{8193}}) {
+    const Variable qkv = Tensor::normal({1, keys, 3}, 0, 1, generator);
+    const Tensor floats = packed_attention(qkv, 1, 0.4).value(),
+                 integers = packed_attention(qkv, 1, 0.4, {}, true).value();
+    CHECK((relative_error(integers, floats) > 0) == (keys == 8192));
+  }
+}
+#endif
 
 // Where floats are as fast, both are the same.
 TEST_CASE("packed_attention with integers: near that with floats, and with its gradient") {

@@ -70,6 +70,8 @@ TEST_CASE("--fast: int8 at 20 patches a side; another size or precision, and ano
   const int64_t patch = 14;
   for (const char* size : {"resize_h", "resize_w", "crop_h", "crop_w"}) CHECK(config.at(size) == 20 * patch);
   CHECK(config.at("precision") == "int8");
+  run_well(folder, run("again") + "--fast --config " + (folder / "fast/config.json").string());
+  CHECK(json_of(folder / "again/config.json").at("resize_h") == 20 * patch);
   const std::string images = data + "/wood/test/good --fast --out " + (folder / "maps").string();
   run_well(folder, "predict " + (folder / "fast/model.safetensors").string() + " " + images);
   run_well(folder, run("int8") + "--precision int8 --resize 70 --crop 56");
@@ -79,8 +81,9 @@ TEST_CASE("--fast: int8 at 20 patches a side; another size or precision, and ano
   };
   refused("int8", "judges images of 70 x 70 pixels, cropped to 56 x 56: make one with train --fast");
   refused("float", "is not int8: make one with train --fast");
-  check_refused(folder, run("x") + "--fast --crop 56", "--fast: it chooses the size; --crop was named, too");
-  check_refused(folder, run("x") + "--fast --set resize_w=56", "resize_w was named, too");
+  check_refused(folder, run("x") + "--fast --crop 56",
+                "--fast: it takes images of 280 x 280 pixels; --crop is 56");
+  check_refused(folder, run("x") + "--fast --set resize_w=56", "resize_w is 56");
   check_refused(folder, run("x") + "--fast --precision bf16", "--fast: it stores int8, not bf16");
   check_refused(folder, run("x") + "--fast --feature-whitening 4", "whitening enlarges");
   check_refused(folder, run("fast") + "--fast --resume", "--fast: --resume goes on with the sizes");
