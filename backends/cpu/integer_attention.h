@@ -111,8 +111,7 @@ inline void round_weights(const float* weights, int64_t n, float factor, int16_t
 class IntegerAttentionBlock {
  public:
   static constexpr int64_t rows = tile_rows;
-  static constexpr int64_t most_keys =
-      8192;  // more would leave less than 100 steps for each of equal weights
+  static constexpr int64_t most_keys = 8192;  // of more, equal weights have less than 100 steps each
 
   IntegerAttentionBlock(int64_t keys, int64_t width, float scale)
       : keys_(keys),
