@@ -138,8 +138,8 @@ void backward(const BackwardHeads<T>& x, const Wide<T>* logsumexp, double scale,
 
 }  // namespace
 
-void attention(const Tensor& q, const Tensor& k, const Tensor& v, double scale, bool allow_integers,
-               const Tensor& out, const Tensor& logsumexp) {
+void attention(const Tensor& q, const Tensor& k, const Tensor& v, double scale,
+               [[maybe_unused]] bool allow_integers, const Tensor& out, const Tensor& logsumexp) {
   if (q.numel() == 0 || k.numel() == 0) {  // nothing to attend to
     out.fill(0);
     logsumexp.fill(-std::numeric_limits<double>::infinity());
@@ -162,8 +162,6 @@ void attention(const Tensor& q, const Tensor& k, const Tensor& v, double scale, 
         return attention_forward<IntegerAttentionBlock>(queries, keys, values, scale, result, normalisers,
                                                         heads);
     }
-#else
-    static_cast<void>(allow_integers);
 #endif
     if constexpr (has_register_product<T>) {
       attention_forward<AttentionBlock<T, W>>(queries, keys, values, scale, result, normalisers, heads);

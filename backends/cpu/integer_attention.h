@@ -64,10 +64,8 @@ namespace nabla {
   }
 }
 
-// Beside so large a number f32 has no fractions: a sum with it is rounded to an integer, which its last bits are.
-inline constexpr float rounding_shift = 12582912.0f;  // 1.5 * 2^23
-
 // x (n) as integers from -steps to steps; returns their scale: NaN for a row that is not finite, 0 for one of next to nothing.
+// A function of its own beside quantize_values(), whose every bit is promised: this file may fuse products with sums.
 template <class T>
 float quantize_to_steps(const T* x, int64_t n, float steps, int16_t* __restrict q) {
   const auto [scale, inverse] = row_scale(largest_magnitude(x, n));
@@ -111,7 +109,7 @@ inline void round_weights(const float* weights, int64_t n, float factor, int16_t
 class IntegerAttentionBlock {
  public:
   static constexpr int64_t rows = tile_rows;
-  static constexpr int64_t most_keys = 8192;  // of more, equal weights have less than 100 steps each
+  static constexpr int64_t most_keys = 8192;  // then equal weights have some 100 steps each
 
   IntegerAttentionBlock(int64_t keys, int64_t width, float scale)
       : keys_(keys),

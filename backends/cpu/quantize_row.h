@@ -14,6 +14,10 @@ namespace nabla {
 // What is quantised at once.
 inline constexpr int64_t piece = 64;
 
+// Beside so large a number f32 has no fractions: a sum with it is rounded to an integer as rint() does it, and its last bits are
+// those of the integer.
+inline constexpr float rounding_shift = 12582912.0f;  // 1.5 * 2^23
+
 // The largest magnitude_bits() of x (n). Those of bf16 are the upper half of f32's: twice as many fit a register.
 inline int32_t largest_magnitude(const float* x, int64_t n) {
   int32_t largest = 0;
@@ -31,11 +35,9 @@ template <int32_t offset, class T, class Q>
 float quantize_values(const T* x, int64_t n, Q* __restrict q, int64_t step) {
   const auto [scale, inverse] = row_scale(largest_magnitude(x, n));
   const auto put = [&, factor = inverse](int64_t count) {
-    // As quantized(), in half the instructions. Beside so large a number f32 has no fractions: the sum is rounded to an integer
-    // as rint() does it, and its last bits are those of the integer. The product must not be fused with it (CMakeLists.txt).
-    constexpr float large = 12582912.0f;  // 1.5 * 2^23
+    // As quantized(), in half the instructions. The product must not be fused with the sum (CMakeLists.txt).
     for (int64_t i = 0; i < count; ++i) {
-      const uint32_t word = vector_math::to_bits(static_cast<float>(x[i]) * factor + large);
+      const uint32_t word = vector_math::to_bits(static_cast<float>(x[i]) * factor + rounding_shift);
       q[i] = static_cast<Q>(factor == 0.0f ? offset : static_cast<int32_t>(word) + offset);
     }
   };
