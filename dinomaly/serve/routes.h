@@ -32,7 +32,10 @@ class Routes {
   using Response = httplib::Response;
   using Reader = httplib::ContentReader;
 
-  // Whether the request was answered without its body: refused, or a GET.
+  static constexpr const char* json_type = "application/json";
+  static void close_after_answer(Response& response);
+
+  // Whether the request was answered without its body: refused, or a GET (routes_without_body.cpp).
   bool answer_at_once(const Request& request, Response& response);
   bool refuse_stranger(const Request& request, Response& response) const;
   bool refuse_body(const Request& request, Response& response) const;

@@ -7,8 +7,6 @@
 #include <numeric>
 
 #include "dinomaly/evaluation/curves.h"
-#include "dinomaly/evaluation/evaluate_official.h"
-#include "dinomaly/evaluation/metrics.h"
 #include "dinomaly/image/fingerprint.h"
 #include "dinomaly/report/gallery.h"
 #include "dinomaly/report/report_facts.h"
@@ -19,51 +17,6 @@
 
 using namespace dinomaly;
 using nlohmann::json;
-
-namespace {
-
-double area(const Curve& curve) {
-  double sum = 0;
-  for (size_t i = 1; i < curve.size(); ++i)
-    sum += (curve[i].x - curve[i - 1].x) * (curve[i].y + curve[i - 1].y) / 2;
-  return sum;
-}
-
-}  // namespace
-
-TEST_CASE("curves: their areas are the metrics") {
-  Generator generator(8);
-  const int64_t count = 12, side = 32;
-  std::vector<float> maps = Tensor::uniform({count, side, side}, 0, 1, generator).to_vector<float>();
-  std::vector<uint8_t> masks(maps.size(), 0);
-  for (int64_t n = 0; n < count; n += 2) {
-    for (int64_t y = 5; y < 12 + n; ++y)
-      for (int64_t x = 3; x < 9; ++x) masks[static_cast<size_t>((n * side + y) * side + x)] = 1;
-  }
-  for (size_t i = 0; i < maps.size(); ++i) maps[i] = maps[i] / 2 + 0.3f * masks[i];
-  CHECK(area(roc_curve(maps, masks)) == doctest::Approx(roc_auc(maps, masks)));
-  PixelCounts counts(0, 0.8), half(0, 0.8);
-  for (int64_t n = 0; n < count; ++n) {
-    const size_t at = static_cast<size_t>(n * side * side), pixels = static_cast<size_t>(side * side);
-    (n % 2 ? half : counts).add({maps.data() + at, pixels}, {masks.data() + at, pixels}, side, side);
-  }
-  counts.add(half);
-  CHECK(area(counts.roc()) == doctest::Approx(roc_auc(maps, masks)).epsilon(1e-3));
-  CHECK(area(counts.pro()) / 0.3 ==
-        doctest::Approx(aupro_official(maps, masks, count, side, side)).epsilon(1e-3));
-  CHECK(counts.pro().back().x == doctest::Approx(0.3));
-  CHECK(area(counts.pr()) == doctest::Approx(average_precision(maps, masks)).epsilon(0.02));
-  CHECK(area(thinned(counts.roc(), 200)) == doctest::Approx(area(counts.roc())).epsilon(1e-3));
-  CHECK(thinned(counts.roc(), 200).size() <= 200);
-  const std::vector<uint8_t> one_class(maps.size(), 0);
-  CHECK(roc_curve(maps, one_class).empty());
-  CHECK(pr_curve(maps, one_class).empty());
-  CHECK(PixelCounts(0, 1).pro().empty());
-  const Curve pr = pr_curve(std::vector<float>{3, 2, 2, 1}, std::vector<uint8_t>{1, 0, 1, 0});
-  REQUIRE(pr.size() == 3);
-  CHECK(pr[1].x == 1);
-  CHECK(pr[1].y == doctest::Approx(2.0 / 3));
-}
 
 TEST_CASE("base64: the vectors of RFC 4648") {
   CHECK(base64("").empty());
@@ -101,72 +54,6 @@ TEST_CASE("table: text, JSON and CSV of numbers that may not be defined") {
   CHECK(to_json(table).at("categories").at("c").at("aupro").is_null());
   CHECK(to_json(table).at("mean").at("image_auroc") == 0.75);
   CHECK(to_text(table).find("0.7500") != std::string::npos);
-}
-
-TEST_CASE("report: the verdict says in words what the counts are and how far they reach") {
-  HtmlReportInput input;
-  const std::vector<float> scores{0.1f, 0.2f, 0.3f, 0.4f, 0.5f, 0.6f};
-  const std::vector<uint8_t> labels{0, 0, 1, 0, 1, 1};
-  const auto said = [&](const std::vector<bool>& used) {
-    return report_verdict(input, 0.35, scores, labels, used).dump();
-  };
-  const std::string best = said(std::vector<bool>(6, true));  // of these very images
-  CHECK_MESSAGE(
-      contains(best,
-               "for these very images, the model finds 2 of 3 anomalous images (67 %) and calls 1 of 3 "
-               "good images anomalous by mistake (33 %)."),
-      best);
-  CHECK(contains(best, "not calibrated"));
-  CHECK_FALSE(contains(best, "95 % confidence"));
-  CHECK(contains(best, "moderately (I-AUROC 0.889"));
-  input.calibration.emplace();
-  const std::string others = said(std::vector<bool>(6));
-  CHECK_MESSAGE(
-      contains(others,
-               "At the threshold 0.35 the model finds 2 of 3 anomalous images (67 %) and calls 1 of 3 "
-               "good images anomalous by mistake (33 %)."),
-      others);
-  CHECK(contains(others, "95 % confidence"));
-  CHECK(contains(others, "fewer than 20 good and fewer than 20 anomalous images"));
-  CHECK_FALSE(contains(others, "left out"));
-  CHECK_FALSE(contains(others, "not calibrated"));
-  // The good ones were used: nothing is said of false alarms.
-  const std::string good_used = said({true, true, false, true, false, false});
-  CHECK_MESSAGE(contains(good_used, "the model finds 2 of 3 anomalous images (67 %)."), good_used);
-  CHECK_FALSE(contains(good_used, "by mistake"));
-  CHECK_FALSE(contains(good_used, "false alarm"));
-  CHECK(contains(good_used,
-                 "There are no good and fewer than 20 anomalous images that the threshold was not found on"));
-  CHECK(contains(good_used, "found on 3 of the images here"));
-  const std::string one_left = said({true, true, true, false, true, true});
-  CHECK_MESSAGE(contains(one_left, "the model calls 1 of 1 good image anomalous by mistake (100 %)."),
-                one_left);
-  CHECK_FALSE(contains(said(std::vector<bool>(6, true)), "At the threshold"));  // nothing is left to measure
-}
-
-TEST_CASE("report: it says when, with what, of which images and which part of them it was made") {
-  HtmlReportInput input;
-  input.date = "2026-01-31 09:05", input.version = "1.2.3", input.model = "m.safetensors",
-  input.data = "<parts>";
-  input.encoder = "vit.pth: ViT", input.precision = "f32";
-  Category category;
-  category.test.resize(3);
-  category.test[0].anomalous = true;
-  input.dataset.categories = {category};
-  input.config.complete(12, 14);
-  const auto about = [&] { return report_about(input).dump(); };
-  for (const char* part : {"2026-01-31 09:05 by dinomaly 1.2.3", "m.safetensors (paper preset)",
-                           "vit.pth: ViT", "<parts>: 2 good and 1 anomalous test image",
-                           "resized to 448 x 448 pixels, then cropped to 392 x 392",
-                           "the centre, 77 % of each image", "[\"precision\",\"f32\"]"}) {
-    CHECK_MESSAGE(contains(about(), part), about());
-  }
-  CHECK_FALSE(contains(about(), "iterations"));  // of a model trained elsewhere they are not known
-  input.trained_here = true;
-  input.config.iterations = 77;
-  CHECK(contains(about(), "77 iterations, 16 images each, seed 1"));
-  input.config.image.crop_h = input.config.image.crop_w = 448;
-  CHECK(contains(about(), "the whole image"));
 }
 
 TEST_CASE("report: names cannot break out of the page") {
