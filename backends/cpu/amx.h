@@ -1,5 +1,5 @@
 // Products by AMX: one instruction multiplies two tiles, each of 16 rows of 64 bytes, and adds the result to a tile of
-// 16 x 16 sums. A processor that has it multiplies bf16 eight times and int8 16 times as fast as f32, so that everything
+// 16 x 16 sums. A processor that has it multiplies bf16 16 times and int8 32 times as fast as f32, so that everything
 // around a product (bringing operands into order, the epilogue) weighs more than elsewhere.
 //
 // Eight tiles are all there are: four hold the sums of 32 rows by 32 columns, two a piece of a, two a piece of b. So each

@@ -25,7 +25,8 @@ void add_predict_flags(CLI::App& command, PredictFlags& flags) {
       "newest frame is judged, others are dropped and counted, and time says when.\n"
       "PNG, JPEG, TIFF, WebP, BMP, PNM and NPY files are read, whatever their names. Folders named among "
       "IMAGES are searched with those below and linked ones; ID_mask.png beside an image ID, a grey ID.png "
-      "beside ID.jpg in colour, and the masks in a data set's ground_truth are passed over and counted. Every "
+      "beside ID.jpg in colour, and the masks in a data set's ground_truth are passed over and counted. "
+      "Every "
       "other file is named at the end, but for hidden and system files and this program's own results.\n"
       "A model trained on images with depth reads that of ID.png from ID_depth.tiff, .tif or .png beside it, "
       "that of rgb/ID.png also from z/ID.tiff or xyz/ID.tiff (.tif, .png). Depth and mask files of images "
@@ -50,17 +51,18 @@ void add_predict_flags(CLI::App& command, PredictFlags& flags) {
   command.add_option("--out", flags.out, "folder for overlays and maps");
   command
       .add_option("--map-format", flags.maps,
-                   "raw maps of the images' size: none, tiff (32-bit float) or npy")
+                  "raw maps of the images' size: none, tiff (32-bit float) or npy")
       ->capture_default_str();
   command.add_flag("--no-overlay", flags.no_overlay, "write no overlays");
   command.add_flag("--json", flags.json, "JSON Lines, one object per image, instead of text");
   command.add_flag("--csv", flags.csv,
-                    "CSV with a header, one line per image, instead of text: " + csv_header());
+                   "CSV with a header, one line per image, instead of text: " + csv_header());
   command.add_option(
       "--move-to", flags.moved_to,
       "move each image, once its verdict is out, to DIR/good or DIR/anomalous (without a threshold: to "
       "DIR); none is overwritten, and one that was not judged stays. Its depth and mask files go with it. "
-      "With --object-by all images of an object are moved by its verdict, once that is out, and stay without one");
+      "With --object-by all images of an object are moved by its verdict, once that is out, and stay without "
+      "one");
   command.add_flag("--fail-on-anomaly", flags.fail_on_anomaly, "exit status 1 if any image is anomalous");
   add_video_flags(command, flags.video);
   add_alarm_flags(command, flags.alarm);

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
+#include "dinomaly/base/files.h"
 #include "dinomaly/base/json_text.h"
 #include "dinomaly/serve/embedded.h"
 #include "dinomaly/serve/request_rules.h"

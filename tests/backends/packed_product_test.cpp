@@ -176,7 +176,8 @@ TEST_CASE(
     const std::vector<double> first = product();
     CHECK(kernels.allocator().counters().live_bytes == before);  // nothing is kept of one use
     CHECK(product() == first);
-    CHECK(kernels.allocator().counters().live_bytes > before);
+    // Without a packed product of our own, oneDNN may want the weight as it is.
+    if (has_packed_product(dtype, 40, 96)) CHECK(kernels.allocator().counters().live_bytes > before);
     CHECK(product() == first);
     kernels.trim();
     CHECK(kernels.allocator().counters().live_bytes == before);

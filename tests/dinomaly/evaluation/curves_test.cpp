@@ -3,7 +3,8 @@
 
 #include <doctest/doctest.h>
 
-#include "dinomaly/evaluation/metrics.h"
+#include "dinomaly/evaluation/aupro.h"
+#include "dinomaly/evaluation/ranking.h"
 #include "tests/support.h"
 
 using namespace dinomaly;
