@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include "dinomaly/base/framework.h"
 #include "dinomaly/evaluation/aupro.h"
 #include "dinomaly/evaluation/ranking.h"
 #include "tests/support.h"
