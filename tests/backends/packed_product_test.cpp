@@ -176,8 +176,11 @@ TEST_CASE(
     const std::vector<double> first = product();
     CHECK(kernels.allocator().counters().live_bytes == before);  // nothing is kept of one use
     CHECK(product() == first);
-    // Without a packed product of our own, oneDNN may want the weight as it is.
-    if (has_packed_product(dtype, 40, 96)) CHECK(kernels.allocator().counters().live_bytes > before);
+    if (has_packed_product(dtype, 40, 96))
+      CHECK(kernels.allocator().counters().live_bytes > before);
+    else
+      skip("this processor has no packed product of " + std::string(name_of(dtype)) +
+           ": oneDNN may want no copy");
     CHECK(product() == first);
     kernels.trim();
     CHECK(kernels.allocator().counters().live_bytes == before);

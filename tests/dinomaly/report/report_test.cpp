@@ -6,10 +6,9 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
-#include "dinomaly/evaluation/curves.h"
 #include "dinomaly/image/fingerprint.h"
 #include "dinomaly/report/gallery.h"
-#include "dinomaly/report/report_facts.h"
+#include "dinomaly/report/html_report.h"
 #include "dinomaly/report/table.h"
 #include "tensor/io/safetensors.h"
 #include "tests/dinomaly/cli/program.h"
