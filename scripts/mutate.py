@@ -47,6 +47,13 @@ def read_faults():
             faults.append(fault)
             fault = {}
     for number, fault in enumerate(faults, 1):
+        words = fault["tests"].split()
+        fault["needs"] = [word.removeprefix("needs:") for word in words if word.startswith("needs:")]
+        fault["tests"] = [word for word in words if not word.startswith("needs:")]
+        for test in fault["tests"]:
+            file = test.partition("/")[2] or "*"
+            if not any((ROOT / "tests").rglob(f"{file}_test.cpp")):
+                stop(f"fault {number} names a test that does not exist: {test}")
         path = ROOT / fault["file"]
         count = path.read_text().count(fault["old"]) if path.is_file() else 0
         if count != 1:
@@ -98,14 +105,17 @@ def failed_cases(test):
 
 
 def try_fault(fault):
+    flags = Path("/proc/cpuinfo").read_text().split()
+    if lacking := [flag for flag in fault["needs"] if flag not in flags]:
+        return f"NOT TRIED: this processor has no {', '.join(lacking)}"
     path = TREE / fault["file"]
     original = path.read_text()
     path.write_text(original.replace(fault["old"], fault["new"]))
     try:
-        if build(fault["tests"].split()).returncode:
+        if build(fault["tests"]).returncode:
             return "DOES NOT BUILD"
         caught = []
-        for test in fault["tests"].split():
+        for test in fault["tests"]:
             cases = failed_cases(test)
             more = f" and {len(cases) - 2} more" if len(cases) > 2 else ""
             caught += [f"{test}: {'; '.join(cases[:2])}{more}"] if cases else []
@@ -129,26 +139,27 @@ def main():
     configure = ["cmake", "-G", "Ninja", "-S", TREE, "-B", BUILD, "-DDINOMALY_CUDA=OFF", "-DDINOMALY_NATIVE=ON",
                  "-DCMAKE_BUILD_TYPE=Debug",
                  "-DCMAKE_CXX_FLAGS_DEBUG=-O1 -DNDEBUG", "-DCMAKE_CXX_FLAGS=-w"]
-    tests = sorted({test for n in chosen for test in faults[n - 1]["tests"].split()})
+    tests = sorted({test for n in chosen for test in faults[n - 1]["tests"]})
     for step in [subprocess.run(configure, capture_output=True, text=True), build(tests)]:
         if step.returncode:
             stop("the tree does not build without a fault:\n" + (step.stdout + step.stderr)[-3000:])
     for test in tests:
         if cases := failed_cases(test):
             stop(f"{test} fails without a fault: {cases}")
-    survived = 0
+    survived = not_tried = 0
     for number in chosen:
         fault = faults[number - 1]
         result = try_fault(fault)
         result_file(fault).write_text(result)
         survived += result in ("SURVIVED", "DOES NOT BUILD")
+        not_tried += result.startswith("NOT TRIED")
         print(f"{number:3}  {fault['file']}: {fault['why']}\n     {result}", flush=True)
     results = [result_file(fault).read_text() if result_file(fault).is_file() else "" for fault in faults]
     if all(results):
         rows = [f"| {n} | `{f['file']}` | {f['why']} | {r} |".replace("||", "\\|\\|")
                 for n, (f, r) in enumerate(zip(faults, results), 1)]
         (ROOT / "docs/mutations.md").write_text(PAGE_HEAD + "\n".join(rows) + "\n")
-    print(f"{len(chosen)} faults, {survived} survived")
+    print(f"{len(chosen)} faults, {survived} survived, {not_tried} not tried")
     sys.exit(1 if survived else 0)
 
 
