@@ -55,11 +55,12 @@ PlantedFaults faults_of(std::istream& lines) {
   return result;
 }
 
-// Whether a file below tests/ is the `name` of folder/name.
+// Whether a file below tests/ is the `name` of folder/name and has a test case.
 bool has_test(const fs::path& root, const std::string& name) {
   const auto files = fs::recursive_directory_iterator(root / "tests");
   return std::any_of(begin(files), end(files), [&](const fs::directory_entry& entry) {
-    return entry.path().string().ends_with("/" + name + "_test.cpp");
+    return entry.path().string().ends_with("/" + name + "_test.cpp") &&
+           read(entry.path()).find("TEST_CASE(") != std::string::npos;
   });
 }
 
@@ -100,7 +101,8 @@ TEST_CASE("planted faults: a text that has changed and a test that is gone are f
   const TemporaryFolder root;
   for (const char* folder : {"scripts", "tests/nn"}) fs::create_directories(root / folder);
   std::ofstream(root / "a.cpp") << "int f() { return 1; }\nint g() { return 2; }\nint h() { return 2; }\n";
-  std::ofstream(root / "tests/nn/layers_test.cpp") << "\n";
+  std::ofstream(root / "tests/nn/layers_test.cpp") << "TEST_CASE(\"layers\") {}\n";
+  std::ofstream(root / "tests/nn/tables_test.cpp") << "const Cases tables;\n";
   const auto objections = [&](const std::string& tests, const std::string& old) {
     std::ofstream(root / "scripts/mutations.txt")
         << "# a comment\n\nfile: a.cpp\ntests: " << tests << "\nold: " << old << "\nnew:\nwhy: f is wrong\n";
@@ -109,6 +111,7 @@ TEST_CASE("planted faults: a text that has changed and a test that is gone are f
   CHECK(objections("nn nn/layers needs:avx2", "return 1;").empty());
   CHECK(objections("nn/layers_test", "return 1;") ==
         std::vector<std::string>{"a.cpp: f is wrong: no test nn/layers_test"});
+  CHECK(objections("nn/tables", "return 1;").size() == 1);
   CHECK(objections("nn", "return 3;") ==
         std::vector<std::string>{"a.cpp: f is wrong: not found exactly once: return 3;"});
   CHECK(objections("nn", "return 2;").size() == 1);
