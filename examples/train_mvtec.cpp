@@ -76,7 +76,9 @@ static std::optional<TrainOptions> parse(int argc, char** argv) {
   app.add_option("--shots", options.shots, "few-shot training: images of each category, varied; 0: all");
   app.add_option("--encoder", options.encoder, "the ViT's weights, or 'random' (default: the program's own)");
   app.add_option("--heads", options.heads, "attention heads (default: width / 64)");
-  app.add_option("--out", options.out, "folder for metrics, log, model and heatmaps");
+  app.add_option(
+      "--out", options.out,
+      "folder for metrics, log, model and heatmaps; replaces those of an earlier run (dinomaly-out)");
   app.add_option("--threads", options.threads, "threads to compute with; 0: one per processor");
   app.add_option("--precision", options.precision,
                  "f32, bf16, f64, or int8: trained in f32, then stored in 8 bits");

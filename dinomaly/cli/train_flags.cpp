@@ -65,7 +65,7 @@ TrainFlags::TrainFlags(CLI::App& app) {
   add_fast_flag(app);
   add(app, "--device", &TrainOptions::device_name, device_help);
   app.add_flag("--deterministic", deterministic_help);
-  add(app, "--out", &TrainOptions::out, "folder for metrics, log, model and heatmaps");
+  add(app, "--out", &TrainOptions::out, "folder for metrics, log, model and heatmaps (dinomaly-out)");
   add_run_flags(app);
 }
 
@@ -130,8 +130,7 @@ void TrainFlags::add_model_flags(CLI::App& app) {
   add_config(app, "--iterations", &Config::iterations,
              "training steps (10000; anomalib 5000; dinomaly2 40000, of several views 100000, of RGB and "
              "infrared 20000)");
-  add_config(app, "--batch", &Config::batch,
-             "images per step (16); with dinomaly2 and --shots all there are, if they are fewer");
+  add_config(app, "--batch", &Config::batch, "images per step (16, or all there are, if they are fewer)");
   add_config(app, "--seed", &Config::seed, "seed of initial weights, order and dropout (1)");
 }
 

@@ -79,6 +79,29 @@ void check_kind_of_run(const TrainOptions& options, const std::vector<Part>& par
   }
 }
 
+// What the test images cannot give is found out before the training, not after it.
+void check_measurable(const TrainOptions& options, const Dataset& data) {
+  std::string missing;
+  bool can_be_evaluated = false;
+  for (const Category& category : data.categories) {
+    const std::string classes = missing_classes(category), all = missing_for_evaluation(category);
+    const bool of_pixels = options.keep_best == "aupro" || options.keep_best.starts_with("pixel_");
+    check_input(!of_pixels || !classes.empty() || all.empty(), "--keep-best: {}: {}, so there is no {}",
+                category.name, all, options.keep_best);
+    can_be_evaluated |= classes.empty();
+    if (missing.empty() && !classes.empty()) missing = category.name + ": " + classes;
+  }
+  check_input(can_be_evaluated || options.eval_every == 0, "--eval-every: {}: nothing can be validated",
+              missing);
+  if (options.calibrate != "f1") return;
+  Category all;
+  all.test = test_samples(data);
+  const std::string classes = missing_classes(all);
+  check_input(classes.empty(),
+              "--calibrate f1: {}; it takes good and anomalous ones, --calibrate good only good ones",
+              classes);
+}
+
 }  // namespace
 
 int train_models(TrainOptions options, const StepSink& on_step) {
@@ -95,9 +118,10 @@ int train_models(TrainOptions options, const StepSink& on_step) {
   if (!options.data && writes) lock.emplace(options.out);  // which the drawn images go to
   const Dataset dataset = open_dataset(options);
   fit_to_data(options, dataset, encoder.config.patch);
-  if (!lock && writes) lock.emplace(options.out);
   const std::vector<Part> parts = parts_of(dataset, options);
+  for (const Part& part : parts) check_measurable(options, part.data);
   check_region(options, parts);
+  if (!lock && writes) lock.emplace(options.out);
   check_kind_of_run(options, parts);
   if (!options.resume && !options.force) {
     for (const Part& part : parts) TrainRun::check_free(part.out);

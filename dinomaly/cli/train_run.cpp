@@ -63,18 +63,22 @@ std::optional<Checkpoint> TrainRun::earlier_state() const {
   check_undamaged(out_, saved);
   check_input(saved || !options_.finish, "--finish: there is no checkpoint in {} to make a model of",
               out_.string());
+  std::error_code ignored;
+  check_input(
+      saved || !fs::exists(out_ / model_name, ignored),
+      "--resume: {}: an earlier run has left its model here, but no checkpoint to continue from; --force "
+      "instead of --resume replaces it, another --out keeps it",
+      (out_ / model_name).string());
   return saved;
 }
 
 void TrainRun::check_free(const fs::path& out) {
   const fs::path model = out / model_name;
-  std::error_code ignored;
-  check_input(
-      !fs::exists(model, ignored),
-      "{}: an earlier run has left its model here; --force replaces it, another --out keeps it, and --resume "
-      "with more --iterations trains it further",
-      model.string());
   const std::optional<Checkpoint> saved = CheckpointFolder(out / "checkpoints").latest();
+  std::error_code ignored;
+  check_input(!fs::exists(model, ignored),
+              "{}: an earlier run has left its model here; --force replaces it, another --out keeps it{}",
+              model.string(), saved ? ", and --resume with more --iterations trains it further" : "");
   check_undamaged(out, saved);
   if (!saved) return;
   fail_input("{}: an earlier run stopped here at iteration {}; --resume continues it, --force starts over",

@@ -120,7 +120,11 @@ std::optional<Calibration> TrainRun::thresholds(const Calibrator& calibrator) co
     fmt::print("\n");
     return found;
   } catch (const InputError& error) {
-    print_error("no thresholds in the model: {}\n", error.what());
+    print_error(
+        "no thresholds in the model: {}; images that it was trained on do not count, dinomaly calibrate "
+        "takes "
+        "others\n",
+        error.what());
     return std::nullopt;
   }
 }

@@ -70,7 +70,8 @@ void fit_batch(TrainOptions& options, const Dataset& dataset) {
   }
   const int64_t images = options.separate ? fewest : all;
   int64_t& batch = options.config.batch;
-  const bool may_shrink = options.config.preset == Preset::dinomaly2 || options.shots > 0;
+  const bool may_shrink =
+      options.config.preset == Preset::dinomaly2 || options.shots > 0 || !options.given.contains("batch");
   if (batch > images && may_shrink && images > 0) {
     batch = images;
     fmt::print("a batch is all there is to train on: {}\n", counted(images, "image"));

@@ -27,11 +27,14 @@ void check_options(const TrainOptions& options) {
               "rounding changes");
   check_input(!options.slim || !options.stores_int8(),
               "--slim: with --precision int8 the model has weights of its own for the encoder");
-  check_input(options.heads >= 0 && options.threads >= 0 && options.eval_every >= 0 &&
-                  options.checkpoint_every >= 0 && options.feature_memory >= 0,
-              "--heads, --threads, --eval-every, --checkpoint-every and --feature-memory cannot be negative");
-  check_input(std::isfinite(options.feature_memory), "--feature-memory: {} is not a number of GB",
-              options.feature_memory);
+  const std::pair<const char*, int64_t> counts[] = {{"--heads", options.heads},
+                                                    {"--threads", options.threads},
+                                                    {"--eval-every", options.eval_every},
+                                                    {"--checkpoint-every", options.checkpoint_every},
+                                                    {"--shots", options.shots}};
+  for (const auto& [flag, count] : counts) check_input(count >= 0, "{}: {} is negative", flag, count);
+  check_input(std::isfinite(options.feature_memory) && options.feature_memory >= 0,
+              "--feature-memory: {} is not a number of GB", options.feature_memory);
   check_input(options.threads <= 1024, "--threads: {} is more than 1024", options.threads);
   check_input(!options.slim || options.encoder_file(),
               "--slim: leaves the encoder to its file, so it needs --encoder FILE");
@@ -42,7 +45,6 @@ void check_options(const TrainOptions& options) {
   const int64_t channels = options.config.image.pixels.channels;
   check_input(channels >= 0 && channels <= most_channels, "--channels: {} is not within 1..{}", channels,
               most_channels);
-  check_input(options.shots >= 0, "--shots: {} is negative", options.shots);
   if (options.shots > 0) {
     check_input(options.config.image.pipeline == ImagePipeline::pil,
                 "--shots: varies images as the authors' code does: not with the preset {}",

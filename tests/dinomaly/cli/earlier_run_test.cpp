@@ -53,6 +53,21 @@ TEST_CASE("train: a finished OUT is replaced with --force only") {
   check_refused(folder, flags + "--force --resume", "only one can be meant");
 }
 
+TEST_CASE("train: --resume replaces no model that has no checkpoint beside it, and is not offered then") {
+  const TemporaryFolder folder;
+  make_training_inputs(folder);
+  const std::string flags = small_run(folder, "out") + "--checkpoint-every 0 ";
+  run_well(folder, flags + "--iterations 3");
+  const std::string before = bytes_of(folder / "out/model.safetensors");
+  check_refused(
+      folder, flags + "--iterations 5 --resume",
+      "model.safetensors: an earlier run has left its model here, but no checkpoint to continue from");
+  CHECK_FALSE(contains(run_dinomaly(folder, flags + "--iterations 5").error, "--resume"));
+  CHECK(bytes_of(folder / "out/model.safetensors") == before);
+  run_well(folder, flags + "--iterations 5 --force");
+  CHECK(bytes_of(folder / "out/model.safetensors") != before);
+}
+
 TEST_CASE(
     "train: an interrupted run is continued, made into a model as it is, or started over with --force") {
   const TemporaryFolder folder;

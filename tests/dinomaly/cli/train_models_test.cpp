@@ -48,6 +48,26 @@ TEST_CASE("train: validations are reported and kept, and choose the model only i
         doctest::Approx(best).epsilon(1e-6));
 }
 
+TEST_CASE("train: what the test images cannot give is refused before the training") {
+  const TemporaryFolder folder;
+  make_training_inputs(folder);
+  const std::string run = small_run(folder, "out") + "--iterations 2 ",
+                    good_only = "train " + (folder / "data/wood/train/good").string() +
+                                run.substr(run.find(" --encoder"));
+  check_refused(folder, good_only + "--eval-every 1", "--eval-every: ");
+  check_refused(folder, good_only + "--calibrate f1", "--calibrate f1: no ");
+  fs::remove_all(folder / "data/wood/ground_truth");
+  check_refused(folder, run + "--eval-every 1 --keep-best aupro",
+                "--keep-best: wood: test images without masks, so there is no aupro");
+  CHECK_FALSE(fs::exists(folder / "out"));
+  run_well(folder, run + "--eval-every 1 --keep-best image_auroc");
+  for (const auto& image : fs::directory_iterator(folder / "data/wood/train/good"))
+    if (image.path().filename() > "002.png") fs::remove(image.path());
+  const Outcome few = run_well(folder, good_only + "--force");
+  CHECK_MESSAGE(contains(few.error, "no thresholds in the model: "), few.error);
+  CHECK_MESSAGE(contains(few.error, "dinomaly calibrate takes others"), few.error);
+}
+
 TEST_CASE("train --separate: the model of each category is that of a run on it alone") {
   const TemporaryFolder folder;
   make_training_inputs(folder);

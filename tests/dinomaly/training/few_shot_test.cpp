@@ -147,20 +147,23 @@ TEST_CASE("few-shot: categories draw apart from each other, and another category
   CHECK(drawn({"wood", "flange"}).at("flange") == all.at("flange"));
 }
 
-TEST_CASE("few-shot: the batch is all images there are where those are fewer, and an error elsewhere") {
+TEST_CASE(
+    "few-shot: the batch is all images there are where those are fewer, and an error where it was named") {
   const TemporaryFolder folder;
   const std::vector<Sample> samples = drawn_samples(folder, 5);
-  const auto batch_for = [&](Preset preset, int64_t shots) {
+  const auto batch_for = [&](Preset preset, int64_t shots, bool named) {
     TrainOptions options = options_of(folder, shots, 1);
     options.config.preset = preset;
+    if (named) options.given["batch"] = GivenBy::flag;
     const Dataset dataset = open_dataset(options);
     fit_to_data(options, dataset, 14);
     return options.config.batch;
   };
-  CHECK(batch_for(Preset::dinomaly2, 0) == 5);
-  CHECK(batch_for(Preset::dinomaly2, 4) == 4);
-  CHECK(batch_for(Preset::paper, 3) == 3);
-  CHECK(one_line_with(input_error([&] { batch_for(Preset::paper, 0); }),
+  CHECK(batch_for(Preset::dinomaly2, 0, true) == 5);
+  CHECK(batch_for(Preset::dinomaly2, 4, true) == 4);
+  CHECK(batch_for(Preset::paper, 3, true) == 3);
+  CHECK(batch_for(Preset::paper, 0, false) == 5);
+  CHECK(one_line_with(input_error([&] { batch_for(Preset::paper, 0, true); }),
                       "--batch: 16 images per batch, but there are only 5 training images"));
   TrainOptions fitting = options_of(folder, 0, 1);
   fitting.config.preset = Preset::dinomaly2, fitting.config.batch = 2;
