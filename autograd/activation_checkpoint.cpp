@@ -63,7 +63,7 @@ Variable activation_checkpoint(std::function<Variable(const std::vector<Variable
   if (!needed) return output;
   std::vector<std::shared_ptr<VariableState>> captured;  // the parameters, say
   for (const SavedTensor& tensor : read) {
-    auto variable = tensor.leaf.lock();
+    auto variable = tensor.variable.lock();
     if (variable && variable->requires_grad) captured.push_back(std::move(variable));
   }
   append_to_tape(

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
 #include <set>
 #include <string>
 
@@ -13,8 +15,8 @@ namespace {
 
 // "its input 1 'fc1.weight', f32 (3, 4)"
 std::string text_of(const SavedTensor& saved) {
-  const auto leaf = saved.leaf.lock();
-  const std::string name = leaf && !leaf->name.empty() ? fmt::format(" '{}'", leaf->name) : "";
+  const auto variable = saved.variable.lock();
+  const std::string name = variable && !variable->name.empty() ? fmt::format(" '{}'", variable->name) : "";
   const std::string which = saved.input == SavedTensor::output ? "its output"
                             : saved.input == SavedTensor::other
                                 ? "a tensor it keeps"
@@ -45,7 +47,7 @@ std::vector<SavedTensor> saved_tensors(const char* name, const std::vector<Tenso
       tensor.input = static_cast<int>(i);
       tensor.shape = inputs[i].shape();
       if (inputs[i].is_leaf()) {
-        tensor.leaf = inputs[i].state();
+        tensor.variable = inputs[i].state();
         tensor.times_set = inputs[i].state()->times_set;
       }
       break;
@@ -64,8 +66,8 @@ void check_unchanged(const std::vector<SavedTensor>& saved) {
           "now",
           tensor.op, text_of(tensor), tensor.version, storage->version());
     }
-    const auto leaf = tensor.leaf.lock();
-    if (leaf && leaf->times_set != tensor.times_set) {
+    const auto variable = tensor.variable.lock();
+    if (variable && variable->times_set != tensor.times_set) {
       fail("{}: {} was given another value (set_value) after the op had saved it for the backward pass",
            tensor.op, text_of(tensor));
     }
@@ -81,7 +83,9 @@ std::vector<SavedTensor> tensors_read(const Variable& output, uint64_t begin) {
     waiting.pop_back();
     if (!visited.insert(state).second || !state->node || state->node->order < begin) continue;
     const Node& node = *state->node;
-    read.insert(read.end(), node.saved.begin(), node.saved.end());
+    std::copy_if(
+        node.saved.begin(), node.saved.end(), std::back_inserter(read),
+        [&](const SavedTensor& tensor) { return tensor.storage.lock() != output.value().storage(); });
     const auto read_input = [&](int i, const std::shared_ptr<VariableState>& input) {
       if (!input) return;
       const auto held = input->held.lock();
@@ -92,8 +96,6 @@ std::vector<SavedTensor> tensors_read(const Variable& output, uint64_t begin) {
     for (size_t i = 0; i < node.inputs.size(); ++i) read_input(static_cast<int>(i), node.inputs[i]);
     for (const auto& input : node.more) read_input(SavedTensor::other, input);
   }
-  std::erase_if(read,
-                [&](const SavedTensor& tensor) { return tensor.storage.lock() == output.value().storage(); });
   return read;
 }
 

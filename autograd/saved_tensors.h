@@ -21,9 +21,10 @@ struct SavedTensor {
   Shape shape;
   Dtype dtype;
   std::weak_ptr<Storage> storage;
-  uint64_t version;                   // of the storage then
-  std::weak_ptr<VariableState> leaf;  // that input, where it is a leaf
-  uint64_t times_set;                 // of the leaf then
+  uint64_t version;  // of the storage then
+  // That input: a leaf, or, from tensors_read(), any variable made before.
+  std::weak_ptr<VariableState> variable;
+  uint64_t times_set;  // of the variable then
 };
 
 // Of what a backward has captured, for the op `name` with these inputs and this output.
@@ -36,7 +37,7 @@ void check_unchanged(const std::vector<SavedTensor>& saved);
 
 // What a part of a network reads, for somebody who will run it again: all that the ops which made `output`
 // saved, and the variables they took from outside. The ops are those with an order from `begin` on
-// (next_tape_order()). Without the memory of `output` itself, which the second run makes anew.
+// (next_tape_order()). Of what they saved, the memory of `output` is left out: the second run makes it anew.
 std::vector<SavedTensor> tensors_read(const Variable& output, uint64_t begin);
 
 }  // namespace nabla

@@ -126,8 +126,8 @@ Variable record(const char* name, Tensor value, const std::vector<Variable>& inp
 }
 
 // The output of a fast path without backward: throws "NAME: has no gradient" if one is asked of it. For ops
-// written outside of this tree: here every op has its backward, and what has no derivative (argmax, sort,
-// compare) takes Tensors, so that no graph can be cut there.
+// written outside of this tree: here every op has its backward but quantized_linear, which refuses at the call, and what has
+// no derivative (argmax, sort, compare) takes Tensors, so that no graph can be cut there.
 Variable non_differentiable(const char* name, Tensor value, const std::vector<Variable>& inputs);
 
 }  // namespace nabla

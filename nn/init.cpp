@@ -24,8 +24,8 @@ void truncated_normal(const Variable& parameter, double std, double cut, Generat
 }
 
 void xavier_uniform(const Variable& weight, Generator& generator) {
-  check(weight.shape().rank() >= 2, "xavier_uniform: a weight of {} has no fan-in and fan-out",
-        weight.shape());
+  check(weight.shape().rank() >= 2 && weight.value().numel() > 0,
+        "xavier_uniform: a weight of {} has no fan-in and fan-out", weight.shape());
   const int64_t receptive = weight.value().numel() / (weight.size(0) * weight.size(1));
   const double bound = std::sqrt(6.0 / static_cast<double>((weight.size(0) + weight.size(1)) * receptive));
   fill_with(weight, [&] { return bound * (2 * generator.uniform() - 1); });

@@ -77,14 +77,16 @@ Conv2d::Conv2d(int64_t in, int64_t out, int64_t kernel, const Conv2dArgs& args, 
 
 PatchEmbed::PatchEmbed(int64_t patch, int64_t width, int64_t channels)
     : proj(add<Conv2d>("proj", channels, width, patch, Conv2dArgs{.stride_y = patch, .stride_x = patch})),
-      patch_(patch) {}
+      patch_(patch) {
+  check(patch >= 1, "patch_embed: a patch of {} pixels", patch);
+}
 
 Variable PatchEmbed::operator()(const Variable& images) const {
   const Shape& shape = images.shape();
   check(shape.rank() == 4 && shape[2] % patch_ == 0 && shape[3] % patch_ == 0,
         "patch_embed: images {} are not (B, C, H, W) with H and W multiples of the patch {}", shape, patch_);
   const Variable grid = proj(images);  // (B, D, h, w)
-  return transpose(reshape(grid, {grid.size(0), grid.size(1), -1}), 1, 2);
+  return transpose(reshape(grid, {grid.size(0), grid.size(1), grid.size(2) * grid.size(3)}), 1, 2);
 }
 
 }  // namespace nabla

@@ -84,8 +84,8 @@ class Conv2d : public Module {
   Conv2dArgs args_;
 };
 
-// An image cut into patches, each projected to a token: x (B, 3, H, W) -> (B, H/patch * W/patch, width),
-// row-major. H and W must be multiples of the patch.
+// An image cut into patches, each projected to a token: x (B, channels, H, W) -> (B, H/patch * W/patch, width),
+// row-major. Throws Error where H or W is no multiple of the patch.
 class PatchEmbed : public Module {
  public:
   PatchEmbed(int64_t patch, int64_t width, int64_t channels = 3);

@@ -21,6 +21,9 @@ std::vector<std::pair<std::string, Linear*>> linear_layers(Module& module) {
 }  // namespace
 
 Tensor smoothing_scales(const Tensor& weight, const Tensor& largest, double alpha) {
+  check(weight.rank() == 2 && largest.rank() == 1 && largest.size(0) == weight.size(1),
+        "smoothing_scales: largest {} does not fit the inputs of a weight {}", largest.shape(),
+        weight.shape());
   const Tensor columns = reduce(Reduce::max, unary(Unary::abs, weight), {0}, false);
   const std::vector<float> of_x = largest.to_vector<float>(), of_weight = columns.to_vector<float>();
   std::vector<float> scales;

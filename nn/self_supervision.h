@@ -20,7 +20,7 @@ Variable info_nce(const Variable& queries, const Variable& keys, const Tensor& p
 // columns that are uncorrelated and have a deviation of 1 or more.
 struct VarianceCovariance {
   Variable variance;    // mean over the columns of max(0, 1 - sqrt(var + 1e-4))
-  Variable covariance;  // sum over the pairs of different columns of their covariance squared, divided by D
+  Variable covariance;  // sum over all i != j of the squared covariance of columns i and j, divided by D
 };
 VarianceCovariance variance_covariance(const Variable& x);
 

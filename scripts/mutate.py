@@ -107,7 +107,7 @@ def failed_cases(test):
 def lacking(fault):
     """The flags that the fault needs and this processor does not have."""
     flags = Path("/proc/cpuinfo").read_text().split()
-    return [flag for flag in fault["needs"] if flag not in flags]
+    return [need for need in fault["needs"] if not any(flag in flags for flag in need.split("|"))]
 
 
 def try_fault(fault):

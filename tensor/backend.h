@@ -27,7 +27,7 @@ class Backend {
   virtual Device device() const = 0;
   virtual CachingAllocator& allocator() = 0;
   // Gives memory back to the system that later work can do without: packed copies of frozen matrices, which
-  // the next product makes again, and free blocks of the allocator. For the end of a phase.
+  // the next product makes again, and free blocks of the allocator. For the end of a phase: only while no kernel runs.
   virtual void trim() = 0;
   // Returns when everything asked for so far is done (CPU: at once).
   virtual void synchronize() = 0;

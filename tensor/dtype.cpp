@@ -8,7 +8,7 @@ Dtype parse_dtype(std::string_view name) {
   for (Dtype dtype : {Dtype::f32, Dtype::f64, Dtype::bf16, Dtype::i64, Dtype::u8, Dtype::i8}) {
     if (name == name_of(dtype)) return dtype;
   }
-  fail_input("unknown dtype '{}': expected f32, f64 or bf16", name);
+  fail_input("unknown dtype '{}': expected f32, f64, bf16, i64, u8 or i8", name);
 }
 
 }  // namespace nabla

@@ -27,7 +27,8 @@ class Kernels : public Backend {
   // dx = dy * f'(x); y = f(x) is given because many derivatives are simplest in it.
   virtual void unary_backward(Unary op, const Tensor& dy, const Tensor& x, const Tensor& y, UnaryArgs args,
                               const Tensor& dx) = 0;
-  virtual void binary(Binary op, const Tensor& a, const Tensor& b, const Tensor& out) = 0;  // i64 too
+  virtual void binary(Binary op, const Tensor& a, const Tensor& b,
+                      const Tensor& out) = 0;  // integers too: they wrap around
   virtual void compare(Compare op, const Tensor& a, const Tensor& b,
                        const Tensor& out) = 0;  // out u8: 0 or 1
   virtual void where(const Tensor& condition, const Tensor& a, const Tensor& b,
@@ -47,8 +48,8 @@ class Kernels : public Backend {
 
   // --- matmul: out (batch, M, N) = op(a) op(b), op(a) of (batch, M, K), op(b) of (batch, K, N). A
   // `transposed` operand is stored with its last two axes exchanged. An operand's batch may be 1: it
-  // is shared. out of f32 from bf16 operands is allowed. frozen_b: b never changes, so a packed copy
-  // may be kept.
+  // is shared. out of f32 from bf16 operands is allowed. frozen_b: b changes rarely, so a packed
+  // copy may be kept; the version of its storage says when it has. The epilogue's tensors are of out's dtype, or of a's.
   virtual void matmul(const Tensor& a, bool a_transposed, const Tensor& b, bool b_transposed,
                       const Tensor& out, const Epilogue& epilogue = {}, bool frozen_b = false) = 0;
 

@@ -19,6 +19,10 @@ void check_epilogue(const Epilogue& epilogue, const Tensor& a, const Shape& out)
     check(!vector->defined() || (vector->shape() == row && vector->device() == a.device()),
           "matmul: bias or column scale of shape {} does not fit the product {}", vector->shape(), out);
   }
+  for (const Tensor* tensor : {&epilogue.bias, &epilogue.column_scale, &epilogue.residual})
+    check(!tensor->defined() || tensor->dtype() == a.dtype(),
+          "matmul: bias, column scale or residual of {} does not fit a product of {}", tensor->dtype(),
+          a.dtype());
   const Tensor& residual = epilogue.residual;
   check(!residual.defined() || (residual.shape() == out && residual.device() == a.device()),
         "matmul: residual of shape {} does not fit the product {}", residual.shape(), out);

@@ -28,11 +28,13 @@ bool is_finite(const Tensor& tensor);
 
 // u8 tensors of 0 and 1, with broadcasting.
 Tensor compare(Compare op, const Tensor& a, const Tensor& b);
+// Throws where `value` is none of an integer dtype's.
 Tensor compare(Compare op, const Tensor& a, double value);
 // condition (u8) ? a : b, with broadcasting of all three.
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b);
 
-// Reduces `axes` (none given: all); keep leaves them in the shape with size 1. mean and max of nothing throw.
+// Reduces `axes` (none given: all); keep leaves them in the shape with size 1. The sum of u8 or i8 is i64, the mean is for
+// floating dtypes only. mean and max of nothing throw.
 Tensor reduce(Reduce op, const Tensor& x, const std::vector<int>& axes = {}, bool keep = false);
 // The gradient of a broadcast: sums x over the axes along which a tensor of `shape` was repeated
 // to x's shape.
@@ -49,7 +51,8 @@ Tensor kth_largest(const Tensor& x, const Tensor& k);
 Tensor argmax(const Tensor& x, int axis = -1);
 
 // (..., M, K) x (..., K, N); leading axes are equal, or one operand has none. `transposed` operands are
-// stored with their last two axes exchanged.
+// stored with their last two axes exchanged. The epilogue's tensors have a's dtype and device: bias and column_scale (N), and
+// the residual of the result's shape. Throws Error naming the shapes or dtypes that do not fit.
 Tensor matmul(const Tensor& a, bool a_transposed, const Tensor& b, bool b_transposed,
               const Epilogue& epilogue = {}, bool frozen_b = false);
 

@@ -45,7 +45,8 @@ class Generator {
   uint64_t offset() const { return offset_; }  // in blocks of four words
 
   // Sets aside `count` words for a kernel that draws them itself by counter; returns the
-  // first block's offset. Of a part of a batch, it sets them aside for the whole batch, and returns the part's first block.
+  // first block's offset. Of a part of a batch, it sets them aside for the whole batch, and returns the part's first block. Throws
+  // Error where the numbers of the part do not begin at a whole block of four.
   uint64_t reserve(uint64_t count);
   // From now on reserve() is for a part of a batch: `own` of its `all` images, from number `first` on. Together the parts draw
   // what one generator would draw for the batch.

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstddef>
 #include <optional>
+#include <type_traits>
+#include <utility>
 
 #include "tensor/kernels.h"
 
@@ -103,6 +105,9 @@ Tensor Tensor::arange(int64_t count, Dtype dtype) {
   Tensor result = empty({count}, dtype);
   visit(dtype, [&](auto type) {
     using T = decltype(type);
+    if constexpr (std::is_integral_v<T>)
+      check(std::in_range<T>(std::max<int64_t>(count - 1, 0)), "arange: {} does not hold {}", dtype,
+            count - 1);
     for (int64_t i = 0; i < count; ++i) result.data<T>()[i] = static_cast<T>(i);
   });
   return result;

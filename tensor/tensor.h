@@ -43,7 +43,7 @@ class Tensor {
   static Tensor full(const Shape& shape, double value, Dtype dtype = Dtype::f32, Device device = {});
   static Tensor zeros(const Shape& shape, Dtype dtype = Dtype::f32, Device device = {});
   static Tensor ones(const Shape& shape, Dtype dtype = Dtype::f32, Device device = {});
-  // 0, 1, ..., count - 1.
+  // 0, 1, ..., count - 1. Throws Error where an integer dtype does not hold them.
   static Tensor arange(int64_t count, Dtype dtype = Dtype::i64);
   // Row-major values on the CPU; their number must be shape.numel().
   template <class T>

@@ -7,11 +7,13 @@
 #include <cmath>
 #include <condition_variable>
 #include <cstdlib>
+#include <exception>
 #include <filesystem>
 #include <fstream>
 #include <mutex>
 #include <sstream>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "tensor/error.h"
@@ -21,6 +23,13 @@ namespace {
 
 thread_local bool inside_loop = false;
 thread_local int own_limit = 0;  // of SerialLoops; 0: none
+
+struct InsideLoop {
+  InsideLoop() { inside_loop = true; }
+  ~InsideLoop() { inside_loop = false; }
+  InsideLoop(const InsideLoop&) = delete;
+  InsideLoop& operator=(const InsideLoop&) = delete;
+};
 
 void relax() {
 #if defined(__x86_64__) || defined(__i386__)
@@ -69,7 +78,7 @@ class Team {
     while (started_ < helpers) start_one();
   }
 
-  void run(int64_t count, int helpers, void (*task)(const void*, int64_t), const void* body) noexcept {
+  void run(int64_t count, int helpers, void (*task)(const void*, int64_t), const void* body) {
     task_ = task;
     body_ = body;
     count_ = count;
@@ -84,12 +93,8 @@ class Team {
       wake_.notify_all();
     }
     take_pieces(0);
-    const auto done = [&] { return finished_.load() == count_; };
-    if (Spinner::wait(done)) return;
-    std::unique_lock lock(mutex_);
-    caller_sleeps_ = true;
-    done_.wait(lock, done);
-    caller_sleeps_ = false;
+    wait();
+    if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
   }
 
   std::mutex& turn() { return turn_; }
@@ -103,6 +108,15 @@ class Team {
   static int64_t left(uint64_t tickets) {
     return static_cast<int64_t>(tickets & ((uint64_t{1} << ticket_bits) - 1));
   }
+  void wait() {
+    const auto done = [&] { return finished_.load() == count_; };
+    if (Spinner::wait(done)) return;
+    std::unique_lock lock(mutex_);
+    caller_sleeps_ = true;
+    done_.wait(lock, done);
+    caller_sleeps_ = false;
+  }
+
   int shares() const { return std::min(helpers_.load() + 1, most_shares); }
   int64_t first_of(int share) const { return count_ * share / shares(); }
 
@@ -117,7 +131,12 @@ class Team {
     while (left(tickets) > 0) {
       if (!tickets_[share].compare_exchange_weak(tickets, tickets - 1)) continue;
       const int64_t count = count_;
-      task_(body_, first_of(share + 1) - left(tickets));
+      try {
+        task_(body_, first_of(share + 1) - left(tickets));
+      } catch (...) {
+        const std::lock_guard lock(mutex_);
+        if (!failure_) failure_ = std::current_exception();
+      }
       if (finished_.fetch_add(1) + 1 == count) wake_caller();
       tickets = tickets_[share].load();
     }
@@ -160,6 +179,7 @@ class Team {
   std::atomic<int> helpers_ = 0, sleeping_ = 0;
   std::atomic<bool> caller_sleeps_ = false;
   std::mutex mutex_;
+  std::exception_ptr failure_;  // the first that a piece threw
   std::condition_variable wake_, done_;
 };
 
@@ -250,10 +270,8 @@ void run_on_threads(int64_t count, void (*task)(const void* body, int64_t i), co
     if (turn) {
       const int helpers = static_cast<int>(std::min<int64_t>(useful_threads(), count)) - 1;
       the_team().start(helpers);
-      inside_loop = true;
-      the_team().run(count, helpers, task, body);
-      inside_loop = false;
-      return;
+      const InsideLoop inside;
+      return the_team().run(count, helpers, task, body);
     }
   }
   for (int64_t i = 0; i < count; ++i) task(body, i);

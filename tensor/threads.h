@@ -13,8 +13,8 @@
 
 namespace nabla {
 
-// As many threads as this process may run at once: the processors it is allowed to use (sched_setaffinity), no more
-// than its cgroup's quota, rounded up (`docker run --cpus`), and OMP_NUM_THREADS if that is set.
+// OMP_NUM_THREADS if that is set. Otherwise as many threads as this process may run at once: the processors it is allowed
+// to use (sched_setaffinity), no more than its cgroup's quota, rounded up (`docker run --cpus`).
 int default_threads();
 
 // How many threads the loops of the calling thread may use; at least 1. Pieces are cut for so many; useful_threads() of
@@ -29,12 +29,13 @@ int useful_threads();
 bool in_parallel_loop();
 
 // Calls task(body, i) for each i in [0, count), on whichever thread is free, and returns when all are done. The calling
-// thread takes part. Loops of two threads at once: one has the team, the other runs alone. `task` must not throw.
+// thread takes part. Loops of two threads at once: one has the team, the other runs alone. What `task` throws is thrown
+// again here, of several the first: then other pieces may have been done, or not.
 // Throws std::system_error if the first loop cannot start the team's threads.
 void run_on_threads(int64_t count, void (*task)(const void* body, int64_t i), const void* body);
 
 // Calls body(task) for each task in [0, count), on whichever thread is free: for long tasks that do not depend on each
-// other. `body` must not throw.
+// other. What `body` throws is thrown again here.
 template <class Body>
 void parallel_tasks(int64_t count, const Body& body) {
   run_on_threads(
@@ -51,7 +52,7 @@ inline int64_t row_grain(int64_t width) {
 
 // Calls body(begin, end) on consecutive pieces of [0, count), on several threads if there is more than `grain` to do and
 // this is not already inside such a loop. Pieces begin at multiples of `align` and depend on the number of threads: what
-// is added up must not be added up over a piece. `body` must not throw.
+// is added up must not be added up over a piece. What `body` throws is thrown again here.
 template <class Body>
 void parallel_for(int64_t count, int64_t grain, const Body& body, int64_t align = 1) {
   if (count <= 0) return;

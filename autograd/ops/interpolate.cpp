@@ -1,5 +1,5 @@
 // Resampling of the last two axes: each output is a weighted sum of one (nearest), four (bilinear) or sixteen
-// (bicubic) inputs; where and with which weights stands at InterpolateArgs in tensor/kernels.h.
+// (bicubic) inputs; where and with which weights stands at InterpolateArgs in tensor/kernel_args.h.
 //   x (..., H, W) -> y (..., height, width)
 // y is linear in x: dx sends every dy back to the inputs it came from, with the same weights.
 // Saved: sizes only.

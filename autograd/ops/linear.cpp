@@ -6,8 +6,8 @@
 // With a residual connection, y = r + s * (x W^T + b), the same holds with s * dy in place of dy, and dr =
 // dy. A scale that wants a gradient needs the branch's own value: then the ops stand one after the other.
 //
-// A weight that requires no gradient counts as frozen and may be packed once: give it new values with
-// set_value(), not in place. The same holds for mlp.cpp.
+// A weight that requires no gradient counts as frozen and may be packed once. A change in place drops the packed copy; one
+// through data() must be told by mark_written(). The same holds for mlp.cpp.
 #include "autograd/ops/linear.h"
 
 #include "autograd/ops/common.h"

@@ -89,7 +89,7 @@ Variable layer_norm(const Variable& x, const Variable& weight, const Variable& b
 Variable softmax(const Variable& x);
 Variable log_softmax(const Variable& x);
 // cross_entropy.cpp: mean over rows of -log softmax(logits)[label]; logits (N, C), labels (N) i64 in [0, C). Rows whose
-// label is ignored_label (torch's ignore_index) do not count.
+// label is ignored_label (torch's ignore_index) do not count; throws if all are.
 inline constexpr int64_t ignored_label = -100;
 Variable cross_entropy(const Variable& logits, const Tensor& labels);
 
@@ -111,7 +111,8 @@ Variable packed_attention(const Variable& qkv, int64_t heads, double scale, cons
 Variable linear_attention(const Variable& q, const Variable& k, const Variable& v, double eps);
 Variable packed_linear_attention(const Variable& qkv, int64_t heads, double eps);
 
-// dropout.cpp: zero with probability p, the rest divided by 1 - p. Draws x.numel() words of the generator.
+// dropout.cpp: zero with probability p in [0, 1), the rest divided by 1 - p. Sets aside a word of the generator for each
+// element (Generator::reserve()).
 Variable dropout(const Variable& x, double p, Generator& generator);
 
 // conv2d.cpp: x (B, C, H, W), weight (O, C / groups, kh, kw), bias (O) or undefined.

@@ -84,14 +84,6 @@ void softmax_gradient(const W* probabilities, W* gradient, int64_t n, W delta, W
   for (int64_t i = 0; i < n; ++i) gradient[i] = probabilities[i] * (gradient[i] - delta) * scale;
 }
 
-template <class W>
-W dot(const W* a, const W* b, int64_t n) {
-  W sum = 0;
-#pragma omp simd reduction(+ : sum)
-  for (int64_t i = 0; i < n; ++i) sum += a[i] * b[i];
-  return sum;
-}
-
 template <class T>
 struct BackwardHeads {
   Heads<T> dout, q, k, v, out, dq, dk, dv;

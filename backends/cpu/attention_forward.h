@@ -58,7 +58,7 @@ inline void exp2_negative(Line& x) {
   constexpr int count = static_cast<int>(std::size(fit.terms));
   Line shifted, rest, sum;
 #pragma GCC unroll 4
-  for (int64_t i = 0; i < gelu_vectors; ++i) {
+  for (int64_t i = 0; i < line_vectors; ++i) {
     shifted[i] = x[i] + fit.magic;
     rest[i] = x[i] - (shifted[i] - fit.magic);
     sum[i] = FloatVector{} + fit.terms[count - 1];
@@ -66,10 +66,10 @@ inline void exp2_negative(Line& x) {
 #pragma GCC unroll 8
   for (int power = count - 2; power >= 0; --power) {
 #pragma GCC unroll 4
-    for (int64_t i = 0; i < gelu_vectors; ++i) sum[i] = sum[i] * rest[i] + fit.terms[power];
+    for (int64_t i = 0; i < line_vectors; ++i) sum[i] = sum[i] * rest[i] + fit.terms[power];
   }
 #pragma GCC unroll 4
-  for (int64_t i = 0; i < gelu_vectors; ++i) {
+  for (int64_t i = 0; i < line_vectors; ++i) {
     const auto scale = reinterpret_cast<FloatVector>(reinterpret_cast<Words>(shifted[i]) << 23);
     x[i] = x[i] < fit.least ? FloatVector{} : sum[i] * scale;
   }
@@ -83,7 +83,7 @@ void powers_of_two(const Exponents<float>& of, float* scores) {
     Line x;
     load_line(scores + j, x);
 #pragma GCC unroll 4
-    for (int64_t i = 0; i < gelu_vectors; ++i) x[i] = of.power(x[i]);
+    for (int64_t i = 0; i < line_vectors; ++i) x[i] = of.power(x[i]);
     exp2_negative(x);
     store_line(x, scores + j);
   }

@@ -41,19 +41,17 @@ struct GeluSlopeFit {
                                    -1.98223029e-06f};
 };
 
-inline constexpr int64_t gelu_vectors = 4;
-
 // Of some vectors t = |x|, `most` at most, and the polynomial at t, each step of all before the next: one vector alone would wait
 // for its own results.
 // Always inlined: files that may fuse products with sums and files that may not each need a copy of their own.
 template <class Fit>
-[[gnu::always_inline]] inline void evaluate(const FloatVector (&x)[gelu_vectors],
-                                            FloatVector (&t)[gelu_vectors],
-                                            FloatVector (&tail)[gelu_vectors]) {
+[[gnu::always_inline]] inline void evaluate(const FloatVector (&x)[line_vectors],
+                                            FloatVector (&t)[line_vectors],
+                                            FloatVector (&tail)[line_vectors]) {
   constexpr int terms = static_cast<int>(std::size(Fit::tail));
   constexpr float most = Fit::most;
 #pragma GCC unroll 4
-  for (int64_t i = 0; i < gelu_vectors; ++i) {
+  for (int64_t i = 0; i < line_vectors; ++i) {
     t[i] = x[i] < 0 ? -x[i] : x[i];
     t[i] = t[i] > most ? FloatVector{} + most : t[i];
     tail[i] = FloatVector{} + Fit::tail[terms - 1];
@@ -61,27 +59,27 @@ template <class Fit>
 #pragma GCC unroll 16
   for (int power = terms - 2; power >= 0; --power) {
 #pragma GCC unroll 4
-    for (int64_t i = 0; i < gelu_vectors; ++i)
+    for (int64_t i = 0; i < line_vectors; ++i)
       tail[i] = fused_multiply_add(tail[i], t[i] - most / 2, FloatVector{} + Fit::tail[power]);
   }
 }
 
 // The GELU of some vectors.
 template <class Fit>
-[[gnu::always_inline]] inline void fast_gelu(FloatVector (&x)[gelu_vectors]) {
-  FloatVector t[gelu_vectors], tail[gelu_vectors];
+[[gnu::always_inline]] inline void fast_gelu(FloatVector (&x)[line_vectors]) {
+  FloatVector t[line_vectors], tail[line_vectors];
   evaluate<Fit>(x, t, tail);
 #pragma GCC unroll 4
-  for (int64_t i = 0; i < gelu_vectors; ++i)
+  for (int64_t i = 0; i < line_vectors; ++i)
     x[i] = fused_multiply_add(-t[i], tail[i], x[i] > 0 ? x[i] : FloatVector{});
 }
 
 // The derivative of GELU at some vectors.
-[[gnu::always_inline]] inline void fast_gelu_slope(FloatVector (&x)[gelu_vectors]) {
-  FloatVector t[gelu_vectors], tail[gelu_vectors];
+[[gnu::always_inline]] inline void fast_gelu_slope(FloatVector (&x)[line_vectors]) {
+  FloatVector t[line_vectors], tail[line_vectors];
   evaluate<GeluSlopeFit>(x, t, tail);
 #pragma GCC unroll 4
-  for (int64_t i = 0; i < gelu_vectors; ++i) x[i] = x[i] > 0 ? 1 - tail[i] : tail[i];
+  for (int64_t i = 0; i < line_vectors; ++i) x[i] = x[i] > 0 ? 1 - tail[i] : tail[i];
 }
 
 }  // namespace nabla

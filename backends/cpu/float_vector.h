@@ -13,6 +13,9 @@ namespace nabla {
 using FloatVector [[gnu::vector_size(__BIGGEST_ALIGNMENT__)]] = float;
 inline constexpr int64_t float_lanes = sizeof(FloatVector) / sizeof(float);
 
+// What is computed side by side, as one vector alone would wait for its own results.
+inline constexpr int64_t line_vectors = 4;
+
 // a b + c, rounded once, where the processor has no instruction for it. f64 holds the product; the sum is rounded "to odd": one
 // that f64 does not hold gets its last bit set, and so is not taken for a tie when it becomes f32.
 inline float emulated_multiply_add(float a, float b, float c) {

@@ -61,7 +61,7 @@ void fast_gelu_backward(const Tensor& dy, const Tensor& x, const Tensor& dx) {
               load_columns(gradient + first, count, outer);
               fast_gelu_slope(line);
 #pragma GCC unroll 4
-              for (int64_t i = 0; i < gelu_vectors; ++i) line[i] *= outer[i];
+              for (int64_t i = 0; i < line_vectors; ++i) line[i] *= outer[i];
             });
 }
 

@@ -40,6 +40,14 @@ class Scratch {
   W* next_;
 };
 
+template <class W>
+W dot(const W* a, const W* b, int64_t n) {
+  W sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (int64_t i = 0; i < n; ++i) sum += a[i] * b[i];
+  return sum;
+}
+
 template <class T>
 class Heads {
  public:

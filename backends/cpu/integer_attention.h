@@ -91,7 +91,7 @@ inline void round_weights(const float* weights, int64_t n, float factor, int16_t
     int16_t rounded[line_columns];
     load_line(weights + i, exact);
 #pragma GCC unroll 4
-    for (int64_t j = 0; j < gelu_vectors; ++j) {
+    for (int64_t j = 0; j < line_vectors; ++j) {
       exact[j] = exact[j] * factor + error[j];
       const FloatVector shifted = exact[j] + rounding_shift;
       error[j] = exact[j] - (shifted - rounding_shift);
@@ -259,7 +259,7 @@ class IntegerAttentionBlock {
       load_line(row + key, weights);
       load_line(value_scales_ + key, scales);
 #pragma GCC unroll 4
-      for (int64_t j = 0; j < gelu_vectors; ++j) {
+      for (int64_t j = 0; j < line_vectors; ++j) {
         weights[j] *= scales[j];
         sums[j] += weights[j];
         largest[j] = weights[j] > largest[j] ? weights[j] : largest[j];
@@ -267,7 +267,7 @@ class IntegerAttentionBlock {
       store_line(weights, row + key);
     }
     float sum = 0, largest_weight = 0;
-    for (int64_t j = 0; j < gelu_vectors; ++j) {
+    for (int64_t j = 0; j < line_vectors; ++j) {
       for (int64_t lane = 0; lane < float_lanes; ++lane) {
         sum += sums[j][lane];
         largest_weight = std::max(largest_weight, largest[j][lane]);

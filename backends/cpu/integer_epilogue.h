@@ -48,7 +48,7 @@ struct IntegerEpilogue {
     const float of_row = row_scale[static_cast<size_t>(row)];
     Line x;
 #pragma GCC unroll 4
-    for (int64_t i = 0; i < gelu_vectors; ++i) {
+    for (int64_t i = 0; i < line_vectors; ++i) {
       Words sum;
       FloatVector scales, biases;
       memcpy(&sum, sums + i * float_lanes, sizeof sum);

@@ -30,7 +30,7 @@ void load_features(const Heads<T>& x, int64_t head, Wide<T>* features) {
     W* to = features + i * d;
 #pragma omp simd
     for (int64_t j = 0; j < d; ++j) {
-      const W below = vexp_negative(from[j] < W(0) ? from[j] : W(0));
+      const W below = vexp_negative(from[j] > W(0) ? W(0) : from[j]);  // a NaN stays one
       to[j] = from[j] > W(0) ? from[j] + W(1) : below;
     }
   }
@@ -45,14 +45,6 @@ void weighted_sum(const W* x, const W* factors, int64_t n, int64_t d, W* sum) {
 #pragma omp simd
     for (int64_t j = 0; j < d; ++j) sum[j] += factor * x[i * d + j];
   }
-}
-
-template <class W>
-W dot(const W* a, const W* b, int64_t n) {
-  W sum = 0;
-#pragma omp simd reduction(+ : sum)
-  for (int64_t i = 0; i < n; ++i) sum += a[i] * b[i];
-  return sum;
 }
 
 template <class W>

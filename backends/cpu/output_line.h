@@ -20,9 +20,9 @@
 namespace nabla {
 
 // A product's columns are stored a panel at a time, and in each row a Line at a time.
-inline constexpr int64_t output_columns = 64, line_columns = gelu_vectors * float_lanes;
+inline constexpr int64_t output_columns = 64, line_columns = line_vectors * float_lanes;
 static_assert(output_columns % line_columns == 0);
-using Line = FloatVector[gelu_vectors];
+using Line = FloatVector[line_vectors];
 
 // x (n) in f32, filled up with zeros to whole panels; nothing for nothing.
 inline std::vector<float> whole_panels(const Tensor& x, int64_t n) {
@@ -36,7 +36,7 @@ inline std::vector<float> whole_panels(const Tensor& x, int64_t n) {
 // Where vector i of a line begins that lies in `rows` rows of a matrix, one below the other and `stride` apart.
 template <int64_t rows>
 constexpr int64_t place_in_line(int64_t i, int64_t stride) {
-  constexpr int64_t across = gelu_vectors / rows;
+  constexpr int64_t across = line_vectors / rows;
   return i / across * stride + i % across * float_lanes;
 }
 
@@ -45,7 +45,7 @@ constexpr int64_t place_in_line(int64_t i, int64_t stride) {
 template <int64_t rows = 1>
 inline void load_line(const float* from, Line& line, int64_t stride = 0) {
 #pragma GCC unroll 4
-  for (int64_t i = 0; i < gelu_vectors; ++i)
+  for (int64_t i = 0; i < line_vectors; ++i)
     memcpy(&line[i], from + place_in_line<rows>(i, stride), sizeof line[i]);
 }
 template <int64_t rows = 1>
@@ -53,7 +53,7 @@ inline void load_line(const BFloat16* from, Line& line, int64_t stride = 0) {
   using Halves [[gnu::vector_size(2 * float_lanes)]] = uint16_t;
   using Words [[gnu::vector_size(4 * float_lanes)]] = uint32_t;
 #pragma GCC unroll 4
-  for (int64_t i = 0; i < gelu_vectors; ++i) {
+  for (int64_t i = 0; i < line_vectors; ++i) {
     Halves halves;
     memcpy(&halves, from + place_in_line<rows>(i, stride), sizeof halves);
     line[i] = reinterpret_cast<FloatVector>(__builtin_convertvector(halves, Words) << 16);
@@ -69,13 +69,13 @@ inline void store_rounded(float x, BFloat16* to) {
 template <int64_t rows = 1>
 inline void store_line(const Line& line, float* to, int64_t stride = 0) {
 #pragma GCC unroll 4
-  for (int64_t i = 0; i < gelu_vectors; ++i)
+  for (int64_t i = 0; i < line_vectors; ++i)
     memcpy(to + place_in_line<rows>(i, stride), &line[i], sizeof line[i]);
 }
 template <int64_t rows = 1>
 inline void store_line(const Line& line, BFloat16* to, int64_t stride = 0) {
 #pragma GCC unroll 4
-  for (int64_t i = 0; i < gelu_vectors; ++i) {
+  for (int64_t i = 0; i < line_vectors; ++i) {
 #ifdef __AVX512BF16__
     const __m256bh narrow = _mm512_cvtneps_pbh(line[i]);
 #else
@@ -113,7 +113,7 @@ struct OutputLine {
       Line factors;
       load_line<rows>(&column_scale[static_cast<size_t>(column)], factors);
 #pragma GCC unroll 4
-      for (int64_t i = 0; i < gelu_vectors; ++i) x[i] *= factors[i];
+      for (int64_t i = 0; i < line_vectors; ++i) x[i] *= factors[i];
     }
     const int64_t start = row * n + column, columns = n - column;
     if (columns < line_columns / rows)
@@ -122,7 +122,7 @@ struct OutputLine {
       Line more;
       load_line<rows>(residual + start, more, stride);
 #pragma GCC unroll 4
-      for (int64_t i = 0; i < gelu_vectors; ++i) x[i] += more[i];
+      for (int64_t i = 0; i < line_vectors; ++i) x[i] += more[i];
     }
     store_line<rows>(x, out + start, stride);
   }

@@ -180,7 +180,7 @@ void finish_line(const float* sums, const float* bias, int64_t row, int64_t firs
       Line more;
       load_line(bias + c, more);
 #pragma GCC unroll 4
-      for (int64_t i = 0; i < gelu_vectors; ++i) x[i] += more[i];
+      for (int64_t i = 0; i < line_vectors; ++i) x[i] += more[i];
     }
     finish.put(x, row, first + c);
   }

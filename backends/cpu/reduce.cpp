@@ -1,4 +1,4 @@
-// Sums, means and maxima over the middle axis of (outer, n, inner), and the place of the maximum.
+// Sums and maxima over the middle axis of (outer, n, inner), and the place of the maximum.
 //
 // The work is cut into units of a fixed size (one outer index, a piece of n, a block of inner columns), each
 // leaving a partial result; units run in parallel and partial results are combined in order, so the result

@@ -14,9 +14,10 @@ double grad_norm(const std::vector<Variable>& parameters);
 // is not finite. Nothing is read on the host.
 Tensor norm_and_clip_factor(const std::vector<Variable>& parameters, double max_norm);
 // What torch multiplies the gradients by so that their norm is at most max_norm: min(1, max_norm /
-// (norm + 1e-6)). Throws Error for a norm that is not finite: gradients with a NaN have no direction to keep.
+// (norm + 1e-6)). Throws Error for a norm that is not finite, as gradients with a NaN have no direction to keep, and for a
+// max_norm that is not above 0.
 double clip_factor(double norm, double max_norm);
-// Scales the gradients in place and returns their norm before that. Throws as clip_factor() does, and then
+// Replaces the gradients by scaled ones and returns their norm before that. Throws as clip_factor() does, and then
 // changes nothing.
 double clip_grad_norm(const std::vector<Variable>& parameters, double max_norm);
 

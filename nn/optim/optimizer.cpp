@@ -17,10 +17,10 @@ Tensor state_like(const Variable& parameter) {
   return Tensor::zeros(parameter.shape(), state_dtype(parameter), parameter.device());
 }
 void add_to(const Tensor& value, const Tensor& step) {
-  if (value.is_contiguous())
+  if (value.is_contiguous() && value.dtype() == step.dtype())
     add_(value, step);
   else
-    value.copy_from(value + step);
+    value.copy_from(value.to(step.dtype()) + step);
 }
 // Throws if the parameter was given a value that what is kept of it, in `dtype`, does not fit (set_value()).
 void check_state(const Tensor& state, const Variable& parameter, Dtype dtype, size_t index) {
@@ -70,9 +70,17 @@ void Optimizer::load_state(const std::map<std::string, Tensor>& state, const std
               "{}: the optimizer's state has no number of steps", source);
   const std::vector<StateSlot> slots = state_slots();
   size_t known = 1;
+  std::map<size_t, std::string> begun;  // parameters of which something is kept
+  for (const StateSlot& slot : slots)
+    if (state.contains(slot.name)) begun.emplace(slot.parameter, slot.name);
   for (const StateSlot& slot : slots) {
     const auto found = state.find(slot.name);
-    if (found == state.end()) continue;
+    if (found == state.end()) {
+      const auto other = begun.find(slot.parameter);
+      check_input(other == begun.end(), "{}: the optimizer's state has {} but not {}", source,
+                  other == begun.end() ? "" : other->second, slot.name);
+      continue;
+    }
     const Variable& parameter = parameters_[slot.parameter];
     check_input(found->second.shape() == parameter.shape() && found->second.dtype() == state_dtype(parameter),
                 "{}: the optimizer's {} is {} {}, expected {} {}", source, slot.name, found->second.dtype(),
@@ -108,9 +116,10 @@ void SGD::step(double learning_rate, double gradient_scale) {
   for (size_t i = 0; i < parameters_.size(); ++i) {
     const Variable& parameter = parameters_[i];
     if (!parameter.grad().defined()) continue;
-    Tensor update = parameter.grad() * gradient_scale + parameter.value() * weight_decay_;
+    const Dtype dtype = state_dtype(parameter);
+    Tensor update = parameter.grad().to(dtype) * gradient_scale + parameter.value().to(dtype) * weight_decay_;
     if (momentum_ != 0) {
-      if (velocity_[i].defined()) check_state(velocity_[i], parameter, parameter.dtype(), i);
+      if (velocity_[i].defined()) check_state(velocity_[i], parameter, dtype, i);
       velocity_[i] = velocity_[i].defined() ? velocity_[i] * momentum_ + update : update;
       update = velocity_[i];
     }
@@ -184,7 +193,8 @@ std::vector<Optimizer::StateSlot> StableAdamW::state_slots() {
     slots.push_back({fmt::format("second_moment.{}", i), &slots_[i].second_moment, i});
     if (options_.amsgrad)
       slots.push_back({fmt::format("max_second_moment.{}", i), &slots_[i].max_second_moment, i});
-    slots.push_back({fmt::format("master.{}", i), &slots_[i].master, i});
+    if (parameters_[i].dtype() == Dtype::bf16)
+      slots.push_back({fmt::format("master.{}", i), &slots_[i].master, i});
   }
   return slots;
 }

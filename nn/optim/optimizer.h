@@ -28,17 +28,18 @@ class Optimizer {
   // what is kept of parameter I (its shape; f32, or f64 for an f64 parameter). The tensors share
   // the optimizer's memory.
   NamedTensors state();
-  // Continues from what state() returned (copied). Throws InputError naming `source` and the tensor that is
-  // unknown or of another shape or dtype, and then changes nothing.
+  // Continues from what state() returned (copied). Of each parameter there is all that an optimizer of this kind and
+  // these options keeps, or nothing. Throws InputError naming `source` and the tensor that is unknown, missing, or of
+  // another shape or dtype, and then changes nothing.
   void load_state(const std::map<std::string, Tensor>& state, const std::string& source);
 
  protected:
   struct StateSlot {
     std::string name;
-    Tensor* tensor;    // undefined until it is needed
+    Tensor* tensor;    // undefined until the parameter's first step
     size_t parameter;  // whose shape it has
   };
-  // Every slot that may hold state.
+  // Every slot that holds state once its parameter has had a step.
   virtual std::vector<StateSlot> state_slots() = 0;
   // The steps taken so far.
   virtual int64_t steps() const { return steps_; }

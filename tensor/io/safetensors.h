@@ -31,7 +31,7 @@ class SafeTensors {
   static SafeTensors from_bytes(std::span<const std::byte> bytes, const std::string& name);
 
   bool contains(const std::string& name) const { return entries_.contains(name); }
-  // The tensor on the CPU. F32, F64, BF16, I64 and U8 point into the file's memory (copy on write; kept alive by
+  // The tensor on the CPU. F32, F64, BF16, I64, U8 and I8 point into the file's memory (copy on write; kept alive by
   // the tensor) where their bytes are aligned, and are copied otherwise; F16 becomes f32, BOOL u8, I32 i64.
   // Throws InputError naming file and tensor if it is absent, of another dtype or of more than 8 axes.
   Tensor get(const std::string& name) const;

@@ -225,3 +225,16 @@ TEST_CASE("a deep chain peaks far lower with checkpoints") {
   CAPTURE(saving);
   CHECK(saving * 3 < plain);
 }
+
+TEST_CASE("a captured parameter that the function returns as a view gets its gradient") {
+  const Variable w(Tensor::ones({2, 3}), true), x(Tensor::full({6}, 2.0), true);
+  const Variable y =
+      activation_checkpoint([&](const std::vector<Variable>&) { return reshape(w, {6}); }, {x});
+  (sum(y * x) + sum(w)).backward();
+  CHECK(w.grad().to_vector<float>() == std::vector<float>(6, 3));
+  const Variable again =
+      activation_checkpoint([&](const std::vector<Variable>&) { return reshape(w, {6}); }, {x});
+  const Variable loss = sum(again * x);
+  w.value().fill(5);
+  CHECK_THROWS_AS(loss.backward(), Error);
+}

@@ -63,6 +63,11 @@ TEST_CASE("xavier_uniform: bounds from both fans, the kernel's area included") {
   CHECK_THROWS_AS(xavier_uniform(Variable(Tensor::zeros({3})), generator), Error);
 }
 
+TEST_CASE("xavier_uniform: a weight without elements is refused") {
+  Generator generator(1);
+  CHECK_THROWS_AS(xavier_uniform(Variable(Tensor::empty({0, 3}), true), generator), Error);
+}
+
 TEST_CASE("initialisers: the same seed gives the same values in every dtype") {
   const Variable a(Tensor::zeros({5, 3})), b(Tensor::zeros({5, 3}, Dtype::f64));
   Generator one(4), two(4), other(5);

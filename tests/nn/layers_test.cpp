@@ -86,4 +86,10 @@ TEST_CASE("dropout: a share p is zero, the rest grows to keep the mean, and eval
   CHECK(generator.offset() == before);
 }
 
+TEST_CASE("patch_embed: a patch of no pixels is refused, and no images have no tokens") {
+  CHECK_THROWS_WITH_AS(PatchEmbed(0, 8), "patch_embed: a patch of 0 pixels", Error);
+  PatchEmbed embed(2, 8);
+  CHECK(embed(Variable(Tensor::empty({0, 3, 4, 6}))).shape() == Shape{0, 6, 8});
+}
+
 }  // namespace nabla

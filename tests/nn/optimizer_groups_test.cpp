@@ -70,4 +70,59 @@ TEST_CASE("StableAdamW: the state goes on in another optimizer of the same group
   CHECK(run(true) == run(false));
 }
 
+TEST_CASE("optimizers: a state that lacks one tensor of a parameter is refused, and changes nothing") {
+  const auto stepped = [](auto&& make, Dtype dtype) {
+    const Variable p(Tensor::ones({3}, dtype), true);
+    p.set_grad(Tensor::ones({3}, dtype));
+    auto optimizer = make(p);
+    optimizer.step(0.1);
+    return optimizer.state();
+  };
+  const auto stable = [](bool amsgrad) {
+    return [amsgrad](const Variable& p) {
+      return StableAdamW(std::vector<Variable>{p}, StableAdamWOptions{.amsgrad = amsgrad});
+    };
+  };
+  const auto refused = [](auto&& make, Dtype dtype, const NamedTensors& state) {
+    const Variable p(Tensor::ones({3}, dtype), true);
+    auto optimizer = make(p);
+    const std::string error = input_error([&] {
+      optimizer.load_state({state.begin(), state.end()}, "saved");
+    });
+    CHECK(optimizer.state().size() == 1);  // the number of steps
+    return error;
+  };
+  CHECK(refused(stable(true), Dtype::f32, stepped(stable(false), Dtype::f32)) ==
+        "saved: the optimizer's state has first_moment.0 but not max_second_moment.0");
+  const auto without = [](NamedTensors state, const std::string& name) {
+    std::erase_if(state, [&](const auto& entry) { return entry.first == name; });
+    return state;
+  };
+  CHECK(refused(stable(true), Dtype::bf16, without(stepped(stable(true), Dtype::bf16), "master.0")) ==
+        "saved: the optimizer's state has first_moment.0 but not master.0");
+  const auto adam = [](const Variable& p) { return AdamW({p}); };
+  CHECK(refused(adam, Dtype::f32, without(stepped(adam, Dtype::f32), "second_moment.0")) ==
+        "saved: the optimizer's state has first_moment.0 but not second_moment.0");
+}
+
+TEST_CASE("SGD: the velocity of a bf16 parameter is f32, and its own state is taken") {
+  const auto run = [](bool interrupted) {
+    const Variable p(Tensor::ones({3}, Dtype::bf16), true);
+    SGD first({p}, 0.9), second({p}, 0.9);
+    for (int step = 0; step < 3; ++step) {
+      p.set_grad(Tensor::full({3}, 0.25 * (step + 1), Dtype::bf16));
+      if (interrupted && step == 2) {
+        const NamedTensors state = first.state();
+        second.load_state({state.begin(), state.end()}, "state");
+      }
+      (interrupted && step == 2 ? second : first).step(0.125);
+    }
+    return p.value().to_vector<float>();
+  };
+  const std::vector<float> values = run(false);
+  CHECK(values == run(true));
+  // v = 0.25, 0.725, 1.4025; p = 1 - v / 8, each rounded to bf16.
+  CHECK(values[0] == doctest::Approx(0.703125));
+}
+
 }  // namespace nabla

@@ -88,6 +88,13 @@ TEST_CASE("quantize: s = (max |x|)^alpha / (max |W|)^(1 - alpha), 1 where either
   CHECK(smoothing_scales(weight, largest, 0).to_vector<float>() == std::vector<float>{0.25, 0.0625, 1, 0.5});
 }
 
+TEST_CASE("smoothing_scales: a largest that is not of the weight's inputs is refused") {
+  const Tensor weight = Tensor::ones({4, 3});
+  for (const Shape& shape : {Shape{4}, Shape{100000}, Shape{3, 1}})
+    CHECK_THROWS_AS(smoothing_scales(weight, Tensor::ones(shape), 0.5), Error);
+  CHECK_THROWS_AS(smoothing_scales(Tensor::ones({3}), Tensor::ones({3}), 0.5), Error);
+}
+
 TEST_CASE("quantize: a watched layer keeps the largest |x| of each channel, and computes what it did") {
   const NoGrad guard;
   Linear layer(2, 3);

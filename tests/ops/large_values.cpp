@@ -1,7 +1,8 @@
-// Large inputs: where a naive formula overflows although the function does not.
+// Large inputs: where a naive formula overflows although the function does not. And NaN, which no op may hide.
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <optional>
 
 #include "autograd/gradcheck.h"
 #include "tests/ops/op_checks.h"
@@ -44,6 +45,15 @@ double narrow_error(const Tensor& got, const Tensor& expected) {
   return worst / std::max(largest, least);
 }
 
+// Where the output depends on an input most, by its gradient; nothing where it depends on no element.
+std::optional<size_t> most_influential(const Tensor& gradient) {
+  const std::vector<double> values = gradient.to_vector<double>();
+  const auto most = std::max_element(values.begin(), values.end(),
+                                     [](double a, double b) { return std::abs(a) < std::abs(b); });
+  if (most == values.end() || *most == 0) return std::nullopt;
+  return static_cast<size_t>(most - values.begin());
+}
+
 // In f32 or bf16: the output is right, the gradients are finite where f64's fit.
 void check_narrow(const OpCase& test, const std::vector<Tensor>& tensors, Dtype dtype, Device device,
                   const std::string& about, Complaints& complaints) {
@@ -81,6 +91,33 @@ Complaints check_large_values(const OpCase& test, Device device) {
       gradcheck(test.function, inputs, generator);
     } catch (const Error& error) {
       complaints.push_back(about + ": " + error.what());
+    }
+  }
+  return complaints;
+}
+
+Complaints check_nan(const OpCase& test, Device device) {
+  Complaints complaints;
+  std::vector<Shapes> shapes = test.options.also;
+  shapes.insert(shapes.begin(), test.shapes);
+  Generator generator(23);
+  for (const Shapes& each : shapes) {
+    const std::vector<Tensor> inputs = random_inputs(each, test.options, generator);
+    const std::vector<Tensor> gradients = evaluate(test.function, inputs, {}).gradients;
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      const std::optional<size_t> element = most_influential(gradients[i]);
+      if (!element) continue;
+      std::vector<Tensor> with = inputs;
+      std::vector<double> values = inputs[i].to_vector<double>();
+      values[*element] = NAN;
+      with[i] = Tensor::from(values, inputs[i].shape());
+      for (const Dtype dtype : {Dtype::f64, Dtype::f32, Dtype::bf16}) {
+        if (!device.is_cpu() && dtype == Dtype::f64) continue;
+        const Tensor output = evaluate(test.function, converted(with, dtype, device), {}).output;
+        if (!all_finite(output)) continue;
+        complaints.push_back(fmt::format("{}: a NaN in input {} of {} in {} is lost on {}", test.name, i,
+                                         inputs[i].shape(), name_of(dtype), device.to_string()));
+      }
     }
   }
   return complaints;

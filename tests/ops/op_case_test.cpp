@@ -79,6 +79,15 @@ TEST_CASE("large values overflow nowhere where the function does not") {
   for_each_case([](const OpCase& test) { return check_large_values(test, Device::cpu()); });
 }
 
+TEST_CASE("a NaN in an input is one in the output") {
+  for_each_case([](const OpCase& test) { return check_nan(test, Device::cpu()); });
+}
+
+TEST_CASE("a NaN in an input is one in the output on CUDA, too") {
+  if (!has_cuda("NaN in the inputs of the ops")) return;
+  for_each_case([](const OpCase& test) { return check_nan(test, Device::cuda()); });
+}
+
 TEST_CASE("a cotangent without memory of its own (an expanded scalar) gives what ones give") {
   for_each_case(check_expanded_cotangent);
 }

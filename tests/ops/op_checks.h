@@ -26,6 +26,8 @@ Complaints check_differences(const OpCase& test);
 // Inputs of the size 50, 700 and more (OpOptions::largest): in f64 everything is finite and gradients are the limits of
 // differences, and what f32 and bf16 can hold of it is finite there, too, and of the right size.
 Complaints check_large_values(const OpCase& test, Device device);
+// A NaN in the element of an input that the output depends on most is one in the output.
+Complaints check_nan(const OpCase& test, Device device);
 // A cotangent without memory of its own, an input used twice, each gradient wanted alone.
 Complaints check_expanded_cotangent(const OpCase& test);
 Complaints check_used_twice(const OpCase& test);

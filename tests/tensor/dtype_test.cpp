@@ -17,7 +17,8 @@ TEST_CASE("dtype: names there and back, sizes") {
       CHECK(dtype_of<decltype(type)>() == dtype);
     });
   }
-  CHECK_THROWS_WITH_AS(parse_dtype("f16"), "unknown dtype 'f16': expected f32, f64 or bf16", InputError);
+  CHECK_THROWS_WITH_AS(parse_dtype("f16"), "unknown dtype 'f16': expected f32, f64, bf16, i64, u8 or i8",
+                       InputError);
   CHECK_THROWS_AS(visit_floating(Dtype::i64, [](auto) {}), Error);
 }
 

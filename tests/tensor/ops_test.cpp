@@ -84,6 +84,17 @@ TEST_CASE("matmul: transposed operands and the batch rules") {
   CHECK(matmul(a.slice(1, 0, 0), false, b, false).shape() == Shape{2, 0, 5});
 }
 
+TEST_CASE("matmul: an epilogue of another dtype is refused, whatever the number of rows") {
+  const Tensor b = Tensor::ones({8, 8}), wide = Tensor::ones({8}, Dtype::f64);
+  for (const int64_t rows : {1, 64, 2048}) {
+    const Tensor a = Tensor::ones({rows, 8});
+    CHECK_THROWS_WITH_AS(matmul(a, false, b, true, {wide, {}, {}, {}}, true),
+                         "matmul: bias, column scale or residual of f64 does not fit a product of f32",
+                         Error);
+    CHECK_THROWS_AS(matmul(a, false, b, true, {{}, {}, {}, Tensor::ones({rows, 8}, Dtype::bf16)}), Error);
+  }
+}
+
 TEST_CASE("matmul: the epilogue is checked and follows the folded batch") {
   const Tensor a = counting_f64({2, 4, 3}), b = counting_f64({3, 5});
   const Tensor bias = counting_f64({5}), scale = counting_f64({5}) * 0.5, residual = counting_f64({2, 4, 5});

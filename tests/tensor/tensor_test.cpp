@@ -11,6 +11,8 @@ TEST_CASE("tensor: making one") {
   CHECK(Tensor::zeros({3}, Dtype::u8).to_vector<uint8_t>() == std::vector<uint8_t>(3, 0));
   CHECK(Tensor::ones({2}, Dtype::bf16).to_vector<float>() == std::vector<float>(2, 1.0f));
   CHECK(Tensor::arange(4).to_vector<int64_t>() == std::vector<int64_t>{0, 1, 2, 3});
+  CHECK(Tensor::arange(256, Dtype::u8).to_vector<int64_t>().back() == 255);
+  CHECK_THROWS_WITH_AS(Tensor::arange(300, Dtype::u8), "arange: u8 does not hold 299", Error);
   CHECK(Tensor::arange(3, Dtype::f64).to_vector<double>() == std::vector<double>{0, 1, 2});
   const Tensor x = Tensor::from<float>({1, 2, 3, 4, 5, 6}, {2, 3});
   CHECK(x.shape() == Shape{2, 3});

@@ -2,11 +2,13 @@
 #include "tensor/threads.h"
 
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
 #include <mutex>
+#include <new>
 #include <set>
 #include <string>
 #include <thread>
@@ -113,6 +115,20 @@ TEST_CASE("A loop in a loop, or beside another thread's, is whole") {
   }
   for (std::thread& caller : callers) caller.join();
   CHECK(wrong == 0);
+}
+
+TEST_CASE("What a piece throws reaches the caller, and the next loop is whole") {
+  for (int threads = 1; threads <= 4; ++threads) {
+    const Threads guard(threads);
+    for (const int64_t bad : {0, 3, 63}) {
+      CHECK_THROWS_WITH_AS(parallel_tasks(64, [&](int64_t i) { check(i != bad, "piece {}", i); }),
+                           fmt::format("piece {}", bad).c_str(), Error);
+      CHECK_FALSE(in_parallel_loop());
+      CHECK(visits(64) == std::vector<int>(64, 1));
+    }
+    CHECK_THROWS_AS(parallel_for(1 << 20, 16, [](int64_t, int64_t) { throw std::bad_alloc(); }),
+                    std::bad_alloc);
+  }
 }
 
 TEST_CASE("SerialLoops keeps a thread's loops on it") {
