@@ -39,7 +39,7 @@ void encoder(std::vector<Fact>& facts) {
   add(fmt::format("An image of {0} x {0} becomes {1} x {1} = {2} tokens", side, grid, grid * grid));
   Config config;
   config.complete(12, patch);
-  add(fmt::format("({} to {} of 12)", config.target_blocks.front(), config.target_blocks.back()));
+  add(fmt::format("numbers {} to {} of 12,", config.target_blocks.front(), config.target_blocks.back()));
   add(fmt::format("LayerNorm adds {} to the variance here and {} in Dinomaly's decoder",
                   power(EncoderConfig().norm_eps), power(Config().decoder_norm_eps)));
   add(fmt::format("at a scale of ({0} + {1})/37 for a grid of {0}", grid,
@@ -123,7 +123,8 @@ void metrics(std::vector<Fact>& facts) {
   facts.push_back({"17_int8", fmt::format("It takes {} thresholds at equal steps",
                                           number_after("dinomaly/evaluation/aupro.cpp",
                                                        "constexpr int paper_thresholds = "))});
-  add(fmt::format("points with FPR below {}, stretched to 1 | interpolated at exactly {} |", limit, limit));
+  add(fmt::format("points with a false-positive rate below {}, stretched to 1 | interpolated at exactly {} |",
+                  limit, limit));
 }
 
 void speed(std::vector<Fact>& facts) {
