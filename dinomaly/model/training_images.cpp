@@ -58,11 +58,15 @@ std::vector<ImageWarning> TrainingImages::warnings(const InputImage& image, bool
   const auto less = [](int64_t side, int64_t least) {
     return static_cast<double>(side) * far_in_size < static_cast<double>(least);
   };
-  if (less(image.width, least_width) || less(image.height, least_height)) {
+  const bool smaller = less(image.width, least_width) || less(image.height, least_height),
+             larger = less(most_width, image.width) || less(most_height, image.height);
+  // One side far too long and the other far too short is another aspect ratio, and that is said below.
+  const bool both = !tiled && smaller && larger;
+  if (smaller && !both) {
     result.push_back({"smaller", fmt::format("{} x {} pixels, far smaller than the training images ({})",
                                              image.width, image.height, sizes_of(*this))});
   }
-  if (!tiled && (less(most_width, image.width) || less(most_height, image.height))) {
+  if (!tiled && larger && !both) {
     result.push_back({"larger", fmt::format("{} x {} pixels, far larger than the training images ({})",
                                             image.width, image.height, sizes_of(*this))});
   }

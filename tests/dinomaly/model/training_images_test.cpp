@@ -39,6 +39,9 @@ TEST_CASE("training images: one warning for each way in which an image is unlike
   CHECK(kinds(seen, shaped(1281, 1024), true) == "");
   CHECK(kinds(seen, shaped(960, 480)) == "aspect ");
   CHECK(kinds(seen, shaped(480, 640)) == "aspect ");
+  CHECK(kinds(seen, shaped(5000, 1)) == "aspect ");  // neither smaller nor larger, and not both
+  CHECK(kinds(seen, shaped(1, 5000)) == "aspect ");
+  CHECK(kinds(seen, shaped(5000, 1), true) == "smaller ");
   CHECK(kinds(seen, shaped(480, 640), true) == "");
   CHECK(kinds(seen, shaped(512, 512, true)) == "grey ");
   seen.add(shaped(512, 512, true));
