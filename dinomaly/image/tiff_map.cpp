@@ -1,5 +1,6 @@
 #include "dinomaly/image/tiff_map.h"
 
+#include <cerrno>
 #include <cmath>
 #include <cstring>
 #include <system_error>
@@ -82,15 +83,14 @@ void save_tiff_map(const std::filesystem::path& path, const Tensor& map) {
   if (path.has_parent_path()) make_folder(path.parent_path());
   check_result_place(path);
   const std::filesystem::path target = output_place(path).file, temporary = temporary_name(target);
-  bool ok = false;
-  if (const TiffFile::Handle file = TiffFile::open(temporary, "w")) ok = write_map(file.get(), map);
-  std::error_code error;
-  if (ok) std::filesystem::rename(temporary, target, error);
-  if (!ok || error) {
-    std::error_code ignored;
-    std::filesystem::remove(temporary, ignored);
-    fail_input("{}: cannot be written", path.string());
-  }
+  std::error_code error, ignored;
+  errno = 0;  // libtiff does not say why it cannot write, but the system's last word stays
+  if (const TiffFile::Handle file = TiffFile::open(temporary, "w"); !file || !write_map(file.get(), map))
+    error.assign(errno != 0 ? errno : EIO, std::generic_category());
+  if (!error) std::filesystem::rename(temporary, target, error);
+  if (!error) return;
+  std::filesystem::remove(temporary, ignored);
+  fail_input("{}: cannot be written: {}", path.string(), error.message());
 }
 
 Tensor load_tiff_map(const std::filesystem::path& path) {

@@ -23,8 +23,8 @@ TEST_CASE("predict: a full disk costs the files, each with a line, and no verdic
       CHECK_FALSE(contains(outcome.out, "overlay.png"));
       CHECK_FALSE(contains(outcome.out, format + std::string("\"")));
       CHECK_MESSAGE(lines_in(outcome.error).size() == 8, outcome.error);
-      CHECK(contains(outcome.error, "003_overlay.png: cannot be written"));
-      CHECK(contains(outcome.error, std::string("003.") + format + ": cannot be written"));
+      CHECK(contains(outcome.error, "003_overlay.png: cannot be written: File too large"));
+      CHECK(contains(outcome.error, std::string("003.") + format + ": cannot be written: File too large"));
       for (const auto& entry : fs::directory_iterator(out)) CHECK(entry.path().filename() == ".dinomaly");
     }
   }
