@@ -2,6 +2,7 @@
 #pragma once
 
 #include <fmt/core.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -67,6 +68,22 @@ class TemporaryFolder {
 
  private:
   std::filesystem::path path_;
+};
+
+// While it lives, what a folder's permissions forbid is forbidden to root, too.
+class Unprivileged {
+ public:
+  Unprivileged() : is_root_(geteuid() == 0) {
+    if (is_root_ && seteuid(65534) != 0) throw std::runtime_error("cannot become another user");
+  }
+  ~Unprivileged() {
+    if (is_root_ && seteuid(0) != 0) std::abort();
+  }
+  Unprivileged(const Unprivileged&) = delete;
+  Unprivileged& operator=(const Unprivileged&) = delete;
+
+ private:
+  bool is_root_;
 };
 
 // The message of the InputError that `call` throws; empty if it throws none.

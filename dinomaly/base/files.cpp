@@ -18,10 +18,17 @@ namespace dinomaly {
 
 namespace fs = std::filesystem;
 
-std::string read_file(const fs::path& path, uint64_t max_bytes) {
+void check_exists(const fs::path& path, const char* what) {
   std::error_code error;
   const fs::file_status status = fs::status(path, error);
-  check_input(fs::exists(status), "{}: no such file", path.string());
+  check_input(status.type() != fs::file_type::not_found, "{}: no such {}", path.string(), what);
+  check_input(fs::exists(status), "{}: cannot read: {}", path.string(), error.message());
+}
+
+std::string read_file(const fs::path& path, uint64_t max_bytes) {
+  check_exists(path, "file");
+  std::error_code error;
+  const fs::file_status status = fs::status(path, error);
   // Opening a pipe would block, and a device has no end.
   check_input(fs::is_regular_file(status), "{}: not a regular file", path.string());
   const uint64_t size = fs::file_size(path, error);

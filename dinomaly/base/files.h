@@ -8,6 +8,10 @@
 
 namespace dinomaly {
 
+// Throws InputError where nothing of this name is found: "no such WHAT", or why it cannot be looked at (a folder above it
+// may not be entered). A link to nothing is nothing.
+void check_exists(const std::filesystem::path& path, const char* what);
+
 // The bytes of a regular file. Throws InputError naming the file if it is missing, no regular file (a folder,
 // a pipe), not readable or larger than `max_bytes`.
 std::string read_file(const std::filesystem::path& path, uint64_t max_bytes);

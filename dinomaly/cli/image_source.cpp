@@ -74,7 +74,7 @@ ImageSource::ImageSource(const std::vector<std::string>& inputs, const std::stri
   for (const std::string& input : inputs) {
     known = known && input != "-";
     // A watch has no end at which a mistyped name would be noticed.
-    check_input(watched.empty() || input == "-" || fs::exists(input), "{}: no such file or folder", input);
+    if (!watched.empty() && input != "-") check_exists(input, "file or folder");
     if (input == "-") {
       inputs_.push_back(input);
     } else if (is_folder(input)) {

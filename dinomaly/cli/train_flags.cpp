@@ -173,7 +173,9 @@ TrainOptions TrainFlags::options() const {
   options.calibrate = "good";
   OptionTexts texts = texts_;
   const std::filesystem::path earlier = given_.out / "config.json";
-  if (texts.file.empty() && given_.resume && std::filesystem::exists(earlier)) texts.file = earlier.string();
+  std::error_code unseen;  // whoever reads or locks the folder says why
+  if (texts.file.empty() && given_.resume && std::filesystem::exists(earlier, unseen))
+    texts.file = earlier.string();
   options.apply(texts);
   for (const auto& copy : given_fields_) copy(options);
   if (given_.encoder) options.encoder_sha256.clear();  // the file's is another's

@@ -7,6 +7,7 @@
 #include <tuple>
 
 #include "dinomaly/base/did_you_mean.h"
+#include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
 #include "dinomaly/image/image.h"
 #include "dinomaly/image/image_files.h"
@@ -91,8 +92,8 @@ fs::path entry_named(const fs::path& parent, const std::string& name) {
 }
 
 void check_folder(const fs::path& folder) {
+  check_exists(folder, "folder");
   std::error_code error;
-  check_input(fs::exists(folder, error), "{}: no such folder", folder.string());
   check_input(fs::is_directory(folder, error), "{}: not a folder", folder.string());
 }
 

@@ -5,6 +5,7 @@
 #include <system_error>
 #include <utility>
 
+#include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
 #include "dinomaly/base/numbers.h"
 #include "dinomaly/data/companions.h"
@@ -23,9 +24,10 @@ const std::set<std::string> good_names{"good", "ok", "normal"}, mask_names{"grou
 
 // "." and "data/" have names too.
 std::string folder_name(const fs::path& root) {
+  check_exists(root, "folder");
   std::error_code error;
   fs::path whole = fs::canonical(root, error);
-  check_input(!error, "{}: no such folder", root.string());
+  check_input(!error, "{}: cannot read: {}", root.string(), error.message());
   return whole.has_filename() ? whole.filename().string() : "images";
 }
 

@@ -159,7 +159,8 @@ Dataset read_mvtec(const fs::path& root, const std::vector<std::string>& categor
   for (const std::string& name : chosen) {
     check_plain_name(name, "category");
     check_input(seen.insert(name).second, "--categories: '{}' is named twice", name);
-    if (!fs::exists(root / name)) {
+    std::error_code error;
+    if (fs::status(root / name, error).type() == fs::file_type::not_found) {
       const std::set<std::string> known = folders_of(root);
       fail_input("{}: no such folder{}", (root / name).string(),
                  did_you_mean(name, {known.begin(), known.end()}));

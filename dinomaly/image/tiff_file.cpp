@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
 #include "dinomaly/base/numbers.h"
 #include "tensor/error.h"
@@ -48,7 +49,8 @@ void unpack(const uint8_t* packed, int64_t first, int64_t count, int64_t bits, T
 
 TiffFile::Handle open_existing(const TiffSource& source, TiffFile::Complaint* complaint = nullptr) {
   std::error_code error;
-  check_input(source.bytes || std::filesystem::is_regular_file(source.path, error), "{}: no such file",
+  if (!source.bytes) check_exists(source.path, "file");
+  check_input(source.bytes || std::filesystem::is_regular_file(source.path, error), "{}: not a regular file",
               source.path.string());
   TiffFile::Handle file = source.bytes ? TiffFile::open(source, complaint)
                                        // not mapped: the file may shrink

@@ -43,6 +43,21 @@ TEST_CASE("files: bad paths are one clear line") {
   CHECK(one_line_with(input_error([&] { read_file(folder / "pipe", 10); }), "not a regular file"));
 }
 
+TEST_CASE("files: what may not be looked at is not called missing") {
+  const TemporaryFolder folder;
+  write_file(folder / "shut/data", "12345");
+  fs::permissions(folder / "shut", fs::perms::none);
+  {
+    const Unprivileged user;
+    const std::string expected = "shut/data: cannot read: Permission denied";
+    CHECK(one_line_with(input_error([&] { read_file(folder / "shut/data", 10); }), expected));
+    CHECK(one_line_with(input_error([&] { check_exists(folder / "shut/data", "folder"); }), expected));
+  }
+  fs::permissions(folder / "shut", fs::perms::owner_all);
+  check_exists(folder / "shut", "folder");
+  CHECK(one_line_with(input_error([&] { check_exists(folder / "none", "folder"); }), "none: no such folder"));
+}
+
 TEST_CASE("files: a write that fails leaves nothing behind") {
   const TemporaryFolder folder;
   fs::create_directories(folder / "taken/inside");

@@ -3,6 +3,7 @@
 
 #include "dinomaly/base/files.h"
 #include "dinomaly/data/image_folder.h"
+#include "dinomaly/data/mvtec.h"
 #include "dinomaly/image/image.h"
 #include "tests/dinomaly/data/layout_tree.h"
 #include "tests/dinomaly/image/npy_writer.h"
@@ -26,6 +27,21 @@ void visa_raw(const Tree& tree) {
 }
 
 }  // namespace
+
+TEST_CASE("layout: a folder that may not be looked at is not called missing") {
+  Tree tree;
+  tree.add({"shut/nut/train/good/0.png"});
+  fs::permissions(tree.root / "shut", fs::perms::none);
+  std::string all, one;
+  {
+    const Unprivileged user;
+    all = input_error([&] { read_dataset(tree.root / "shut/nut"); });
+    one = input_error([&] { read_mvtec(tree.root / "shut", {"nut"}); });
+  }
+  fs::permissions(tree.root / "shut", fs::perms::owner_all);
+  CHECK_MESSAGE(one_line_with(all, "shut/nut: cannot read: Permission denied"), all);
+  CHECK_MESSAGE(one_line_with(one, "Permission denied"), one);
+}
 
 TEST_CASE("layout: MVTec AD, all categories or one folder of it") {
   Tree tree;
