@@ -94,8 +94,7 @@ class ImageSource {
 // found in, without extension, "-2", "-3", ... added to those that were taken.
 class OutputNames {
  public:
-  // `inputs` as above. Names of watched images are not remembered: a later one of the same name replaces
-  // the earlier one's files.
+  // `inputs` as above. Names of watched images are not remembered: a later one of the same name has the earlier one's.
   OutputNames(const std::vector<std::string>& inputs, const std::string& watched);
   std::filesystem::path operator()(const std::filesystem::path& image);
   // The image's own name, relative in the same way.

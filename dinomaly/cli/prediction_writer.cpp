@@ -25,7 +25,7 @@ void PredictionWriter::write(const InputImage& image, const Prediction& predicti
   Verdict verdict;
   if (image.error.empty()) {
     const bool with_files = !options_.output.folder.empty();
-    verdict = write_prediction(image, prediction, with_files ? names_(image.path) : "", options_.output);
+    verdict = write_prediction(image, prediction, with_files ? output_name(image.path) : "", options_.output);
     verdict.warnings = options_.training_images.warnings(image, options_.tiled);
     warnings_.add(image.path, verdict.warnings, progress_);
   } else {
@@ -101,6 +101,18 @@ void PredictionWriter::complain(const std::string& line) {
 void PredictionWriter::fail(const std::string& why) {
   failed_ = true;
   complain(why);
+}
+
+std::filesystem::path PredictionWriter::output_name(const std::filesystem::path& image) {
+  const std::filesystem::path name = names_(image);
+  if (options_.moved_to.empty() || !is_taken(options_.output.folder, name)) return name;
+  const auto last = numbers_.try_emplace(name, 1).first;
+  std::filesystem::path free;
+  do {
+    free = name;
+    free += fmt::format("-{}", ++last->second);
+  } while (is_taken(options_.output.folder, free));
+  return free;
 }
 
 void PredictionWriter::move(const std::filesystem::path& image, bool decided, bool anomalous) {

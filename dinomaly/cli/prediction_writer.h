@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -55,6 +57,9 @@ class PredictionWriter {
   void raise(const nlohmann::json& verdict);
   void complain(const std::string& line);
   void fail(const std::string& why);
+  // The name of the files about the image. Where images are moved none replaces another, so that all of them stay: then
+  // neither do the files about them.
+  std::filesystem::path output_name(const std::filesystem::path& image);
   // Into the folder of the verdict.
   void move(const std::filesystem::path& image, bool decided, bool anomalous);
 
@@ -64,6 +69,7 @@ class PredictionWriter {
   WarningLog warnings_;
   bool anomalous_ = false, failed_ = false;
   int64_t images_ = 0, damaged_ = 0, incomplete_ = 0;
+  std::map<std::filesystem::path, int64_t> numbers_;  // the last that was added to a name
 };
 
 }  // namespace dinomaly

@@ -50,6 +50,17 @@ int64_t smallest_region(const Prediction& prediction, const OutputOptions& optio
   return options.smallest_region > 0 ? options.smallest_region : smallest_shown(prediction.inspected);
 }
 
+constexpr const char* suffixes[] = {"_overlay.png", ".tiff", ".npy"};
+
+void add_name(json& object, const std::string& field, const fs::path& path) {
+  const std::string name = path.string();
+  object[field] = name;
+  if (utf8(name) == name) return;
+  std::string bytes;
+  for (const char byte : name) bytes += fmt::format("{:02x}", static_cast<unsigned char>(byte));
+  object[field + "_bytes"] = bytes;
+}
+
 json to_json(const Region& region) {
   const auto rounded = [](double value) { return std::round(value * 100) / 100; };
   return {{"box", {region.box.x, region.box.y, region.box.width, region.box.height}},
@@ -85,10 +96,17 @@ MapFormat parse_map_format(const std::string& name) {
   fail_input("--map-format: '{}' is not one of none, tiff, npy", name);
 }
 
+bool is_taken(const fs::path& folder, const fs::path& name) {
+  return std::any_of(std::begin(suffixes), std::end(suffixes), [&](const char* suffix) {
+    std::error_code ignored;
+    return fs::exists(with_suffix(folder, name, suffix), ignored);
+  });
+}
+
 std::vector<std::string> remove_earlier_results(const fs::path& folder, const fs::path& name,
                                                 const std::vector<fs::path>& written) {
   std::vector<std::string> stuck;
-  for (const char* suffix : {"_overlay.png", ".tiff", ".npy"}) {
+  for (const char* suffix : suffixes) {
     const fs::path path = with_suffix(folder, name, suffix);
     const bool is_new = std::find(written.begin(), written.end(), path) != written.end();
     if (is_new || !is_own_result(path) || (path.extension() == ".npy" && !is_result_folder(folder))) continue;
@@ -198,15 +216,19 @@ Verdict write_prediction(const InputImage& image, const Prediction& prediction, 
 }
 
 json to_json(const Verdict& verdict) {
-  if (!verdict.error.empty()) return {{"image", verdict.path.string()}, {"error", verdict.error}};
+  json result;
+  add_name(result, "image", verdict.path);
+  if (!verdict.error.empty()) {
+    result["error"] = verdict.error;
+    return result;
+  }
   json regions = json::array();
   for (const Region& region : verdict.regions) regions.push_back(to_json(region));
   json warnings = json::array();
   for (const ImageWarning& warning : verdict.warnings)
     warnings.push_back({{"kind", warning.kind}, {"text", warning.text}});
   const Box& box = verdict.inspected;
-  json result = {{"image", verdict.path.string()},
-                 {"width", verdict.width},
+  result.update({{"width", verdict.width},
                  {"height", verdict.height},
                  {"area", area_of(verdict)},
                  {"inspected", {box.x, box.y, box.width, box.height}},
@@ -218,9 +240,9 @@ json to_json(const Verdict& verdict) {
                   verdict.pixel_threshold ? json(short_number(*verdict.pixel_threshold)) : json(nullptr)},
                  {"exceeded", exceeded_by(verdict)},
                  {"regions", regions},
-                 {"warnings", warnings}};
-  if (!verdict.overlay.empty()) result["overlay"] = verdict.overlay.string();
-  if (!verdict.map.empty()) result["map"] = verdict.map.string();
+                 {"warnings", warnings}});
+  if (!verdict.overlay.empty()) add_name(result, "overlay", verdict.overlay);
+  if (!verdict.map.empty()) add_name(result, "map", verdict.map);
   return result;
 }
 

@@ -68,6 +68,9 @@ std::string encode_overlay(const Image& rgb, const Prediction& prediction, const
 Verdict write_prediction(const InputImage& image, const Prediction& prediction,
                          const std::filesystem::path& name, const OutputOptions& options);
 
+// Whether there is a FOLDER/NAME_overlay.png, .tiff or .npy, whoever wrote it.
+bool is_taken(const std::filesystem::path& folder, const std::filesystem::path& name);
+
 // Removes what an earlier run has written to FOLDER/NAME_overlay.png, .tiff and .npy, but for `written`, which is new. Only
 // results of this program; an NPY bears no mark of its own and goes from a marked folder alone (mark_result_folder()).
 // Returns a line for each that cannot be removed.
@@ -80,7 +83,9 @@ std::vector<std::string> remove_earlier_results(const std::filesystem::path& fol
 // "pixel_threshold", "exceeded", "regions": [{"box": [x, y, width, height], "area", "peak", "peak_at": [x, y],
 // "centroid": [x, y]}], "warnings": [{"kind", "text"}], "overlay", "map"}, or {"image", "error"}. Without a
 // threshold, it and "anomalous" are null. "area": "whole" or "crop". "exceeded": "image" where the score is
-// above its threshold, "pixel" where a region of the map is above its own; the two need not agree.
+// above its threshold, "pixel" where a region of the map is above its own; the two need not agree. JSON is UTF-8: a file's
+// name that is none is shown as by utf8(), which may also be another file's name, and its bytes in hexadecimal digits are
+// beside it, as "image_bytes", "overlay_bytes" and "map_bytes".
 nlohmann::json to_json(const Verdict& verdict);
 // "image,width,height,score,threshold,anomalous,regions,overlay,map,error,area,inspected,pixel_threshold,exceeded,
 // warnings,roi", and a line of it, `roi` "x y width height pixels", `regions` being their number, `inspected` "x y width height", `exceeded` "image",

@@ -202,6 +202,18 @@ TEST_CASE("predict: names that are not text stay on one line, and valid JSON") {
   int64_t count = 0;
   for (std::string line; std::getline(lines, line); ++count) CHECK(nlohmann::json::accept(line));
   CHECK(count == 3);
+  // Two names that look the same: the bytes of the one that is not UTF-8 are beside it.
+  write_file(folder / "two/\xe9.png", bytes);
+  write_file(folder / "two/\\xE9.png", bytes);
+  std::istringstream two(
+      run_dinomaly(folder, "predict model two --json --out out", "cd " + folder.path().string() + "; ").out);
+  std::string first, second;
+  CHECK((std::getline(two, first) && std::getline(two, second)));
+  const auto plain = nlohmann::json::parse(first), bytewise = nlohmann::json::parse(second);
+  CHECK(plain.at("image") == bytewise.at("image"));
+  CHECK_FALSE(plain.contains("image_bytes"));
+  CHECK(bytewise.at("image_bytes") == "74776f2fe92e706e67");
+  CHECK(bytewise.at("overlay_bytes") == "6f75742fe95f6f7665726c61792e706e67");
   // Also the model's own name.
   fs::rename(folder / "model", folder / "mod\xe9l");
   const Outcome info = run_dinomaly(folder, "info --json " + (folder / "mod\xe9l").string());

@@ -273,8 +273,11 @@ TEST_CASE(
     REQUIRE(lines.size() == 4);
     CHECK(lines[0] == csv_header());
     for (size_t i = 1; i < 4; ++i) CHECK(contains(lines[i], *threshold == '0' ? ",0,true," : ",3,false,"));
+    CHECK(contains(lines[3], *threshold == '0' ? "results/a-2_overlay.png," : "results/a-4_overlay.png,"));
   }
-  CHECK(fs::exists(folder / "results/sub/a_overlay.png"));
+  // Every image that was moved has kept its overlay.
+  for (const char* name : {"a", "a-2", "a-3", "a-4", "sub/a", "sub/a-2"})
+    CHECK_MESSAGE(fs::exists(folder / "results" / (std::string(name) + "_overlay.png")), name);
 }
 
 TEST_CASE("predict --move-to: a failed move is an error line, status 2, and what is not judged stays") {
