@@ -118,6 +118,7 @@ static int run(TrainOptions options) {
   const EncoderWeights encoder = open_encoder(options);
   options.complete_config(encoder.config.depth, encoder.config.patch, encoder.config.channels);
   const FolderLock lock(options.out);
+  draw_dataset(options);  // where no data is named
   const Dataset dataset = open_dataset(options), evaluable = evaluable_part(dataset);
   fit_to_data(options, dataset, encoder.config.patch);
   const std::unique_ptr<Dinomaly> model = make_model(options, encoder);

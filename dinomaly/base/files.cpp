@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cerrno>
 #include <fstream>
+#include <optional>
 #include <regex>
 #include <system_error>
 #include <vector>
@@ -60,19 +61,43 @@ fs::path temporary_name(const fs::path& path) {
   return path.parent_path() / name;
 }
 
-void remove_temporaries(const fs::path& folder) {
+// The program that gave a file or folder this temporary name.
+static std::optional<pid_t> writer_of(const std::string& name) {
   static const std::regex temporary(R"(.+\.([0-9]{1,9})-[0-9]+\.tmp)");
+  std::smatch parts;
+  if (!std::regex_match(name, parts, temporary)) return std::nullopt;
+  return std::stoi(parts[1]);
+}
+
+static bool has_ended(pid_t program) { return kill(program, 0) != 0 && errno == ESRCH; }
+
+void remove_temporaries(const fs::path& folder) {
   std::error_code error;
   std::vector<fs::path> found;
   for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
-    const std::string name = it->path().filename().string();
-    std::smatch parts;
     std::error_code ignored;
-    if (!it->is_regular_file(ignored) || !std::regex_match(name, parts, temporary)) continue;
-    const pid_t writer = std::stoi(parts[1]);
-    if (writer == getpid() || (kill(writer, 0) != 0 && errno == ESRCH)) found.push_back(it->path());
+    const std::optional<pid_t> writer = writer_of(it->path().filename().string());
+    if (!writer || !it->is_regular_file(ignored)) continue;
+    if (*writer == getpid() || has_ended(*writer)) found.push_back(it->path());
   }
   for (const fs::path& path : found) fs::remove(path, error);
+}
+
+void remove_temporary_folders(const fs::path& path) {
+  const std::string start = "." + path.filename().string() + ".";
+  const fs::path parent = path.has_parent_path() ? path.parent_path() : fs::path(".");
+  std::error_code error;
+  std::vector<fs::path> found;
+  for (fs::directory_iterator it(parent, error), end; !error && it != end; it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    if (!name.starts_with(start)) continue;
+    // What stands between is a number alone: ".set.old.12-0.tmp" is not of "set".
+    const std::optional<pid_t> writer = writer_of(name);
+    const bool of_path = writer && name.starts_with(fmt::format("{}{}-", start, *writer));
+    if (of_path && has_ended(*writer) && it->symlink_status(error).type() == fs::file_type::directory)
+      found.push_back(it->path());
+  }
+  for (const fs::path& folder : found) fs::remove_all(folder, error);
 }
 
 void make_folder(const std::filesystem::path& path) {

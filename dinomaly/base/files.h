@@ -28,6 +28,9 @@ void make_folder(const std::filesystem::path& path);
 // programs that still run stay.
 void remove_temporaries(const std::filesystem::path& folder);
 
+// Removes folders that a killed program left under a temporary_name() of `path`; those of programs that still run stay.
+void remove_temporary_folders(const std::filesystem::path& path);
+
 // A name beside `path`, different in every process and at every call, for a file or folder that is renamed
 // once it is whole.
 std::filesystem::path temporary_name(const std::filesystem::path& path);

@@ -6,6 +6,7 @@
 
 #include "dinomaly/base/framework.h"
 #include "dinomaly/cli/commands.h"
+#include "dinomaly/cli/stop_signal.h"
 #include "dinomaly/synthetic/procedural.h"
 #include "tensor/error.h"
 
@@ -20,8 +21,9 @@ void add_make_dataset(CLI::App& app, Work& work) {
   CLI::App* command = app.add_subcommand("make-dataset", "draw a small data set in MVTec AD's layout");
   command->footer("Example: dinomaly make-dataset images --categories weave,flange --train 100 --seed 7");
   command
-      ->add_option("DIR", options->directory,
-                   "the folder to create; a set drawn earlier with other options is replaced")
+      ->add_option(
+          "DIR", options->directory,
+          "the folder to create; a set drawn earlier with other options is replaced if it holds nothing else")
       ->required();
   command
       ->add_option("--categories", options->drawn.categories,
@@ -40,9 +42,14 @@ void add_make_dataset(CLI::App& app, Work& work) {
   command->callback([options, &work] {
     work.first = [options] {
       check_input(options->directory != "-", "DIR: standard output is no folder; ./- is one of that name");
-      make_dataset(options->directory, options->drawn);
-      fmt::print("{}: drawn\n", options->directory);
-      return 0;
+      const StopSignal signals;
+      const Drawing drawing =
+          make_dataset(options->directory, options->drawn, [] { return StopSignal::number() != 0; });
+      fmt::print("{}: {}\n", options->directory,
+                 drawing == Drawing::done   ? "drawn"
+                 : drawing == Drawing::kept ? "already drawn"
+                                            : "stopped before all was drawn; nothing was changed");
+      return drawing == Drawing::stopped ? 128 + StopSignal::number() : 0;
     };
   });
 }

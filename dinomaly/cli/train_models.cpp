@@ -11,6 +11,7 @@
 #include "dinomaly/base/framework.h"
 #include "dinomaly/base/json_text.h"
 #include "dinomaly/cli/command_files.h"
+#include "dinomaly/cli/stop_signal.h"
 #include "dinomaly/image/region_of_interest.h"
 #include "dinomaly/image/result_mark.h"
 #include "dinomaly/inference/calibrate.h"
@@ -102,6 +103,15 @@ void check_measurable(const TrainOptions& options, const Dataset& data) {
               classes);
 }
 
+// The signal that came meanwhile, to any process; 0: none.
+int draw_data(const TrainOptions& options) {
+  const StopSignal signals;
+  draw_dataset(options, [] { return StopSignal::number() != 0; });
+  const auto signal = static_cast<int>(communicator().largest(StopSignal::number()));
+  if (signal != 0) fmt::print("stopped before the training began\n");
+  return signal;
+}
+
 }  // namespace
 
 int train_models(TrainOptions options, const StepSink& on_step) {
@@ -116,6 +126,7 @@ int train_models(TrainOptions options, const StepSink& on_step) {
   const bool writes = processes.is_first();
   std::optional<FolderLock> lock;
   if (!options.data && writes) lock.emplace(options.out);  // which the drawn images go to
+  if (const int signal = draw_data(options); signal != 0) return 128 + signal;
   const Dataset dataset = open_dataset(options);
   fit_to_data(options, dataset, encoder.config.patch);
   const std::vector<Part> parts = parts_of(dataset, options);

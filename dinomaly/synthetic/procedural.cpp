@@ -1,14 +1,18 @@
 #include "dinomaly/synthetic/procedural.h"
 
 #include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstring>
 #include <fstream>
-#include <nlohmann/json.hpp>
 #include <system_error>
+#include <utility>
 
 #include "dinomaly/base/did_you_mean.h"
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
 #include "dinomaly/base/parallel.h"
+#include "dinomaly/synthetic/drawn_set.h"
 #include "dinomaly/synthetic/scenes.h"
 #include "tensor/error.h"
 
@@ -17,10 +21,6 @@ namespace dinomaly {
 namespace fs = std::filesystem;
 
 namespace {
-
-constexpr const char* marker_name = "dataset.json";
-// Increased whenever the images change, so that sets drawn by an older program are redrawn.
-constexpr int version = 2;
 
 constexpr std::array<Scene, 4> all_scenes{{
     {"capsule", draw_capsule},
@@ -34,50 +34,70 @@ struct Job {
   const Scene* scene;
   Defect defect;
   uint64_t stream;       // its own part of the random numbers
-  fs::path image, mask;  // no mask for a normal one
+  fs::path image, mask;  // names below the set's folder; no mask for a normal one
 };
 
-void add_jobs(const fs::path& root, const Scene& scene, const ProceduralOptions& options,
-              std::vector<Job>& jobs) {
+void add_jobs(const Scene& scene, const ProceduralOptions& options, std::vector<Job>& jobs) {
   const uint64_t scene_index = static_cast<uint64_t>(&scene - all_scenes.data());
-  const auto add = [&](const fs::path& folder, NamedDefect defect, uint64_t group, int64_t count) {
+  const auto add = [&](std::string_view part, NamedDefect defect, uint64_t group, int64_t count) {
+    const bool good = defect.kind == Defect::none;
     for (int64_t i = 0; i < count; ++i) {
       const uint64_t stream = (scene_index << 24 | group << 20 | static_cast<uint64_t>(i)) << 32;
       Job job{.scene = &scene, .defect = defect.kind, .stream = stream, .image = {}, .mask = {}};
-      job.image = root / scene.name / folder / fmt::format("{:03}.png", i);
-      if (defect.kind != Defect::none) {
-        job.mask = root / scene.name / "ground_truth" / defect.name / fmt::format("{:03}_mask.png", i);
-      }
+      job.image = image_name(scene.name, part, good ? "good" : defect.name, i);
+      if (!good) job.mask = mask_name(scene.name, defect.name, i);
       jobs.push_back(job);
     }
   };
-  add("train/good", {}, 0, options.train);
-  add("test/good", {}, 1, options.good);
-  for (size_t d = 0; d < all_defects.size(); ++d) {
-    add(fs::path("test") / all_defects[d].name, all_defects[d], 2 + d, options.per_defect);
+  add("train", {}, 0, options.train);
+  add("test", {}, 1, options.good);
+  for (size_t d = 0; d < all_defects.size(); ++d) add("test", all_defects[d], 2 + d, options.per_defect);
+}
+
+// Where a set is drawn: `folder` goes with the object, unless it has been renamed. `shown` is the user's name for what
+// it will become.
+struct Workplace {
+  fs::path folder, shown;
+
+  Workplace(fs::path folder, fs::path shown) : folder(std::move(folder)), shown(std::move(shown)) {}
+  Workplace(const Workplace&) = delete;
+  Workplace& operator=(const Workplace&) = delete;
+  ~Workplace() {
+    std::error_code ignored;
+    fs::remove_all(folder, ignored);
   }
-}
 
-void write_plainly(const fs::path& path, const Image& image) {
-  const std::string bytes = encode_png(image);
-  std::ofstream stream(path, std::ios::binary | std::ios::trunc);
-  stream.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-  stream.close();
-  check_input(!stream.fail(), "{}: cannot write", path.string());
-}
+  // Not by write_file(): waiting for the disk at each image takes longer than drawing it.
+  void write(const fs::path& name, const std::string& bytes) const {
+    errno = 0;
+    std::ofstream stream(folder / name, std::ios::binary | std::ios::trunc);
+    stream.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+    stream.close();
+    check_input(!stream.fail(), "{}: cannot be written: {}", (shown / name).string(), std::strerror(errno));
+  }
+};
 
-void draw_job(const Job& job, const ProceduralOptions& options) {
+void draw_job(const Job& job, const ProceduralOptions& options, const Workplace& place) {
   const Specimen specimen = draw_specimen(*job.scene, options.size, options.seed, job.stream, job.defect);
-  write_plainly(job.image, specimen.image);
-  if (!job.mask.empty()) write_plainly(job.mask, specimen.mask);
+  place.write(job.image, encode_png(specimen.image));
+  if (!job.mask.empty()) place.write(job.mask, encode_png(specimen.mask));
 }
 
-void draw_all(const std::vector<Job>& jobs, const ProceduralOptions& options) {
+// Whether all were drawn.
+bool draw_all(const std::vector<Job>& jobs, const ProceduralOptions& options, const Workplace& place,
+              const std::function<bool()>& stopped) {
   for (const Job& job : jobs) {
-    fs::create_directories(job.image.parent_path());
-    if (!job.mask.empty()) fs::create_directories(job.mask.parent_path());
+    fs::create_directories(place.folder / job.image.parent_path());
+    if (!job.mask.empty()) fs::create_directories(place.folder / job.mask.parent_path());
   }
-  for_each_in_parallel(jobs.size(), [&](size_t i) { draw_job(jobs[i], options); });
+  std::atomic<bool> all = true;
+  for_each_in_parallel(jobs.size(), [&](size_t i) {
+    if (stopped && stopped())
+      all = false;
+    else
+      draw_job(jobs[i], options, place);
+  });
+  return all;
 }
 
 void check_drawn(const ProceduralOptions& options) {
@@ -85,8 +105,8 @@ void check_drawn(const ProceduralOptions& options) {
     check_input(value >= least && value <= most, "{}: {} is not within {}..{}", flag, value, least, most);
   };
   check_within("--size", options.size, 32, 2048);
-  check_within("--train", options.train, 1, 100000), check_within("--good", options.good, 1, 100000);
-  check_within("--per-defect", options.per_defect, 1, 100000);
+  check_within("--train", options.train, 1, most_drawn), check_within("--good", options.good, 1, most_drawn);
+  check_within("--per-defect", options.per_defect, 1, most_drawn);
 }
 
 std::vector<const Scene*> chosen_scenes(const ProceduralOptions& options) {
@@ -105,32 +125,25 @@ std::vector<const Scene*> chosen_scenes(const ProceduralOptions& options) {
   return chosen;
 }
 
-std::string marker_text(const ProceduralOptions& options, const std::vector<const Scene*>& chosen) {
-  nlohmann::ordered_json marker;
-  marker["made_by"] = "dinomaly.cpp";
-  marker["version"] = version;
-  marker["seed"] = options.seed;
-  marker["size"] = options.size;
-  marker["train"] = options.train;
-  marker["good"] = options.good;
-  marker["per_defect"] = options.per_defect;
-  for (const Scene* scene : chosen) marker["categories"].push_back(scene->name);
-  return marker.dump(2) + "\n";
-}
-
-bool is_ours(const fs::path& marker) {
-  if (!fs::is_regular_file(marker)) return false;
-  const auto content = nlohmann::json::parse(read_file(marker, 1 << 16), nullptr, false);
-  return content.is_object() && content.value("made_by", nlohmann::json()) == "dinomaly.cpp";
+// Without a slash at the end, which would hide the folder's own name.
+fs::path plain(const fs::path& folder) {
+  const fs::path path = fs::absolute(folder).lexically_normal();
+  return path.has_filename() ? path : path.parent_path();
 }
 
 // Moves the finished folder to `root`, replacing an empty folder or a generated set if there is one.
-void replace(const fs::path& root, const fs::path& finished) {
+void replace(const fs::path& root, const Workplace& finished) {
+  if (!fs::exists(root)) return fs::rename(finished.folder, root);
+  check_only_drawn(root, finished.shown);  // again: drawing takes its time
   const fs::path old = temporary_name(root);
-  const bool occupied = fs::exists(root);
-  if (occupied) fs::rename(root, old);
-  fs::rename(finished, root);
-  if (occupied) fs::remove_all(old);
+  fs::rename(root, old);
+  std::error_code error, ignored;
+  fs::rename(finished.folder, root, error);
+  if (error) {
+    fs::rename(old, root, ignored);
+    throw fs::filesystem_error("rename", root, error);
+  }
+  fs::remove_all(old);
 }
 
 }  // namespace
@@ -161,35 +174,30 @@ std::vector<std::string> procedural_categories() {
   return names;
 }
 
-void make_dataset(const fs::path& root_path, const ProceduralOptions& options) {
+Drawing make_dataset(const fs::path& root_path, const ProceduralOptions& options,
+                     const std::function<bool()>& stopped) {
   check_drawn(options);
-  const std::vector<const Scene*> chosen = chosen_scenes(options);
-  const std::string marker = marker_text(options, chosen);
-  fs::path temporary;
+  std::vector<Job> jobs;
+  std::vector<std::string_view> names;
+  for (const Scene* scene : chosen_scenes(options)) {
+    add_jobs(*scene, options, jobs);
+    names.push_back(scene->name);
+  }
+  const std::string marker = marker_text(options, names);
   try {
-    // Without a slash at the end, which would hide the folder's own name.
-    fs::path root = fs::absolute(root_path).lexically_normal();
-    if (!root.has_filename()) root = root.parent_path();
+    const fs::path root = plain(root_path);
     if (fs::exists(root)) {
-      const bool ours = is_ours(root / marker_name);
-      if (ours && read_file(root / marker_name, 1 << 16) == marker) return;
-      check_input(ours || (fs::is_directory(root) && fs::is_empty(root)),
-                  "{}: already exists and is not a generated data set; it was left alone", root.string());
+      if (is_whole(root, marker)) return Drawing::kept;
+      check_only_drawn(root, root_path);
     }
-    temporary = temporary_name(root);
-    std::vector<Job> jobs;
-    for (const Scene* scene : chosen) add_jobs(temporary, *scene, options, jobs);
-    draw_all(jobs, options);
-    write_file(temporary / marker_name, marker);
-    replace(root, temporary);
+    remove_temporary_folders(root);
+    const Workplace place(temporary_name(root), root_path);
+    if (!draw_all(jobs, options, place, stopped)) return Drawing::stopped;
+    place.write(marker_name, marker);
+    replace(root, place);
+    return Drawing::done;
   } catch (const fs::filesystem_error& error) {
-    std::error_code ignored;
-    if (!temporary.empty()) fs::remove_all(temporary, ignored);
     fail_input("{}: cannot make the data set: {}", root_path.string(), error.code().message());
-  } catch (...) {
-    std::error_code ignored;
-    if (!temporary.empty()) fs::remove_all(temporary, ignored);
-    throw;
   }
 }
 

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -27,10 +28,15 @@ struct ProceduralOptions {
 // capsule, flange, weave, wood.
 std::vector<std::string> procedural_categories();
 
+enum class Drawing { done, kept, stopped };
+
 // Makes the data set at `root`, for read_mvtec(). It is drawn under a temporary name and renamed when
 // complete. What image n of a category shows depends only on the seed. A data set made earlier with the same
-// options is kept, and one made with other options is replaced; its file dataset.json records them. Throws
-// InputError if `root` is anything else, for unknown categories and for options out of range.
-void make_dataset(const std::filesystem::path& root, const ProceduralOptions& options = {});
+// options is kept if none of its files is missing, and one made with other options is replaced; its file dataset.json
+// records them. Throws InputError if `root` is anything else or holds a file that was not drawn, for unknown categories and
+// for options out of range. `stopped` is asked before each image, in any thread; once it is true, nothing is drawn, and
+// `root` stays as it was.
+Drawing make_dataset(const std::filesystem::path& root, const ProceduralOptions& options = {},
+                     const std::function<bool()>& stopped = nullptr);
 
 }  // namespace dinomaly

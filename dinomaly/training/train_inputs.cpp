@@ -70,17 +70,21 @@ void keep_back_good(Dataset& dataset) {
   }
 }
 
+std::filesystem::path drawn_folder(const TrainOptions& options) { return options.out / "dataset"; }
+
 }  // namespace
 
+void draw_dataset(const TrainOptions& options, const std::function<bool()>& stopped) {
+  if (options.data) return;
+  fmt::print("no data given: drawing a procedural data set into {}\n", drawn_folder(options).string());
+  ProceduralOptions drawn;
+  drawn.seed = options.config.seed;
+  if (communicator().is_first()) make_dataset(drawn_folder(options), drawn, stopped);
+  communicator().barrier();
+}
+
 Dataset open_dataset(const TrainOptions& options) {
-  const std::filesystem::path root = options.data.value_or(options.out / "dataset");
-  if (!options.data) {
-    fmt::print("no data given: drawing a procedural data set into {}\n", root.string());
-    ProceduralOptions drawn;
-    drawn.seed = options.config.seed;
-    if (communicator().is_first()) make_dataset(root, drawn);
-    communicator().barrier();
-  }
+  const std::filesystem::path root = options.data.value_or(drawn_folder(options));
   Dataset dataset = read_dataset(root, options.categories, parse_layout(options.layout));
   for (const Category& category : dataset.categories)
     check_input(!category.train.empty(), "{}: no normal training images of category '{}'", root.string(),

@@ -58,6 +58,18 @@ TEST_CASE("files: what may not be looked at is not called missing") {
   CHECK(one_line_with(input_error([&] { check_exists(folder / "none", "folder"); }), "none: no such folder"));
 }
 
+TEST_CASE("files: folders of killed programs go, those of others and of other names stay") {
+  const TemporaryFolder folder;
+  // Beyond the largest number of a process.
+  const std::string gone = "999999999-0.tmp", here = fmt::format("{}-0.tmp", getpid());
+  for (const std::string& name :
+       {".set." + gone, ".set." + here, ".sets." + gone, ".set.old." + gone, "set." + gone})
+    write_file(folder / name / "file", "x");
+  remove_temporary_folders(folder / "set");
+  CHECK(count_entries(folder.path()) == 4);
+  CHECK_FALSE(fs::exists(folder / (".set." + gone)));
+}
+
 TEST_CASE("files: a write that fails leaves nothing behind") {
   const TemporaryFolder folder;
   fs::create_directories(folder / "taken/inside");

@@ -52,16 +52,39 @@ TEST_CASE("signals: no thread that computes is interrupted; one waits, and a run
 
 TEST_CASE("signals: a command that listens to none ends of it") {
   const TemporaryFolder folder;
+  make_small_project(folder);
+  const fs::path good = folder / "data/wood/test/good";
+  for (int i = 0; i < 4000; ++i) fs::create_hard_link(good / "000.png", good / fmt::format("more{}.png", i));
   for (const int signal : {SIGINT, SIGTERM}) {
-    const std::string name = std::to_string(signal);
-    Child child(folder, fmt::format("make-dataset {}/{} --train 5000", folder.path().string(), name));
-    REQUIRE(wait_until([&] {
-      return std::any_of(
-          fs::directory_iterator(folder.path()), fs::directory_iterator(),
-          [&](const auto& entry) { return contains(entry.path().filename().string(), "." + name + "."); });
-    }));
+    Child child(folder, fmt::format("eval {0}/model {0}/data", folder.path().string()));
+    REQUIRE(wait_until([&] { return blocked_signals(child.pid()).size() >= 2; }));
     const int status = child.end_with(signal);
     CHECK(WIFSIGNALED(status));
     CHECK(WTERMSIG(status) == signal);
+  }
+}
+
+TEST_CASE("signals: a data set that is being drawn goes without a trace, by make-dataset and by train") {
+  const TemporaryFolder folder;
+  const auto drawing = [](const fs::path& parent, const std::string& name) {
+    std::error_code none_yet;
+    for (const auto& entry : fs::directory_iterator(parent, none_yet))
+      if (entry.path().filename().string().starts_with("." + name + ".")) return true;
+    return false;
+  };
+  for (const int signal : {SIGINT, SIGTERM}) {
+    const std::string set = fmt::format("set{}", signal), out = fmt::format("out{}", signal);
+    Child drawn(folder, fmt::format("make-dataset {}/{} --train 5000", folder.path().string(), set));
+    REQUIRE(wait_until([&] { return drawing(folder.path(), set); }));
+    CHECK(WEXITSTATUS(drawn.end_with(signal)) == 128 + signal);
+    CHECK(contains(drawn.out(), "stopped"));
+    CHECK_FALSE(drawing(folder.path(), set));
+    CHECK_FALSE(fs::exists(folder / set));
+    Child trained(folder, fmt::format("train --encoder random --out {}/{}", folder.path().string(), out));
+    REQUIRE(wait_until([&] { return drawing(folder / out, "dataset"); }));
+    CHECK(WEXITSTATUS(trained.end_with(signal)) == 128 + signal);
+    CHECK(contains(trained.out(), "stopped before the training began"));
+    CHECK_FALSE(drawing(folder / out, "dataset"));
+    CHECK_FALSE(fs::exists(folder / out / "dataset"));
   }
 }

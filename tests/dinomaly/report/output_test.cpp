@@ -224,10 +224,19 @@ TEST_CASE("predict: a score or a map value equal to its threshold is not above i
 TEST_CASE("make-dataset: its options decide what is drawn") {
   const TemporaryFolder folder;
   const std::string set = (folder / "set").string();
-  const Outcome outcome =
-      run_dinomaly(folder, "make-dataset " + set +
-                               " --categories wood --size 48 --train 3 --good 2 --per-defect 1 --seed 5");
+  const std::string call =
+      "make-dataset " + set + " --categories wood --size 48 --train 3 --good 2 --per-defect 1 --seed 5";
+  const Outcome outcome = run_dinomaly(folder, call);
   CHECK_MESSAGE(outcome.status == 0, outcome.error);
+  CHECK(outcome.out == set + ": drawn\n");
+  CHECK(run_dinomaly(folder, call).out == set + ": already drawn\n");
+  write_file(folder / "set/out/model.safetensors", "trained");
+  const Outcome refused = run_dinomaly(folder, "make-dataset " + set);
+  CHECK(refused.status == 2);
+  CHECK_MESSAGE(one_line_with(refused.error.substr(0, refused.error.size() - 1),
+                              "set/out/model.safetensors: not drawn"),
+                refused.error);
+  std::filesystem::remove_all(folder / "set/out");
   const Dataset dataset = read_dataset(set);
   REQUIRE(dataset.categories.size() == 1);
   CHECK(dataset.categories[0].train.size() == 3);
@@ -237,6 +246,20 @@ TEST_CASE("make-dataset: its options decide what is drawn") {
   CHECK(run_dinomaly(folder, "make-dataset " + set + "2 --categories wood --size 48 --train 3 --seed 6")
             .status == 0);
   CHECK(load_image_rgb(read_dataset(set + "2").categories[0].train[0].image).pixels != first.pixels);
+}
+
+// A limit of file size stands for a full disk.
+TEST_CASE("make-dataset: a full disk is one line with a name that the user knows, and nothing is left") {
+  const TemporaryFolder folder;
+  const std::string set = (folder / "set").string();
+  const Outcome outcome =
+      run_dinomaly(folder, "make-dataset " + set + " --categories wood --size 256", "ulimit -f 4; ");
+  CHECK(outcome.status == 2);
+  CHECK_MESSAGE(contains(outcome.error,
+                         "dinomaly: " + set + "/wood/train/good/000.png: cannot be written: File too large"),
+                outcome.error);
+  for (const auto& entry : std::filesystem::directory_iterator(folder.path()))
+    CHECK_FALSE(contains(entry.path().string(), ".set."));
 }
 
 TEST_CASE("standard output that cannot be written is reported, status 2") {

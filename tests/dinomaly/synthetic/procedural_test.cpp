@@ -1,8 +1,10 @@
 #include "dinomaly/synthetic/procedural.h"
 
 #include <doctest/doctest.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstdlib>
 #include <set>
@@ -188,6 +190,80 @@ TEST_CASE("procedural: an equal set is kept, another one replaced, a foreign fol
       one_line_with(input_error([&] { make_dataset(folder / "mine/dataset.json", options); }), "left alone"));
   // Neither a temporary nor a replaced folder stays behind.
   CHECK(std::distance(fs::directory_iterator(folder.path()), fs::directory_iterator()) == 2);
+}
+
+TEST_CASE("procedural: a set that holds a file which was not drawn is never replaced") {
+  const TemporaryFolder folder;
+  ProceduralOptions options = small, other = small;
+  options.categories = other.categories = {"wood"};
+  other.train = 2;
+  const fs::path set = folder / "set";
+  make_dataset(set, options);
+  for (const char* name :
+       {"notes.txt", "out/model.safetensors", "wood/train/good/mine.png", "wood/train/good/003.png",
+        "wood/ground_truth/small/000.png", "weave/train/good/000.png", "wood/test/scratch/000.png"}) {
+    CAPTURE(name);
+    write_file(set / name, "not to be lost");
+    write_file((set / name).parent_path() / ".mark", "");
+    const std::vector<std::string> before = all_files(set);
+    const std::string message = input_error([&] { make_dataset(set, other); });
+    CHECK_MESSAGE(one_line_with(message, (set / name).string() + ": not drawn"), message);
+    CHECK(all_files(set) == before);
+    CHECK(make_dataset(set, options) == Drawing::kept);  // nothing would be replaced
+    fs::remove(set / name), fs::remove((set / name).parent_path() / ".mark");
+  }
+  fs::create_directory_symlink(folder.path(), set / "wood/link");
+  CHECK(one_line_with(input_error([&] { make_dataset(set, other); }), "wood/link: not drawn"));
+  fs::remove(set / "wood/link");
+  CHECK(make_dataset(set, other) == Drawing::done);
+}
+
+TEST_CASE("procedural: a set of the first version is replaced, its defects had other names") {
+  const TemporaryFolder folder;
+  const char* marker = R"({"made_by": "dinomaly.cpp", "version": 1, "train": 1, "per_defect": 1,
+                           "categories": ["wood"]})";
+  for (const char* name : {"train/good/000.png", "test/burn/000.png", "ground_truth/burn/000_mask.png"})
+    write_file(folder / "set/wood" / name, "drawn");
+  write_file(folder / "set/dataset.json", marker);
+  CHECK(make_dataset(folder / "set", small) == Drawing::done);
+  CHECK_FALSE(fs::exists(folder / "set/wood/test/burn"));
+}
+
+TEST_CASE("procedural: images that have gone are drawn again, and a set that is whole is kept") {
+  const TemporaryFolder folder;
+  ProceduralOptions options = small;
+  options.categories = {"wood"};
+  CHECK(make_dataset(folder / "set", options) == Drawing::done);
+  for (const char* name :
+       {"train/good/002.png", "test/good/000.png", "test/small/000.png", "ground_truth/small/000_mask.png"}) {
+    CAPTURE(name);
+    const fs::path image = folder / "set/wood" / name;
+    const std::string bytes = read_file(image, 1 << 20);
+    fs::remove(image);
+    CHECK(make_dataset(folder / "set", options) == Drawing::done);
+    CHECK(read_file(image, 1 << 20) == bytes);
+    CHECK(make_dataset(folder / "set", options) == Drawing::kept);
+  }
+}
+
+TEST_CASE("procedural: stopped, it leaves what was there and nothing else; what a killed program left goes") {
+  const TemporaryFolder folder;
+  ProceduralOptions options = small;
+  options.categories = {"wood"};
+  make_dataset(folder / "set", options);
+  const std::vector<std::string> before = all_files(folder.path());
+  options.seed = 8;
+  std::atomic<int> asked = 0;
+  CHECK(make_dataset(folder / "set", options, [&] { return ++asked > 2; }) == Drawing::stopped);
+  CHECK(all_files(folder.path()) == before);
+  // 999999999: beyond the largest number of a process.
+  write_file(folder / ".set.999999999-0.tmp/wood/000.png", "left");
+  const std::string others[] = {fmt::format(".set.{}-9.tmp/at_work", getpid()),
+                                ".sets.999999999-0.tmp/of_another", ".set.old.999999999-0.tmp/of_another",
+                                ".set.999999999-0.tmp.png"};
+  for (const std::string& name : others) write_file(folder / name, "kept");
+  make_dataset(folder / "set", options);
+  CHECK(all_files(folder.path()).size() == before.size() + std::size(others));
 }
 
 TEST_CASE("procedural: options out of range are one clear line") {
