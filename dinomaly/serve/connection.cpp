@@ -69,6 +69,12 @@ void Connection::begin_request(double seconds) {
   begun_ = ServeClock::now();
   deadline_ = begun_ + in_seconds(seconds);
   header_bytes_left_ = most_header_bytes;
+  answered_ = false;
+}
+
+bool Connection::is_line_without_end() const {
+  return !answered_ && !timed_out_ && header_bytes_left_ >= 0 &&
+         most_header_bytes - header_bytes_left_ > CPPHTTPLIB_REQUEST_URI_MAX_LENGTH;
 }
 
 void Connection::begin_answer(double seconds) { deadline_ = ServeClock::now() + in_seconds(seconds); }
@@ -127,6 +133,7 @@ ssize_t Connection::read(char* to, size_t size) {
 
 ssize_t Connection::write(const char* from, size_t size) {
   if (ServeClock::now() >= deadline_ || !wait(POLLOUT)) return -1;
+  answered_ = true;
   return send(socket_, from, size, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 

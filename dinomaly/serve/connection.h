@@ -23,6 +23,8 @@ class Connection : public httplib::Stream {
   void begin_request(double seconds);
   // Its headers have been read: from now on more may come than headers may take.
   void headers_done() { header_bytes_left_ = -1; }
+  // Whether httplib has given a request up without a word since its first line is far too long.
+  bool is_line_without_end() const;
   // The request has been read and judged; the answer may take so many seconds more.
   void begin_answer(double seconds);
   // Answers are sent whole before; what the client still sends is read for a moment, since the system would otherwise
@@ -60,6 +62,7 @@ class Connection : public httplib::Stream {
   int socket_;
   Deadline begun_ = {}, deadline_ = {};
   int64_t header_bytes_left_ = 0;  // negative: no limit
+  bool answered_ = false;          // something was sent
   mutable bool timed_out_ = false;
   std::string buffer_;  // read and not taken, from taken_ on
   size_t taken_ = 0;

@@ -70,7 +70,7 @@ void Listener::finish() {
 bool Listener::process_and_close_socket(socket_t socket) {
   Connection connection(socket);
   if (++connections_ > most_connections_)
-    turn_away(connection);
+    turn_away(connection, "503 Service Unavailable\r\nRetry-After: 1", "too many connections");
   else
     serve(connection);
   --connections_;
@@ -79,12 +79,13 @@ bool Listener::process_and_close_socket(socket_t socket) {
   return true;
 }
 
-void Listener::turn_away(Connection& connection) {
-  constexpr std::string_view body = "{\"error\":\"too many connections\"}\n";
+// Without httplib.
+void Listener::turn_away(Connection& connection, const std::string& status, const std::string& why) {
+  const std::string body = fmt::format("{{\"error\":\"{}\"}}\n", why);
   const std::string answer = fmt::format(
-      "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Type: "
-      "application/json\r\nContent-Length: {}\r\n\r\n{}",
-      body.size(), body);
+      "HTTP/1.1 {}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: "
+      "{}\r\n\r\n{}",
+      status, body.size(), body);
   connection.begin_answer(0.1);
   connection.write(answer.data(), answer.size());
   connection.linger();
@@ -116,7 +117,10 @@ void Listener::serve(Connection& connection) {
     const bool done = answer_one(connection, last, closed);
     connection.held.clear();
     if (done && !last && !closed && !connection.must_close && !connection.timed_out()) continue;
-    if (connection.must_close || !done) connection.linger();
+    if (!done && connection.is_line_without_end())
+      turn_away(connection, "414 URI Too Long", long_address);
+    else if (connection.must_close || !done)
+      connection.linger();
     break;
   }
   connection_of_thread = nullptr;

@@ -11,6 +11,8 @@
 
 namespace dinomaly {
 
+inline constexpr const char* long_address = "the address is too long";
+
 // httplib alone bounds neither the time of a request (only that between two bytes) nor the connections that wait for a thread,
 // and keeps a connection open behind an answer to a request that it has not read.
 class Listener : public httplib::Server {
@@ -32,7 +34,7 @@ class Listener : public httplib::Server {
   void serve(Connection& connection);
   // One request on the connection, as httplib reads and answers it.
   bool answer_one(Connection& connection, bool last, bool& closed);
-  void turn_away(Connection& connection);
+  void turn_away(Connection& connection, const std::string& status, const std::string& why);
 
   const double request_seconds_;
   const int64_t most_connections_;

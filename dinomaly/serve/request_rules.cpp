@@ -1,14 +1,39 @@
 #include "dinomaly/serve/request_rules.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <vector>
+
+#include "tensor/io/printable.h"
 
 namespace dinomaly {
+
+namespace {
+
+std::vector<std::string> parameters_of(const std::string& path) {
+  if (path == "/predict") return {"model", "name", "overlay", "map"};
+  return {"model", "name"};
+}
+
+}  // namespace
 
 bool is_post_path(const std::string& path) { return path == "/predict" || path == "/feedback"; }
 
 bool is_get_path(const std::string& path) {
   return path == "/" || path == "/healthz" || path == "/metrics" || path == "/models" ||
          path == "/openapi.json";
+}
+
+std::string wrong_parameter(const httplib::Request& request) {
+  const std::vector<std::string> known = parameters_of(request.path);
+  for (const auto& [name, value] : request.params) {
+    const std::string shown = printable(name, 40);
+    if (std::find(known.begin(), known.end(), name) == known.end())
+      return fmt::format("there is no parameter '{}'; there are {}", shown, fmt::join(known, ", "));
+    if (request.get_param_value_count(name) > 1) return fmt::format("{}: it is given more than once", shown);
+  }
+  return "";
 }
 
 bool may_have_body(const httplib::Request& request) {

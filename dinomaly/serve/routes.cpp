@@ -60,7 +60,8 @@ Routes::Routes(Listener& listener, ModelShelf& models, const ServeOptions& optio
   // What httplib refuses by itself.
   listener.set_error_handler([this](const Request&, Response& response) {
     if (!response.body.empty()) return;
-    refuse(response, response.status, "a request that is not understood");
+    refuse(response, response.status,
+           response.status == 414 ? long_address : "a request that is not understood");
     close_after_answer(response);
   });
   listener.set_exception_handler([this](const Request&, Response& response, std::exception_ptr) {
@@ -190,18 +191,30 @@ void Routes::write_answers(const Request& request, Response& response, const Ser
   response.set_content(as_overlay ? answer.overlay : answer.map, as_overlay ? "image/png" : map_type);
 }
 
+// Below the folder. What cannot be written is no fault of the image, and whoever runs the service has to know it.
+std::filesystem::path Routes::keep(const ServedModel& model, const Upload& image) {
+  std::optional<std::filesystem::path> path;
+  try {
+    path = feedback_->save(model.name, image.bytes);
+  } catch (const InputError& error) {
+    print_error("dinomaly: --feedback: {}\n", one_line(error.what()));
+    throw Refusal(507, "the image cannot be written to the folder of --feedback");
+  }
+  if (!path)
+    throw Refusal(507,
+                  fmt::format("there are {} images already (--feedback-limit)", options_.feedback_limit));
+  return *path;
+}
+
 void Routes::take_feedback(const Request& request, Response& response, const Reader& reader) {
   if (!feedback_) throw Refusal(404, "no feedback is taken: dinomaly serve --feedback DIR does");
   const ModelPointer model = model_of(request);
   json saved = json::array();
   for (const Upload& upload : uploads_of(request, response, reader)) {
     judge_.check_image(*model, upload, Connection::current()->deadline());
-    const auto path = feedback_->save(model->name, upload.bytes);
-    if (!path)
-      throw Refusal(507,
-                    fmt::format("there are {} images already (--feedback-limit)", options_.feedback_limit));
+    const auto path = keep(*model, upload);
     metrics_.saved_feedback(model->name);
-    saved.push_back(path->string());
+    saved.push_back(path.string());
   }
   response.status = 200;
   response.set_content(json_text({{"saved", saved}}) + "\n", json_type);

@@ -3,6 +3,7 @@
 
 #include <httplib.h>
 
+#include <filesystem>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
@@ -45,6 +46,8 @@ class Routes {
   template <class Work>
   void guarded(const Request& request, Response& response, const Work& work);
   void predict(const Request& request, Response& response, const Reader& reader);
+  // Throws Refusal.
+  std::filesystem::path keep(const ServedModel& model, const Upload& image);
   void take_feedback(const Request& request, Response& response, const Reader& reader);
   // The images of a body, and a share of the budget for it. Throws Refusal.
   std::vector<Upload> uploads_of(const Request& request, const Response& response, const Reader& reader);

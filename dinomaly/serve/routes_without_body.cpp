@@ -65,6 +65,8 @@ bool Routes::refuse_body(const Request& request, Response& response) const {
            true;
   }
   if (is_get) return false;
+  if (const std::string wrong = wrong_parameter(request); !wrong.empty())
+    return refuse(response, 400, wrong), true;
   const bool chunked = request.has_header("Transfer-Encoding"), sized = request.has_header("Content-Length");
   if (!chunked && !sized) return refuse(response, 411, "Content-Length is missing"), true;
   const bool one = request.get_header_value_count("Content-Length") +

@@ -174,6 +174,20 @@ TEST_CASE("serve: a full queue is answered at once with 503, and takes images ag
   CHECK(post_form(service, "/predict", two)->status == 413);
 }
 
+TEST_CASE("serve: an address that is too long is answered, however long it is") {
+  const TemporaryFolder folder;
+  const Service service(folder);
+  for (const size_t length : {9000, 40000, 70000, 200000}) {
+    CAPTURE(length);
+    RawConnection raw(service.port);
+    raw.send_text("GET /" + std::string(length, 'a') + " HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+    const std::string answer = raw.all();
+    CHECK(is_status(answer, 414));
+    CHECK(contains(answer, "{\"error\":\"the address is too long\"}"));
+  }
+  CHECK(service.client().Get("/healthz")->status == 200);
+}
+
 TEST_CASE("serve: connections beyond the limit are told to come back") {
   const TemporaryFolder folder;
   ServeOptions options;

@@ -112,6 +112,28 @@ TEST_CASE("serve: health, models, description, page, and what there is not") {
   CHECK(status_of_post(service, "/feedback", noise_png(1)) == 404);
 }
 
+TEST_CASE("serve: a parameter that is not known, or given twice, is refused by its name") {
+  const TemporaryFolder folder;
+  ServeOptions options;
+  options.feedback = folder / "good";
+  const Service service(folder, options);
+  const auto refused = [&](const std::string& path, const std::string& expected) {
+    CAPTURE(path);
+    RawConnection raw(service.port);
+    raw.send_text("POST " + path + " HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5\r\n\r\nhello");
+    const std::string answer = raw.all();
+    CHECK(answer.starts_with("HTTP/1.1 400 "));
+    CHECK_MESSAGE(contains(answer, expected), answer);
+  };
+  refused("/predict?threshold=nan", "there is no parameter 'threshold'; there are model, name, overlay, map");
+  refused("/predict?model=a&foo=bar", "'foo'");
+  refused("/predict?model=a&model=b", "model: it is given more than once");
+  refused("/feedback?overlay=png", "there is no parameter 'overlay'; there are model, name");
+  CHECK(!fs::exists(folder / "good" / "a"));
+  CHECK(post(service, "/predict?model=a&name=x&overlay=png&map=npy", noise_png(1))->status == 200);
+  CHECK(post(service, "/feedback?model=a&name=x", noise_png(1))->status == 200);
+}
+
 TEST_CASE("serve: metrics count requests, images, anomalies and scores") {
   const TemporaryFolder folder;
   const Service service(folder);
@@ -210,6 +232,24 @@ TEST_CASE("serve: images called good become data of calibrate, each once") {
       run_dinomaly(folder, fmt::format("calibrate {} '{}' --force", (folder / "a").string(), data.string()));
   CHECK(calibrated.status == 0);
   CHECK(contains(calibrated.out, "from 3 good images"));
+}
+
+TEST_CASE(
+    "serve: a feedback folder that cannot be written is not the image's fault, and standard error says why") {
+  const TemporaryFolder folder;
+  save_small_model(folder / "a", 1e-6);
+  write_file(folder / "good/a", "a file where a folder should be");
+  Child child(folder, fmt::format("serve {0}/a --port 0 --feedback {0}/good", folder.path().string()));
+  {
+    httplib::Client client(address_of(child));
+    const auto result = client.Post("/feedback", noise_png(1), "image/png");
+    REQUIRE(result);
+    CHECK(result->status == 507);
+    CHECK(contains(result->body, "cannot be written to the folder of --feedback"));
+    CHECK(client.Post("/feedback", "no image", "image/png")->status == 422);
+  }
+  child.end_with(SIGTERM);
+  CHECK_MESSAGE((contains(child.error(), "good/a") && lines_in(child.error()).size() == 1), child.error());
 }
 
 TEST_CASE("serve: SIGTERM and Ctrl-C end it after what is in flight") {
