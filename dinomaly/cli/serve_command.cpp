@@ -36,8 +36,11 @@ ModelPointer load_served(const ServeFlags& flags, const ModelShelf::Entry& entry
   Detector detector = open_detector(of_model);
   const Inspection inspection = inspection_for(flags.inspection, detector);
   OutputOptions output = verdict_options(flags.verdict, of_model.model, detector.calibration, inspection);
-  return std::make_shared<const ServedModel>(entry.name, entry.file, std::move(detector), inspection,
-                                             std::move(output), of_model.batch);
+  const std::string undecided = without_decision(of_model.model, output);
+  auto served = std::make_shared<const ServedModel>(entry.name, entry.file, std::move(detector), inspection,
+                                                    std::move(output), of_model.batch);
+  if (!undecided.empty()) print_error("dinomaly: {}\n", one_line(undecided));
+  return served;
 }
 
 int run_serve(ServeFlags& flags) {

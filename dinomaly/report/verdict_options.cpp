@@ -59,4 +59,11 @@ OutputOptions verdict_options(const VerdictFlags& flags, const std::string& mode
   return output;
 }
 
+std::string without_decision(const std::string& model, const OutputOptions& output) {
+  if (output.image_threshold) return "";
+  return model +
+         ": has no thresholds, so no image is called good or anomalous; run dinomaly calibrate, or give "
+         "--threshold";
+}
+
 }  // namespace dinomaly

@@ -31,4 +31,7 @@ double checked_threshold(const char* flag, double value);
 OutputOptions verdict_options(const VerdictFlags& flags, const std::string& model,
                               const std::optional<Calibration>& calibration, const Inspection& inspection);
 
+// What to tell a user whose images get no decision, since nobody gave a threshold; empty where they get one.
+std::string without_decision(const std::string& model, const OutputOptions& output);
+
 }  // namespace dinomaly

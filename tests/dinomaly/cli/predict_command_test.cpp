@@ -50,6 +50,29 @@ TEST_CASE("predict: each image of a folder gets a line of JSON, an overlay and a
   CHECK(fs::exists(folder / "out/good/wide_overlay.png"));
 }
 
+TEST_CASE("predict: that a model has no thresholds is said once, unless the user gives one") {
+  const TemporaryFolder folder;
+  make_small_project(folder);
+  const std::string call = "predict " + paths(folder) + "/wood/test/good ";
+  const std::string line = fmt::format(
+      "dinomaly: {}: has no thresholds, so no image is called good or anomalous; run dinomaly calibrate, or "
+      "give "
+      "--threshold\n",
+      (folder / "model").string());
+  for (const char* flags : {"", "--json", "--csv", "--pixel-threshold 0.5"}) {
+    const Outcome outcome = run_dinomaly(folder, call + flags);
+    CAPTURE(flags);
+    CHECK(outcome.status == 0);
+    CHECK(outcome.error == line);
+    CHECK(!contains(outcome.out, "has no thresholds"));
+    CHECK(lines_in(outcome.out).size() == (std::string(flags) == "--csv" ? 5 : 4));
+  }
+  for (const char* flags : {"--threshold 0.5", "--object-by folder --object-threshold 0.5"})
+    CHECK(run_dinomaly(folder, call + flags).error.empty());
+  REQUIRE(run_dinomaly(folder, "calibrate " + paths(folder) + " --method f1").status == 0);
+  CHECK(run_dinomaly(folder, call).error.empty());
+}
+
 TEST_CASE("predict: a raw score and map do not depend on calibration or company") {
   const TemporaryFolder folder;
   make_small_project(folder);

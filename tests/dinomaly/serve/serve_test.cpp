@@ -252,6 +252,22 @@ TEST_CASE(
   CHECK_MESSAGE((contains(child.error(), "good/a") && lines_in(child.error()).size() == 1), child.error());
 }
 
+TEST_CASE("serve: a model without thresholds is named on standard error, unless one is given") {
+  for (const std::string flags : {"", " --threshold 0.5"}) {
+    const TemporaryFolder folder;
+    const auto model = small_model(56);
+    save_model(folder / "a", *model, model->encoder().config());
+    Child child(folder, fmt::format("serve {}/a --port 0{}", folder.path().string(), flags));
+    const httplib::Result result =
+        httplib::Client(address_of(child)).Post("/predict", noise_png(1), "image/png");
+    CHECK(json_of(result)["anomalous"].is_null() == flags.empty());
+    child.end_with(SIGTERM);
+    CAPTURE(child.error());
+    CHECK(contains(child.error(), "/a: has no thresholds, so no image is called good") == flags.empty());
+    CHECK(lines_in(child.error()).size() == (flags.empty() ? 1 : 0));
+  }
+}
+
 TEST_CASE("serve: SIGTERM and Ctrl-C end it after what is in flight") {
   for (const int signal : {SIGTERM, SIGINT}) {
     const TemporaryFolder folder;
