@@ -187,10 +187,10 @@ int64_t ImageSource::other_count() const {
   return static_cast<int64_t>(others_.size()) + (watch_ ? watch_->other_count() : 0);
 }
 
-std::string ImageSource::other_names() const {
+std::string ImageSource::others_text() const {
   std::vector<fs::path> names = others_;
   if (watch_) names.insert(names.end(), watch_->first_others().begin(), watch_->first_others().end());
-  return count_and_names(other_count(), names);
+  return not_images(other_count(), names);
 }
 
 OutputNames::OutputNames(const std::vector<std::string>& inputs, const std::string& watched)

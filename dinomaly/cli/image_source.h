@@ -52,9 +52,9 @@ class ImageSource {
   // How many images there will be; 0: unknown.
   int64_t total() const { return total_; }
   // The files of the named folders, and those that came into the watched one, that are no images: how many, and
-  // names of theirs. To be called once next() has returned none.
+  // a line of it with some names. To be called once next() has returned none.
   int64_t other_count() const;
-  std::string other_names() const;
+  std::string others_text() const;
   // Files that came into the watched folder and were not whole, or not looked at, when next() returned none. To be
   // called before other_count().
   std::vector<std::filesystem::path> unfinished();

@@ -112,7 +112,7 @@ bool report_not_judged(ImageSource& source, const PredictionWriter& writer, bool
   if (!companions.empty())
     print_error("dinomaly: passed over, because they belong to images: {}\n", companions);
   const int64_t others = source.other_count();
-  if (others > 0) print_error("dinomaly: no images: {}\n", source.other_names());
+  if (others > 0) print_error("dinomaly: {}\n", source.others_text());
   const std::vector<std::filesystem::path> waiting = source.waiting();
   if (!waiting.empty())
     print_error("dinomaly: not judged, since depth or image had not come yet: {}\n",

@@ -42,7 +42,8 @@ std::map<std::string, fs::path> by_name(const fs::path& folder, const FolderList
                count == 1 ? "" : fmt::format(" ({} such files in this folder)", count));
   }
   if (!listing.others.empty())
-    notes.push_back(fmt::format("{}: no images: {}", folder.string(), count_and_names(listing.others)));
+    notes.push_back(fmt::format("{}: {}", folder.string(),
+                                not_images(static_cast<int64_t>(listing.others.size()), listing.others)));
   std::map<std::string, fs::path> images;
   for (const fs::path& image : listing.images) {
     check_no_dead_link(image);

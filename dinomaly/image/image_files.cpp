@@ -13,6 +13,7 @@
 
 #include "dinomaly/base/files.h"
 #include "dinomaly/base/framework.h"
+#include "dinomaly/base/numbers.h"
 #include "dinomaly/image/image_format.h"
 #include "dinomaly/image/result_mark.h"
 #include "tensor/error.h"
@@ -46,6 +47,16 @@ void add_file(const fs::path& file, bool among_results, FolderListing& listing) 
     case FileKind::passed_over:
       return;
   }
+}
+
+// Of so many files, the first few.
+std::string some_names(int64_t count, const std::vector<fs::path>& first) {
+  constexpr size_t most = 10;
+  std::string text;
+  const size_t named = std::min(first.size(), most);
+  for (size_t i = 0; i < named; ++i) text += (i == 0 ? "" : ", ") + one_line(first[i].filename().string());
+  const int64_t more = count - static_cast<int64_t>(named);
+  return more > 0 ? text + fmt::format(" and {} more", more) : text;
 }
 
 }  // namespace
@@ -149,16 +160,14 @@ FolderListing list_images(const fs::path& folder) {
 }
 
 std::string count_and_names(const std::vector<fs::path>& files) {
-  return count_and_names(static_cast<int64_t>(files.size()), files);
+  const auto count = static_cast<int64_t>(files.size());
+  return fmt::format("{}: {}", count, some_names(count, files));
 }
 
-std::string count_and_names(int64_t count, const std::vector<fs::path>& first) {
-  constexpr size_t most = 10;
-  std::string text = fmt::format("{}: ", count);
-  const size_t named = std::min(first.size(), most);
-  for (size_t i = 0; i < named; ++i) text += (i == 0 ? "" : ", ") + one_line(first[i].filename().string());
-  const int64_t more = count - static_cast<int64_t>(named);
-  return more > 0 ? text + fmt::format(" and {} more", more) : text;
+std::string not_images(int64_t count, const std::vector<fs::path>& first) {
+  return fmt::format("{} left out: {}",
+                     counted(count, "file is not an image and is", "files are not images and are"),
+                     some_names(count, first));
 }
 
 }  // namespace dinomaly

@@ -56,7 +56,7 @@ FolderListing list_images(const std::filesystem::path& folder);
 
 // "3: a.txt, b.csv, c.json": the count and at most ten of the names, for one line.
 std::string count_and_names(const std::vector<std::filesystem::path>& files);
-// The same where only the first ten of `count` files are at hand.
-std::string count_and_names(int64_t count, const std::vector<std::filesystem::path>& first);
+// "2 files are not images and are left out: a.txt, b.csv"; the first ten of `count` files are enough.
+std::string not_images(int64_t count, const std::vector<std::filesystem::path>& first);
 
 }  // namespace dinomaly

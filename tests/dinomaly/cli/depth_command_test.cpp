@@ -98,7 +98,7 @@ TEST_CASE("predict with depth: a model of images alone takes each file for an im
   CHECK(outcome.status == 2);
   CHECK(lines_of(outcome.out) == 5);
   CHECK_FALSE(contains(outcome.error, "passed over"));
-  CHECK(contains(outcome.error, "no images: 1: 0_metadata.yaml"));
+  CHECK(contains(outcome.error, "1 file is not an image and is left out: 0_metadata.yaml"));
   for (const char* part : {"train/good", "test/good", "test/bad"})
     add_scene(folder / "set/bagel" / part / "rgb/1.png", folder / "set/bagel" / part / "xyz/1.tiff");
   save_png(folder / "set/bagel/test/bad/gt/1.png", Image(64, 64, 1));

@@ -102,7 +102,7 @@ TEST_CASE("predict: what is no image, damaged or of a format that is not read is
     const Outcome outcome = run_dinomaly(folder, call + flags);
     CAPTURE(outcome.error);
     CHECK(outcome.status == 2);
-    CHECK(contains(outcome.error, "no images: 2: "));
+    CHECK(contains(outcome.error, "2 files are not images and are left out: "));
     for (const char* name : {"b.txt", "c.csv", "torn.png", "anim.gif"}) CHECK(contains(outcome.error, name));
     CHECK_FALSE(contains(outcome.error, "DS_Store"));
     CHECK_FALSE(contains(outcome.error, "._a"));

@@ -193,9 +193,9 @@ TEST_CASE("predict --watch: whole, moved and half-written images; ends on a sign
   CHECK(lines[1].at("score") == lines[0].at("score"));
   CHECK(lines[2].contains("error"));
   CHECK(contains(child.error(), "broken.jpg"));
-  CHECK_MESSAGE(
-      (contains(child.error(), "no images: 2: ") && contains(child.error(), "3 of 5 files were not")),
-      child.error());
+  CHECK_MESSAGE((contains(child.error(), "2 files are not images and are left out: ") &&
+                 contains(child.error(), "3 of 5 files were not")),
+                child.error());
   CHECK(fs::exists(folder / "out/slow_overlay.png"));
 }
 

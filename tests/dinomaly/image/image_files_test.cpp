@@ -48,6 +48,8 @@ TEST_CASE("image files: by their bytes or else their names; others are listed, n
   CHECK(names(found.others, folder.path()) == "list.csv notes");
   CHECK(count_and_names(found.others) == "2: list.csv, notes");
   CHECK(contains(count_and_names(std::vector<fs::path>(12, "x")), " and 2 more"));
+  CHECK(not_images(2, found.others) == "2 files are not images and are left out: list.csv, notes");
+  CHECK(not_images(1, {"a/notes"}) == "1 file is not an image and is left out: notes");
 }
 
 TEST_CASE("image files: links to folders are followed, and no folder twice") {
