@@ -51,8 +51,16 @@ Inspection inspection_for(const InspectionFlags& flags, const Detector& detector
 void check_thresholds_fit(const std::string& model, const std::optional<Calibration>& calibration,
                           const Inspection& inspection, const std::string& instead) {
   if (!calibration || calibration->inspection == inspection) return;
-  fail_input("{}: {}: its thresholds were found with {}; leave the flag out, or run calibrate with {}{}",
-             flags_of(inspection), model, flags_of(calibration->inspection), flags_of(inspection), instead);
+  const Inspection& usual = calibration->inspection;
+  const bool other_roi = !(inspection.roi == usual.roi),
+             other_area = inspection.tiling != usual.tiling || inspection.area != usual.area;
+  std::string given;
+  if (other_area) given = flags_of({.tiling = inspection.tiling, .area = inspection.area});
+  if (other_roi) given += (other_area ? " " : "") + inspection.roi.flag();
+  // calibrate keeps a region unless it is told otherwise.
+  const char* no_roi = other_roi && !inspection.roi.on() ? " --roi none" : "";
+  fail_input("{}: {}: its thresholds were found with {}; leave the flag out, or run calibrate with {}{}{}",
+             given, model, flags_of(usual), flags_of(inspection), no_roi, instead);
 }
 
 }  // namespace dinomaly

@@ -124,7 +124,13 @@ TEST_CASE("roi: what thresholds were found in is stored, used without a flag, an
   CHECK(verdict_of(folder, call + "--roi 10,20,30,25") == stored);
   check_refused(folder, "predict " + call + "--roi 10,20,30,26",
                 "its thresholds were found with --area whole --roi 10,20,30,25");
-  check_refused(folder, "predict " + call + "--roi none", "or give --threshold");
+  const std::string model = ": " + at.model + ": its thresholds";
+  for (const std::string flags : {"--roi 10,20,30,26", "--roi none", "--area crop"})
+    check_refused(folder, "predict " + call + flags, "dinomaly: " + flags + model);
+  check_refused(folder, "predict " + call + "--roi none --area crop",
+                "dinomaly: --area crop --roi none" + model);
+  check_refused(folder, "predict " + call + "--roi none",
+                "run calibrate with --area whole --roi none, or give --threshold");
   const json own = verdict_of(folder, call + "--roi none --threshold 0.5");
   CHECK(own.at("roi").is_null());
   CHECK(own.at("pixel_threshold").is_null());
