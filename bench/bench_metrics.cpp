@@ -5,6 +5,7 @@
 #include "bench/process.h"
 #include "dinomaly/base/framework.h"
 #include "dinomaly/base/program.h"
+#include "dinomaly/cli/number_checks.h"
 #include "dinomaly/cli/parse_flags.h"
 #include "dinomaly/evaluation/aupro.h"
 #include "tensor/error.h"
@@ -57,8 +58,8 @@ int main(int argc, char** argv) {
   return run_program("bench_metrics", [&] {
     int64_t count = 100, side = 1000;
     CLI::App app{"Time and memory of the exact AU-PRO", "bench_metrics"};
-    app.add_option("--maps", count, "how many")->capture_default_str()->check(CLI::Range(2, 10000));
-    app.add_option("--side", side, "pixels")->capture_default_str()->check(CLI::Range(50, 10000));
+    app.add_option("--maps", count, "how many")->capture_default_str()->check(from_to(2, 10000));
+    app.add_option("--side", side, "pixels")->capture_default_str()->check(from_to(50, 10000));
     if (!parse_flags(app, argc, argv)) return 0;
     return measure(count, side);
   });

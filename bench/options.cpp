@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "dinomaly/cli/device_flag.h"
+#include "dinomaly/cli/number_checks.h"
 #include "dinomaly/cli/parse_flags.h"
 #include "tensor/threads.h"
 
@@ -63,13 +64,13 @@ std::optional<BenchOptions> parse_bench_options(int argc, char** argv) {
   app.add_option("--arch", options.arch, architectures)->capture_default_str();
   app.add_option("--size", options.size,
                  "pixels per side, a multiple of the patch (28 patches: 392; DINOv3 448)");
-  app.add_option("--batch", options.batch, "images")->capture_default_str()->check(CLI::Range(1, 4096));
+  app.add_option("--batch", options.batch, "images")->capture_default_str()->check(from_to(1, 4096));
   app.add_option("--precision", precision, "f32, bf16, or to infer int8")->capture_default_str();
   add_device_flags(app, device);
-  app.add_option("--threads", options.threads, "0: one per processor")->check(CLI::Range(0, 1024));
+  app.add_option("--threads", options.threads, "0: one per processor")->check(from_to(0, 1024));
   app.add_option("--repeat", options.repeat, "measured repetitions, after one warm-up")
       ->capture_default_str()
-      ->check(CLI::Range(1, 1000000));
+      ->check(from_to(1, 1000000));
   app.add_option("--seed", options.seed, "seed of weights and images")->capture_default_str();
   app.add_flag("--kept-features", options.kept_features, "train: run the encoder once, before the clock");
   app.add_option("--weights", options.weights, "a file of --save-weights instead of random weights");

@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <cmath>
+#include <cstdlib>
 
 namespace dinomaly {
 
@@ -28,6 +30,15 @@ std::optional<double> parse_number(std::string_view text) {
   const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), value);
   if (error != std::errc() || end != number.data() + number.size()) return std::nullopt;
   return value;
+}
+
+std::string why_no_number(const std::string& text) {
+  char* end = nullptr;
+  errno = 0;
+  const double value = std::strtod(text.c_str(), &end);
+  const bool read = end == text.c_str() + text.size() && !text.empty();
+  if (read && std::isinf(value)) return "not a finite number";
+  return read && errno == ERANGE ? "too small a number" : "not a number";
 }
 
 std::optional<std::string> whole_number(std::string_view text) {

@@ -13,6 +13,9 @@ namespace dinomaly {
 // NaN, infinity, and what a double cannot hold.
 std::optional<double> parse_number(std::string_view text);
 
+// What a text is for which parse_number() has none: "not a number", "not a finite number", "too small a number".
+std::string why_no_number(const std::string& text);
+
 // The digits of such a number that is whole: "16" of "16", "+16", "016", "16." and "1.6e1"; with a '-' before them
 // where it is negative. None for others, and beyond 2^53 for those that are not written as digits alone.
 std::optional<std::string> whole_number(std::string_view text);

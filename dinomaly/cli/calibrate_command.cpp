@@ -254,8 +254,7 @@ void check_output(const CalibrateFlags& options, const Dataset& dataset, bool ow
 
 int run_calibrate(CalibrateFlags& options) {
   options.calibration.method = parse_calibration_method(options.method);
-  const double rate = options.calibration.false_alarm_rate;
-  check_input(rate > 0 && rate < 1, "--false-alarm-rate: {} is not between 0 and 1", rate);
+  check_false_alarm_rate(options.calibration.false_alarm_rate);
   options.calibration.inspection = inspection_of(options.inspection, {});
   const Dataset dataset = open_data(options.data);
   check_no_defects(options, dataset);

@@ -8,6 +8,7 @@
 #include "dinomaly/base/standard_error.h"
 #include "dinomaly/cli/device_flag.h"
 #include "dinomaly/cli/encoder_flag.h"
+#include "dinomaly/cli/number_checks.h"
 #include "dinomaly/data/companions.h"
 #include "dinomaly/data/layout.h"
 #include "dinomaly/data/manta.h"
@@ -38,14 +39,14 @@ void add_judging_flags(CLI::App& command, DetectorFlags& flags) {
                                   "the encoder's weights or name, for a model saved without its encoder"));
   command
       .add_option("--heads", flags.heads, "attention heads, if the file does not say (default: width / 64)")
-      ->check(CLI::Range(int64_t{0}, int64_t{4096}));
+      ->check(from_to(0, 4096));
   command.add_option("--batch", flags.batch, "images or tiles that go through a GPU at a time")
       ->capture_default_str()
-      ->check(CLI::Range(int64_t{1}, int64_t{4096}));
+      ->check(from_to(1, 4096));
   command
       .add_option("--threads", flags.threads,
                   "threads to compute with; 0: one per processor; no result depends on it")
-      ->check(CLI::Range(0, 1024));
+      ->check(from_to(0, 1024));
   command.add_flag("--fast", flags.fast, "refuse a model that is not one of `train --fast`");
   add_device_flags(command, flags.device);
 }
@@ -118,7 +119,8 @@ void add_inspection_flags(CLI::App& command, InspectionFlags& flags, const std::
                      "what is judged of an image: whole (in overlapping crops, about four times the work "
                      "of one) or crop (the paper's centre crop: defects outside it are not seen); default: " +
                          area_default);
-  command.add_option("--tile", flags.tile, "judge large images in tiles of this many pixels per side");
+  command.add_option("--tile", flags.tile,
+                     "judge large images in tiles of this many pixels per side; 0: in no tiles");
   command.add_option("--overlap", flags.overlap,
                      "pixels shared by neighbouring tiles, at most half a tile (default: a quarter)");
   add_roi_flag(command, flags.roi, roi_default);

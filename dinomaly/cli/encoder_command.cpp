@@ -56,6 +56,7 @@ void add_encoder(CLI::App& app, Work& work) {
       "folder of copies to fetch from (http, https or file), DINOMALY_OFFLINE=1 forbids fetching. Proxies: "
       "https_proxy, no_proxy.");
   CLI::App* lists = command->add_subcommand("list", "the names, and what of them is on this machine");
+  lists->footer("Example: dinomaly encoder list");
   lists->callback([&work] { work.first = list; });
   CLI::App* fetches =
       command->add_subcommand("fetch", "fetch an encoder, as --encoder NAME does when it is first used");
@@ -73,6 +74,7 @@ void add_encoder(CLI::App& app, Work& work) {
   CLI::App* paths =
       command->add_subcommand("path", "print where an encoder's file is; status 2 if it is not there");
   paths->add_option("NAME", options->name, "see list")->required();
+  paths->footer("Example: dinomaly encoder path dinov2-small-reg");
   paths->callback([options, &work] {
     work.first = [options] {
       const NamedEncoder& encoder = named_encoder(options->name);
@@ -85,6 +87,7 @@ void add_encoder(CLI::App& app, Work& work) {
   CLI::App* verifies =
       command->add_subcommand("verify", "read files again: whole, and as they were when fetched");
   verifies->add_option("NAMES", options->names, "see list (default: all that are there)");
+  verifies->footer("Example: dinomaly encoder verify dinov2-small-reg");
   verifies->callback([options, &work] { work.first = [options] { return verify(options->names); }; });
 }
 

@@ -6,6 +6,7 @@
 #include "dinomaly/cli/command_files.h"
 #include "dinomaly/cli/commands.h"
 #include "dinomaly/cli/encoder_flag.h"
+#include "dinomaly/cli/number_checks.h"
 #include "dinomaly/model/detector_export.h"
 #include "tensor/error.h"
 
@@ -31,7 +32,7 @@ void add_export(CLI::App& app, Work& work) {
                                     "the encoder's weights or name, for a MODEL saved without its encoder"));
   command
       ->add_option("--heads", options->heads, "attention heads, if MODEL does not say (default: width / 64)")
-      ->check(CLI::NonNegativeNumber);
+      ->check(from_to(0, 4096));
   command->callback([options, &work] {
     work.first = [options] {
       CommandFiles files;

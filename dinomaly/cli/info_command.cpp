@@ -7,6 +7,7 @@
 #include "dinomaly/base/json_text.h"
 #include "dinomaly/cli/commands.h"
 #include "dinomaly/cli/encoder_flag.h"
+#include "dinomaly/cli/number_checks.h"
 #include "dinomaly/report/describe_file.h"
 #include "tensor/error.h"
 
@@ -50,7 +51,7 @@ void add_info(CLI::App& app, Work& work) {
                                  "an encoder (or its name) or a trained Dinomaly: safetensors, .pth, .ckpt")
                     ->required());
   command->add_option("--heads", options->what.heads, "attention heads, if FILE does not say")
-      ->check(CLI::NonNegativeNumber);
+      ->check(from_to(0, 4096));
   command->add_flag("--tensors", options->what.tensors, "list every tensor with dtype and shape");
   command->add_flag("--json", options->as_json, "print one JSON object");
   command->callback([options, &work] {

@@ -18,15 +18,19 @@
 
 using namespace dinomaly;
 
-// Of an unknown command CLI11 would only say that a command is required.
-static void check_command(const CLI::App& app, int argc, char** argv) {
-  if (argc < 2 || argv[1][0] == '-') return;
+// Of an unknown command, or none, CLI11 would only say that a subcommand is required. `called`: what stands before `at`.
+static void check_command(const CLI::App& app, int argc, char** argv, int at, const std::string& called) {
+  const std::vector<const CLI::App*> commands = app.get_subcommands({});
+  if (commands.empty()) return;
+  check_input(argc > at, "no command is given; {} --help lists them", called);
+  const std::string word = argv[at];
+  if (word.starts_with('-')) return;
   std::vector<std::string> names;
-  for (const CLI::App* command : app.get_subcommands({})) {
-    if (command->get_name() == argv[1]) return;
+  for (const CLI::App* command : commands) {
+    if (command->get_name() == word) return check_command(*command, argc, argv, at + 1, called + " " + word);
     names.push_back(command->get_name());
   }
-  fail_input("there is no command '{}'; dinomaly --help lists them{}", argv[1], did_you_mean(argv[1], names));
+  fail_input("there is no command '{}'; {} --help lists them{}", word, called, did_you_mean(word, names));
 }
 
 static int work_together(const Work& work) {
@@ -55,7 +59,7 @@ static int parse_and_work(int argc, char** argv) {
                          add_make_dataset, add_predict, add_report, add_serve, add_train}) {
     add(app, work);
   }
-  check_command(app, argc, argv);
+  check_command(app, argc, argv, 1, "dinomaly");
   if (!parse_flags(app, argc, argv, fmt::format("{} (CPU kernels: {})", DINOMALY_VERSION, cpu_level())))
     return 0;
   return work_together(work);

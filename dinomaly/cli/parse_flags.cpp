@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <charconv>
 #include <string>
 #include <type_traits>
@@ -24,7 +25,7 @@ template <class Number>
 std::string read_number(std::string& text) {
   if constexpr (std::is_floating_point_v<Number>) {
     const std::optional<double> number = parse_number(text);
-    if (!number) return fmt::format("'{}' is not a number", printable(text));
+    if (!number) return fmt::format("'{}' is {}", printable(text), why_no_number(text));
     text = fmt::format("{}", *number);
   } else {
     const std::optional<std::string> digits = whole_number(text);
@@ -66,6 +67,24 @@ void check_flags(const CLI::App& app) {
   }
 }
 
+// What CLI11 says of a flag without a value, or with several, in plain words.
+[[noreturn]] void fail_by_count(const CLI::App& app, const std::string& said) {
+  const CLI::App* command = &app;
+  while (!command->get_subcommands().empty()) command = command->get_subcommands().front();
+  const std::string name = said.substr(0, said.find(':'));
+  const CLI::Option* option = command->get_option_no_throw(name);
+  if (option == nullptr) fail_input("{}", said);
+  if (option->count() == 2) fail_input("{} is given twice", name);
+  if (option->count() > 2) fail_input("{} is given {} times", name, option->count());
+  const std::string type = option->get_type_name();
+  const size_t colon = std::min(type.find(':'), type.size());
+  const std::string kind = type.substr(0, colon), range = type.substr(colon);
+  const bool is_whole = kind == "INT" || kind == "UINT";
+  if (!is_whole && kind != "FLOAT") fail_input("{}: give a value", name);
+  fail_input("{}: give a {}number{}", name, is_whole ? "whole " : "",
+             range.empty() ? "" : " " + range.substr(1));
+}
+
 // An empty value is what a shell makes of a variable that is not set; taken for no flag at all it would be ignored.
 void check_no_value_empty(const CLI::App& app) {
   for (const CLI::Option* option : app.get_options()) {
@@ -92,6 +111,9 @@ bool parse_flags(CLI::App& app, int argc, char** argv, const std::string& versio
     const std::vector<std::string> extras = app.remaining(true);
     fail_input("The following argument{} not expected: {}", extras.size() == 1 ? " was" : "s were",
                printable(fmt::format("{}", fmt::join(extras, " "))));
+  } catch (const CLI::ArgumentMismatch& error) {
+    check_flags(app);
+    fail_by_count(app, error.what());
   } catch (const CLI::ParseError& error) {
     check_flags(app);
     fail_input("{}", error.what());

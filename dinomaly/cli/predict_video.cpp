@@ -18,6 +18,7 @@
 #include "dinomaly/base/progress.h"
 #include "dinomaly/base/shown_address.h"
 #include "dinomaly/base/standard_error.h"
+#include "dinomaly/cli/number_checks.h"
 #include "dinomaly/cli/stop_signal.h"
 #include "dinomaly/image/read_ahead.h"
 #include "dinomaly/inference/streams.h"
@@ -181,13 +182,13 @@ void judge_live(std::unique_ptr<VideoSource> source, const VideoRun& run, const 
 
 void add_video_flags(CLI::App& command, VideoFlags& flags) {
   command.add_option("--every", flags.every, "of a video: judge every N-th frame and leave out the others")
-      ->check(CLI::PositiveNumber)
+      ->check(above_zero())
       ->capture_default_str();
   command
       .add_option("--give-up", flags.give_up,
                   "of a stream or a camera: end when it has been lost for so many seconds (default: go on "
                   "connecting until Ctrl-C)")
-      ->check(CLI::PositiveNumber);
+      ->check(above_zero());
 }
 
 void check_takes_video(const Config& config, const std::string& model) {

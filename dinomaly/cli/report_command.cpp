@@ -12,6 +12,7 @@
 #include "dinomaly/cli/command_files.h"
 #include "dinomaly/cli/commands.h"
 #include "dinomaly/cli/detector_flags.h"
+#include "dinomaly/cli/number_checks.h"
 #include "dinomaly/cli/with_helpers.h"
 #include "dinomaly/data/masks.h"
 #include "dinomaly/model/quantized_weights.h"
@@ -157,7 +158,7 @@ void add_report(CLI::App& app, Work& work) {
   command->add_option("--title", options->title, "heading of the report");
   command->add_option("--images", options->images, "the most images in the gallery, worst first")
       ->capture_default_str()
-      ->check(CLI::Range(int64_t{0}, int64_t{100000}));
+      ->check(from_to(0, 100000));
   command->add_option("--area", options->area,
                       "what is judged of an image: whole, or crop (the paper's centre crop); default: as the "
                       "thresholds were found, whole without any");

@@ -44,8 +44,7 @@ std::vector<float> summed_weights(int64_t length, const Tiling& tiling) {
 }  // namespace
 
 void validate(const Tiling& tiling) {
-  if (!tiling.on()) {
-    check_input(tiling.size == 0, "--tile: {} is not a size", tiling.size);
+  if (tiling.size == 0) {
     check_input(tiling.overlap == 0, "--overlap: there is nothing to overlap without --tile");
     return;
   }

@@ -44,6 +44,7 @@ ModelShelf::ModelShelf(const std::vector<std::string>& arguments, Load load, Say
   for (const std::string& argument : arguments) {
     const Entry entry = entry_of(argument);
     const std::string& name = entry.name;
+    check_input(!entry.file.empty(), "{}: names no file; say NAME=FILE", printable(argument));
     check_input(
         !name.empty() && name.size() <= 64 && name[0] != '.' &&
             std::all_of(name.begin(), name.end(), is_plain),

@@ -42,7 +42,11 @@ TEST_CASE(
   refused("encoder fetch dinov2-small-reg", missing);
   refused("encoder fetch dinov2-smal", "did you mean 'dinov2-small'?");
   refused("encoder verify", "holds none");
-  refused("encoder", "subcommand");
+  refused("encoder", "no command is given");
+  for (const std::string command : {"list", "fetch", "path", "verify"}) {
+    const std::string help = run_dinomaly(folder, "encoder " + command + " --help").out;
+    CHECK_MESSAGE(contains(help, "Example: dinomaly encoder " + command), help);
+  }
   CHECK_FALSE(std::filesystem::exists(out));
   CHECK_FALSE(std::filesystem::exists(home));
   const Outcome list = run_dinomaly(folder, "encoder list", before);

@@ -213,6 +213,7 @@ TEST_CASE("serve: two models of a name, and names that are none, are refused") {
   CHECK(contains(refused({"x/model.safetensors", "y/model.pth"}), "both named model"));
   CHECK(contains(refused({"a b.safetensors"}), "say NAME="));
   CHECK(contains(refused({"=file"}), "say NAME="));
+  CHECK(contains(refused({"a="}), "a=: names no file"));
   CHECK(refused({"x/model.safetensors", "b=y/model.pth"}).empty());
 }
 
