@@ -70,6 +70,11 @@ int convert_detector(const ConvertFlags& flags) {
 int convert(const ConvertFlags& flags) {
   check_input(flags.names.empty() != flags.precision.empty(),
               "either --names (an encoder under other names) or --precision (a trained model in 8 bits)");
+  check_input(flags.names.empty() || flags.data.empty(),
+              "--data: belongs to --precision; under other names weights stay as they are");
+  check_input(
+      flags.names.empty() || flags.categories.empty(),
+      "--categories: belongs to --precision and its --data; under other names weights stay as they are");
   const std::string extension = flags.out.extension().string();
   check_input(extension != ".pth" && extension != ".pt" && extension != ".ckpt",
               "{}: only safetensors files are written, not pickles; name it NAME.safetensors",

@@ -23,6 +23,7 @@ namespace {
 struct ServeFlags {
   std::vector<std::string> models;
   std::string token, feedback;
+  std::optional<int64_t> feedback_limit;
   DetectorFlags detector;
   VerdictFlags verdict;
   InspectionFlags inspection;
@@ -48,6 +49,9 @@ int run_serve(ServeFlags& flags) {
   check_verdict_flags(flags.verdict);
   if (!flags.token.empty()) flags.serve.token = read_token(flags.token);
   check_serve_options(flags.serve);
+  check_input(!flags.feedback_limit || !flags.feedback.empty(),
+              "--feedback-limit: there is nothing to limit without --feedback");
+  flags.serve.feedback_limit = flags.feedback_limit.value_or(flags.serve.feedback_limit);
   if (!flags.feedback.empty()) make_folder(flags.feedback);
   flags.serve.feedback = flags.feedback;
   flags.serve.version = DINOMALY_VERSION;
@@ -110,8 +114,8 @@ void add_serve(CLI::App& app, Work& work) {
   command->add_option(
       "--feedback", flags->feedback,
       "folder for images that the page's users call good; DIR/MODEL is data for calibrate and train");
-  command->add_option("--feedback-limit", serve.feedback_limit, "images of a model in it")
-      ->capture_default_str();
+  command->add_option("--feedback-limit", flags->feedback_limit, "images of a model in it")
+      ->default_str(std::to_string(serve.feedback_limit));
   add_judging_flags(*command, flags->detector);
   add_verdict_flags(*command, flags->verdict);
   add_inspection_flags(*command, flags->inspection, "as the thresholds were found, whole without any",

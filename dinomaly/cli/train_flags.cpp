@@ -39,7 +39,6 @@ void TrainFlags::add_config(CLI::App& app, const std::string& name, T Config::*f
 }
 
 TrainFlags::TrainFlags(CLI::App& app) {
-  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   add(app, "DATA", &TrainOptions::data,
       "folder in the layout of MVTec AD, VisA, Real-IAD, MPDD, BTAD, AutoVI, MANTA, MVTec 3D-AD, Eyecandies "
       "or MulSen-AD, a CSV of images, or a plain folder of good images (default: images drawn by the "

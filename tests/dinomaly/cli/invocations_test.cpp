@@ -150,6 +150,8 @@ constexpr Invocation wrong[] = {
     {"convert", "IN"},
     {"convert MODEL OUT", "--names"},
     {"convert MODEL OUT --names keras", "--names: 'keras'"},
+    {"convert ENCODER OUT --names meta --categories wood", "--categories: belongs to --precision"},
+    {"convert ENCODER OUT --names meta --data DATA", "--data: belongs to --precision"},
     {"convert MODEL TMP/new.pth --names meta", "not pickles"},
     {"convert TMP/junk OUT --names meta", "junk"},
     {"convert ENCODER GOOD/below --names meta", "below"},
@@ -157,6 +159,7 @@ constexpr Invocation wrong[] = {
     {"export MODEL --to authors", "--out"},
     {"export MODEL --to authors --out OUT --heads -1", "--heads: -1 is not from 0 to 4096\n"},
     {"serve a=", "a=: names no file; say NAME=FILE\n"},
+    {"serve MODEL --feedback-limit 5", "--feedback-limit: there is nothing to limit without --feedback\n"},
     {"export MODEL --to keras --out OUT", "keras"},
     {"export MODEL --to anomalib --out OUT", "preset"},
     {"export ENCODER --to authors --out OUT", "encoder"},
@@ -332,6 +335,19 @@ TEST_CASE("wrong invocations are one clear line and the right status") {
     const std::filesystem::path out = folder / "out";
     if (std::filesystem::exists(out)) CHECK(std::filesystem::is_empty(out));
   }
+}
+
+TEST_CASE("train: a flag that is given twice is refused, as by the other commands") {
+  const TemporaryFolder folder;
+  const std::string out = (folder / "out").string();
+  for (const auto& [flags, name] : {std::pair{"--out {0} --iterations 1 --out {0}2", "--out"},
+                                    {"--iterations=2 --out {0} --iterations=3", "--iterations"}}) {
+    const Outcome outcome =
+        run_dinomaly(folder, fmt::format(fmt::runtime(" train " + std::string(flags)), out));
+    CHECK(outcome.status == 2);
+    CHECK(outcome.error == fmt::format("dinomaly: {} is given twice\n", name));
+  }
+  CHECK(!std::filesystem::exists(out));
 }
 
 TEST_CASE("every command explains itself, with examples") {

@@ -1,8 +1,10 @@
 // The program `dinomaly` as a user meets it.
 #pragma once
 
+#include <fmt/format.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
@@ -25,14 +27,34 @@ struct Outcome {
   std::string out, error;
 };
 
+// The flags of a run of `train` with others after them that are meant in place of the earlier ones, which the program itself
+// refuses: of each flag with a value but --set, the last.
+inline std::string with_last_values(const std::string& flags) {
+  std::istringstream stream(flags);
+  std::vector<std::string> words, kept;
+  for (std::string word; stream >> word;) words.push_back(word);
+  for (size_t i = 0; i < words.size(); ++i) {
+    const bool has_value =
+        words[i].starts_with("--") && i + 1 < words.size() && !words[i + 1].starts_with("--");
+    const bool again =
+        std::find(words.begin() + static_cast<ptrdiff_t>(i) + 1, words.end(), words[i]) != words.end();
+    if (has_value && again && words[i] != "--set")
+      ++i;
+    else
+      kept.push_back(words[i]);
+  }
+  return fmt::format("{}", fmt::join(kept, " "));
+}
+
 // Runs `dinomaly FLAGS` (a shell's words; may hold a redirection of standard input) after
 // the shell's `first`.
 inline Outcome run_dinomaly(const TemporaryFolder& folder, const std::string& flags,
                             const std::string& first = "") {
   const std::string out = (folder / "stdout").string(), error = (folder / "stderr").string();
   // On a busy machine, threads waiting for each other cost far more than this little work.
-  const std::string command = first + "OMP_NUM_THREADS=1 " + std::string(DINOMALY_BINARY_DIR) +
-                              "/bin/dinomaly " + flags + " >" + out + " 2>" + error;
+  const std::string command =
+      first + "OMP_NUM_THREADS=1 " + std::string(DINOMALY_BINARY_DIR) + "/bin/dinomaly " +
+      (flags.starts_with("train ") ? with_last_values(flags) : flags) + " >" + out + " 2>" + error;
   const int status = std::system(command.c_str());
   return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_file(out, 1 << 24), read_file(error, 1 << 20)};
 }
