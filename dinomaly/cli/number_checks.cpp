@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "dinomaly/base/framework.h"
 #include "dinomaly/base/numbers.h"
 #include "tensor/io/printable.h"
 

@@ -169,13 +169,8 @@ PredictionWriter::Options writing_options(const PredictFlags& options, const Out
           inspection.tiling.on(),
           detector.model->config().with_depth,
           object_judge(options, output, detector, inspection),
-          alarm};
-}
-
-// Once, and not for each image: their lines have only a dash.
-void say_without_decision(const PredictFlags& options, const PredictionWriter::Options& writing) {
-  const std::string line = without_decision(options.detector.model, writing.output);
-  if (!line.empty() && !options.object_threshold) print_error("dinomaly: {}\n", one_line(line));
+          alarm,
+          options.object_threshold ? "" : without_decision(options.detector.model, output)};
 }
 
 int run_video(const PredictFlags& options) {
@@ -187,11 +182,10 @@ int run_video(const PredictFlags& options) {
   const OutputOptions output = output_options(options, detector.calibration, inspection);
   const Predictor predictor(*detector.model, inspection, options.detector.batch);
   const std::unique_ptr<Alarm> alarm = open_alarm(options.alarm);
-  const PredictionWriter::Options writing =
-      writing_options(options, output, detector, inspection, alarm.get());
-  say_without_decision(options, writing);
   const StopSignal signals;
-  const VideoOutcome outcome = predict_video({options.inputs[0], options.video, writing}, predictor);
+  const VideoOutcome outcome = predict_video(
+      {options.inputs[0], options.video, writing_options(options, output, detector, inspection, alarm.get())},
+      predictor);
   if (!finish_alarm(alarm.get()) || outcome.failed) return 2;
   if (const int signal = StopSignal::number(); signal != 0) return 128 + signal;
   return options.fail_on_anomaly && outcome.anomalous ? 1 : 0;
@@ -230,12 +224,10 @@ int run_predict(const PredictFlags& options) {
   if (!options.watched.empty()) print_error("dinomaly: watching {}; Ctrl-C ends it\n", options.watched);
   if (const std::vector<std::filesystem::path> links = source.unwatched_links(); !links.empty())
     print_error("dinomaly: --watch: links to folders, which are not watched: {}\n", count_and_names(links));
-  const std::unique_ptr<Alarm> alarm = open_alarm(options.alarm);
-  const PredictionWriter::Options writing =
-      writing_options(options, output, detector, inspection, alarm.get());
-  say_without_decision(options, writing);
   Progress progress("predict", source.total());
-  PredictionWriter writer(writing, OutputNames(options.inputs, options.watched), progress);
+  const std::unique_ptr<Alarm> alarm = open_alarm(options.alarm);
+  PredictionWriter writer(writing_options(options, output, detector, inspection, alarm.get()),
+                          OutputNames(options.inputs, options.watched), progress);
   for_each_prediction(
       predictor, [&](std::stop_token stop) { return source.next(stop); },
       {[&](const InputImage& image, const Prediction& prediction) { writer.write(image, prediction); }});

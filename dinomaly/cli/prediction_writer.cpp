@@ -27,6 +27,7 @@ void PredictionWriter::write(const InputImage& image, const Prediction& predicti
     const bool with_files = !options_.output.folder.empty();
     verdict = write_prediction(image, prediction, with_files ? output_name(image.path) : "", options_.output);
     verdict.warnings = options_.training_images.warnings(image, options_.tiled);
+    if (!verdict.threshold && !options_.undecided.empty()) complain(std::exchange(options_.undecided, ""));
     warnings_.add(image.path, verdict.warnings, progress_);
   } else {
     verdict.path = image.path;

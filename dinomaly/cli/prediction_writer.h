@@ -31,6 +31,7 @@ class PredictionWriter {
     bool with_depth = false;                  // images are moved with what belongs to them (companions.h)
     std::optional<ObjectJudge> objects = {};  // none: images are not judged as objects
     Alarm* alarm = nullptr;                   // told of anomalies; null: nobody is
+    std::string undecided = {};  // said before the first image without a decision; empty: nothing
   };
   // Prints the header of a CSV. `progress` must outlive the writer.
   PredictionWriter(Options options, OutputNames names, Progress& progress);

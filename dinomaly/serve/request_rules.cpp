@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "dinomaly/base/framework.h"
 #include "tensor/io/printable.h"
 
 namespace dinomaly {

@@ -68,7 +68,8 @@ TEST_CASE("one pipe for lines and errors: each stands where it happened") {
     REQUIRE(lines.size() >= parts.size());
     for (size_t i = 0; i < parts.size(); ++i) CHECK_MESSAGE(contains(lines[i], parts[i]), lines[i]);
   };
-  in_order(fmt::format("predict {0}/model {0}/in", folder.path().string()), {"1.png", "dinomaly: ", "3.png"});
+  in_order(fmt::format("predict {0}/model {0}/in", folder.path().string()),
+           {"has no thresholds", "1.png", "dinomaly: ", "3.png"});
   // What training prints on the way stands before the error that ends it.
   make_training_inputs(folder);
   in_order(small_run(folder, "out") + "--iterations 2 --set learning_rate=1e38 --set warmup_steps=0",

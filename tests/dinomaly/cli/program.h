@@ -1,6 +1,7 @@
 // The program `dinomaly` as a user meets it.
 #pragma once
 
+#include <doctest/doctest.h>
 #include <fmt/format.h>
 #include <sys/wait.h>
 
@@ -74,6 +75,12 @@ inline std::vector<std::string> lines_in(const std::string& text) {
   std::vector<std::string> lines;
   for (std::string line; std::getline(stream, line);) lines.push_back(line);
   return lines;
+}
+
+// What predict says besides that the model of make_small_project() has no thresholds.
+inline std::string without_first_line(const std::string& error) {
+  REQUIRE_MESSAGE(contains(error.substr(0, error.find('\n')), "has no thresholds"), error);
+  return error.substr(error.find('\n') + 1);
 }
 
 // What --json prints.
