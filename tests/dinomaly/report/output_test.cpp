@@ -267,7 +267,7 @@ TEST_CASE("standard output that cannot be written is reported, status 2") {
   make_small_project(folder);
   const std::string model = (folder / "model").string(), images = (folder / "data/wood/test/good").string();
   for (const std::string& flags :
-       {"predict " + model + " " + images + " --json", "info " + model, "info --json " + model,
+       {"predict " + model + " " + images + " --json --threshold 1", "info " + model, "info --json " + model,
         "eval " + model + " " + (folder / "data").string(), std::string("train --help")}) {
     CAPTURE(flags);
     const std::string error = (folder / "stderr").string();
