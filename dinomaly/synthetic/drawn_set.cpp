@@ -34,7 +34,7 @@ std::optional<json> marker_at(const fs::path& root) {
 }
 
 // The names of all files of the set. A marker that somebody has changed names fewer: what is missing is kept.
-std::set<fs::path> names_in(const json& marker) {
+std::set<fs::path> files_in(const json& marker) {
   const auto number = [&](const char* field) {
     const json value = marker.value(field, json());
     return value.is_number_integer() ? std::min(value.get<int64_t>(), most_drawn) : 0;
@@ -67,7 +67,7 @@ bool comes_first(const fs::path& a, const fs::path& b) {
 
 // The first file below `root` that the set has not, a link or whatever else is no folder being a file; empty: none.
 fs::path first_foreign(const fs::path& root, const json& marker) {
-  const std::set<fs::path> names = names_in(marker);
+  const std::set<fs::path> names = files_in(marker);
   fs::path first;
   for (const fs::directory_entry& entry : fs::recursive_directory_iterator(root)) {
     if (entry.symlink_status().type() == fs::file_type::directory) continue;
@@ -104,7 +104,7 @@ std::string marker_text(const ProceduralOptions& options, const std::vector<std:
 bool is_whole(const fs::path& root, const std::string& marker) {
   const std::optional<json> found = marker_at(root);
   if (!found || read_file(root / marker_name, longest_marker) != marker) return false;
-  const std::set<fs::path> names = names_in(*found);
+  const std::set<fs::path> names = files_in(*found);
   return std::all_of(names.begin(), names.end(),
                      [&](const fs::path& name) { return fs::is_regular_file(root / name); });
 }

@@ -126,7 +126,7 @@ std::vector<const Scene*> chosen_scenes(const ProceduralOptions& options) {
 }
 
 // Without a slash at the end, which would hide the folder's own name.
-fs::path plain(const fs::path& folder) {
+fs::path without_slash(const fs::path& folder) {
   const fs::path path = fs::absolute(folder).lexically_normal();
   return path.has_filename() ? path : path.parent_path();
 }
@@ -185,7 +185,7 @@ Drawing make_dataset(const fs::path& root_path, const ProceduralOptions& options
   }
   const std::string marker = marker_text(options, names);
   try {
-    const fs::path root = plain(root_path);
+    const fs::path root = without_slash(root_path);
     if (fs::exists(root)) {
       if (is_whole(root, marker)) return Drawing::kept;
       check_only_drawn(root, root_path);
