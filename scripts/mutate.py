@@ -1,7 +1,7 @@
 """Plants the faults of mutations.txt one at a time into a copy of the tree, builds, and runs the tests named there.
 
     mutate.sh            all faults; writes the table docs/mutations.md
-    mutate.sh N [M ...]  only those; the table follows when every fault has a result
+    mutate.sh N [M ...]  only those; the page keeps what it says of the others
 
 A fault that no test notices is a missing test. Exit status 1 if one survives, 2 if the list does not fit the sources.
 The copy and its build stay in build-mutate/, so that the next run compiles little.
@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / "build-mutate"
-TREE, BUILD, RESULTS = WORK / "tree", WORK / "build", WORK / "results"
+TREE, BUILD, PAGE = WORK / "tree", WORK / "build", ROOT / "docs/mutations.md"
 KEYS = ["file", "tests", "old", "new", "why"]
 PAGE_HEAD = """# What the tests catch
 
@@ -129,8 +129,19 @@ def try_fault(fault):
         path.write_text(original)
 
 
-def result_file(fault):
-    return RESULTS / re.sub(r"\W+", "_", f"{fault['file']} {fault['why']}")
+def known_results():
+    """What the page says of each fault, by its file and words."""
+    rows = re.findall(r"^\| \d+ \| `(.*?)` \| (.*) \| (.*) \|$", PAGE.read_text().replace("\\|", "\0"), re.M)
+    return {(file, why.replace("\0", "|")): result.replace("\0", "|") for file, why, result in rows}
+
+
+def write_page(faults, results):
+    rows = []
+    for number, fault in enumerate(faults, 1):
+        result = results.get((fault["file"], fault["why"]), "NOT TRIED YET")
+        cells = [str(number), f"`{fault['file']}`", fault["why"], result]
+        rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    PAGE.write_text(PAGE_HEAD + "\n".join(rows) + "\n")
 
 
 def main():
@@ -139,7 +150,7 @@ def main():
         stop(f"expected numbers from 1 to {len(faults)}")
     chosen = [int(n) for n in sys.argv[1:]] or range(1, len(faults) + 1)
     copy_tree()
-    RESULTS.mkdir(exist_ok=True)
+    results = known_results()
     # Little optimisation, because building is most of the work; -w, because a fault may leave a variable unused.
     configure = ["cmake", "-G", "Ninja", "-S", TREE, "-B", BUILD, "-DDINOMALY_CUDA=OFF", "-DDINOMALY_NATIVE=ON",
                  "-DCMAKE_BUILD_TYPE=Debug",
@@ -155,15 +166,11 @@ def main():
     for number in chosen:
         fault = faults[number - 1]
         result = try_fault(fault)
-        result_file(fault).write_text(result)
+        results[fault["file"], fault["why"]] = result
+        write_page(faults, results)
         survived += result in ("SURVIVED", "DOES NOT BUILD")
         not_tried += result.startswith("NOT TRIED")
         print(f"{number:3}  {fault['file']}: {fault['why']}\n     {result}", flush=True)
-    results = [result_file(fault).read_text() if result_file(fault).is_file() else "" for fault in faults]
-    if all(results):
-        rows = [f"| {n} | `{f['file']}` | {f['why']} | {r} |".replace("||", "\\|\\|")
-                for n, (f, r) in enumerate(zip(faults, results), 1)]
-        (ROOT / "docs/mutations.md").write_text(PAGE_HEAD + "\n".join(rows) + "\n")
     print(f"{len(chosen)} faults, {survived} survived, {not_tried} not tried")
     sys.exit(1 if survived else 0)
 
