@@ -9,6 +9,7 @@
 #include <fstream>
 #include <iterator>
 #include <map>
+#include <set>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -75,12 +76,14 @@ std::vector<std::string> objections_to(const fs::path& root) {
   std::ifstream lines(root / "scripts/mutations.txt");
   PlantedFaults faults = faults_of(lines);
   std::map<std::string, std::string> texts;
+  std::set<std::string> planted;
   for (const PlantedFault& fault : faults.list) {
     const auto object = [&](const std::string& to) {
       faults.objections.push_back(fault.file + ": " + fault.why + ": " + to);
     };
     if (!texts.contains(fault.file)) texts[fault.file] = read(root / fault.file);
     if (occurrences(texts[fault.file], fault.old) != 1) object("not found exactly once: " + fault.old);
+    if (!planted.insert(fault.file + fault.old + "\n" + fault.replacement).second) object("planted twice");
     std::istringstream words(fault.tests);
     for (std::string word; words >> word;) {
       const size_t slash = word.find('/');
@@ -115,5 +118,7 @@ TEST_CASE("planted faults: a text that has changed and a test that is gone are f
   CHECK(objections("nn", "return 3;") ==
         std::vector<std::string>{"a.cpp: f is wrong: not found exactly once: return 3;"});
   CHECK(objections("nn", "return 2;").size() == 1);
+  CHECK(objections("nn", "return 1;\nnew:\nwhy: once\nfile: a.cpp\ntests: nn\nold: return 1;") ==
+        std::vector<std::string>{"a.cpp: f is wrong: planted twice"});
   CHECK(objections("nn", "return 1;\nold: return 1;").size() >= 1);
 }
