@@ -13,7 +13,6 @@
 #include <mutex>
 #include <sstream>
 #include <thread>
-#include <utility>
 #include <vector>
 
 #include "tensor/error.h"
@@ -24,11 +23,31 @@ namespace {
 thread_local bool inside_loop = false;
 thread_local int own_limit = 0;  // of SerialLoops; 0: none
 
-struct InsideLoop {
-  InsideLoop() { inside_loop = true; }
-  ~InsideLoop() { inside_loop = false; }
-  InsideLoop(const InsideLoop&) = delete;
-  InsideLoop& operator=(const InsideLoop&) = delete;
+// A loop's task. It keeps the exception of the smallest piece that threw one: leaving a thread, it would end the process.
+class Guarded {
+ public:
+  Guarded(void (*task)(const void*, int64_t), const void* body) : task_(task), body_(body) {}
+
+  static void run(const void* guarded, int64_t i) noexcept {
+    const Guarded& self = *static_cast<const Guarded*>(guarded);
+    try {
+      self.task_(self.body_, i);
+    } catch (...) {
+      const std::lock_guard lock(self.mutex_);
+      if (!self.error_ || i < self.piece_) self.error_ = std::current_exception(), self.piece_ = i;
+    }
+  }
+  // Once all pieces are done.
+  void rethrow() const {
+    if (error_) std::rethrow_exception(error_);
+  }
+
+ private:
+  void (*task_)(const void*, int64_t);
+  const void* body_;
+  mutable std::mutex mutex_;
+  mutable std::exception_ptr error_;
+  mutable int64_t piece_ = 0;  // that threw it
 };
 
 void relax() {
@@ -78,7 +97,7 @@ class Team {
     while (started_ < helpers) start_one();
   }
 
-  void run(int64_t count, int helpers, void (*task)(const void*, int64_t), const void* body) {
+  void run(int64_t count, int helpers, void (*task)(const void*, int64_t), const void* body) noexcept {
     task_ = task;
     body_ = body;
     count_ = count;
@@ -93,8 +112,12 @@ class Team {
       wake_.notify_all();
     }
     take_pieces(0);
-    wait();
-    if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
+    const auto done = [&] { return finished_.load() == count_; };
+    if (Spinner::wait(done)) return;
+    std::unique_lock lock(mutex_);
+    caller_sleeps_ = true;
+    done_.wait(lock, done);
+    caller_sleeps_ = false;
   }
 
   std::mutex& turn() { return turn_; }
@@ -108,15 +131,6 @@ class Team {
   static int64_t left(uint64_t tickets) {
     return static_cast<int64_t>(tickets & ((uint64_t{1} << ticket_bits) - 1));
   }
-  void wait() {
-    const auto done = [&] { return finished_.load() == count_; };
-    if (Spinner::wait(done)) return;
-    std::unique_lock lock(mutex_);
-    caller_sleeps_ = true;
-    done_.wait(lock, done);
-    caller_sleeps_ = false;
-  }
-
   int shares() const { return std::min(helpers_.load() + 1, most_shares); }
   int64_t first_of(int share) const { return count_ * share / shares(); }
 
@@ -131,12 +145,7 @@ class Team {
     while (left(tickets) > 0) {
       if (!tickets_[share].compare_exchange_weak(tickets, tickets - 1)) continue;
       const int64_t count = count_;
-      try {
-        task_(body_, first_of(share + 1) - left(tickets));
-      } catch (...) {
-        const std::lock_guard lock(mutex_);
-        if (!failure_) failure_ = std::current_exception();
-      }
+      task_(body_, first_of(share + 1) - left(tickets));
       if (finished_.fetch_add(1) + 1 == count) wake_caller();
       tickets = tickets_[share].load();
     }
@@ -179,7 +188,6 @@ class Team {
   std::atomic<int> helpers_ = 0, sleeping_ = 0;
   std::atomic<bool> caller_sleeps_ = false;
   std::mutex mutex_;
-  std::exception_ptr failure_;  // the first that a piece threw
   std::condition_variable wake_, done_;
 };
 
@@ -263,18 +271,26 @@ bool in_parallel_loop() { return inside_loop; }
 SerialLoops::SerialLoops() : before_(own_limit) { own_limit = 1; }
 SerialLoops::~SerialLoops() { own_limit = before_; }
 
-void run_on_threads(int64_t count, void (*task)(const void* body, int64_t i), const void* body) {
+static void run_guarded(int64_t count, const Guarded& task) {
   const int team = num_threads();
   if (count > 1 && team > 1 && !inside_loop) {
     const std::unique_lock turn(the_team().turn(), std::try_to_lock);
     if (turn) {
       const int helpers = static_cast<int>(std::min<int64_t>(useful_threads(), count)) - 1;
       the_team().start(helpers);
-      const InsideLoop inside;
-      return the_team().run(count, helpers, task, body);
+      inside_loop = true;
+      the_team().run(count, helpers, Guarded::run, &task);
+      inside_loop = false;
+      return;
     }
   }
-  for (int64_t i = 0; i < count; ++i) task(body, i);
+  for (int64_t i = 0; i < count; ++i) Guarded::run(&task, i);
+}
+
+void run_on_threads(int64_t count, void (*task)(const void* body, int64_t i), const void* body) {
+  const Guarded guarded(task, body);
+  run_guarded(count, guarded);
+  guarded.rethrow();
 }
 
 }  // namespace nabla

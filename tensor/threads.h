@@ -30,7 +30,7 @@ bool in_parallel_loop();
 
 // Calls task(body, i) for each i in [0, count), on whichever thread is free, and returns when all are done. The calling
 // thread takes part. Loops of two threads at once: one has the team, the other runs alone. What `task` throws is thrown
-// again here, of several the first: then other pieces may have been done, or not.
+// again here, once all are done; of several exceptions that of the smallest i.
 // Throws std::system_error if the first loop cannot start the team's threads.
 void run_on_threads(int64_t count, void (*task)(const void* body, int64_t i), const void* body);
 

@@ -26,12 +26,15 @@ void check_exists(const fs::path& path, const char* what) {
   check_input(fs::exists(status), "{}: cannot read: {}", path.string(), error.message());
 }
 
-std::string read_file(const fs::path& path, uint64_t max_bytes) {
+void check_regular_file(const fs::path& path) {
   check_exists(path, "file");
   std::error_code error;
-  const fs::file_status status = fs::status(path, error);
-  // Opening a pipe would block, and a device has no end.
-  check_input(fs::is_regular_file(status), "{}: not a regular file", path.string());
+  check_input(fs::is_regular_file(path, error), "{}: not a regular file", path.string());
+}
+
+std::string read_file(const fs::path& path, uint64_t max_bytes) {
+  check_regular_file(path);
+  std::error_code error;
   const uint64_t size = fs::file_size(path, error);
   check_input(!error, "{}: cannot read: {}", path.string(), error.message());
   check_input(size <= max_bytes, "{}: {} bytes are more than the limit of {}", path.string(), size,

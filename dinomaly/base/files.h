@@ -11,6 +11,8 @@ namespace dinomaly {
 // Throws InputError where nothing of this name is found: "no such WHAT", or why it cannot be looked at (a folder above it
 // may not be entered). A link to nothing is nothing.
 void check_exists(const std::filesystem::path& path, const char* what);
+// The same for a file, and "not a regular file": opening a pipe would block, and a device has no end.
+void check_regular_file(const std::filesystem::path& path);
 
 // The bytes of a regular file. Throws InputError naming the file if it is missing, no regular file (a folder,
 // a pipe), not readable or larger than `max_bytes`.

@@ -61,8 +61,7 @@ void add_predict_flags(CLI::App& command, PredictFlags& flags) {
       "--move-to", flags.moved_to,
       "move each image, once its verdict is out, to DIR/good or DIR/anomalous (without a threshold: to "
       "DIR); none is overwritten, nor are its overlay and map (-2, -3, ... is added to names), and one that "
-      "was "
-      "not judged stays. Its depth and mask files go with it. "
+      "was not judged stays. Its depth and mask files go with it. "
       "With --object-by all images of an object are moved by its verdict, once that is out, and stay without "
       "one");
   command.add_flag("--fail-on-anomaly", flags.fail_on_anomaly, "exit status 1 if any image is anomalous");

@@ -105,6 +105,7 @@ void check_measurable(const TrainOptions& options, const Dataset& data) {
 
 // The signal that came meanwhile, to any process; 0: none.
 int draw_data(const TrainOptions& options) {
+  if (options.data) return 0;
   const StopSignal signals;
   draw_dataset(options, [] { return StopSignal::number() != 0; });
   const auto signal = static_cast<int>(communicator().largest(StopSignal::number()));

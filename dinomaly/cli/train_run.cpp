@@ -48,6 +48,11 @@ TrainRun::TrainRun(const TrainOptions& options, const EncoderWeights& encoder,
 
 TrainRun::~TrainRun() = default;
 
+static bool has_model(const fs::path& out) {
+  std::error_code ignored;
+  return fs::exists(out / TrainRun::model_name, ignored);
+}
+
 // Where all checkpoints are damaged, an earlier run's work is at stake.
 static void check_undamaged(const fs::path& out, const std::optional<Checkpoint>& latest) {
   check_input(latest || !CheckpointFolder(out / "checkpoints").holds_any(),
@@ -63,9 +68,8 @@ std::optional<Checkpoint> TrainRun::earlier_state() const {
   check_undamaged(out_, saved);
   check_input(saved || !options_.finish, "--finish: there is no checkpoint in {} to make a model of",
               out_.string());
-  std::error_code ignored;
   check_input(
-      saved || !fs::exists(out_ / model_name, ignored),
+      saved || !has_model(out_),
       "--resume: {}: an earlier run has left its model here, but no checkpoint to continue from; --force "
       "instead of --resume replaces it, another --out keeps it",
       (out_ / model_name).string());
@@ -75,8 +79,7 @@ std::optional<Checkpoint> TrainRun::earlier_state() const {
 void TrainRun::check_free(const fs::path& out) {
   const fs::path model = out / model_name;
   const std::optional<Checkpoint> saved = CheckpointFolder(out / "checkpoints").latest();
-  std::error_code ignored;
-  check_input(!fs::exists(model, ignored),
+  check_input(!has_model(out),
               "{}: an earlier run has left its model here; --force replaces it, another --out keeps it{}",
               model.string(), saved ? ", and --resume with more --iterations trains it further" : "");
   check_undamaged(out, saved);
@@ -86,8 +89,7 @@ void TrainRun::check_free(const fs::path& out) {
 }
 
 bool TrainRun::has_been_in(const fs::path& out) {
-  std::error_code ignored;
-  return fs::exists(out / model_name, ignored) || CheckpointFolder(out / "checkpoints").holds_any();
+  return has_model(out) || CheckpointFolder(out / "checkpoints").holds_any();
 }
 
 void TrainRun::start() {

@@ -39,10 +39,10 @@ class TrainRun {
            const Dataset& data, const std::filesystem::path& out);
   ~TrainRun();
 
-  // Throws InputError naming the file where a run without --resume would destroy what an earlier one has left in
-  // `out`: a model, or a checkpoint.
   // Whether a run has left its model or a checkpoint in the folder.
   static bool has_been_in(const std::filesystem::path& out);
+  // Throws InputError naming the file where a run without --resume would destroy what an earlier one has left in
+  // `out`: a model, or a checkpoint.
   static void check_free(const std::filesystem::path& out);
 
   // Trains. 0: came to the end; otherwise the signal that stopped it (then a checkpoint says where).

@@ -48,10 +48,7 @@ void unpack(const uint8_t* packed, int64_t first, int64_t count, int64_t bits, T
 }
 
 TiffFile::Handle open_existing(const TiffSource& source, TiffFile::Complaint* complaint = nullptr) {
-  std::error_code error;
-  if (!source.bytes) check_exists(source.path, "file");
-  check_input(source.bytes || std::filesystem::is_regular_file(source.path, error), "{}: not a regular file",
-              source.path.string());
+  if (!source.bytes) check_regular_file(source.path);
   TiffFile::Handle file = source.bytes ? TiffFile::open(source, complaint)
                                        // not mapped: the file may shrink
                                        : TiffFile::open(source.path, "rm", complaint);

@@ -36,8 +36,7 @@ Inspection inspection_of(const InspectionFlags& flags, const Inspection& usual);
 Inspection inspection_for(const InspectionFlags& flags, const Detector& detector);
 
 // Thresholds hold for the inspection they were found with: throws InputError if that is not `inspection`, naming the
-// flags that make it another.
-// `instead`: what else a user can do than to calibrate again.
+// flags that make it another. `instead`: what else a user can do than to calibrate again.
 void check_thresholds_fit(const std::string& model, const std::optional<Calibration>& calibration,
                           const Inspection& inspection, const std::string& instead = "");
 

@@ -25,8 +25,8 @@ struct TrainingImages {
   bool strips = false;  // they were views cut out of one picture (Grouping::strips)
 
   void add(const InputImage& image);
-  // Sides less than half of the smallest or more than twice the largest, but not one of either; an aspect ratio more than a tenth
-  // beyond the others; no colours where all had some, or the other way round. `tiled`: the image is judged in
+  // Sides less than half of the smallest or more than twice the largest, but not one of either; an aspect ratio more than
+  // a tenth beyond the others; no colours where all had some, or the other way round. `tiled`: the image is judged in
   // tiles, which may be as many as they like. Nothing is unlike no images; but a model of one channel is not shown
   // colours without a word.
   std::vector<ImageWarning> warnings(const InputImage& image, bool tiled) const;

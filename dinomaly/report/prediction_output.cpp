@@ -57,9 +57,8 @@ void add_name(json& object, const std::string& field, const fs::path& path) {
   const std::string name = path.string();
   object[field] = name;
   if (utf8(name) == name) return;
-  std::string bytes;
-  for (const char byte : name) bytes += fmt::format("{:02x}", static_cast<unsigned char>(byte));
-  object[field + "_bytes"] = bytes;
+  const auto* bytes = reinterpret_cast<const unsigned char*>(name.data());
+  object[field + "_bytes"] = fmt::format("{:02x}", fmt::join(bytes, bytes + name.size(), ""));
 }
 
 json to_json(const Region& region) {

@@ -14,8 +14,8 @@ namespace dinomaly {
 // Without DATA: draws the procedural data set under OUT/dataset, by the first process. `stopped` as for make_dataset().
 void draw_dataset(const TrainOptions& options, const std::function<bool()>& stopped = nullptr);
 
-// The data set asked for, and a line on what it is; without DATA what draw_dataset() has drawn. For few-shot training, `shots` training images of each category: which follows from the seed, the
-// category's name and its images alone. Every image but the training ones, which are read next anyway (with
+// The data set asked for, and a line on what it is; without DATA what draw_dataset() has drawn. For few-shot training,
+// `shots` training images of each category: which follows from the seed, the category's name and its images alone. Every image but the training ones, which are read next anyway (with
 // --separate, of the first model only), is decoded once to find damaged files.
 Dataset open_dataset(const TrainOptions& options);
 

@@ -76,9 +76,8 @@ void Optimizer::load_state(const std::map<std::string, Tensor>& state, const std
   for (const StateSlot& slot : slots) {
     const auto found = state.find(slot.name);
     if (found == state.end()) {
-      const auto other = begun.find(slot.parameter);
-      check_input(other == begun.end(), "{}: the optimizer's state has {} but not {}", source,
-                  other == begun.end() ? "" : other->second, slot.name);
+      if (const auto other = begun.find(slot.parameter); other != begun.end())
+        fail_input("{}: the optimizer's state has {} but not {}", source, other->second, slot.name);
       continue;
     }
     const Variable& parameter = parameters_[slot.parameter];

@@ -126,6 +126,11 @@ TEST_CASE("What a piece throws reaches the caller, and the next loop is whole") 
       CHECK_FALSE(in_parallel_loop());
       CHECK(visits(64) == std::vector<int>(64, 1));
     }
+    std::atomic<int> done = 0;
+    CHECK_THROWS_WITH_AS(
+        parallel_tasks(64, [&](int64_t i) { ++done, check(i != 3 && i < 40, "piece {}", i); }), "piece 3",
+        Error);
+    CHECK(done == 64);
     CHECK_THROWS_AS(parallel_for(1 << 20, 16, [](int64_t, int64_t) { throw std::bad_alloc(); }),
                     std::bad_alloc);
   }
